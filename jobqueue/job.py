@@ -1,0 +1,92 @@
+"""A job: one run of a program that a client asked for, and the attempts made at it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """What a job is at any moment, exactly one of these. The last three are final."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Priority(StrEnum):
+    """Which queue a job waits in, in the order in which executors empty them."""
+
+    FOREGROUND = "foreground"
+    BACKGROUND = "background"
+    BEST_EFFORT = "best_effort"
+
+
+class AttemptStatus(StrEnum):
+    """How an executor's try at a job stands, or how it ended."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    LOST = "lost"
+    RELEASED = "released"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What to run: a program by URL and SHA-256 (64 lower-case digits), with its arguments and environment."""
+
+    binary_url: str
+    binary_sha256: str
+    arguments: Sequence[str] = ()
+    env_variables: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """A job as a client submits it."""
+
+    type: str
+    priority: Priority
+    spec: Spec
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One executor's try at a job. Times are milliseconds since 1970."""
+
+    executor_id: str
+    executor_ip: str | None
+    started_at_ms: int
+    ended_at_ms: int | None
+    status: AttemptStatus
+
+
+@dataclass(frozen=True)
+class JobSummary:
+    """What a list tells of a job. Times are milliseconds since 1970, `None` until they come."""
+
+    id: str
+    type: str
+    priority: Priority
+    status: Status
+    executor_id: str | None
+    created_at_ms: int
+    started_at_ms: int | None
+
+
+@dataclass(frozen=True)
+class Job(JobSummary):
+    """All there is to know of a job, except the token of its running attempt: that is its executor's alone."""
+
+    spec: Spec
+    completed_at_ms: int | None
+    exit_code: int | None
+    stdout: str
+    stderr: str
+    error_message: str | None
+    attempts: Sequence[Attempt]

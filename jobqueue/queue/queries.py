@@ -1,0 +1,125 @@
+"""Everything that looks at the queue and changes nothing: from indexes, never by scanning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from jobqueue.job import Job, JobSummary, Priority, Status
+from jobqueue.queue.commands import Clock, redis_clock
+from jobqueue.queue.records import read_job, read_summaries
+from jobqueue.queue.rules import Rules
+from jobqueue.queue.scripts import Reply, Scripts
+
+STATUSES = " ".join(Status)
+PRIORITIES = " ".join(Priority)
+FINAL = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
+COUNTERS = " ".join([*(f"finished_{status}" for status in FINAL), "attempts_lost"])
+EXECUTORS_PER_CALL = 500
+EXECUTOR_FIELDS = 5
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which jobs to list; None takes them all."""
+
+    status: Status | None = None
+    priority: Priority | None = None
+    type: str | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some jobs, newest first, and how many there are in all."""
+
+    jobs: Sequence[JobSummary]
+    total: int
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Counts of the whole queue at one moment. The finished and lost counts are totals since it was created."""
+
+    jobs: dict[tuple[Status, Priority], int]
+    oldest_pending_ms: dict[Priority, int]
+    finished: dict[Status, int]
+    attempts_lost: int
+    active_executors: int
+
+    def by_status(self) -> dict[Status, int]:
+        """Return the number of jobs in each status."""
+        return {status: sum(self.jobs[status, priority] for priority in Priority) for status in Status}
+
+    def pending(self) -> dict[Priority, int]:
+        """Return the number of pending jobs of each priority."""
+        return {priority: self.jobs[Status.PENDING, priority] for priority in Priority}
+
+
+@dataclass(frozen=True)
+class Executor:
+    """An executor heard from lately, and the newest of the jobs it runs. Its completed jobs are counted for as long
+    as it is never silent for longer than the executor time-out.
+    """
+
+    executor_id: str
+    last_heartbeat_ms: int
+    jobs_completed: int
+    current_job_id: str | None
+    job_type: str | None
+
+
+class Queries:
+    """The looks. Each raises StoreUnavailable when Redis is away."""
+
+    def __init__(self, scripts: Scripts, rules: Rules, clock: Clock = redis_clock) -> None:
+        self._scripts = scripts
+        self._rules = rules
+        self._clock = clock
+
+    def get(self, job_id: str) -> Job:
+        """Return a job. Raises JobNotFound."""
+        return read_job(self._scripts.call("get", job_id))[0]
+
+    def list(self, wanted: Filter, limit: int, offset: int) -> Page:
+        """Return `limit` jobs after the newest `offset` of those wanted."""
+        total, *flat = cast(
+            "list[Reply]",
+            self._scripts.call(
+                "list", wanted.status or STATUSES, wanted.priority or PRIORITIES, wanted.type or "", limit, offset
+            ),
+        )
+        return Page(read_summaries(flat), cast("int", total))
+
+    def stats(self) -> Stats:
+        """Return all counts, from one moment."""
+        timeout_ms = self._rules.executor_timeout_ms
+        reply = self._scripts.call("stats", self._clock(), STATUSES, PRIORITIES, timeout_ms, COUNTERS)
+        numbers = iter(cast("list[int]", reply))
+        return Stats(
+            jobs={(status, priority): next(numbers) for status in Status for priority in Priority},
+            oldest_pending_ms={priority: next(numbers) for priority in Priority},
+            finished={status: next(numbers) for status in FINAL},
+            attempts_lost=next(numbers),
+            active_executors=next(numbers),
+        )
+
+    def executors(self) -> Sequence[Executor]:
+        """Return the active executors, the latest heard from first; one that is heard from meanwhile comes once."""
+        return list({executor.executor_id: executor for executor in self._pages_of_executors()}.values())
+
+    def _pages_of_executors(self) -> Iterator[Executor]:
+        offset = 0
+        while True:
+            timeout_ms = self._rules.executor_timeout_ms
+            reply = self._scripts.call("executors", self._clock(), timeout_ms, EXECUTORS_PER_CALL, offset)
+            flat = cast("list[str]", reply)
+            for first in range(0, len(flat), EXECUTOR_FIELDS):
+                yield _executor(*flat[first : first + EXECUTOR_FIELDS])
+            offset += EXECUTORS_PER_CALL
+            if len(flat) < EXECUTORS_PER_CALL * EXECUTOR_FIELDS:
+                return
+
+
+def _executor(executor_id: str, heard_at_ms: str, jobs_completed: str, job_id: str, job_type: str) -> Executor:
+    return Executor(executor_id, int(float(heard_at_ms)), int(jobs_completed), job_id or None, job_type or None)

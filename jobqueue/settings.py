@@ -1,0 +1,76 @@
+"""Reads settings from an environment; a wrong one is told in one sentence that says what would be right."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+T = TypeVar("T")
+
+LONGEST_SECONDS = 10 * 365 * 24 * 3600
+
+
+class InvalidSetting(Exception):
+    """A setting has a value that is not allowed. The message names the variable, the value and what is allowed."""
+
+
+class Environment:
+    """The variables handed in, read one by one. An empty one counts as unset.
+
+    Every method returns the default where the variable is unset, and raises InvalidSetting where it is wrong.
+    """
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+
+    def whole_number(self, name: str, default: int, lowest: int, highest: int) -> int:
+        """Return a whole number between `lowest` and `highest`."""
+
+        def parse(text: str) -> int:
+            number = int(text) if re.fullmatch("[0-9]{1,18}", text) else -1
+            if not lowest <= number <= highest:
+                raise ValueError
+            return number
+
+        return self.read(name, default, parse, f"a whole number from {lowest} to {highest}")
+
+    def milliseconds(self, name: str, default_ms: int, lowest_seconds: float) -> int:
+        """Return in milliseconds what the variable gives in seconds, fractions allowed."""
+
+        def parse(text: str) -> int:
+            seconds = float(text)
+            if not (math.isfinite(seconds) and lowest_seconds <= seconds <= LONGEST_SECONDS):
+                raise ValueError
+            return round(seconds * 1000)
+
+        allowed = f"a number of seconds from {lowest_seconds:g} to {LONGEST_SECONDS}"
+        return self.read(name, default_ms, parse, allowed)
+
+    def url(self, name: str, default: str, schemes: tuple[str, ...]) -> str:
+        """Return a URL of one of `schemes`, with a host or (for `unix`) a path."""
+
+        def parse(text: str) -> str:
+            parts = urlsplit(text)
+            complete = parts.path if parts.scheme == "unix" else parts.hostname and parts.port != 0
+            if parts.scheme not in schemes or not complete:
+                raise ValueError
+            return text
+
+        return self.read(name, default, parse, "a URL that starts with " + " or ".join(f"{s}://" for s in schemes))
+
+    def read(self, name: str, default: T, parse: Callable[[str], T], allowed: str) -> T:
+        """Return what `parse` makes of the text; its ValueError becomes an InvalidSetting that says `allowed`."""
+        text = self._variables.get(name, "").strip()
+        if not text:
+            return default
+        try:
+            return parse(text)
+        except ValueError:
+            raise InvalidSetting(f"{name} is {_without_password(text)!r}, but must be {allowed}.") from None
+
+
+def _without_password(text: str) -> str:
+    return re.sub(r"//[^/@]*@", "//***@", text)

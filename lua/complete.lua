@@ -1,0 +1,28 @@
+-- complete: Ends a running job as completed, with the output and the exit code its executor reports.
+-- STATES   running -> completed
+-- KEYS     1 root
+-- ARGV     1 now_ms         the time in milliseconds, or "" for Redis's own
+--          2 job_id
+--          3 executor_id    who reports
+--          4 attempt_token  from claim, or "" from a client that keeps none
+--          5 exit_code      the exit code in decimal
+--          6 stdout         cut to its limit already
+--          7 stderr         cut to its limit already
+-- RETURNS  1 when this very result was stored before, else 0
+-- ERRORS   JOB_NOT_FOUND NOT_RUNNING LEASE_LOST
+-- USES     keys clock whole refuse allow_when_full find_job set_state end_job drop_lease holds_lease hear_from finish
+local executor_id = ARGV[3]
+local replayed = finish('completed', {
+  now_ms = clock(ARGV[1]),
+  job_id = ARGV[2],
+  executor_id = executor_id,
+  attempt_token = ARGV[4],
+  exit_code = ARGV[5],
+  stdout = ARGV[6],
+  stderr = ARGV[7],
+  error_message = '',
+})
+if replayed == 0 then
+  redis.call('HINCRBY', keys.jobs_completed, executor_id, 1)
+end
+return replayed

@@ -1,0 +1,22 @@
+-- The name of every key, in one place. KEYS[1] is the queue's hash tag, so that all of them share one slot.
+local root = KEYS[1]
+local keys = {
+  job = function(id) return root .. ':job:' .. id end,
+  spec = function(id) return root .. ':spec:' .. id end,
+  output = function(id) return root .. ':output:' .. id end,
+  attempts = function(id) return root .. ':attempts:' .. id end,
+  lease = function(id) return root .. ':lease:' .. id end,
+  jobs = function(status, priority) return root .. ':jobs:' .. status .. ':' .. priority end,
+  jobs_of_type = function(status, priority, type) -- the type comes last: it may hold colons
+    return root .. ':jobs:' .. status .. ':' .. priority .. ':' .. type
+  end,
+  held = function(executor_id) return root .. ':held:' .. executor_id end,
+  deadlines = root .. ':deadlines',
+  ended = root .. ':ended',
+  executors = root .. ':executors',
+  jobs_completed = root .. ':jobs_completed',
+  counters = root .. ':counters',
+  sequence = root .. ':sequence',
+  sweep = root .. ':sweep',
+  absent = root .. ':absent',
+}

@@ -1,0 +1,10 @@
+-- Moves a job to another status, in its hash and in the two indexes that hold it. Its score, the sequence number it
+-- was submitted under, never changes: a job that comes back has its old place.
+local function set_state(job, status)
+  redis.call('ZREM', keys.jobs(job.status, job.priority), job.id)
+  redis.call('ZREM', keys.jobs_of_type(job.status, job.priority, job.type), job.id)
+  redis.call('ZADD', keys.jobs(status, job.priority), job.sequence, job.id)
+  redis.call('ZADD', keys.jobs_of_type(status, job.priority, job.type), job.sequence, job.id)
+  redis.call('HSET', keys.job(job.id), 'status', status)
+  job.status = status
+end

@@ -1,0 +1,28 @@
+-- submit: Stores new jobs, each at the end of its priority's queue; all of them or, on an error, none.
+-- STATES   (none) -> pending
+-- KEYS     1 root
+-- ARGV     1 now_ms       the time in milliseconds, or "" for Redis's own
+--          then for each job:
+--            id           a new UUID
+--            type         the client's word for this kind of job
+--            priority     foreground, background or best_effort
+--            spec         what to run, as JSON text; never decoded here
+-- RETURNS  created_at_ms  one for all of them
+-- ERRORS   none
+-- USES     keys clock whole
+local now_ms = clock(ARGV[1])
+local FIELDS = 4
+
+-- The first write needs memory: a Redis that is full refuses the whole script here, before anything is stored.
+local count = (#ARGV - 1) / FIELDS
+local sequence = redis.call('INCRBY', keys.sequence, count) - count
+for first = 2, #ARGV, FIELDS do
+  local id, type, priority, spec = ARGV[first], ARGV[first + 1], ARGV[first + 2], ARGV[first + 3]
+  sequence = sequence + 1
+  redis.call('HSET', keys.job(id), 'status', 'pending', 'priority', priority, 'type', type, 'sequence', whole(sequence),
+    'created_at_ms', whole(now_ms))
+  redis.call('SET', keys.spec(id), spec)
+  redis.call('ZADD', keys.jobs('pending', priority), sequence, id)
+  redis.call('ZADD', keys.jobs_of_type('pending', priority, type), sequence, id)
+end
+return now_ms

@@ -1,0 +1,60 @@
+-- sweep: Does what time has made due: takes jobs back from silent executors, removes jobs that ended long ago, forgets
+-- executors not heard from. Each part does at most `limit` at a time, and any number of servers may sweep at once.
+-- STATES   running -> pending, running -> failed, completed -> (none), failed -> (none), cancelled -> (none)
+-- KEYS     1 root
+-- ARGV     1 now_ms               the time in milliseconds, or "" for Redis's own
+--          2 lease_ms             how long an executor may stay silent
+--          3 max_attempts         how many executors a job may lose
+--          4 retention_ms         how long ended jobs are kept
+--          5 executor_timeout_ms  silence after which an executor is forgotten
+--          6 limit                how many of each to do at most
+-- RETURNS  how many leases were lost, jobs removed, executors forgotten
+-- ERRORS   none
+-- USES     keys clock whole allow_when_full find_job set_state end_job drop_lease archive_attempt in_grace
+-- USES     lose_expired_leases
+local now_ms = clock(ARGV[1])
+local lease_ms = tonumber(ARGV[2])
+local max_attempts = tonumber(ARGV[3])
+local retention_ms = tonumber(ARGV[4])
+local executor_timeout_ms = tonumber(ARGV[5])
+local limit = tonumber(ARGV[6])
+
+-- A deadline further off than one lease means that the clock was set back: nobody may be silent for longer than that.
+local function clamp_deadlines()
+  local latest = now_ms + lease_ms
+  local too_late = redis.call('ZRANGEBYSCORE', keys.deadlines, '(' .. whole(latest), '+inf', 'LIMIT', 0, limit)
+  for _, id in ipairs(too_late) do
+    redis.call('ZADD', keys.deadlines, 'XX', latest, id)
+  end
+end
+
+local function remove_ended_jobs()
+  local old = redis.call('ZRANGEBYSCORE', keys.ended, '-inf', now_ms - retention_ms, 'LIMIT', 0, limit)
+  for _, id in ipairs(old) do
+    local job = find_job(id)
+    if job then
+      redis.call('ZREM', keys.jobs(job.status, job.priority), id)
+      redis.call('ZREM', keys.jobs_of_type(job.status, job.priority, job.type), id)
+    end
+    redis.call('ZREM', keys.ended, id)
+    redis.call('DEL', keys.job(id), keys.spec(id), keys.output(id), keys.attempts(id))
+  end
+  return #old
+end
+
+local function forget_silent_executors()
+  local silent = redis.call('ZRANGEBYSCORE', keys.executors, '-inf', now_ms - executor_timeout_ms, 'LIMIT', 0, limit)
+  for _, executor_id in ipairs(silent) do
+    redis.call('ZREM', keys.executors, executor_id)
+    redis.call('HDEL', keys.jobs_completed, executor_id)
+  end
+  return #silent
+end
+
+allow_when_full()
+clamp_deadlines()
+return {
+  lose_expired_leases(now_ms, lease_ms, max_attempts, limit),
+  remove_ended_jobs(),
+  forget_silent_executors(),
+}
