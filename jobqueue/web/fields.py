@@ -1,0 +1,113 @@
+r"""Fields that check what they publish: each rule here is also in the OpenAPI document, in the words of JSON Schema.
+
+`$(?!\n)` is the end of the text in Python and in JavaScript alike; a bare `$` lets a newline through in Python.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from typing import Any
+
+from marshmallow import ValidationError, fields, validate
+
+MAX_ARGUMENT_BYTES = 128 * 1024 - 1
+"""Linux refuses to start a program with a longer argument or `NAME=value` (MAX_ARG_STRLEN, with its final NUL)."""
+
+WORD = r"^[^\s\x00-\x1f\x7f-\x9f]+$(?!\n)"
+PRINTABLE_WORD = r"^[^\s\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff]+$(?!\n)"
+WITHOUT_NUL = r"^[^\x00]*$"
+ENV_NAME = r"^[^=\x00]+$"
+SHA256 = r"^[0-9a-fA-F]{64}$(?!\n)"
+HTTP_URL = (
+    r"^[Hh][Tt][Tt][Pp][Ss]?://"
+    r"([A-Za-z0-9._~!$&'()*+,;=:%-]*@)?"
+    r"([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])"
+    r"(:([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?"
+    r"([/?#][^\s\x00-\x1f\x7f-\x9f]*)?$(?!\n)"
+)
+
+
+def word(longest: int) -> list[validate.Validator]:
+    """Return the rules for a name of 1 to `longest` characters without white space and control characters."""
+    return [
+        validate.Length(1, longest),
+        validate.Regexp(WORD, error="Must not be empty or hold white space or control characters."),
+    ]
+
+
+def printable_word(longest: int) -> list[validate.Validator]:
+    """Return the rules for a name of 1 to `longest` printable characters without white space."""
+    return [
+        validate.Length(1, longest),
+        validate.Regexp(PRINTABLE_WORD, error="Must be printable characters without white space."),
+    ]
+
+
+def http_url(longest: int) -> list[validate.Validator]:
+    """Return the rules for an absolute http or https URL with a host."""
+    return [
+        validate.Length(1, longest),
+        validate.Regexp(HTTP_URL, error="Must be an absolute http or https URL with a host."),
+    ]
+
+
+def sha256() -> list[validate.Validator]:
+    """Return the rule for 64 hexadecimal digits."""
+    return [validate.Regexp(SHA256, error="Must be 64 hexadecimal digits.")]
+
+
+def env_name() -> list[validate.Validator]:
+    """Return the rules for the name of an environment variable."""
+    return [validate.Length(min=1), validate.Regexp(ENV_NAME, error="A name must not be empty or hold '=' or NUL.")]
+
+
+def passable() -> list[Callable[[str], object]]:
+    """Return the rules for text that Linux can hand to a program."""
+    return [
+        validate.Regexp(WITHOUT_NUL, error="Must not hold NUL."),
+        validate.Length(max=MAX_ARGUMENT_BYTES),
+        _short_enough,
+    ]
+
+
+def _short_enough(text: str) -> None:
+    if len(text.encode()) > MAX_ARGUMENT_BYTES:
+        raise ValidationError(f"Must be at most {MAX_ARGUMENT_BYTES} bytes of UTF-8.")
+
+
+class WholeNumber(fields.Integer):
+    """An integer as JSON Schema has it: 8.0 is one; 8.5, "8" and true are not."""
+
+    def _validated(self, value: Any) -> int:
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise self.make_error("invalid", input=value)
+        return value
+
+
+class QueryNumber(fields.Integer):
+    """A whole number in a query string: ASCII digits and nothing else (`int` would take "+5", "1_0" and "١٢")."""
+
+    def _validated(self, value: Any) -> int:
+        if not isinstance(value, str) or not re.fullmatch("[0-9]{1,20}", value):
+            raise self.make_error("invalid", input=value)
+        return int(value)
+
+
+class IpAddress(fields.String):
+    """An IPv4 or IPv6 address, stored in its usual form."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        try:
+            return str(ipaddress.ip_address(_without_scope(text)))
+        except ValueError:
+            raise ValidationError("Must be an IPv4 or IPv6 address.") from None
+
+
+def _without_scope(address: str) -> str:
+    """Return an address without its zone ("%eth0"), which means something only on the machine it was written on."""
+    return re.sub(r"%[A-Za-z0-9._~-]{1,32}$", "", address)

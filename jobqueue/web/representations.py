@@ -1,0 +1,78 @@
+"""How jobs and executors look in answers. Times inside are milliseconds; outside they are `YYYY-MM-DDTHH:MM:SSZ`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from jobqueue.job import Attempt, Job, JobSummary
+from jobqueue.queue.queries import Executor, Stats
+
+
+def timestamp(milliseconds: int) -> str:
+    """Return a time in UTC, cut to the second."""
+    return datetime.fromtimestamp(milliseconds // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _optional_timestamp(milliseconds: int | None) -> str | None:
+    return None if milliseconds is None else timestamp(milliseconds)
+
+
+def job_summary(job: JobSummary) -> dict[str, object]:
+    """Return a job as a list shows it."""
+    return {
+        "id": job.id,
+        "type": job.type,
+        "status": job.status,
+        "priority": job.priority,
+        "executor_id": job.executor_id,
+        "created_at": timestamp(job.created_at_ms),
+        "started_at": _optional_timestamp(job.started_at_ms),
+    }
+
+
+def job_details(job: Job) -> dict[str, object]:
+    """Return all there is to know of a job."""
+    return {
+        **job_summary(job),
+        "binary_url": job.spec.binary_url,
+        "binary_sha256": job.spec.binary_sha256,
+        "arguments": job.spec.arguments,
+        "env_variables": job.spec.env_variables,
+        "stdout": job.stdout,
+        "stderr": job.stderr,
+        "exit_code": job.exit_code,
+        "error_message": job.error_message,
+        "completed_at": _optional_timestamp(job.completed_at_ms),
+        "attempts": [attempt(each) for each in job.attempts],
+    }
+
+
+def attempt(one: Attempt) -> dict[str, object]:
+    """Return one executor's try at a job."""
+    return {
+        "executor_id": one.executor_id,
+        "executor_ip": one.executor_ip,
+        "started_at": timestamp(one.started_at_ms),
+        "ended_at": _optional_timestamp(one.ended_at_ms),
+        "status": one.status,
+    }
+
+
+def stats(counts: Stats) -> dict[str, object]:
+    """Return the queue in numbers."""
+    return {
+        "jobs_by_status": counts.by_status(),
+        "pending_by_priority": counts.pending(),
+        "active_executors": counts.active_executors,
+    }
+
+
+def executor(one: Executor) -> dict[str, object]:
+    """Return an active executor."""
+    return {
+        "executor_id": one.executor_id,
+        "current_job_id": one.current_job_id,
+        "job_type": one.job_type,
+        "last_heartbeat": timestamp(one.last_heartbeat_ms),
+        "jobs_completed": one.jobs_completed,
+    }

@@ -1,0 +1,262 @@
+"""What goes in and comes out of each route. Checked on the way in; on the way out it is the document that tests hold
+the answers against.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import Schema, ValidationError, post_load, pre_load, validate, validates_schema
+from marshmallow import fields as basic
+
+from jobqueue.job import AttemptStatus, NewJob, Priority, Spec, Status
+from jobqueue.queue.commands import Holder, Result
+from jobqueue.web import fields
+
+MAX_BULK = 1000
+MAX_LIMIT = 1000
+MAX_OFFSET = 2**53 - 1
+"""Beyond this a number in a script is no longer exact."""
+MAX_PASSED_BYTES = 1024 * 1024
+"""Arguments and environment together: Linux refuses to start a program with much more than this."""
+
+INT32 = validate.Range(-(2**31), 2**31 - 1)
+ANY_OF = {"status": validate.OneOf([*Status]), "priority": validate.OneOf([*Priority])}
+
+
+class NewJobIn(Schema):
+    """A job to be run."""
+
+    type = basic.String(required=True, validate=fields.word(128), metadata={"example": "data-processing"})
+    binary_url = basic.String(required=True, validate=fields.http_url(2048))
+    binary_sha256 = basic.String(required=True, validate=fields.sha256())
+    arguments = basic.List(basic.String(validate=fields.passable()), load_default=list)
+    env_variables = basic.Dict(
+        keys=basic.String(validate=fields.env_name()),
+        values=basic.String(validate=fields.passable()),
+        load_default=dict,
+    )
+    priority = basic.String(required=True, validate=ANY_OF["priority"])
+
+    @validates_schema
+    def check_size(self, data: dict[str, Any], **_: Any) -> None:
+        """Refuse at the door what could never be started."""
+        variables = [f"{name}={value}" for name, value in data["env_variables"].items()]
+        if any(len(variable.encode()) > fields.MAX_ARGUMENT_BYTES for variable in variables):
+            raise ValidationError(
+                f"NAME=value must be at most {fields.MAX_ARGUMENT_BYTES} bytes of UTF-8.", "env_variables"
+            )
+        if sum(len(text.encode()) for text in [*data["arguments"], *variables]) > MAX_PASSED_BYTES:
+            message = f"Arguments and environment together must be at most {MAX_PASSED_BYTES} bytes of UTF-8."
+            raise ValidationError({"arguments": [message], "env_variables": [message]})
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: Any) -> NewJob:
+        """Return what the queue takes."""
+        return NewJob(
+            type=data["type"],
+            priority=Priority(data["priority"]),
+            spec=Spec(
+                binary_url=data["binary_url"],
+                binary_sha256=data["binary_sha256"].lower(),
+                arguments=data["arguments"],
+                env_variables=data["env_variables"],
+            ),
+        )
+
+
+class BulkNewJobIn(NewJobIn):
+    """One of many jobs to be run. Use it with `many=True`."""
+
+    @pre_load(pass_collection=True)
+    def check_count(self, data: Any, **_: Any) -> Any:
+        """Refuse too many jobs before looking at each."""
+        if isinstance(data, list) and not 1 <= len(data) <= MAX_BULK:
+            raise ValidationError(f"Must be 1 to {MAX_BULK} jobs, not {len(data)}.")
+        return data
+
+
+class BulkCancelIn(Schema):
+    """Jobs to be cancelled."""
+
+    job_ids = basic.List(
+        basic.String(validate=validate.Length(max=128)), required=True, validate=validate.Length(1, MAX_BULK)
+    )
+
+
+class ClaimIn(Schema):
+    """An executor that asks for work."""
+
+    executor_id = basic.String(required=True, validate=fields.printable_word(128))
+    executor_ip = fields.IpAddress(
+        load_default=None, metadata={"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}], "example": "192.168.1.100"}
+    )
+
+
+class HolderIn(Schema):
+    """An executor that says something about a job it runs."""
+
+    executor_id = basic.String(required=True, validate=fields.printable_word(128))
+    attempt_token = basic.String(
+        load_default=str,  # a callable is no default to be published: nobody should send ""
+        validate=validate.Length(1, 128),
+        metadata={"description": "From the claim's answer. When it is sent it must match."},
+    )
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: Any) -> Any:
+        """Return who it is."""
+        return Holder(data["executor_id"], data["attempt_token"])
+
+
+class CompleteIn(HolderIn):
+    """The result of a run that ended well."""
+
+    exit_code = fields.WholeNumber(required=True, validate=INT32)
+    stdout = basic.String(load_default="")
+    stderr = basic.String(load_default="")
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: Any) -> tuple[Holder, Result]:
+        """Return who reports what."""
+        holder = Holder(data["executor_id"], data["attempt_token"])
+        message = data.get("error_message") or ""
+        return holder, Result(data["exit_code"], data["stdout"], data["stderr"], message)
+
+
+class FailIn(CompleteIn):
+    """The result of a run that failed; the exit code is null when the program never ran."""
+
+    exit_code = fields.WholeNumber(load_default=None, allow_none=True, validate=INT32)
+    error_message = basic.String(load_default=None, allow_none=True)
+
+
+class ListIn(Schema):
+    """Which jobs to list."""
+
+    status = basic.String(load_default=None, validate=ANY_OF["status"])
+    type = basic.String(load_default=None)
+    priority = basic.String(load_default=None, validate=ANY_OF["priority"])
+    limit = fields.QueryNumber(load_default=100, validate=validate.Range(1, MAX_LIMIT))
+    offset = fields.QueryNumber(load_default=0, validate=validate.Range(0, MAX_OFFSET))
+
+
+class ErrorOut(Schema):
+    """Every error."""
+
+    error = basic.String(required=True, metadata={"description": "A sentence for people."})
+    context = basic.Dict(required=True, metadata={"description": "Faults by field name, or facts such as job_id."})
+
+
+def _time(nullable: bool = False) -> basic.String:
+    return basic.String(required=True, allow_none=nullable, metadata={"example": "2024-01-01T12:00:00Z"})
+
+
+def _status() -> basic.String:
+    return basic.String(required=True, validate=ANY_OF["status"])
+
+
+class SubmittedOut(Schema):
+    """A job that was taken."""
+
+    id = basic.UUID(required=True)
+    type = basic.String(required=True)
+    status = _status()
+    created_at = _time()
+
+
+class JobStatusOut(Schema):
+    """A job's id and status."""
+
+    id = basic.UUID(required=True)
+    status = _status()
+
+
+class HeartbeatOut(JobStatusOut):
+    """A renewed lease."""
+
+    lease_ms = basic.Integer(required=True, metadata={"description": "How long the executor may stay silent now."})
+
+
+class JobSummaryOut(SubmittedOut):
+    """A job as lists show it."""
+
+    priority = basic.String(required=True, validate=ANY_OF["priority"])
+    executor_id = basic.String(required=True, allow_none=True)
+    started_at = _time(nullable=True)
+
+
+class AttemptOut(Schema):
+    """One executor's try at a job."""
+
+    executor_id = basic.String(required=True)
+    executor_ip = basic.String(required=True, allow_none=True)
+    started_at = _time()
+    ended_at = _time(nullable=True)
+    status = basic.String(required=True, validate=validate.OneOf([*AttemptStatus]))
+
+
+class JobOut(JobSummaryOut):
+    """All there is to know of a job."""
+
+    binary_url = basic.String(required=True)
+    binary_sha256 = basic.String(required=True)
+    arguments = basic.List(basic.String(), required=True)
+    env_variables = basic.Dict(keys=basic.String(), values=basic.String(), required=True)
+    stdout = basic.String(required=True)
+    stderr = basic.String(required=True)
+    exit_code = basic.Integer(required=True, allow_none=True)
+    error_message = basic.String(required=True, allow_none=True)
+    completed_at = _time(nullable=True)
+    attempts = basic.List(basic.Nested(AttemptOut()), required=True)
+
+
+class ClaimedOut(JobOut):
+    """A job for the executor that asked."""
+
+    attempt_token = basic.String(required=True, metadata={"description": "Stands for this attempt; keep it secret."})
+    lease_ms = basic.Integer(required=True, metadata={"description": "How long the executor may stay silent."})
+
+
+class CancelFaultOut(Schema):
+    """Why a job was not cancelled."""
+
+    job_id = basic.String(required=True)
+    error = basic.String(required=True)
+
+
+class BulkCancelOut(Schema):
+    """How many jobs were cancelled, and why the others were not."""
+
+    cancelled = basic.Integer(required=True)
+    failed = basic.Integer(required=True)
+    errors = basic.List(basic.Nested(CancelFaultOut()), required=True)
+
+
+class StatsOut(Schema):
+    """The queue in numbers."""
+
+    jobs_by_status = basic.Nested(
+        Schema.from_dict({s: basic.Integer() for s in Status}, name="Counts")(), required=True
+    )
+    pending_by_priority = basic.Nested(
+        Schema.from_dict({p: basic.Integer() for p in Priority}, name="Pending")(), required=True
+    )
+    active_executors = basic.Integer(required=True)
+
+
+class ExecutorOut(Schema):
+    """An executor heard from lately."""
+
+    executor_id = basic.String(required=True)
+    current_job_id = basic.UUID(required=True, allow_none=True)
+    job_type = basic.String(required=True, allow_none=True)
+    last_heartbeat = _time()
+    jobs_completed = basic.Integer(required=True)
+
+
+class HealthOut(Schema):
+    """Whether the server and its database work."""
+
+    status = basic.String(required=True, validate=validate.OneOf(["healthy", "unhealthy"]))
+    database = basic.String(required=True, validate=validate.OneOf(["connected", "disconnected"]))
