@@ -1,0 +1,1 @@
+"""The Python client, also the worker's: HTTP only, one file per resource."""

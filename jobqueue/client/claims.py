@@ -1,0 +1,81 @@
+"""What an executor asks of the API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from jobqueue.client.transport import ApiRefused, Transport
+
+
+@dataclass(frozen=True)
+class ClaimedJob:
+    """A job to run, the token that stands for this attempt at it, and how long we may stay silent (milliseconds)."""
+
+    id: str
+    binary_url: str
+    binary_sha256: str
+    arguments: Sequence[str]
+    env_variables: Mapping[str, str]
+    attempt_token: str
+    lease_ms: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a run ended. `exit_code` is None when the program never ran; an `error_message` makes it a failure."""
+
+    exit_code: int | None
+    stdout: str = ""
+    stderr: str = ""
+    error_message: str | None = None
+
+    @property
+    def verb(self) -> str:
+        """`complete` or `fail`."""
+        return "complete" if self.error_message is None else "fail"
+
+
+class Claims:
+    """Claim jobs and speak for them, as one executor. Every method raises ApiUnavailable, ApiRefused."""
+
+    def __init__(self, transport: Transport, executor_id: str) -> None:
+        self._transport = transport
+        self._executor_id = executor_id
+
+    def claim(self) -> ClaimedJob | None:
+        """Return the next job, None when there is none."""
+        job = self._transport.call("POST", "/jobs/claim", {"executor_id": self._executor_id}).body
+        if job is None:
+            return None
+        return ClaimedJob(**{name: job[name] for name in ClaimedJob.__dataclass_fields__})
+
+    def heartbeat(self, job: ClaimedJob) -> bool:
+        """Renew the lease; False when it is lost."""
+        try:
+            self._transport.call("PUT", f"/jobs/{job.id}/heartbeat", self._holder(job))
+        except ApiRefused as refused:
+            if refused.status == HTTPStatus.NOT_FOUND:
+                return False
+            raise
+        return True
+
+    def report(self, job: ClaimedJob, report: Report) -> None:
+        """Report how the job ended. A repeat of the same report is answered like the first."""
+        body: dict[str, object] = {
+            **self._holder(job),
+            "exit_code": report.exit_code,
+            "stdout": report.stdout,
+            "stderr": report.stderr,
+        }
+        if report.error_message is not None:
+            body["error_message"] = report.error_message
+        self._transport.call("PUT", f"/jobs/{job.id}/{report.verb}", body)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def _holder(self, job: ClaimedJob) -> dict[str, object]:
+        return {"executor_id": self._executor_id, "attempt_token": job.attempt_token}

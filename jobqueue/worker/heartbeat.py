@@ -1,0 +1,66 @@
+"""Keeps a job's lease alive from a thread of its own, and says so when it is lost."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from jobqueue import logs
+from jobqueue.client.claims import ClaimedJob, Claims
+from jobqueue.client.transport import ApiRefused, ApiUnavailable
+
+BEATS_PER_LEASE = 3
+SAFE_PART = 0.8
+"""Of a lease, counted from when the last good beat was sent. After that another executor may have the job soon, and
+two must never run it at once: the lease counts as lost although nobody has said so."""
+
+
+class Heartbeat:
+    """Beats while it is entered. `lost` is set, then `on_lost` called, once the job is no longer ours.
+
+    It has a connection of its own: no download and no report ever stands in its way.
+    """
+
+    def __init__(self, claims: Claims, job: ClaimedJob, on_lost: Callable[[], None]) -> None:
+        self.lost = threading.Event()
+        self._claims = claims
+        self._job = job
+        self._on_lost = on_lost
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        interval = self._job.lease_ms / 1000 / BEATS_PER_LEASE
+        safe_until = time.monotonic() + self._job.lease_ms / 1000 * SAFE_PART
+        pause = interval
+        while not self._ended.wait(min(pause * random.uniform(0.9, 1.0), max(safe_until - time.monotonic(), 0))):
+            sent = time.monotonic()
+            try:
+                held, pause = self._claims.heartbeat(self._job), interval
+            except (ApiUnavailable, ApiRefused) as error:
+                logs.logger().warning("heartbeat_unanswered", job_id=self._job.id, reason=str(error))
+                held, pause = time.monotonic() < safe_until, interval / 4
+            else:
+                safe_until = sent + self._job.lease_ms / 1000 * SAFE_PART
+            if not held:
+                self._lose()
+                return
+
+    def _lose(self) -> None:
+        logs.logger().warning("lease_lost", job_id=self._job.id)
+        self.lost.set()
+        self._on_lost()
