@@ -1,0 +1,1 @@
+"""Everything on one machine: for a first look and for the tests. Nothing here is deployed."""

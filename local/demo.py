@@ -1,0 +1,87 @@
+"""`make demo`, beside a running `make run`: serves a small program, submits it, follows the job, prints its output."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from jobqueue.client.jobs import Jobs
+from jobqueue.client.transport import ApiRefused, ApiUnavailable, Transport
+
+PROGRAM = b"""#!/bin/sh
+echo "Hello, $NAME! I was called with: $*"
+for step in 1 2 3; do echo "step $step"; sleep 0.3; done
+echo "This is standard error." >&2
+"""
+PATIENCE_SECONDS = 60
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers every request with the program."""
+
+    def do_GET(self) -> None:
+        """Send it."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(PROGRAM)))
+        self.end_headers()
+        self.wfile.write(PROGRAM)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing: the job speaks for itself."""
+
+
+def follow(jobs: Jobs, job_id: str) -> dict[str, object]:
+    """Print each status the job takes, until it has ended; return the job."""
+    seen = None
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        job = jobs.get(job_id)
+        if job["status"] != seen:
+            seen = job["status"]
+            print(f"{job_id} is {seen}" + (f" on {job['executor_id']}" if job["executor_id"] else ""), flush=True)
+        if seen in ("completed", "failed", "cancelled"):
+            return job
+        time.sleep(0.1)
+    sys.exit(f"The job has not ended after {PATIENCE_SECONDS} seconds. Is a worker running?")
+
+
+def demo(api_url: str) -> int:
+    """Run the program through the queue; return 0 when it completed."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    jobs = Jobs(Transport(api_url))
+    job_id = jobs.submit(
+        {
+            "type": "demo",
+            "binary_url": f"http://127.0.0.1:{server.server_port}/demo.sh",
+            "binary_sha256": hashlib.sha256(PROGRAM).hexdigest(),
+            "arguments": ["one", "two words"],
+            "env_variables": {"NAME": "world"},
+            "priority": "foreground",
+        }
+    )
+    job = follow(jobs, job_id)
+    print(f"--- stdout\n{job['stdout']}--- stderr\n{job['stderr']}--- exit code {job['exit_code']}")
+    if job["error_message"]:
+        print(job["error_message"])
+    server.shutdown()
+    return 0 if job["status"] == "completed" else 1
+
+
+def main() -> int:
+    """Find the API and run the demo."""
+    api_url = os.environ.get("API_URL") or f"http://127.0.0.1:{os.environ.get('PORT') or 8080}/api/v1"
+    try:
+        return demo(api_url)
+    except ApiUnavailable:
+        sys.exit(f"No API answers at {api_url}. Start it in another terminal: make run")
+    except ApiRefused as refused:
+        sys.exit(f"The API at {api_url} refused: {refused} {refused.context}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
