@@ -51,10 +51,10 @@ class Claims:
             return None
         return ClaimedJob(**{name: job[name] for name in ClaimedJob.__dataclass_fields__})
 
-    def heartbeat(self, job: ClaimedJob) -> bool:
-        """Renew the lease; False when it is lost."""
+    def heartbeat(self, job: ClaimedJob, within_seconds: float) -> bool:
+        """Renew the lease, giving up after about `within_seconds`; False when it is lost."""
         try:
-            self._transport.call("PUT", f"/jobs/{job.id}/heartbeat", self._holder(job))
+            self._transport.call("PUT", f"/jobs/{job.id}/heartbeat", self._holder(job), within_seconds)
         except ApiRefused as refused:
             if refused.status == HTTPStatus.NOT_FOUND:
                 return False

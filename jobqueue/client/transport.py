@@ -47,14 +47,18 @@ class Transport:
         self._session = requests.Session()
         self._session.trust_env = False
 
-    def call(self, method: str, path: str, body: object = None) -> Answer:
-        """Return the answer. Raises ApiUnavailable, ApiRefused."""
+    def call(self, method: str, path: str, body: object = None, within_seconds: float = ANSWER_SECONDS) -> Answer:
+        """Return the answer; give up on connecting, and on each wait for an answer, after `within_seconds`.
+
+        Raises ApiUnavailable, ApiRefused.
+        """
+        patience = (min(CONNECT_SECONDS, within_seconds), within_seconds)
         try:
             response = self._session.request(
                 method,
                 self._api_url + path,
                 json=body,
-                timeout=(CONNECT_SECONDS, ANSWER_SECONDS),
+                timeout=patience,
                 allow_redirects=False,
             )
         except requests.RequestException as error:

@@ -31,7 +31,7 @@ class Heartbeat:
         self._job = job
         self._on_lost = on_lost
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -43,22 +43,27 @@ class Heartbeat:
         self._ended.set()
         self._thread.join()
 
-    def _beat(self) -> None:
-        interval = self._job.lease_ms / 1000 / BEATS_PER_LEASE
-        safe_until = time.monotonic() + self._job.lease_ms / 1000 * SAFE_PART
-        pause = interval
+    def _run(self) -> None:
+        lease_seconds = self._job.lease_ms / 1000
+        interval = pause = lease_seconds / BEATS_PER_LEASE
+        safe_until = time.monotonic() + lease_seconds * SAFE_PART
         while not self._ended.wait(min(pause * random.uniform(0.9, 1.0), max(safe_until - time.monotonic(), 0))):
             sent = time.monotonic()
-            try:
-                held, pause = self._claims.heartbeat(self._job), interval
-            except (ApiUnavailable, ApiRefused) as error:
-                logs.logger().warning("heartbeat_unanswered", job_id=self._job.id, reason=str(error))
-                held, pause = time.monotonic() < safe_until, interval / 4
-            else:
-                safe_until = sent + self._job.lease_ms / 1000 * SAFE_PART
-            if not held:
+            held = self._beat(min(interval, safe_until - sent)) if sent < safe_until else False
+            if held is False:
                 self._lose()
                 return
+            pause = interval if held else interval / 4
+            if held:
+                safe_until = sent + lease_seconds * SAFE_PART
+
+    def _beat(self, within_seconds: float) -> bool | None:
+        """Return whether the lease is still ours, None when nobody could say."""
+        try:
+            return self._claims.heartbeat(self._job, within_seconds)
+        except (ApiUnavailable, ApiRefused) as error:
+            logs.logger().warning("heartbeat_unanswered", job_id=self._job.id, reason=str(error))
+            return None
 
     def _lose(self) -> None:
         logs.logger().warning("lease_lost", job_id=self._job.id)
