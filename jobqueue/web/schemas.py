@@ -135,7 +135,7 @@ class ListIn(Schema):
     """Which jobs to list."""
 
     status = basic.String(load_default=None, validate=ANY_OF["status"])
-    type = basic.String(load_default=None)
+    type = basic.String(load_default=None, validate=validate.Length(min=1))
     priority = basic.String(load_default=None, validate=ANY_OF["priority"])
     limit = fields.QueryNumber(load_default=100, validate=validate.Range(1, MAX_LIMIT))
     offset = fields.QueryNumber(load_default=0, validate=validate.Range(0, MAX_OFFSET))
