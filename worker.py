@@ -19,6 +19,8 @@ from jobqueue.worker.slot import Slot
 def main() -> int:
     """Work until SIGTERM or SIGINT; return the exit code."""
     logs.configure()
+    if sys.platform != "linux":
+        sys.exit("The worker runs on Linux only; the API does not mind where it runs.")
     try:
         settings = config.load(os.environ)
     except InvalidSetting as error:

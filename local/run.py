@@ -91,14 +91,14 @@ async def run(port: int) -> int:
         programs["web"] = await Program.start("web", gunicorn, variables)
         programs["worker"] = await Program.start("worker", [PYTHON, "worker.py"], variables)
         say(f"API on {variables['API_URL']} — try `make demo` in a second terminal, Ctrl-C stops everything")
-        return await watch(programs, asked)
+        return await watch(programs, asked, variables)
     finally:
         for name in STOP_SECONDS:
             if name in programs:
                 await programs[name].stop()
 
 
-async def watch(programs: Mapping[str, Program], asked: asyncio.Event) -> int:
+async def watch(programs: Mapping[str, Program], asked: asyncio.Event, variables: Mapping[str, str]) -> int:
     """Return 0 when asked to stop, 1 when a program ended that the others cannot do without."""
     stopping = asyncio.create_task(asked.wait())
     ends = {asyncio.create_task(program.process.wait()): program for program in programs.values()}
@@ -112,7 +112,9 @@ async def watch(programs: Mapping[str, Program], asked: asyncio.Event) -> int:
             say(f"{program.name} ended with code {program.process.returncode}")
             if program.name != "worker":
                 return 1
-            say("the queue goes on without it; start another: .venv/bin/python worker.py")
+            say(
+                f"the queue goes on without it; start another: API_URL={variables['API_URL']} .venv/bin/python worker.py"
+            )
 
 
 def free_port() -> int:
