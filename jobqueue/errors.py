@@ -14,7 +14,7 @@ class JobQueueError(Exception):
 
     code = "error"
 
-    def __init__(self, message: str | None = None, **facts: object) -> None:
+    def __init__(self, message: str | None = None, /, **facts: object) -> None:
         super().__init__(message or self.default_message())
         self.facts = facts
 

@@ -49,14 +49,17 @@ class Environment:
         allowed = f"a number of seconds from {lowest_seconds:g} to {LONGEST_SECONDS}"
         return self.read(name, default_ms, parse, allowed)
 
-    def url(self, name: str, default: str, schemes: tuple[str, ...]) -> str:
-        """Return a URL of one of `schemes`, with a host or (for `unix`) a path."""
+    def url(
+        self, name: str, default: str, schemes: tuple[str, ...], check: Callable[[str], None] = lambda _: None
+    ) -> str:
+        """Return a URL of one of `schemes`, with a host or (for `unix`) a path, that `check` has no ValueError for."""
 
         def parse(text: str) -> str:
             parts = urlsplit(text)
             complete = parts.path if parts.scheme == "unix" else parts.hostname and parts.port != 0
             if parts.scheme not in schemes or not complete:
                 raise ValueError
+            check(text)
             return text
 
         return self.read(name, default, parse, "a URL that starts with " + " or ".join(f"{s}://" for s in schemes))
@@ -73,4 +76,4 @@ class Environment:
 
 
 def _without_password(text: str) -> str:
-    return re.sub(r"//[^/@]*@", "//***@", text)
+    return re.sub(r"//.*@", "//***@", text, flags=re.DOTALL)

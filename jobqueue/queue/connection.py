@@ -23,6 +23,7 @@ MAX_CONNECTIONS = 8
 UNAVAILABLE = (
     redis.ConnectionError,
     redis.TimeoutError,
+    redis.InvalidResponse,
     redis.exceptions.ReadOnlyError,
     redis.exceptions.ClusterDownError,
     redis.exceptions.TryAgainError,
@@ -48,6 +49,14 @@ def connect(url: str) -> redis.Redis:
         decode_responses=True,
     )
     return redis.Redis(connection_pool=pool)
+
+
+def check_url(url: str) -> None:
+    """Raise ValueError for a URL that redis-py would not take, without connecting."""
+    try:
+        connect(url).connection_pool.make_connection()
+    except TypeError as error:  # an option that it does not know
+        raise ValueError(str(error)) from None
 
 
 class Connection:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, NoReturn
 
 import marshmallow
 from flask import Request
+from gunicorn.http.errors import ParseException
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from jobqueue.errors import InvalidRequest
 
 MAX_BODY_BYTES = 13 * 1024 * 1024
 """Two outputs of 1 MiB, each byte of them written as six (`\\u0000`), and room for the rest."""
+
+FAULTS_SHOWN = 100
 
 
 def loads(raw: bytes) -> Any:
@@ -35,6 +39,22 @@ def loads(raw: bytes) -> Any:
     return value
 
 
+def read(request: Request) -> bytes:
+    """Return a request's whole body. Raises RequestEntityTooLarge, BadRequest when it is broken off or badly chunked.
+
+    A body that comes in chunks is read by hand: werkzeug would cut it at the limit and take the rest for nothing.
+    """
+    try:
+        if request.content_length is not None or not request.environ.get("wsgi.input_terminated"):
+            return request.get_data()
+        body: bytes = request.environ["wsgi.input"].read(MAX_BODY_BYTES + 1)
+    except (ParseException, OSError) as error:
+        raise BadRequest from error
+    if len(body) > MAX_BODY_BYTES:
+        raise RequestEntityTooLarge
+    return body
+
+
 class BodyParser(FlaskParser):
     """webargs' parser with `loads` for bodies, 400 for every fault, and unknown query parameters refused too."""
 
@@ -48,7 +68,7 @@ class BodyParser(FlaskParser):
         """Return the body's value. Raises UnsupportedMediaType, InvalidRequest."""
         if not req.is_json:
             raise UnsupportedMediaType
-        return loads(req.get_data())
+        return loads(read(req))
 
     def handle_error(self, error: marshmallow.ValidationError, *_: object, **__: object) -> NoReturn:
         """Raise InvalidRequest with every fault by field name (in a list: by index, then field)."""
@@ -57,13 +77,16 @@ class BodyParser(FlaskParser):
         raise InvalidRequest(f"Invalid request: {_places(faults)}", **faults)
 
 
-def _by_name(messages: Any) -> dict[str, Any]:
-    """Return messages with text for every key: JSON has no other, and sorting mixed ones fails."""
+def _by_name(messages: Any, at_most: int | None = None) -> dict[str, Any]:
+    """Return messages with text for every key: JSON has no other, and sorting mixed ones fails.
+
+    Inside a field only the first FAULTS_SHOWN are kept, or a large body could ask for a still larger answer.
+    """
     if not isinstance(messages, dict):
         return {"body": messages}
     return {
-        "body" if name == "_schema" else str(name): _by_name(inner) if isinstance(inner, dict) else inner
-        for name, inner in messages.items()
+        "body" if name == "_schema" else str(name): _by_name(inner, FAULTS_SHOWN) if isinstance(inner, dict) else inner
+        for name, inner in islice(messages.items(), at_most)
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from jobqueue.queue.connection import check_url
 from jobqueue.queue.rules import Rules
 from jobqueue.settings import Environment
 
@@ -31,7 +32,7 @@ def load(variables: Mapping[str, str]) -> ServerSettings:
     environment = Environment(variables)
     default = Rules()
     return ServerSettings(
-        redis_url=environment.url("REDIS_URL", DEFAULT_REDIS_URL, ("redis", "rediss", "unix")),
+        redis_url=environment.url("REDIS_URL", DEFAULT_REDIS_URL, ("redis", "rediss", "unix"), check_url),
         rules=Rules(
             lease_ms=environment.milliseconds("HEARTBEAT_TIMEOUT_SECONDS", default.lease_ms, 0.1),
             executor_timeout_ms=environment.milliseconds("EXECUTOR_TIMEOUT_SECONDS", default.executor_timeout_ms, 0.1),

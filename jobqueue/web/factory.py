@@ -28,6 +28,7 @@ def create_services(settings: ServerSettings) -> services.Services:
 def create_app(queue: services.Services) -> Flask:
     """Return the app around a queue."""
     app = Flask("jobqueue", static_folder=None)
+    app.url_map.merge_slashes = False  # it would answer a redirect, in HTML
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.json = PlainJson(app)
     services.install(app, queue)

@@ -38,15 +38,16 @@ class NewJobIn(Schema):
     )
     priority = basic.String(required=True, validate=ANY_OF["priority"])
 
-    @validates_schema
+    @validates_schema(skip_on_field_errors=False)
     def check_size(self, data: dict[str, Any], **_: Any) -> None:
-        """Refuse at the door what could never be started."""
-        variables = [f"{name}={value}" for name, value in data["env_variables"].items()]
+        """Refuse at the door what could never be started. What is itself faulty is not in `data`."""
+        arguments = data.get("arguments", [])
+        variables = [f"{name}={value}" for name, value in data.get("env_variables", {}).items()]
         if any(len(variable.encode()) > fields.MAX_ARGUMENT_BYTES for variable in variables):
             raise ValidationError(
                 f"NAME=value must be at most {fields.MAX_ARGUMENT_BYTES} bytes of UTF-8.", "env_variables"
             )
-        if sum(len(text.encode()) for text in [*data["arguments"], *variables]) > MAX_PASSED_BYTES:
+        if sum(len(text.encode()) for text in [*arguments, *variables]) > MAX_PASSED_BYTES:
             message = f"Arguments and environment together must be at most {MAX_PASSED_BYTES} bytes of UTF-8."
             raise ValidationError({"arguments": [message], "env_variables": [message]})
 
@@ -71,7 +72,9 @@ class BulkNewJobIn(NewJobIn):
     @pre_load(pass_collection=True)
     def check_count(self, data: Any, **_: Any) -> Any:
         """Refuse too many jobs before looking at each."""
-        if isinstance(data, list) and not 1 <= len(data) <= MAX_BULK:
+        if not isinstance(data, list):
+            raise ValidationError("Must be a list of jobs.")
+        if not 1 <= len(data) <= MAX_BULK:
             raise ValidationError(f"Must be 1 to {MAX_BULK} jobs, not {len(data)}.")
         return data
 
