@@ -28,7 +28,7 @@ UNAVAILABLE = (
     redis.exceptions.ClusterDownError,
     redis.exceptions.TryAgainError,
 )
-UNAVAILABLE_CODES = ("NOREPLICAS", "MASTERDOWN", "BUSY", "MISCONF", "LOADING", "READONLY")
+UNAVAILABLE_CODES = ("NOREPLICAS", "MASTERDOWN", "BUSY", "MISCONF", "LOADING", "READONLY", "NOPERM")
 
 
 def connect(url: str) -> redis.Redis:
@@ -91,7 +91,7 @@ class Connection:
             yield
         except redis.RedisError as error:
             translated = _translated(error)
-            if isinstance(translated, StoreUnavailable):
+            if isinstance(translated, StoreUnavailable) and not isinstance(error, redis.ResponseError):
                 self._note_outage(error)
             else:
                 self._note_answer()

@@ -18,7 +18,10 @@ from jobqueue.errors import InvalidRequest
 MAX_BODY_BYTES = 13 * 1024 * 1024
 """Two outputs of 1 MiB, each byte of them written as six (`\\u0000`), and room for the rest."""
 
-FAULTS_SHOWN = 100
+FIELDS_SHOWN = 1000
+FAULTS_SHOWN = 20
+NAME_SHOWN = 200
+"""How many faults of a body are told, how many inside one field of it, and how much of a field's name."""
 
 
 def loads(raw: bytes) -> Any:
@@ -77,15 +80,17 @@ class BodyParser(FlaskParser):
         raise InvalidRequest(f"Invalid request: {_places(faults)}", **faults)
 
 
-def _by_name(messages: Any, at_most: int | None = None) -> dict[str, Any]:
+def _by_name(messages: Any, at_most: int = FIELDS_SHOWN) -> dict[str, Any]:
     """Return messages with text for every key: JSON has no other, and sorting mixed ones fails.
 
-    Inside a field only the first FAULTS_SHOWN are kept, or a large body could ask for a still larger answer.
+    Only so many are kept, and only so much of a name, or a large body could ask for a still larger answer.
     """
     if not isinstance(messages, dict):
         return {"body": messages}
     return {
-        "body" if name == "_schema" else str(name): _by_name(inner, FAULTS_SHOWN) if isinstance(inner, dict) else inner
+        "body" if name == "_schema" else str(name)[:NAME_SHOWN]: _by_name(inner, FAULTS_SHOWN)
+        if isinstance(inner, dict)
+        else inner
         for name, inner in islice(messages.items(), at_most)
     }
 

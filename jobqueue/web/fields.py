@@ -77,6 +77,36 @@ def _short_enough(text: str) -> None:
         raise ValidationError(f"Must be at most {MAX_ARGUMENT_BYTES} bytes of UTF-8.")
 
 
+class Texts(fields.List[str]):
+    """A list of texts, counted before it is looked at: millions of faults would cost minutes."""
+
+    def __init__(self, text: fields.String, at_most: int, **options: Any) -> None:
+        super().__init__(text, metadata={"maxItems": at_most}, **options)
+        self._at_most = at_most
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
+        _check_count(value, self._at_most)
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
+class Variables(fields.Dict):
+    """An object of texts by name, counted before it is looked at."""
+
+    def __init__(self, name: fields.String, text: fields.String, at_most: int, **options: Any) -> None:
+        super().__init__(name, text, metadata={"maxProperties": at_most}, **options)
+        self._at_most = at_most
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> dict[Any, Any]:
+        _check_count(value, self._at_most)
+        found: dict[Any, Any] = super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]  # as it is
+        return found
+
+
+def _check_count(value: Any, at_most: int) -> None:
+    if isinstance(value, list | dict) and len(value) > at_most:
+        raise ValidationError(f"Must be at most {at_most}, not {len(value)}.")
+
+
 class WholeNumber(fields.Integer):
     """An integer as JSON Schema has it: 8.0 is one; 8.5, "8" and true are not."""
 

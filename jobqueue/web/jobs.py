@@ -92,7 +92,7 @@ def cancel(job_id: UUID) -> dict[str, Any]:
 @blueprint.refuses(413, 415)
 def cancel_many(body: dict[str, list[str]]) -> dict[str, Any]:
     """Cancel many pending jobs, each on its own"""
-    job_ids = body["job_ids"]
+    job_ids = [job_id.lower() for job_id in body["job_ids"]]
     errors = services().commands.cancel_many(job_ids)
     refused = [{"job_id": job_id, "error": str(error)} for job_id, error in zip(job_ids, errors, strict=True) if error]
     return {"cancelled": len(job_ids) - len(refused), "failed": len(refused), "errors": refused}

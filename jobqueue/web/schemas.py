@@ -20,6 +20,13 @@ MAX_OFFSET = 2**53 - 1
 MAX_PASSED_BYTES = 1024 * 1024
 """Arguments and environment together: Linux refuses to start a program with much more than this."""
 
+OVERHEAD_BYTES = 9
+"""What Linux counts for each of them beside its bytes: a NUL and a pointer."""
+
+MAX_ENTRIES = 10_000
+MAX_BULK_ENTRIES = 100_000
+"""Arguments, or variables, of one job; both of all jobs of a bulk."""
+
 INT32 = validate.Range(-(2**31), 2**31 - 1)
 ANY_OF = {"status": validate.OneOf([*Status]), "priority": validate.OneOf([*Priority])}
 
@@ -30,10 +37,11 @@ class NewJobIn(Schema):
     type = basic.String(required=True, validate=fields.word(128), metadata={"example": "data-processing"})
     binary_url = basic.String(required=True, validate=fields.http_url(2048))
     binary_sha256 = basic.String(required=True, validate=fields.sha256())
-    arguments = basic.List(basic.String(validate=fields.passable()), load_default=list)
-    env_variables = basic.Dict(
-        keys=basic.String(validate=fields.env_name()),
-        values=basic.String(validate=fields.passable()),
+    arguments = fields.Texts(basic.String(validate=fields.passable()), MAX_ENTRIES, load_default=list)
+    env_variables = fields.Variables(
+        basic.String(validate=fields.env_name()),
+        basic.String(validate=fields.passable()),
+        MAX_ENTRIES,
         load_default=dict,
     )
     priority = basic.String(required=True, validate=ANY_OF["priority"])
@@ -47,8 +55,11 @@ class NewJobIn(Schema):
             raise ValidationError(
                 f"NAME=value must be at most {fields.MAX_ARGUMENT_BYTES} bytes of UTF-8.", "env_variables"
             )
-        if sum(len(text.encode()) for text in [*arguments, *variables]) > MAX_PASSED_BYTES:
-            message = f"Arguments and environment together must be at most {MAX_PASSED_BYTES} bytes of UTF-8."
+        if sum(len(text.encode()) + OVERHEAD_BYTES for text in [*arguments, *variables]) > MAX_PASSED_BYTES:
+            message = (
+                f"Arguments and environment together must be at most {MAX_PASSED_BYTES} bytes of UTF-8, "
+                f"with {OVERHEAD_BYTES} more for each."
+            )
             raise ValidationError({"arguments": [message], "env_variables": [message]})
 
     @post_load
@@ -76,14 +87,22 @@ class BulkNewJobIn(NewJobIn):
             raise ValidationError("Must be a list of jobs.")
         if not 1 <= len(data) <= MAX_BULK:
             raise ValidationError(f"Must be 1 to {MAX_BULK} jobs, not {len(data)}.")
+        entries = sum(map(_count_entries, data))
+        if entries > MAX_BULK_ENTRIES:
+            raise ValidationError(f"Must be at most {MAX_BULK_ENTRIES} arguments and variables in all, not {entries}.")
         return data
+
+
+def _count_entries(job: Any) -> int:
+    found = [job.get(name) for name in ("arguments", "env_variables")] if isinstance(job, dict) else []
+    return sum(len(each) for each in found if isinstance(each, list | dict))
 
 
 class BulkCancelIn(Schema):
     """Jobs to be cancelled."""
 
-    job_ids = basic.List(
-        basic.String(validate=validate.Length(max=128)), required=True, validate=validate.Length(1, MAX_BULK)
+    job_ids = fields.Texts(
+        basic.String(validate=validate.Length(max=128)), MAX_BULK, required=True, validate=validate.Length(min=1)
     )
 
 

@@ -1,0 +1,35 @@
+"""Holds the running API against its OpenAPI document with schemathesis: `python -m tests.fuzz [seconds]`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.servers import running_redis
+from tests.web.serving import PREFIX, ROOT, running_api
+
+SECONDS = 120
+
+
+def fuzz(seconds: int, capture: bool = False) -> subprocess.CompletedProcess[str]:
+    """Send requests made from the document for `seconds` to an API of its own; what is printed ends with a summary.
+
+    It runs from the repository's root, where schemathesis.toml says what is not a fault, and why.
+    """
+    with tempfile.TemporaryDirectory(prefix="jq-") as name:
+        folder = Path(name)
+        with running_redis(folder) as redis_url, running_api(folder, REDIS_URL=redis_url) as api:
+            program = str(Path(sys.executable).with_name("schemathesis"))
+            command = [program, "run", f"{api.root}{PREFIX}/openapi.json", "--max-time", str(seconds), "--no-color"]
+            return subprocess.run(command, cwd=ROOT, text=True, capture_output=capture, check=False)
+
+
+def main(arguments: list[str]) -> int:
+    """Fuzz and return schemathesis's exit code."""
+    return fuzz(int(arguments[0]) if arguments else SECONDS).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,60 @@
+"""Query strings that are wrong: nothing is clamped or guessed silently."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+
+from tests.web.conftest import Api
+
+NO_NUMBERS = [
+    "", " ", "a", "1e3", "+5", "-1", "-0", "1_0", "١٢", "²", "५", "½", "1.0", "1,5", "0x10", " 5", "5 ", "5\n", "5\x00",
+    "null", "true", "[]", "NaN", "Infinity", "1e999", "--1", "9" * 23, "9" * 5000,
+]  # fmt: skip
+BAD = {
+    "limit": [*NO_NUMBERS, "0", "00", "1001", "9007199254740993", str(2**63)],
+    "offset": [*NO_NUMBERS, str(2**53), str(2**63 - 1), str(2**63), str(2**64)],
+    "status": ["", "PENDING", "pending ", "done", "pending,running", "lost", "pending\x00", "%"],
+    "priority": ["", "Background", "urgent", "best-effort", "background\n", "foreground background"],
+    "type": [""],
+    "limits": ["1"],
+    "Limit": ["1"],
+    "sort": ["asc"],
+    "message": ["1"],
+    "self": ["1"],
+    "": ["1"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in BAD.items() for value in values], ids=lambda v: ascii(v)[:30]
+)
+def test_a_bad_parameter_is_refused_by_name(api: Api, name: str, value: str) -> None:
+    response = api.call("GET", f"/jobs?{quote(name)}={quote(value)}")
+    assert response.status_code == 400, response.text
+    assert list(response.get_json()["context"]) == [name]
+    assert api.bench.client.dbsize() == 0
+
+
+def test_all_bad_parameters_are_told_at_once(api: Api) -> None:
+    response = api.call("GET", "/jobs?limit=0&offset=-1&status=done&priority=urgent&sort=asc&type=fine")
+    assert response.status_code == 400
+    assert set(response.get_json()["context"]) == {"limit", "offset", "status", "priority", "sort"}
+
+
+@pytest.mark.parametrize(
+    "type_", ["none", "a b", "*", "{jobqueue}", "\x00", "\r\nX-Injected: yes", "%ff", "🎉", "x" * 5000, "' OR 1=1", ":"]
+)
+def test_a_type_that_no_job_has_matches_none(api: Api, type_: str) -> None:
+    api.submit()
+    response = api.call("GET", f"/jobs?type={quote(type_)}&limit=1")
+    assert response.status_code == 200
+    assert response.get_json() == []
+    assert response.headers["X-Total-Count"] == "0"
+    assert "X-Injected" not in response.headers
+
+
+@pytest.mark.parametrize("raw", ["%ff", "%", "%zz", "%00", "%ed%a0%80", "&&", "a&b", "?"])
+def test_a_query_that_is_no_text_is_no_crash(api: Api, raw: str) -> None:
+    assert api.call("GET", f"/jobs?type={raw}").status_code in {200, 400}

@@ -1,0 +1,128 @@
+"""Settings: what is allowed is taken, anything else stops the server at its start with a sentence."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from jobqueue.queue.rules import Rules
+from jobqueue.settings import InvalidSetting
+from jobqueue.web import config
+from tests.web.serving import ROOT, environment, free_port, gunicorn
+
+SECONDS = ("HEARTBEAT_TIMEOUT_SECONDS", "EXECUTOR_TIMEOUT_SECONDS", "JOB_RETENTION_SECONDS")
+NO_SECONDS = ["nan", "inf", "-inf", "-1", "1e400", "sixty", "60s", "1,5", "0x10", "99999999999", "--1"]
+NO_WHOLE_NUMBERS = ["0", "-1", "1.5", "three", "nan", "1e3", "+3", "1_0", "٣", "9" * 30]
+WRONG = [
+    *(("PORT", value) for value in [*NO_WHOLE_NUMBERS, "65536", "http"]),
+    *(("MAX_ATTEMPTS", value) for value in NO_WHOLE_NUMBERS),
+    *((name, value) for name in SECONDS for value in NO_SECONDS),
+    ("HEARTBEAT_TIMEOUT_SECONDS", "0"),
+    ("EXECUTOR_TIMEOUT_SECONDS", "0"),
+    *(("REDIS_URL", value) for value in ["http://x", "redis", "localhost:6379", "redis://", "unix://", "redis://h:0"]),
+    *(("REDIS_URL", value) for value in ["redis://h:99999", "redis://h:port", "redis://[::1", "rediss:///0", "//h"]),
+]
+
+
+def load(name: str, value: str) -> None:
+    config.load({name: value})
+    config.load_port({name: value})
+
+
+def test_unset_and_empty_variables_mean_the_documented_defaults() -> None:
+    for variables in ({}, dict.fromkeys([*SECONDS, "MAX_ATTEMPTS", "REDIS_URL", "PORT"], " ")):
+        settings = config.load(variables)
+        assert settings.redis_url == "redis://127.0.0.1:6379/0"
+        assert settings.rules == Rules(60_000, 120_000, 3, 604_800_000)
+        assert config.load_port(variables) == 8080
+
+
+def test_every_setting_is_taken_and_seconds_may_have_fractions() -> None:
+    settings = config.load(
+        {
+            "REDIS_URL": "rediss://user:secret@h:6380/1?ssl_cert_reqs=none",
+            "HEARTBEAT_TIMEOUT_SECONDS": "0.25",
+            "EXECUTOR_TIMEOUT_SECONDS": "1e1",
+            "MAX_ATTEMPTS": "7",
+            "JOB_RETENTION_SECONDS": "0",
+        }
+    )
+    assert settings.redis_url == "rediss://user:secret@h:6380/1?ssl_cert_reqs=none"
+    assert settings.rules == Rules(250, 10_000, 7, 0)
+
+
+@pytest.mark.parametrize("url", ["redis://h", "redis://:secret@h:6379/3", "redis://[::1]:1", "unix:///run/redis.sock"])
+def test_every_kind_of_redis_url_is_taken(url: str) -> None:
+    assert config.load({"REDIS_URL": url}).redis_url == url
+
+
+@pytest.mark.parametrize("port", [1, 8080, 65535])
+def test_every_port_is_taken(port: int) -> None:
+    assert config.load_port({"PORT": str(port)}) == port
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_a_wrong_value_is_told_with_its_name_and_what_is_allowed(name: str, value: str) -> None:
+    with pytest.raises(InvalidSetting) as raised:
+        load(name, value)
+    assert re.fullmatch(rf"{name} is '{re.escape(value)}', but must be .{{10,}}\.", str(raised.value))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://:secret@example.com",
+        "http://user:secret@example.com:6379/0",
+        "redis://:secret@example.com:port",
+        "redis://:secret@:6379",
+        "redis://user:se/cret@example.com:6379",
+        "http://:p@ss-secret@example.com",
+        "http://:secret?x@example.com",
+        "http://:secret#1@example.com",
+    ],
+)
+def test_a_password_is_never_shown(url: str) -> None:
+    with pytest.raises(InvalidSetting) as raised:
+        config.load({"REDIS_URL": url})
+    assert "cret" not in str(raised.value)
+    assert url.partition(":")[0] in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("PORT", "abc", "a whole number from 1 to 65535"),
+        ("MAX_ATTEMPTS", "0", "a whole number from 1 to 1000"),
+        ("HEARTBEAT_TIMEOUT_SECONDS", "nan", "a number of seconds from 0.1 to 315360000"),
+        ("REDIS_URL", "http://:secret@x", "a URL that starts with redis:// or rediss:// or unix://"),
+    ],
+)
+def test_a_server_with_a_wrong_setting_ends_at_once_with_one_sentence(
+    tmp_path: Path, name: str, value: str, allowed: str
+) -> None:
+    variables = environment(tmp_path, **{name: value})
+    done = subprocess.run(
+        gunicorn(free_port()), cwd=ROOT, env=variables, capture_output=True, text=True, timeout=20, check=False
+    )
+    assert done.returncode == 1
+    shown = value.replace(":secret", "***")
+    assert done.stdout + done.stderr == f"{name} is '{shown}', but must be {allowed}.\n"
+
+
+@pytest.mark.parametrize("url", ["redis://h/0?frob=1", "redis://h?socket_timeout=abc", "redis://h?db=x"])
+def test_an_option_that_redis_py_does_not_take_is_told_at_the_start_too(tmp_path: Path, url: str) -> None:
+    command = gunicorn(free_port(), "--check-config")
+    variables = environment(tmp_path, REDIS_URL=url)
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch(rf"REDIS_URL is '{re.escape(url)}', but must be .+\.\n", done.stdout + done.stderr)
+
+
+def test_the_server_listens_where_port_says(tmp_path: Path) -> None:
+    command = [*gunicorn(0)[:3], "--print-config", "app:app"]
+    variables = environment(tmp_path, PORT="12345")
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=20, check=True)
+    assert re.search(r"^bind +?= \['?0\.0\.0\.0:12345'?\]|^bind += 0\.0\.0\.0:12345", done.stdout, re.MULTILINE)

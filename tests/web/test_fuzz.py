@@ -1,0 +1,13 @@
+"""The API against its own document, for a while; `make fuzz` takes longer."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fuzz import fuzz
+
+
+@pytest.mark.timeout(180)
+def test_requests_made_from_the_document_find_no_fault() -> None:
+    done = fuzz(15, capture=True)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,154 @@
+"""What only shows under the real gunicorn: requests that never reach Flask, bodies in chunks, large bodies, the end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from jobqueue.web.bodies import MAX_BODY_BYTES
+from tests.servers import wait_until
+from tests.web.conftest import JOB, UNKNOWN_ID
+from tests.web.serving import Server, running_api
+
+CLAIM = b'{"executor_id": "worker-1"}'
+HEALTH = b"GET /api/v1/health HTTP/1.1\r\nHost: x\r\n"
+
+
+def post(body: bytes, *headers: str, path: str = "/api/v1/jobs/claim") -> bytes:
+    """Return a request as it goes over the wire, with `headers` instead of a length."""
+    head = [f"POST {path} HTTP/1.1", "Host: x", "Content-Type: application/json", "Connection: close", *headers]
+    return "\r\n".join([*head, "", ""]).encode() + body
+
+
+def chunked(body: bytes, size: int = 1_000_000) -> bytes:
+    """Return a claim whose body comes in chunks, its length unsaid."""
+    chunks = [body[first : first + size] for first in range(0, len(body), size)]
+    return post(
+        b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in [*chunks, b""]), "Transfer-Encoding: chunked"
+    )
+
+
+def assert_error(answer: bytes, status: int) -> None:
+    """Hold what came over the wire against the shape of every error."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.split(b" ", 2)[:2] == [b"HTTP/1.1", str(status).encode()], answer[:300]
+    assert b"\r\nContent-Type: application/json" in head
+    assert f"\r\nContent-Length: {len(body)}".encode() in head
+    shape = json.loads(body)
+    assert list(shape) == ["error", "context"]
+    assert shape["error"]
+    assert not [word for word in ("Traceback", ".py", "gunicorn", "jobqueue", "<html") if word in body.decode()]
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
+        (HEALTH + b"X: " + b"a" * 9000 + b"\r\n\r\n", 431),
+        (HEALTH + b"".join(b"X%d: a\r\n" % number for number in range(200)) + b"\r\n", 431),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
+        (b"hello\r\n\r\n", 400),
+        (b"get /api/v1/health HTTP/1.1\r\n\r\n", 400),
+        (b"GET /api/v1/health HTTP/9.9\r\n\r\n", 400),
+        (b"GET /api/v1/health HTTP/1.1\r\nno colon\r\n\r\n", 400),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+        (post(CLAIM, "Content-Length: -1"), 400),
+        (post(CLAIM, "Content-Length: 1_0"), 400),
+        (post(CLAIM, "Content-Length: 5", "Content-Length: 6"), 400),
+        (post(b"0\r\n\r\n", "Content-Length: 5", "Transfer-Encoding: chunked"), 400),
+        (post(CLAIM, "Expect: miracles"), 417),
+        (post(b"zz\r\n{}\r\n0\r\n\r\n", "Transfer-Encoding: chunked"), 400),
+        (post(b"5;\x00\r\n{}\r\n0\r\n\r\n", "Transfer-Encoding: chunked"), 400),
+        (post(b"2\r\n{}xx0\r\n\r\n", "Transfer-Encoding: chunked"), 400),
+    ],
+    ids=[
+        "long line", "long header", "many headers", "TLS", "words", "small letters", "version", "no colon", "HTTP/2",
+        "negative length", "odd length", "two lengths", "length and chunks", "expectation", "no chunk size",
+        "odd chunk size", "no end of chunk",
+    ],
+)  # fmt: skip
+def test_what_is_no_good_http_is_answered_in_the_one_shape(served: Server, request_: bytes, status: int) -> None:
+    assert_error(served.send(request_), status)
+
+
+def test_a_body_without_a_length_is_empty(served: Server) -> None:
+    assert_error(served.send(post(b"")), 400)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_a_body_may_come_in_chunks(served: Server, size: int) -> None:
+    assert b" 204 " in served.send(chunked(CLAIM, size))[:20]
+    assert_error(served.send(chunked(b'{"executor_id": 1}', size)), 400)
+
+
+def test_a_body_that_says_it_is_too_large_is_refused_unread(served: Server) -> None:
+    assert_error(served.send(post(b"", f"Content-Length: {MAX_BODY_BYTES + 1}")), 413)
+    assert_error(served.send(post(b"", f"Content-Length: {10**15}")), 413)
+
+
+@pytest.mark.parametrize("more", [1, 1000, 2_000_000])
+def test_a_body_that_turns_out_too_large_is_refused(served: Server, more: int) -> None:
+    assert_error(served.send(chunked(CLAIM.ljust(MAX_BODY_BYTES) + b"x" * more)), 413)
+
+
+def test_a_refused_body_is_not_taken_for_the_next_request(served: Server) -> None:
+    hidden = b"GET /api/v1/hidden HTTP/1.1\r\nHost: x\r\n\r\n"
+    head = f"POST /api/v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: {len(hidden)}\r\n\r\n"
+    answer = served.send(head.encode() + hidden + HEALTH + b"Connection: close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 415 ")
+    assert b" 404 " not in answer
+
+
+def test_two_outputs_of_a_megabyte_pass_however_json_escapes_them_and_are_stored_cut(served: Server) -> None:
+    sent = "\x00" * 1_048_576
+    job_id = served.call("POST", "/jobs", JOB).json()["id"]
+    served.call("POST", "/jobs/claim", {"executor_id": "worker-1"})
+    body = json.dumps({"executor_id": "worker-1", "exit_code": 0, "stdout": sent, "stderr": sent}).encode()
+    assert len(body) > 12_000_000
+    headers = {"Content-Type": "application/json"}
+    assert served.call("PUT", f"/jobs/{job_id}/complete", data=body, headers=headers).status_code == 200
+    job = served.call("GET", f"/jobs/{job_id}").json()
+    assert job["stdout"] == sent
+    assert job["stderr"] == sent
+
+
+@pytest.mark.parametrize("character", ["ß", "日", "🎉"])
+def test_an_output_is_never_cut_inside_a_character(served: Server, character: str) -> None:
+    job_id = served.call("POST", "/jobs", JOB).json()["id"]
+    served.call("POST", "/jobs/claim", {"executor_id": "worker-1"})
+    body = {"executor_id": "worker-1", "stdout": "x" + character * 1_048_576}
+    assert served.call("PUT", f"/jobs/{job_id}/fail", body).status_code == 200
+    kept = served.call("GET", f"/jobs/{job_id}").json()["stdout"]
+    assert kept == "x" + character * ((1_048_576 - 1) // len(character.encode()))
+
+
+def test_the_address_of_an_executor_is_where_it_calls_from_not_what_it_claims(served: Server) -> None:
+    served.call("POST", "/jobs", JOB)
+    claim = {"executor_id": "worker-1"}
+    job = served.call("POST", "/jobs/claim", claim, headers={"X-Forwarded-For": "6.6.6.6"}).json()
+    assert job["attempts"][0]["executor_ip"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("id_", ["..%2fhealth", "%2e%2e/health", "%0d%0aX-Injected:%20yes", "%00", "%ff", "x" * 8000])
+def test_an_odd_id_is_not_found(served: Server, id_: str) -> None:
+    answer = served.send(f"GET /api/v1/jobs/{id_} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    assert_error(answer, 404)
+    assert b"X-Injected" not in answer
+
+
+def test_the_log_of_a_refused_request_has_one_line_for_each(served: Server) -> None:
+    served.call("GET", f"/jobs/{UNKNOWN_ID}")
+    served.call("GET", "/jobs?type=%0d%0alevel=error")
+    assert "\nlevel=error" not in served.log
+
+
+def test_when_asked_to_stop_it_ends_well_and_leaves_no_metrics_behind(tmp_path: Path, redis_url: str) -> None:
+    with running_api(tmp_path, REDIS_URL=redis_url) as server:
+        assert list(tmp_path.glob("jobqueue-metrics-*"))
+        server.process.terminate()
+        wait_until("gunicorn ends", lambda: server.process.poll() is not None, 10)
+    assert server.process.returncode == 0
+    assert not list(tmp_path.glob("jobqueue-metrics-*"))
+    assert "Traceback" not in server.log

@@ -1,0 +1,166 @@
+"""Probes, and what every route answers while Redis is away or full."""
+
+from __future__ import annotations
+
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from jobqueue.queue.connection import connect
+from tests.conftest import Bench
+from tests.web.conftest import JOB, UNKNOWN_ID, Api
+
+HOLDER = {"executor_id": "worker-1"}
+NEEDS_REDIS: list[tuple[str, str, Any]] = [
+    ("POST", "/jobs", JOB),
+    ("GET", "/jobs", None),
+    ("GET", "/jobs?status=pending&type=x&limit=1000&offset=5", None),
+    ("POST", "/jobs/bulk", [JOB, JOB]),
+    ("POST", "/jobs/bulk/cancel", {"job_ids": [UNKNOWN_ID]}),
+    ("GET", f"/jobs/{UNKNOWN_ID}", None),
+    ("DELETE", f"/jobs/{UNKNOWN_ID}", None),
+    ("POST", "/jobs/claim", HOLDER),
+    ("PUT", f"/jobs/{UNKNOWN_ID}/heartbeat", HOLDER),
+    ("PUT", f"/jobs/{UNKNOWN_ID}/complete", HOLDER | {"exit_code": 0}),
+    ("PUT", f"/jobs/{UNKNOWN_ID}/fail", HOLDER),
+    ("GET", "/admin/stats", None),
+    ("GET", "/admin/executors", None),
+]
+UNHEALTHY = {"status": "unhealthy", "database": "disconnected"}
+
+
+@pytest.fixture
+def without_redis(tmp_path: Path) -> Iterator[Api]:
+    """The app, where there is no Redis."""
+    with connect(f"unix://{tmp_path}/none.sock") as client:
+        yield Api(Bench(client))
+
+
+def test_with_redis_the_server_is_healthy(api: Api) -> None:
+    assert api.get("/health") == {"status": "healthy", "database": "connected"}
+
+
+def test_without_redis_the_server_is_unhealthy(without_redis: Api) -> None:
+    response = without_redis.call("GET", "/health")
+    assert response.status_code == 503
+    assert response.get_json() == UNHEALTHY
+
+
+def test_without_redis_metrics_and_the_document_are_still_served(without_redis: Api) -> None:
+    assert without_redis.call("GET", "/metrics").status_code == 200
+    assert without_redis.call("GET", "/openapi.json").status_code == 200
+
+
+def test_the_table_of_routes_that_need_redis_is_complete(api: Api) -> None:
+    adapter = api.app.url_map.bind("localhost")
+    named = {adapter.match(f"/api/v1{path.partition('?')[0]}", method)[0] for method, path, _ in NEEDS_REDIS}
+    others = {"health.health", "health.metrics", "api-docs.openapi_json"}
+    assert named | others == {rule.endpoint for rule in api.app.url_map.iter_rules()}
+
+
+@pytest.mark.parametrize(("method", "path", "body"), NEEDS_REDIS)
+def test_without_redis_every_other_route_says_when_to_ask_again(
+    without_redis: Api, method: str, path: str, body: Any
+) -> None:
+    response = without_redis.call(method, path, body)
+    assert response.status_code == 503
+    assert response.get_json()["error"] == "The database cannot be reached"
+    assert response.get_json()["context"]["code"] == "store_unavailable"
+    assert int(response.headers["Retry-After"]) >= 1
+
+
+@pytest.mark.parametrize(("path", "status"), [("/jobs?limit=0", 400), ("/jobs/x", 404)])
+def test_without_redis_a_wrong_request_is_still_told_what_is_wrong(without_redis: Api, path: str, status: int) -> None:
+    assert without_redis.call("GET", path).status_code == status
+
+
+@pytest.fixture
+def full(api: Api) -> Iterator[Api]:
+    """The app on a Redis that has no memory left, with two running jobs and a pending one."""
+    api.bench.submit(3)
+    api.claim("worker-1")
+    api.claim("worker-1")
+    api.bench.client.config_set("maxmemory", 1)
+    yield api
+    api.bench.client.config_set("maxmemory", 0)
+
+
+@pytest.mark.parametrize(("path", "body"), [("/jobs", JOB), ("/jobs/bulk", [JOB, JOB])])
+def test_a_full_redis_takes_no_new_jobs(full: Api, path: str, body: Any) -> None:
+    response = full.call("POST", path, body)
+    assert response.status_code == 503
+    assert response.get_json() == {"error": "The database is full", "context": {"code": "store_full"}}
+    assert int(response.headers["Retry-After"]) >= 1
+    assert full.call("GET", "/jobs").headers["X-Total-Count"] == "3"
+
+
+def test_with_a_full_redis_jobs_go_on(full: Api) -> None:
+    running = [job["id"] for job in full.get("/jobs?status=running")]
+    assert full.report("heartbeat", running[0]).status_code == 200
+    assert full.report("complete", running[0], stdout="x" * 100_000).status_code == 200
+    assert full.report("fail", running[1]).status_code == 200
+    assert full.claim()["status"] == "running"
+    assert full.get("/health")["status"] == "healthy"
+
+
+def test_a_redis_that_forgot_its_scripts_is_told_them_again(api: Api) -> None:
+    for _ in range(2):
+        api.bench.client.script_flush()
+        job_id = api.submit()
+        api.bench.client.script_flush()
+        assert api.claim()["id"] == job_id
+
+
+def read_only(client: redis.Redis) -> None:
+    client.slaveof("127.0.0.1", 1)
+
+
+def without_replicas(client: redis.Redis) -> None:
+    client.config_set("min-replicas-to-write", 1)
+
+
+@pytest.mark.parametrize("refuse_writes", [read_only, without_replicas])
+@pytest.mark.parametrize(("path", "body"), [("/jobs", JOB), ("/jobs/claim", HOLDER)])
+def test_a_redis_that_takes_no_writes_is_as_good_as_away(
+    real_client: redis.Redis, refuse_writes: Callable[[redis.Redis], None], path: str, body: Any
+) -> None:
+    own = Api(Bench(real_client))  # it takes Redis for away for a while
+    refuse_writes(real_client)
+    try:
+        response = own.call("POST", path, body)
+    finally:
+        real_client.slaveof()
+        real_client.config_set("min-replicas-to-write", 0)
+    assert response.status_code == 503
+    assert response.get_json()["context"]["code"] == "store_unavailable"
+    assert int(response.headers["Retry-After"]) >= 1
+
+
+@pytest.fixture(params=[b"\x15\x03\x01\x00\x02\x02\x0a", b"HTTP/1.1 400 Bad Request\r\n\r\n"], ids=["TLS", "HTTP"])
+def nonsense_port(request: pytest.FixtureRequest) -> Iterator[int]:
+    """A port where something listens that does not speak as Redis does."""
+
+    class Nonsense(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(1000)
+            self.request.sendall(request.param)
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Nonsense) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+def test_what_does_not_speak_as_redis_does_is_as_good_as_away(nonsense_port: int) -> None:
+    with connect(f"redis://127.0.0.1:{nonsense_port}") as client:
+        api = Api(Bench(client))
+        answers = [api.call("GET", path) for path in ("/health", "/jobs", "/metrics")]
+    assert [answer.status_code for answer in answers] == [503, 503, 200]
+    assert answers[0].get_json() == UNHEALTHY

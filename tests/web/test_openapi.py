@@ -1,0 +1,141 @@
+"""The OpenAPI document: it is valid, it has exactly our routes, and every answer is as it says."""
+
+from __future__ import annotations
+
+import copy
+import re
+from typing import Any
+
+import pytest
+from openapi_schema_validator import OAS31Validator
+from openapi_spec_validator import validate
+from werkzeug.test import TestResponse
+
+from tests.web.conftest import JOB, UNKNOWN_ID, Api
+
+HOLDER = {"executor_id": "worker-1"}
+
+
+@pytest.fixture
+def document(api: Api) -> dict[str, Any]:
+    """The document as it is served."""
+    found: dict[str, Any] = api.get("/openapi.json")
+    return found
+
+
+def test_it_is_valid(document: dict[str, Any]) -> None:
+    validate(document)
+    assert document["openapi"] == "3.1.0"
+
+
+def test_it_has_exactly_the_routes_that_there_are(api: Api, document: dict[str, Any]) -> None:
+    documented = {
+        (method, path) for path, item in document["paths"].items() for method in item if method != "parameters"
+    }
+    served = {
+        (method.lower(), re.sub(r"<uuid:(\w+)>", r"{\1}", rule.rule))
+        for rule in api.app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if rule.endpoint != "api-docs.openapi_json"  # it does not speak of itself
+    }
+    assert documented == served
+
+
+def test_every_route_says_what_it_is_and_how_it_fails(document: dict[str, Any]) -> None:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            if method != "parameters":
+                assert operation["summary"], (method, path)
+                assert "503" in operation["responses"] or path.endswith("/metrics")
+                assert ("413" in operation["responses"]) == ("requestBody" in operation)
+
+
+@pytest.mark.parametrize(
+    ("schema", "required"),
+    [
+        ("NewJobIn", {"type", "binary_url", "binary_sha256", "priority"}),
+        ("ClaimIn", {"executor_id"}),
+        ("HolderIn", {"executor_id"}),
+        ("CompleteIn", {"executor_id", "exit_code"}),
+        ("FailIn", {"executor_id"}),
+        ("BulkCancelIn", {"job_ids"}),
+        ("ErrorOut", {"error", "context"}),
+    ],
+)
+def test_required_fields_are_marked(document: dict[str, Any], schema: str, required: set[str]) -> None:
+    found = {name.replace("-", ""): value for name, value in document["components"]["schemas"].items()}
+    assert set(found.get(schema, found.get(schema.removesuffix("Schema"), {}))["required"]) == required
+
+
+def closed(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the document with no room in its answers for fields that it does not name."""
+    document = copy.deepcopy(document)
+    for schema in document["components"]["schemas"].values():
+        if "properties" in schema:
+            schema["additionalProperties"] = False
+    return document
+
+
+def assert_documented(document: dict[str, Any], method: str, path: str, response: TestResponse) -> None:
+    """Hold an answer against the schema that the document has for it."""
+    operation = document["paths"][f"/api/v1{path}"][method.lower()]
+    documented = operation["responses"][str(response.status_code)]
+    if "$ref" in documented:
+        documented = document["components"]["responses"][documented["$ref"].rpartition("/")[2]]
+    assert set(documented.get("headers", {})) - {"Link"} <= set(response.headers.keys())
+    if "content" not in documented:
+        assert response.data == b""
+        return
+    schema = documented["content"][response.mimetype]["schema"]
+    answer = response.get_json() if response.is_json else response.text
+    whole = {**schema, "components": document["components"]}
+    OAS31Validator(whole, format_checker=OAS31Validator.FORMAT_CHECKER).validate(answer)
+
+
+def test_every_answer_of_a_walk_over_all_routes_is_as_documented(api: Api, document: dict[str, Any]) -> None:
+    document = closed(document)
+    seen = set()
+
+    def call(method: str, path: str, body: Any = None, status: int = 200, job_id: str = UNKNOWN_ID) -> Any:
+        response = api.call(method, path.replace("{job_id}", job_id), body)
+        assert response.status_code == status, response.text
+        assert_documented(document, method, path.partition("?")[0], response)
+        seen.add((method.lower(), f"/api/v1{path.partition('?')[0]}"))
+        return response.get_json(silent=True)
+
+    full = {**JOB, "arguments": ["a"], "env_variables": {"A": "b"}}
+    first, second = (call("POST", "/jobs", body, 201)["id"] for body in (full, JOB))
+    cancelled = [entry["id"] for entry in call("POST", "/jobs/bulk", [full, JOB], 201)]
+    call("GET", "/jobs?limit=1")
+    call("DELETE", "/jobs/{job_id}", job_id=cancelled[0])
+    call("POST", "/jobs/bulk/cancel", {"job_ids": [*cancelled, UNKNOWN_ID, "?"]})
+    for verb, job_id in (("complete", first), ("fail", second)):
+        token = {**HOLDER, "attempt_token": call("POST", "/jobs/claim", HOLDER)["attempt_token"]}
+        call("GET", "/admin/executors")
+        call("GET", "/jobs/{job_id}", job_id=job_id)
+        call("PUT", "/jobs/{job_id}/heartbeat", token, job_id=job_id)
+        call("PUT", f"/jobs/{{job_id}}/{verb}", {**token, "exit_code": 1, "stdout": "out"}, job_id=job_id)
+        call("PUT", f"/jobs/{{job_id}}/{verb}", HOLDER | {"exit_code": 1}, 400, job_id)
+        call("PUT", f"/jobs/{{job_id}}/{verb}", HOLDER | {"exit_code": 1}, 404)
+    call("POST", "/jobs/claim", HOLDER, 204)
+    for job_id in (first, second, *cancelled):
+        call("GET", "/jobs/{job_id}", job_id=job_id)
+        call("DELETE", "/jobs/{job_id}", None, 400, job_id)
+        call("PUT", "/jobs/{job_id}/heartbeat", HOLDER, 404, job_id)
+    for path in ("/jobs", "/admin/stats", "/admin/executors", "/health", "/metrics"):
+        call("GET", path)
+    call("GET", "/jobs/{job_id}", None, 404)
+    call("GET", "/jobs?limit=0&offset=x", None, 400)
+    call("POST", "/jobs", {}, 400)
+    call("POST", "/jobs/bulk", [1, {}], 400)
+    assert seen == {(method, path) for path, item in document["paths"].items() for method in item} - {
+        ("parameters", path) for path in document["paths"]
+    }
+
+
+def test_every_body_that_the_document_allows_is_taken_and_others_are_not(api: Api, document: dict[str, Any]) -> None:
+    schema = document["paths"]["/api/v1/jobs"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    validator = OAS31Validator({**schema, "components": document["components"]})
+    for change, good in ({}, True), ({"type": "a b"}, False), ({"extra": 1}, False), ({"priority": "urgent"}, False):
+        assert validator.is_valid({**JOB, **change}) is good
+        assert api.call("POST", "/jobs", {**JOB, **change}).status_code == (201 if good else 400)
