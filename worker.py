@@ -11,6 +11,7 @@ from jobqueue.client.transport import Transport
 from jobqueue.settings import InvalidSetting
 from jobqueue.worker import config
 from jobqueue.worker.loop import Loop
+from jobqueue.worker.process import adopt_orphans, kill_children
 from jobqueue.worker.run import Runner
 from jobqueue.worker.shutdown import Shutdown
 from jobqueue.worker.slot import Slot
@@ -31,7 +32,8 @@ def main() -> int:
     def connect() -> Claims:
         return Claims(Transport(settings.api_url), settings.executor_id)
 
-    slot = Slot()
+    adopt_orphans()
+    slot = Slot(on_death=kill_children)
     logs.logger().info("worker_started", executor_id=settings.executor_id, api_url=settings.api_url)
     Loop(connect(), Runner(connect, slot, shutdown, os.environ), shutdown).run()
     slot.close()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from jobqueue.client.transport import ApiRefused, Transport
+from jobqueue.client.transport import ANSWER_SECONDS, ApiRefused, ApiUnavailable, Transport
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,15 @@ class Claims:
         job = self._transport.call("POST", "/jobs/claim", {"executor_id": self._executor_id}).body
         if job is None:
             return None
-        return ClaimedJob(**{name: job[name] for name in ClaimedJob.__dataclass_fields__})
+        try:
+            return ClaimedJob(**{name: job[name] for name in ClaimedJob.__dataclass_fields__})
+        except (KeyError, TypeError) as error:
+            raise ApiUnavailable("what was claimed is no job of this API") from error
 
     def heartbeat(self, job: ClaimedJob, within_seconds: float) -> bool:
         """Renew the lease, giving up after about `within_seconds`; False when it is lost."""
         try:
-            self._transport.call("PUT", f"/jobs/{job.id}/heartbeat", self._holder(job), within_seconds)
+            self._say(job, "heartbeat", self._holder(job), within_seconds)
         except ApiRefused as refused:
             if refused.status == HTTPStatus.NOT_FOUND:
                 return False
@@ -71,11 +74,16 @@ class Claims:
         }
         if report.error_message is not None:
             body["error_message"] = report.error_message
-        self._transport.call("PUT", f"/jobs/{job.id}/{report.verb}", body)
+        self._say(job, report.verb, body, ANSWER_SECONDS)
 
     def close(self) -> None:
         """Close the connections."""
         self._transport.close()
+
+    def _say(self, job: ClaimedJob, verb: str, body: dict[str, object], within_seconds: float) -> None:
+        answer = self._transport.call("PUT", f"/jobs/{job.id}/{verb}", body, within_seconds)
+        if not isinstance(answer.body, dict):
+            raise ApiUnavailable(f"what answered the {verb} is not this API")
 
     def _holder(self, job: ClaimedJob) -> dict[str, object]:
         return {"executor_id": self._executor_id, "attempt_token": job.attempt_token}

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import time
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import requests
+import urllib3
 
 CONNECT_SECONDS = 3.05
 ANSWER_SECONDS = 10.0
+CHUNK_BYTES = 64 * 1024
 ASK_AGAIN = (408, 429)
 """Client errors that pass with time; so does every 5xx."""
 
@@ -44,47 +49,56 @@ class Transport:
 
     def __init__(self, api_url: str) -> None:
         self._api_url = api_url.rstrip("/")
+        self._shown = without_secrets(self._api_url)
         self._session = requests.Session()
         self._session.trust_env = False
 
     def call(self, method: str, path: str, body: object = None, within_seconds: float = ANSWER_SECONDS) -> Answer:
-        """Return the answer; give up on connecting, and on each wait for an answer, after `within_seconds`.
+        """Return the answer; give up on it after about `within_seconds`.
 
         Raises ApiUnavailable, ApiRefused.
         """
+        deadline = time.monotonic() + within_seconds
         patience = (min(CONNECT_SECONDS, within_seconds), within_seconds)
         try:
-            response = self._session.request(
-                method,
-                self._api_url + path,
-                json=body,
-                timeout=patience,
-                allow_redirects=False,
-            )
-        except requests.RequestException as error:
-            raise ApiUnavailable(f"{type(error).__name__} at {self._api_url}") from error
+            with self._session.request(
+                method, self._api_url + path, json=body, timeout=patience, allow_redirects=False, stream=True
+            ) as response:
+                content = _read(response, deadline)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise ApiUnavailable(f"{type(error).__name__} at {self._shown}") from error
         if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR or response.status_code in ASK_AGAIN:
-            raise ApiUnavailable(f"{response.status_code} from {self._api_url}")
-        content = _json(response)
-        if response.status_code >= HTTPStatus.MULTIPLE_CHOICES:
-            raise _refused(response.status_code, content)
-        return Answer(response.status_code, content)
+            raise ApiUnavailable(f"{response.status_code} from {self._shown}")
+        return self._understood(response.status_code, content)
+
+    def _understood(self, status: int, content: bytes) -> Answer:
+        """Return a yes, raise ApiRefused for a no. What is neither comes from somebody else, such as a proxy."""
+        try:
+            body = json.loads(content) if content else None
+        except (ValueError, RecursionError):
+            raise ApiUnavailable(f"{status} from {self._shown}, not from this API") from None
+        if status < HTTPStatus.MULTIPLE_CHOICES:
+            return Answer(status, body)
+        if status < HTTPStatus.BAD_REQUEST or not isinstance(body, dict) or "error" not in body:
+            raise ApiUnavailable(f"{status} from {self._shown}, not from this API")
+        raise ApiRefused(status, str(body["error"]), body.get("context") or {})
 
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
 
 
-def _json(response: requests.Response) -> Any:
-    if not response.content:
-        return None
-    try:
-        return response.json()
-    except requests.JSONDecodeError:
-        return response.text
+def without_secrets(url: str) -> str:
+    """Return a URL without what may be secret in it: password, query, fragment."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
-def _refused(status: int, content: Any) -> ApiRefused:
-    if not isinstance(content, dict):
-        return ApiRefused(status, "no answer of this API", {})
-    return ApiRefused(status, str(content.get("error")), content.get("context") or {})
+def _read(response: requests.Response, deadline: float) -> bytes:
+    """Return the whole body. Raises Timeout when it has not come by `deadline` (monotonic), however it drips."""
+    body = bytearray()
+    while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
+        body += chunk
+        if time.monotonic() > deadline:
+            raise requests.Timeout
+    return bytes(body)

@@ -7,17 +7,24 @@ import os
 import threading
 from http import HTTPStatus
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
-import requests
+import certifi
 import urllib3
+from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError
+from urllib3.exceptions import TimeoutError as WaitedTooLong
+from urllib3.util import parse_url
 
 from jobqueue.client.retry import backoff
+from jobqueue.client.transport import without_secrets
 
 CHUNK_BYTES = 256 * 1024
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 30.0
 TRIES = 4
+REDIRECTS = 5
+PASSING = (NewConnectionError, ProtocolError, WaitedTooLong)
+"""What may be gone the next time."""
 
 
 class DownloadFailed(Exception):
@@ -45,19 +52,13 @@ def download(url: str, sha256: str, path: Path, stopped: threading.Event) -> Non
             break
         except _Passing as error:
             if left == 0:
-                raise DownloadFailed(f"download failed: {error} ({public(url)})") from error
+                raise DownloadFailed(f"download failed: {error} ({without_secrets(url)})") from error
             if stopped.wait(next(pauses)):
                 raise DownloadStopped from error
     if found != sha256:
         path.unlink()
-        raise ChecksumMismatch(f"checksum mismatch: expected {sha256}, got {found} ({public(url)})")
+        raise ChecksumMismatch(f"checksum mismatch: expected {sha256}, got {found} ({without_secrets(url)})")
     path.chmod(0o500)
-
-
-def public(url: str) -> str:
-    """Return a URL without what may be secret in it: password and query."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 class _Passing(Exception):
@@ -65,29 +66,64 @@ class _Passing(Exception):
 
 
 def _fetch(url: str, path: Path, stopped: threading.Event) -> str:
-    """Return the SHA-256 of what was written to `path`: the bytes as sent, whatever encoding they claim to have."""
-    with requests.Session() as session:
-        session.trust_env = False
-        try:
-            response = session.get(
-                url, stream=True, timeout=(CONNECT_SECONDS, SILENCE_SECONDS), headers={"Accept-Encoding": "identity"}
-            )
-        except (requests.ConnectionError, requests.Timeout) as error:
-            raise _Passing(type(error).__name__) from error
-        except (requests.RequestException, ValueError) as error:  # ValueError: a URL that urllib3 cannot read
-            raise DownloadFailed(f"download failed: {error}") from error
-        _check_status(response, url)
-        return _write(response, path, stopped)
+    """Return the SHA-256 of what was written to `path`: the bytes as sent, whatever encoding they claim to have.
+
+    By urllib3, not requests: that reads the whole body of a redirect before anybody can say no. Nothing is taken from
+    the environment, and no password goes to another host than its own.
+    """
+    with urllib3.PoolManager(ca_certs=certifi.where(), retries=False) as pool:
+        for _ in range(1 + REDIRECTS):
+            response = _get(pool, url)
+            try:
+                location = response.get_redirect_location()
+                if not location:
+                    _check_status(response, url)
+                    return _write(response, path, stopped)
+                url = _target(url, location)
+            finally:
+                response.close()
+    raise DownloadFailed(f"download failed: more than {REDIRECTS} redirects ({without_secrets(url)})")
 
 
-def _check_status(response: requests.Response, url: str) -> None:
-    if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR or response.status_code in (408, 425, 429):
-        raise _Passing(f"{response.status_code} {response.reason}")
-    if response.status_code != HTTPStatus.OK:
-        raise DownloadFailed(f"download failed: {response.status_code} {response.reason} ({public(url)})")
+def _get(pool: urllib3.PoolManager, url: str) -> urllib3.BaseHTTPResponse:
+    try:
+        parts = parse_url(url)
+        headers = urllib3.make_headers(basic_auth=unquote(parts.auth) if parts.auth else None)
+        return pool.request(
+            "GET",
+            parts._replace(auth=None, fragment=None).url,
+            redirect=False,
+            preload_content=False,
+            decode_content=False,
+            timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=SILENCE_SECONDS),
+            headers={**headers, "Accept-Encoding": "identity"},
+        )
+    except PASSING as error:
+        raise _Passing(type(error).__name__) from error
+    except (HTTPError, OSError, ValueError) as error:
+        raise DownloadFailed(f"download failed: {type(error).__name__} ({without_secrets(url)})") from error
 
 
-def _write(response: requests.Response, path: Path, stopped: threading.Event) -> str:
+def _target(url: str, location: str) -> str:
+    """Return where a redirect leads."""
+    try:
+        target = urljoin(url, location)
+        shown, scheme = without_secrets(target), urlsplit(target).scheme
+    except ValueError:
+        raise DownloadFailed(f"download failed: redirected to no URL ({without_secrets(url)})") from None
+    if scheme not in ("http", "https"):
+        raise DownloadFailed(f"download failed: redirected to {shown}")
+    return target
+
+
+def _check_status(response: urllib3.BaseHTTPResponse, url: str) -> None:
+    if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR or response.status in (408, 425, 429):
+        raise _Passing(f"{response.status} {response.reason}")
+    if response.status != HTTPStatus.OK:
+        raise DownloadFailed(f"download failed: {response.status} {response.reason} ({without_secrets(url)})")
+
+
+def _write(response: urllib3.BaseHTTPResponse, path: Path, stopped: threading.Event) -> str:
     digest = hashlib.sha256()
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
         while chunk := _read(response):
@@ -98,9 +134,12 @@ def _write(response: requests.Response, path: Path, stopped: threading.Event) ->
     return digest.hexdigest()
 
 
-def _read(response: requests.Response) -> bytes:
+def _read(response: urllib3.BaseHTTPResponse) -> bytes:
+    """Return what has come, without waiting for more than a byte."""
     try:
-        chunk: bytes = response.raw.read(CHUNK_BYTES, decode_content=False)
-    except (urllib3.exceptions.HTTPError, OSError) as error:
+        chunk: bytes = response.read1(CHUNK_BYTES, decode_content=False)
+    except (HTTPError, OSError) as error:
         raise _Passing(type(error).__name__) from error
+    except ValueError as error:  # a chunk of a negative size
+        raise DownloadFailed(f"download failed: {error}") from error
     return chunk

@@ -11,7 +11,6 @@ from typing import Self
 
 from jobqueue import logs
 from jobqueue.client.claims import ClaimedJob, Claims
-from jobqueue.client.transport import ApiRefused, ApiUnavailable
 
 BEATS_PER_LEASE = 3
 SAFE_PART = 0.8
@@ -61,7 +60,7 @@ class Heartbeat:
         """Return whether the lease is still ours, None when nobody could say."""
         try:
             return self._claims.heartbeat(self._job, within_seconds)
-        except (ApiUnavailable, ApiRefused) as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is, the thread must live to say that the lease is lost
             logs.logger().warning("heartbeat_unanswered", job_id=self._job.id, reason=str(error))
             return None
 

@@ -5,6 +5,7 @@ Runs in a process with a single thread (`supervisor`): what is done between fork
 
 from __future__ import annotations
 
+import codecs
 import ctypes
 import os
 import signal
@@ -22,6 +23,7 @@ DRAIN_SECONDS = 0.25
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 LIBC = ctypes.CDLL(None)
+IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,9 @@ class Stream:
                 return
 
     def text(self) -> str:
-        """Return what was kept as text; bytes that are no UTF-8 show as U+FFFD."""
-        return cut(self._kept.decode(errors="replace"))
+        """Return what was kept as text; bytes that are no UTF-8 show as U+FFFD, a character cut in two is left out."""
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        return cut(decoder.decode(bytes(self._kept), final=len(self._kept) < OUTPUT_LIMIT_BYTES))
 
 
 class Program:
@@ -86,10 +89,7 @@ class Program:
         """Kill the program and all it started, however far it went: sessions and orphans included."""
         os.killpg(self._process.pid, signal.SIGKILL)  # not reaped yet, so the number is still its own
         self._process.wait()
-        while children := _children():
-            for child in children:
-                os.kill(child, signal.SIGKILL)
-                os.waitpid(child, 0)
+        kill_children()
 
     def end(self) -> int:
         """Return how the program ended (-n: by signal n) after it is gone whole and its last output is read."""
@@ -107,10 +107,25 @@ def adopt_orphans() -> None:
     LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
+def kill_children() -> None:
+    """Kill every child of this process, and the orphans that each leaves behind, until there are none."""
+    while children := _children():
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
+def ignore_signals() -> None:
+    """Ignore what is sent to everybody: the worker decides when to stop."""
+    for ignored in IGNORED:
+        signal.signal(ignored, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
 def _in_the_child() -> None:
     """Die with the supervisor, and take signals as any program does: ignored ones would stay ignored over exec."""
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    for ignored in (signal.SIGTERM, signal.SIGINT):
+    for ignored in IGNORED:
         signal.signal(ignored, signal.SIG_DFL)
     os.umask(0o077)
 

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -30,7 +31,9 @@ class SlotDied(Exception):
 class Slot:
     """Runs programs through a resident process. `run` is for one thread at a time, `stop` for any."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_death: Callable[[], None] = lambda: None) -> None:
+        """`on_death` is called when the supervisor was killed: what its program had started may still be there."""
+        self._on_death = on_death
         self._lock = threading.Lock()
         self._running = False
         self._start()
@@ -47,6 +50,7 @@ class Slot:
             self._running = False
         if not answer.endswith(b"\n"):
             self.close()
+            self._on_death()
             self._start()
             raise SlotDied
         return Outcome(**json.loads(answer)["outcome"])

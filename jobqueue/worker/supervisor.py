@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import selectors
-import signal
 import socket
 import sys
+from collections import deque
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from jobqueue.worker.process import Launch, Program, adopt_orphans
+from jobqueue.worker.process import Launch, Program, adopt_orphans, ignore_signals
 
 
 @dataclass(frozen=True)
@@ -38,16 +38,19 @@ class Supervisor:
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
-        self._pending = b""
+        self._inbox: deque[dict[str, Any]] = deque()
+        self._unfinished = b""
 
     def serve(self) -> None:
         """Serve launches until the worker is gone."""
         try:
             while True:
-                for message in self._messages():
-                    if "launch" in message:
-                        outcome = self._run(Launch(**message["launch"]))
-                        self._control.sendall(json.dumps({"outcome": asdict(outcome)}).encode() + b"\n")
+                while not self._inbox:
+                    self._receive()
+                message = self._inbox.popleft()
+                if "launch" in message:  # a stop that finds nothing to stop came too late
+                    outcome = self._run(Launch(**message["launch"]))
+                    self._control.sendall(json.dumps({"outcome": asdict(outcome)}).encode() + b"\n")
         except (WorkerGone, BrokenPipeError, ConnectionResetError):
             return
 
@@ -76,23 +79,27 @@ class Supervisor:
             selector.register(program.pidfd, selectors.EVENT_READ)
             for stream in (program.stdout, program.stderr):
                 selector.register(stream.pipe, selectors.EVENT_READ, stream)
-            while True:
+            while not self._take_stop():  # it may have come together with the launch
                 for key, _ in selector.select():
                     if key.fileobj is self._control:
-                        if any("stop" in message for message in self._messages()):
-                            return True
+                        self._receive()
                     elif key.data is None:
                         return False
                     elif not key.data.read():
                         selector.unregister(key.fileobj)
+        return True
 
-    def _messages(self) -> list[dict[str, Any]]:
-        """Return the messages that have arrived whole. Raises WorkerGone."""
+    def _take_stop(self) -> bool:
+        """Return whether a stop is next in the inbox, and take it out."""
+        return bool(self._inbox) and "stop" in self._inbox[0] and bool(self._inbox.popleft())
+
+    def _receive(self) -> None:
+        """Wait for messages and put those that have come whole into the inbox. Raises WorkerGone."""
         received = self._control.recv(65536)
         if not received:
             raise WorkerGone
-        *lines, self._pending = (self._pending + received).split(b"\n")
-        return [json.loads(line) for line in lines]
+        *lines, self._unfinished = (self._unfinished + received).split(b"\n")
+        self._inbox.extend(json.loads(line) for line in lines)
 
 
 def _why_not(error: OSError | ValueError) -> str:
@@ -105,9 +112,7 @@ def _why_not(error: OSError | ValueError) -> str:
 
 def main(control_fd: int) -> None:
     """Serve the socket with that number."""
-    for ignored in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(ignored, signal.SIG_IGN)  # the worker decides when to stop, not who signals the whole group
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    ignore_signals()
     adopt_orphans()
     Supervisor(socket.socket(fileno=control_fd)).serve()
 

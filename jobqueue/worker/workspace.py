@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 from types import TracebackType
@@ -32,18 +32,20 @@ class Workspace:
         self.remove()
 
     def remove(self) -> None:
-        """Remove everything, also what the job made unreadable. What cannot go is logged and left."""
-        make_removable(self._root)
+        """Remove everything; what cannot go is logged and left. Never raises: the job's result matters more.
+
+        What a job made unreadable, nested deeper than Python counts or named longer than a path may be, is left to the
+        tools that were made for it.
+        """
         try:
             shutil.rmtree(self._root)
-        except OSError as error:
-            logs.logger().error("workspace_left", path=str(self._root), reason=str(error))
+        except (OSError, RecursionError):
+            self._remove_by_force()
 
-
-def make_removable(root: Path) -> None:
-    """Make every directory below `root` ours to read and change; symbolic links are not followed."""
-    for folder, names, _ in os.walk(root):
-        for name in names:
-            path = os.path.join(folder, name)
-            if not os.path.islink(path):
-                os.chmod(path, 0o700)
+    def _remove_by_force(self) -> None:
+        for command in (["chmod", "-R", "u+rwx"], ["rm", "-rf"]):
+            done = subprocess.run([*command, "--", self._root], capture_output=True, check=False)
+        if self._root.exists():
+            logs.logger().error(
+                "workspace_left", path=str(self._root), reason=done.stderr.decode(errors="replace")[:500]
+            )

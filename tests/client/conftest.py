@@ -1,0 +1,25 @@
+"""A server that plays the API, and a transport to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from jobqueue.client.transport import Transport
+from tests.client.fake_server import FakeServer, in_json, serving
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    """Answers 200 with an empty object until told otherwise."""
+    with serving(lambda _: in_json({})) as server:
+        yield server
+
+
+@pytest.fixture
+def transport(server: FakeServer) -> Iterator[Transport]:
+    """Speaks to the server."""
+    with closing(Transport(server.url)) as transport:
+        yield transport

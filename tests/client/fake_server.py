@@ -1,0 +1,163 @@
+"""A small real HTTP server in place of the API or of a binary host: it answers what a test tells it to."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Request:
+    """What came, from which port, and when (monotonic)."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    port: int
+    at: float = field(default_factory=time.monotonic)
+
+    @property
+    def json(self) -> Any:
+        """The body, read as JSON."""
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What to answer. `pieces` follow the body as they are made; `length` is announced whatever is sent."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    pieces: Iterable[bytes] = ()
+    length: int | None = None
+
+
+def in_json(content: object, status: int = 200) -> Reply:
+    """Return a reply with JSON in it."""
+    return Reply(status, json.dumps(content).encode(), {"Content-Type": "application/json"})
+
+
+class FakeServer:
+    """Answers every request with what `answer` returns for it, and remembers all that were made."""
+
+    def __init__(self, answer: Callable[[Request], Reply]) -> None:
+        self.answer = answer
+        self.requests: list[Request] = []
+        self.closed = threading.Event()
+        self._http = _Http(("127.0.0.1", 0), _Handler)
+        self._http.fake = self
+        self.url = f"http://127.0.0.1:{self._http.server_port}"
+
+    def hang(self) -> Reply:
+        """Answer nothing before the test is over."""
+        self.closed.wait()
+        return Reply(500)
+
+    def drip(self, byte_count: int, pause_seconds: float) -> Iterator[bytes]:
+        """Make that many single bytes, slowly; stop early when the test is over."""
+        for _ in range(byte_count):
+            yield b"x"
+            if self.closed.wait(pause_seconds):
+                return
+
+    def start(self) -> None:
+        """Serve from a thread."""
+        threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
+
+    def close(self) -> None:
+        """Serve no more."""
+        self.closed.set()
+        self._http.shutdown()
+        self._http.server_close()
+
+
+class _Http(ThreadingHTTPServer):
+    fake: FakeServer
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: clients of these tests hang up as they like."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Http
+
+    def _serve(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        port = int(self.client_address[1])
+        request = Request(self.command, self.path, {**self.headers}, body, port)
+        self.server.fake.requests.append(request)
+        self._send(self.server.fake.answer(request))
+
+    def _send(self, reply: Reply) -> None:
+        self.send_response(reply.status)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        length = len(reply.body) if reply.length is None else reply.length
+        if reply.status not in (204, 304):
+            self.send_header("Content-Length", str(length))
+        self.end_headers()
+        self.wfile.write(reply.body)
+        for piece in reply.pieces:
+            self.wfile.write(piece)
+        self.close_connection = length != len(reply.body)
+
+    do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815  # the names that http.server calls
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def serving(answer: Callable[[Request], Reply]) -> Iterator[FakeServer]:
+    """A server that is closed at the end."""
+    server = FakeServer(answer)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@contextmanager
+def serving_bytes(reply: bytes) -> Iterator[str]:
+    """A server that sends those bytes to everybody, whether they are HTTP or not, and hangs up; yields its URL."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                    with connection:
+                        connection.recv(65536)
+                        connection.sendall(reply)
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+@contextmanager
+def nobody() -> Iterator[str]:
+    """A URL where connections are refused."""
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"

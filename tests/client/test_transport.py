@@ -1,0 +1,149 @@
+"""One request to the API: what counts as a yes, as a no, and as no answer."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from jobqueue.client.transport import ApiRefused, ApiUnavailable, Transport
+from tests.client.fake_server import FakeServer, Reply, in_json, nobody, serving, serving_bytes
+
+
+def test_a_yes_is_its_status_and_its_body(server: FakeServer, transport: Transport) -> None:
+    server.answer = lambda _: in_json({"id": "1", "text": "ü"}, 201)
+    answer = transport.call("POST", "/jobs", {"type": "demo"})
+    assert (answer.status, answer.body) == (201, {"id": "1", "text": "ü"})
+
+
+def test_a_yes_without_a_body_has_none(server: FakeServer, transport: Transport) -> None:
+    server.answer = lambda _: Reply(204)
+    assert transport.call("POST", "/jobs/claim").body is None
+
+
+def test_the_request_is_json_below_the_api_url(server: FakeServer) -> None:
+    with closing(Transport(server.url + "/api/v1/")) as transport:
+        transport.call("PUT", "/jobs/1/heartbeat", {"executor_id": "ü\0"})
+    request = server.requests[0]
+    assert (request.method, request.path) == ("PUT", "/api/v1/jobs/1/heartbeat")
+    assert request.headers["Content-Type"] == "application/json"
+    assert request.json == {"executor_id": "ü\0"}
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 501, 502, 503, 504, 599])
+def test_what_passes_with_time_is_unavailable(server: FakeServer, transport: Transport, status: int) -> None:
+    server.answer = lambda _: in_json({"error": "not now", "context": {}}, status)
+    with pytest.raises(ApiUnavailable, match=str(status)):
+        transport.call("GET", "/jobs/1")
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 413, 415, 422])
+def test_a_refusal_carries_status_error_and_context(server: FakeServer, transport: Transport, status: int) -> None:
+    server.answer = lambda _: in_json({"error": "no such thing", "context": {"field": "id"}}, status)
+    with pytest.raises(ApiRefused, match=f"{status}: no such thing") as caught:
+        transport.call("GET", "/jobs/1")
+    refused = caught.value
+    assert (refused.status, refused.error, refused.context) == (status, "no such thing", {"field": "id"})
+
+
+@pytest.mark.parametrize("status", [200, 201, 400, 401, 404])
+@pytest.mark.parametrize("body", [b"<html>", b'{"id": ', b"\xff", b"[" * 100_000], ids=["page", "half", "odd", "deep"])
+def test_what_is_no_json_was_not_said_by_this_api(
+    server: FakeServer, transport: Transport, status: int, body: bytes
+) -> None:
+    server.answer = lambda _: Reply(status, body)
+    with pytest.raises(ApiUnavailable, match=f"{status} from .*, not from this API"):
+        transport.call("GET", "/jobs/1")
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'"text"', b"null", b'{"message": "no"}'])
+def test_a_refusal_in_another_shape_was_not_said_by_this_api(
+    server: FakeServer, transport: Transport, body: bytes
+) -> None:
+    """A proxy's 404 must not make a worker drop a result, nor stop a job."""
+    server.answer = lambda _: Reply(404, body)
+    with pytest.raises(ApiUnavailable, match="not from this API"):
+        transport.call("GET", "/jobs/1")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirects_are_not_followed(server: FakeServer, transport: Transport, status: int) -> None:
+    with serving(lambda _: in_json({})) as elsewhere:
+        server.answer = lambda _: Reply(status, headers={"Location": elsewhere.url})
+        with pytest.raises(ApiUnavailable, match=str(status)):
+            transport.call("PUT", "/jobs/1/complete", {"stdout": "secret"})
+    assert elsewhere.requests == []
+
+
+def test_an_answer_that_drips_is_given_up_in_time(server: FakeServer, transport: Transport) -> None:
+    server.answer = lambda _: Reply(pieces=server.drip(1000, 0.01), length=1000)
+    begun = time.monotonic()
+    with pytest.raises(ApiUnavailable, match="Timeout"):
+        transport.call("GET", "/jobs/1", within_seconds=0.2)
+    assert time.monotonic() - begun < 5
+
+
+def test_nobody_listening_is_unavailable() -> None:
+    with nobody() as url, closing(Transport(url)) as transport, pytest.raises(ApiUnavailable, match="ConnectionError"):
+        transport.call("GET", "/jobs/1")
+
+
+def test_silence_is_unavailable_after_the_time_given(server: FakeServer, transport: Transport) -> None:
+    server.answer = lambda _: server.hang()
+    with pytest.raises(ApiUnavailable, match="ReadTimeout"):
+        transport.call("GET", "/jobs/1", within_seconds=0.05)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"",
+        b"\x00\xff\xfe garbage\r\n\r\n",
+        b"HTTP/1.1 abc\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"id": ',
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}",
+    ],
+)
+def test_what_is_no_http_or_cut_short_is_unavailable(reply: bytes) -> None:
+    with serving_bytes(reply) as url, closing(Transport(url)) as transport, pytest.raises(ApiUnavailable):
+        transport.call("GET", "/jobs/1")
+
+
+def test_the_connection_is_kept(server: FakeServer, transport: Transport) -> None:
+    for _ in range(3):
+        transport.call("GET", "/jobs/1")
+    assert len({request.port for request in server.requests}) == 1
+
+
+def test_a_connection_that_the_server_closed_is_opened_again(server: FakeServer, transport: Transport) -> None:
+    server.answer = lambda _: Reply(body=b"{}", headers={"Connection": "close"})
+    for _ in range(3):
+        assert transport.call("GET", "/jobs/1").status == 200
+    assert len({request.port for request in server.requests}) == 3
+
+
+def test_proxies_and_passwords_of_the_environment_are_not_used(
+    server: FakeServer, transport: Transport, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login canary password canary\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    transport.call("GET", "/jobs/1")
+    assert "Authorization" not in server.requests[0].headers
+
+
+def test_a_password_in_the_api_url_is_sent_but_never_told(server: FakeServer) -> None:
+    with closing(Transport(server.url.replace("//", "//user:canary@"))) as transport:
+        transport.call("GET", "/jobs/1")
+        assert server.requests[0].headers["Authorization"].startswith("Basic ")
+        server.answer = lambda _: Reply(503)
+        with pytest.raises(ApiUnavailable) as caught:
+            transport.call("GET", "/jobs/1")
+    assert "canary" not in str(caught.value)

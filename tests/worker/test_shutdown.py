@@ -1,0 +1,108 @@
+"""The first signal asks the worker to stop, the second ends it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from jobqueue.worker.shutdown import Shutdown
+from tests.worker.programs import SHELL
+
+BEGIN = """
+import subprocess, sys, threading
+sys.path.insert(0, sys.argv[1])
+from jobqueue import logs
+from jobqueue.worker.shutdown import Shutdown
+logs.configure()
+shutdown = Shutdown()
+shutdown.listen()
+print("listening", flush=True)
+while shutdown.wait(600):
+    pass
+print("asked", shutdown.requested, flush=True)
+"""
+ROOT = str(Path(__file__).parents[2])
+
+
+@contextmanager
+def listening(end: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that waits to be asked to stop, and then does what `end` says."""
+    command = [sys.executable, "-c", BEGIN + end, ROOT]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    with subprocess.Popen(command, **pipes) as process:  # type: ignore[call-overload]
+        try:
+            assert process.stdout.readline() == "listening\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+def test_nobody_has_asked_at_first() -> None:
+    shutdown = Shutdown()
+    assert not shutdown.requested
+    assert shutdown.wait(0.001)
+
+
+def test_once_asked_nothing_is_waited_for() -> None:
+    shutdown = Shutdown()
+    shutdown.request()
+    assert shutdown.requested
+    assert not shutdown.wait(600)
+
+
+def test_a_wait_ends_when_somebody_asks() -> None:
+    shutdown = Shutdown()
+    begun = time.monotonic()
+    threading.Timer(0.05, shutdown.request).start()
+    assert not shutdown.wait(600)
+    assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_first_signal_asks(number: signal.Signals) -> None:
+    with listening("sys.exit(7)") as process:
+        process.send_signal(number)
+        assert said(process) == "asked True\n"
+        assert process.wait(10) == 7
+
+
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_the_second_signal_ends_it_at_once(first: signal.Signals, second: signal.Signals) -> None:
+    with listening("threading.Event().wait()") as process:
+        process.send_signal(first)
+        assert said(process) == "asked True\n"
+        process.send_signal(second)
+        assert process.wait(10) == 128 + second
+
+
+def test_what_the_worker_starts_takes_signals_when_it_wants_to(tmp_path: Path) -> None:
+    """The worker blocks them, and what is blocked is inherited; the supervisor lifts it."""
+    program = tmp_path / "program"
+    program.write_text(SHELL + "exec grep SigBlk /proc/self/status")
+    program.chmod(0o500)
+    run = f"""
+from jobqueue.worker.process import Launch
+from jobqueue.worker.slot import Slot
+slot = Slot()
+launch = Launch({str(program)!r}, [], {{"PATH": "/usr/bin:/bin"}}, {str(tmp_path)!r})
+print(slot.run(launch, threading.Event()).stdout, flush=True)
+slot.close()
+"""
+    with listening(run) as process:
+        process.send_signal(signal.SIGTERM)
+        assert said(process) == "asked True\n"
+        assert said(process).split() == ["SigBlk:", "0" * 16]
