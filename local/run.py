@@ -63,7 +63,13 @@ class Program:
 
 async def _print_lines(name: str, process: Process) -> None:
     assert process.stdout is not None
-    async for line in process.stdout:
+    while True:
+        try:
+            line = await process.stdout.readline()
+        except ValueError:
+            line = b"(a line too long to be shown)\n"
+        if not line:
+            return
         say(line.decode(errors="replace").rstrip("\n"), name)
 
 
@@ -112,9 +118,7 @@ async def watch(programs: Mapping[str, Program], asked: asyncio.Event, variables
             say(f"{program.name} ended with code {program.process.returncode}")
             if program.name != "worker":
                 return 1
-            say(
-                f"the queue goes on without it; start another: API_URL={variables['API_URL']} .venv/bin/python worker.py"
-            )
+            say(f"the queue goes on; start another worker: API_URL={variables['API_URL']} .venv/bin/python worker.py")
 
 
 def free_port() -> int:
@@ -140,6 +144,8 @@ def main() -> int:
         sys.exit(str(error))
     if in_use(port):
         sys.exit(f"Port {port} is taken. Choose another: PORT=8081 make run")
+    if os.environ.get("REDIS_URL"):
+        return asyncio.run(run(port))
     DATA.mkdir(exist_ok=True)
     with (DATA / "lock").open("w") as lock:
         try:
