@@ -1,0 +1,18 @@
+"""The bench of this room: when a test is over, every job must agree with every index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from tests.conftest import Bench
+from tests.queue.check import check
+
+
+@pytest.fixture
+def bench(client: redis.Redis) -> Iterator[Bench]:
+    """A queue on each kind of store, with the documented rules."""
+    yield Bench(client)
+    assert check(client) == []

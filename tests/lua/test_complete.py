@@ -1,0 +1,176 @@
+"""`lua/complete.lua`: a result is stored once, for the attempt that holds the job, and can be repeated safely."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from jobqueue.errors import JobNotFound, JobQueueError, LeaseLost, NotRunning
+from jobqueue.job import AttemptStatus, Status
+from jobqueue.output import OUTPUT_LIMIT_BYTES
+from jobqueue.queue.commands import Holder, Result
+from jobqueue.queue.queries import Executor
+from jobqueue.queue.rules import Rules
+from jobqueue.queue.scripts import ROOT
+from tests.conftest import Bench
+from tests.lua.attempts import DONE, claim, let_leases_end, lose, start, status_of
+from tests.queue.contents import contents
+
+
+def refused(bench: Bench, job_id: str, holder: Holder, result: Result = DONE) -> tuple[type[JobQueueError], object]:
+    """Return the class and the status of the refusal, having seen that it changed nothing."""
+    before = contents(bench.client)
+    with pytest.raises((NotRunning, LeaseLost)) as refusal:
+        bench.commands.complete(job_id, holder, result)
+    assert contents(bench.client) == before
+    return type(refusal.value), refusal.value.facts["status"]
+
+
+def test_a_completed_job_tells_its_result(bench: Bench) -> None:
+    attempt = start(bench)
+    bench.clock.advance(1_500)
+    assert bench.commands.complete(attempt.job_id, attempt.holder, Result(3, "out", "err")) is False
+    job = bench.queries.get(attempt.job_id)
+    assert (job.status, job.exit_code, job.stdout, job.stderr) == (Status.COMPLETED, 3, "out", "err")
+    assert (job.executor_id, job.completed_at_ms, job.error_message) == ("executor-1", bench.clock.now_ms, None)
+    [only] = job.attempts
+    assert (only.status, only.ended_at_ms) == (AttemptStatus.COMPLETED, bench.clock.now_ms)
+
+
+@pytest.mark.parametrize("exit_code", [0, 1, 137, -1, 2**31 - 1, -(2**31)])
+def test_every_exit_code_survives(bench: Bench, exit_code: int) -> None:
+    attempt = start(bench)
+    bench.commands.complete(attempt.job_id, attempt.holder, Result(exit_code))
+    assert bench.queries.get(attempt.job_id).exit_code == exit_code
+
+
+def test_every_character_of_an_output_survives(bench: Bench) -> None:
+    hostile = '\0 é 漢 🎉 \r\n \u2028 " \\ %s \x1b[0m'
+    attempt = start(bench)
+    bench.commands.complete(attempt.job_id, attempt.holder, Result(0, hostile, hostile[::-1]))
+    job = bench.queries.get(attempt.job_id)
+    assert (job.stdout, job.stderr) == (hostile, hostile[::-1])
+
+
+def test_an_output_is_cut_to_its_limit(bench: Bench) -> None:
+    attempt = start(bench)
+    bench.commands.complete(attempt.job_id, attempt.holder, Result(0, "é" * OUTPUT_LIMIT_BYTES, "x" * 2_000_000))
+    job = bench.queries.get(attempt.job_id)
+    assert job.stdout == "é" * (OUTPUT_LIMIT_BYTES // 2)
+    assert job.stderr == "x" * OUTPUT_LIMIT_BYTES
+
+
+def test_no_output_takes_no_key(bench: Bench) -> None:
+    attempt = start(bench)
+    bench.commands.complete(attempt.job_id, attempt.holder, Result(0))
+    assert bench.client.exists(f"{ROOT}:output:{attempt.job_id}") == 0
+
+
+def test_a_late_result_is_taken_until_the_lease_was_taken_back(bench: Bench) -> None:
+    attempt = start(bench)
+    bench.clock.advance(bench.rules.lease_ms * 2)
+    bench.commands.complete(attempt.job_id, attempt.holder, DONE)
+    assert status_of(bench, attempt.job_id) is Status.COMPLETED
+
+
+def test_an_unknown_job_is_not_found(bench: Bench) -> None:
+    with pytest.raises(JobNotFound):
+        bench.commands.complete("no-such-job", Holder("executor-1"), DONE)
+    assert contents(bench.client).names() == set()
+
+
+def test_a_job_that_does_not_run_cannot_be_completed(bench: Bench) -> None:
+    pending, cancelled = bench.submit(2)
+    bench.commands.cancel(cancelled)
+    for token in ("", "a token"):
+        assert refused(bench, pending, Holder("executor-1", token)) == (NotRunning, "pending")
+        assert refused(bench, cancelled, Holder("executor-1", token)) == (NotRunning, "cancelled")
+
+
+def test_only_the_holder_may_complete_a_job(bench: Bench) -> None:
+    attempt = start(bench)
+    for stranger in (
+        Holder("executor-2"),
+        Holder("executor-2", attempt.holder.attempt_token),
+        Holder("executor-1", "another token"),
+    ):
+        assert refused(bench, attempt.job_id, stranger) == (LeaseLost, "running")
+
+
+def test_the_same_result_with_its_token_is_safe_to_repeat(bench: Bench) -> None:
+    attempt = start(bench)
+    assert bench.commands.complete(attempt.job_id, attempt.holder, DONE) is False
+    bench.clock.advance(1000)
+    before = contents(bench.client)
+    assert bench.commands.complete(attempt.job_id, attempt.holder, DONE) is True
+    assert contents(bench.client) == before
+
+
+def test_a_result_that_was_cut_is_safe_to_repeat_too(bench: Bench) -> None:
+    attempt = start(bench)
+    result = Result(0, "é" * OUTPUT_LIMIT_BYTES)
+    assert bench.commands.complete(attempt.job_id, attempt.holder, result) is False
+    assert bench.commands.complete(attempt.job_id, attempt.holder, result) is True
+
+
+def test_without_its_token_a_second_report_is_refused(bench: Bench) -> None:
+    attempt = start(bench)
+    bench.commands.complete(attempt.job_id, attempt.holder, DONE)
+    assert refused(bench, attempt.job_id, attempt.without_token) == (NotRunning, "completed")
+
+
+@pytest.mark.parametrize("change", [{"exit_code": 1}, {"stdout": "other"}, {"stderr": ""}])
+def test_another_result_never_replaces_the_first(bench: Bench, change: dict[str, int | str]) -> None:
+    attempt = start(bench)
+    bench.commands.complete(attempt.job_id, attempt.holder, DONE)
+    other = replace(DONE, **change)  # type: ignore[arg-type]
+    assert refused(bench, attempt.job_id, attempt.holder, other) == (NotRunning, "completed")
+
+
+def test_a_completed_job_cannot_fail(bench: Bench) -> None:
+    attempt = start(bench)
+    bench.commands.complete(attempt.job_id, attempt.holder, DONE)
+    before = contents(bench.client)
+    with pytest.raises(NotRunning):
+        bench.commands.fail(attempt.job_id, attempt.holder, DONE)
+    assert contents(bench.client) == before
+
+
+def test_a_lost_attempt_s_result_is_refused_for_ever(bench: Bench) -> None:
+    lost = lose(bench)
+    assert refused(bench, lost.job_id, lost.holder) == (NotRunning, "pending")
+    again = claim(bench, lost.holder.executor_id)
+    assert refused(bench, lost.job_id, lost.holder) == (LeaseLost, "running")
+    bench.commands.complete(again.job_id, again.holder, DONE)
+    assert refused(bench, lost.job_id, lost.holder) == (NotRunning, "completed")
+
+
+def test_the_last_attempt_allowed_is_lost_for_ever_too(bench: Bench) -> None:
+    bench = Bench(bench.client, Rules(max_attempts=1), bench.clock)
+    lost = lose(bench)
+    assert refused(bench, lost.job_id, lost.holder) == (NotRunning, "failed")
+
+
+def test_an_executor_without_tokens_is_taken_at_its_word(bench: Bench) -> None:
+    lost = lose(bench)
+    again = claim(bench, lost.holder.executor_id)
+    assert bench.commands.complete(again.job_id, lost.without_token, DONE) is False
+    assert status_of(bench, again.job_id) is Status.COMPLETED
+
+
+def test_a_completed_job_is_counted_once_for_its_executor(bench: Bench) -> None:
+    attempt = start(bench)
+    bench.commands.complete(attempt.job_id, attempt.holder, DONE)
+    bench.commands.complete(attempt.job_id, attempt.holder, DONE)
+    refused(bench, attempt.job_id, attempt.without_token)
+    assert list(bench.queries.executors()) == [Executor("executor-1", bench.clock.now_ms, 1, None, None)]
+    assert bench.queries.stats().finished[Status.COMPLETED] == 1
+
+
+def test_a_completed_job_is_never_lost(bench: Bench) -> None:
+    attempt = start(bench)
+    bench.commands.complete(attempt.job_id, attempt.holder, DONE)
+    let_leases_end(bench)
+    assert status_of(bench, attempt.job_id) is Status.COMPLETED
+    assert bench.queries.stats().attempts_lost == 0

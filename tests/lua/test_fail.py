@@ -1,0 +1,131 @@
+"""`lua/fail.lua`: a failure is stored once, for the attempt that holds the job, with what there is to say about it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from jobqueue.errors import JobNotFound, JobQueueError, LeaseLost, NotRunning
+from jobqueue.job import AttemptStatus, Status
+from jobqueue.output import OUTPUT_LIMIT_BYTES
+from jobqueue.queue.commands import Holder, Result
+from tests.conftest import Bench
+from tests.lua.attempts import BROKEN, claim, lose, start, status_of
+from tests.queue.contents import contents
+
+
+def refused(bench: Bench, job_id: str, holder: Holder, result: Result = BROKEN) -> tuple[type[JobQueueError], object]:
+    """Return the class and the status of the refusal, having seen that it changed nothing."""
+    before = contents(bench.client)
+    with pytest.raises((NotRunning, LeaseLost)) as refusal:
+        bench.commands.fail(job_id, holder, result)
+    assert contents(bench.client) == before
+    return type(refusal.value), refusal.value.facts["status"]
+
+
+def test_a_failed_job_tells_what_went_wrong(bench: Bench) -> None:
+    attempt = start(bench)
+    bench.clock.advance(1_500)
+    assert bench.commands.fail(attempt.job_id, attempt.holder, Result(1, "out", "err", "es brach ✗\0")) is False
+    job = bench.queries.get(attempt.job_id)
+    assert (job.status, job.exit_code, job.stdout, job.stderr) == (Status.FAILED, 1, "out", "err")
+    assert (job.error_message, job.completed_at_ms) == ("es brach ✗\0", bench.clock.now_ms)
+    [only] = job.attempts
+    assert (only.status, only.ended_at_ms) == (AttemptStatus.FAILED, bench.clock.now_ms)
+
+
+def test_a_program_that_never_ran_has_no_exit_code(bench: Bench) -> None:
+    attempt = start(bench)
+    bench.commands.fail(attempt.job_id, attempt.holder, Result(None))
+    job = bench.queries.get(attempt.job_id)
+    assert (job.status, job.exit_code, job.error_message) == (Status.FAILED, None, None)
+
+
+def test_a_failure_is_not_tried_again(bench: Bench) -> None:
+    attempt = start(bench)
+    bench.commands.fail(attempt.job_id, attempt.holder, BROKEN)
+    assert bench.commands.claim("executor-2", None) is None
+
+
+def test_an_error_message_is_cut_to_its_limit(bench: Bench) -> None:
+    attempt = start(bench)
+    result = Result(None, error_message="é" * OUTPUT_LIMIT_BYTES)
+    bench.commands.fail(attempt.job_id, attempt.holder, result)
+    assert bench.queries.get(attempt.job_id).error_message == "é" * (OUTPUT_LIMIT_BYTES // 2)
+    assert bench.commands.fail(attempt.job_id, attempt.holder, result) is True
+
+
+def test_an_unknown_job_is_not_found(bench: Bench) -> None:
+    with pytest.raises(JobNotFound):
+        bench.commands.fail("no-such-job", Holder("executor-1"), BROKEN)
+    assert contents(bench.client).names() == set()
+
+
+def test_a_job_that_does_not_run_cannot_fail(bench: Bench) -> None:
+    pending, cancelled = bench.submit(2)
+    bench.commands.cancel(cancelled)
+    for token in ("", "a token"):
+        assert refused(bench, pending, Holder("executor-1", token)) == (NotRunning, "pending")
+        assert refused(bench, cancelled, Holder("executor-1", token)) == (NotRunning, "cancelled")
+
+
+def test_only_the_holder_may_fail_a_job(bench: Bench) -> None:
+    attempt = start(bench)
+    for stranger in (
+        Holder("executor-2"),
+        Holder("executor-2", attempt.holder.attempt_token),
+        Holder("executor-1", "another token"),
+    ):
+        assert refused(bench, attempt.job_id, stranger) == (LeaseLost, "running")
+
+
+@pytest.mark.parametrize("result", [BROKEN, Result(None), Result(1, error_message="it broke")])
+def test_the_same_failure_with_its_token_is_safe_to_repeat(bench: Bench, result: Result) -> None:
+    attempt = start(bench)
+    assert bench.commands.fail(attempt.job_id, attempt.holder, result) is False
+    bench.clock.advance(1000)
+    before = contents(bench.client)
+    assert bench.commands.fail(attempt.job_id, attempt.holder, result) is True
+    assert contents(bench.client) == before
+
+
+def test_without_its_token_a_second_report_is_refused(bench: Bench) -> None:
+    attempt = start(bench)
+    bench.commands.fail(attempt.job_id, attempt.without_token, BROKEN)
+    assert refused(bench, attempt.job_id, attempt.without_token) == (NotRunning, "failed")
+
+
+@pytest.mark.parametrize(
+    "change", [{"exit_code": 2}, {"exit_code": None}, {"stdout": ""}, {"stderr": "other"}, {"error_message": ""}]
+)
+def test_another_failure_never_replaces_the_first(bench: Bench, change: dict[str, int | str | None]) -> None:
+    attempt = start(bench)
+    bench.commands.fail(attempt.job_id, attempt.holder, BROKEN)
+    other = replace(BROKEN, **change)  # type: ignore[arg-type]
+    assert refused(bench, attempt.job_id, attempt.holder, other) == (NotRunning, "failed")
+
+
+def test_a_failed_job_cannot_be_completed(bench: Bench) -> None:
+    attempt = start(bench)
+    result = Result(0)
+    bench.commands.fail(attempt.job_id, attempt.holder, result)
+    with pytest.raises(NotRunning):
+        bench.commands.complete(attempt.job_id, attempt.holder, result)
+    assert status_of(bench, attempt.job_id) is Status.FAILED
+
+
+def test_a_lost_attempt_s_failure_is_refused_for_ever(bench: Bench) -> None:
+    lost = lose(bench)
+    assert refused(bench, lost.job_id, lost.holder) == (NotRunning, "pending")
+    again = claim(bench, lost.holder.executor_id)
+    assert refused(bench, lost.job_id, lost.holder) == (LeaseLost, "running")
+    bench.commands.fail(again.job_id, again.holder, BROKEN)
+    assert refused(bench, lost.job_id, lost.holder) == (NotRunning, "failed")
+
+
+def test_a_failed_job_does_not_count_as_completed(bench: Bench) -> None:
+    attempt = start(bench)
+    bench.commands.fail(attempt.job_id, attempt.holder, BROKEN)
+    assert bench.queries.executors()[0].jobs_completed == 0
+    assert bench.queries.stats().finished == {Status.COMPLETED: 0, Status.FAILED: 1, Status.CANCELLED: 0}

@@ -1,0 +1,85 @@
+"""`lua/submit.lua`: new jobs, all of them or none, each at the end of its queue."""
+
+from __future__ import annotations
+
+import redis
+
+from jobqueue.job import NewJob, Priority, Spec, Status
+from jobqueue.queue.commands import Commands
+from jobqueue.queue.queries import Filter
+from tests.conftest import SHA256, START_MS, Bench, new_job
+from tests.lua.attempts import claim
+from tests.queue.contents import contents
+
+
+def test_a_new_job_is_pending_and_has_no_past(bench: Bench) -> None:
+    [job_id] = bench.submit(1, Priority.FOREGROUND, "report")
+    job = bench.queries.get(job_id)
+    assert (job.status, job.priority, job.type) == (Status.PENDING, Priority.FOREGROUND, "report")
+    assert job.created_at_ms == START_MS
+    assert (job.executor_id, job.started_at_ms, job.completed_at_ms, job.exit_code) == (None, None, None, None)
+    assert (job.stdout, job.stderr, job.error_message, list(job.attempts)) == ("", "", None, [])
+
+
+def test_the_answer_tells_the_ids_in_the_order_sent_and_one_time(bench: Bench) -> None:
+    submitted = bench.commands.submit([new_job(type="first"), new_job(type="second")])
+    assert [bench.queries.get(job_id).type for job_id in submitted.job_ids] == ["first", "second"]
+    assert submitted.created_at_ms == START_MS
+
+
+def test_two_equal_jobs_are_two_jobs(bench: Bench) -> None:
+    job_ids = bench.submit(2)
+    assert len(set(job_ids)) == 2
+    assert bench.queries.list(Filter(), 10, 0).total == 2
+
+
+def test_a_thousand_jobs_are_stored_in_the_order_sent(bench: Bench) -> None:
+    job_ids = bench.submit(1000)
+    page = bench.queries.list(Filter(), 1000, 0)
+    assert [job.id for job in page.jobs] == job_ids[::-1]
+    assert [claim(bench).job_id for _ in range(20)] == job_ids[:20]
+
+
+def test_no_jobs_at_all_are_no_jobs(bench: Bench) -> None:
+    assert list(bench.commands.submit([]).job_ids) == []
+    assert bench.queries.list(Filter(), 10, 0).total == 0
+
+
+def test_empty_lists_and_objects_stay_what_they_are(bench: Bench) -> None:
+    spec = Spec("http://127.0.0.1:1/program", SHA256, [], {})
+    [job_id] = bench.commands.submit([NewJob("demo", Priority.BACKGROUND, spec)]).job_ids
+    assert bench.queries.get(job_id).spec == spec
+
+
+def test_every_character_of_a_spec_survives(bench: Bench) -> None:
+    hostile = "\0 é 漢 🎉 \" \\ \n \u2028 ' %s $HOME {}"
+    spec = Spec("http://127.0.0.1:1/é", SHA256, [hostile, ""], {"Ü": hostile, "EMPTY": ""})
+    [job_id] = bench.commands.submit([NewJob("größe:漢🎉", Priority.BACKGROUND, spec)]).job_ids
+    job = bench.queries.get(job_id)
+    assert (job.type, job.spec) == ("größe:漢🎉", spec)
+
+
+def test_types_that_look_like_parts_of_keys_are_not_mixed_up(bench: Bench) -> None:
+    types = ["demo", "demo:demo", ":", "background", "pending:background"]
+    job_ids = {type: bench.submit(1, type=type) for type in types}
+    for type in types:
+        assert [job.id for job in bench.queries.list(Filter(type=type), 10, 0).jobs] == job_ids[type]
+
+
+def test_every_key_belongs_to_the_queue_s_hash_tag(bench: Bench) -> None:
+    bench.submit(2)
+    claim(bench)
+    bench.commands.sweep()
+    assert all(name.startswith("{jobqueue}:") for name in contents(bench.client).names())
+
+
+def test_without_a_clock_by_hand_the_time_is_redis_s_own(bench: Bench) -> None:
+    commands = Commands(bench.scripts, bench.rules)
+    before_ms = _time_ms(bench.client)
+    created_at_ms = commands.submit([new_job()]).created_at_ms
+    assert before_ms <= created_at_ms <= _time_ms(bench.client)
+
+
+def _time_ms(client: redis.Redis) -> int:
+    seconds, microseconds = client.time()
+    return int(seconds) * 1000 + int(microseconds) // 1000

@@ -1,0 +1,37 @@
+"""What the tests of this room may ask for beyond a queue: a way to Redis that can be cut, and what was logged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import redis
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
+
+from tests.queue.proxy import Proxy
+
+
+@pytest.fixture
+def proxy(redis_url: str) -> Iterator[Proxy]:
+    """A proxy in front of the real server, emptied."""
+    proxy = Proxy(redis_url)
+    with proxy.running():
+        yield proxy
+
+
+@pytest.fixture
+def logged() -> Iterator[list[EventDict]]:
+    """The events logged so far, by any thread."""
+    with capture_logs() as events:
+        yield events
+
+
+@pytest.fixture
+def configured(real_client: redis.Redis) -> Iterator[redis.Redis]:
+    """A client of the real server whose settings a test may change: they are as before when it is over."""
+    names = ("maxmemory", "maxmemory-policy")
+    before = {name: str(real_client.config_get(name)[name]) for name in names}
+    yield real_client
+    for name, value in before.items():
+        real_client.config_set(name, value)

@@ -1,0 +1,119 @@
+"""Servers that stand where Redis should be: one passes everything on until told otherwise, one says one thing only."""
+
+from __future__ import annotations
+
+import select
+import socket
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+CHUNK_BYTES = 65_536
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """Listens on a free port of loopback; `connections` counts who came."""
+
+    daemon_threads = True
+    request_queue_size = 100
+
+    def __init__(self, handler: type[socketserver.BaseRequestHandler]) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
+        self.url = f"redis://127.0.0.1:{self.server_address[1]}/0"
+        self.connections = 0
+        self.closing = threading.Event()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Serve until the end of the block."""
+        thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self.closing.set()
+            self.shutdown()
+            thread.join()
+            self.server_close()
+
+
+class Proxy(Server):
+    """Passes bytes between clients and the server at `url_behind`.
+
+    With `cut_answers` requests still go through, but instead of the answer the client sees the connection end. With
+    `away` nothing goes through: whoever connects or speaks sees the connection end.
+    """
+
+    def __init__(self, url_behind: str) -> None:
+        super().__init__(_Passage)
+        self.path_behind = urlsplit(url_behind).path
+        self.cut_answers = False
+        self.away = False
+
+
+class _Passage(socketserver.BaseRequestHandler):
+    server: Proxy
+    request: socket.socket
+
+    def handle(self) -> None:
+        self.server.connections += 1
+        with socket.socket(socket.AF_UNIX) as behind:
+            behind.connect(self.server.path_behind)
+            while self._pass_on(behind):
+                pass
+
+    def _pass_on(self, behind: socket.socket) -> bool:
+        """Pass one chunk on; return whether there may be more."""
+        readable, _, _ = select.select([self.request, behind], [], [], 0.02)
+        if self.server.away or self.server.closing.is_set():
+            return False
+        if self.request in readable:
+            return _copy(self.request, behind)
+        if behind in readable:
+            return not self.server.cut_answers and _copy(behind, self.request)
+        return True
+
+
+def _copy(source: socket.socket, target: socket.socket) -> bool:
+    try:
+        chunk = source.recv(CHUNK_BYTES)
+        target.sendall(chunk)
+    except OSError:
+        return False
+    return bool(chunk)
+
+
+class Parrot(Server):
+    """Answers every command with the line that `answer` returns for it; None lets the client wait for ever."""
+
+    def __init__(self, answer: Callable[[str], str | None]) -> None:
+        super().__init__(_Perch)
+        self.answer = answer
+        self.heard: list[str] = []
+
+
+class _Perch(socketserver.StreamRequestHandler):
+    server: Parrot
+
+    def handle(self) -> None:
+        self.server.connections += 1
+        while command := self._read_command():
+            self.server.heard.append(command)
+            line = self.server.answer(command)
+            if line is None:
+                self.server.closing.wait()
+                return
+            self.wfile.write(f"{line}\r\n".encode())
+
+    def _read_command(self) -> str | None:
+        """Return the words of a command as Redis's protocol frames them, None when the client has gone."""
+        head = self.rfile.readline()
+        if not head:
+            return None
+        words = []
+        for _ in range(int(head[1:])):
+            length = int(self.rfile.readline()[1:])
+            words.append(self.rfile.read(length + 2)[:-2].decode())
+        return " ".join(words)

@@ -1,0 +1,79 @@
+"""`queue/commands.py`: every verb says so when Redis is away, and leaves one line in the log when it was done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from structlog.typing import EventDict
+
+from jobqueue.errors import JobNotFound, NotRunning, StoreUnavailable
+from jobqueue.queue.commands import Commands, Holder
+from jobqueue.queue.connection import connect
+from tests.conftest import Bench, new_job
+from tests.lua.attempts import BROKEN, DONE, claim, lose, start
+from tests.queue.proxy import Proxy
+
+HOLDER = Holder("executor-1", "a token")
+VERBS: dict[str, Callable[[Commands], object]] = {
+    "submit": lambda commands: commands.submit([new_job()]),
+    "claim": lambda commands: commands.claim("executor-1", None),
+    "heartbeat": lambda commands: commands.heartbeat("any", HOLDER),
+    "complete": lambda commands: commands.complete("any", HOLDER, DONE),
+    "fail": lambda commands: commands.fail("any", HOLDER, BROKEN),
+    "cancel": lambda commands: commands.cancel("any"),
+    "cancel_many": lambda commands: commands.cancel_many(["any"]),
+    "sweep": lambda commands: commands.sweep(),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_says_so_when_redis_is_away(proxy: Proxy, verb: str) -> None:
+    proxy.away = True
+    with connect(proxy.url) as client, pytest.raises(StoreUnavailable):
+        VERBS[verb](Bench(client).commands)
+
+
+def test_what_was_done_is_logged_under_its_verb(real_bench: Bench, logged: list[EventDict]) -> None:
+    completed = start(real_bench)
+    real_bench.commands.complete(completed.job_id, completed.holder, DONE)
+    failed = start(real_bench)
+    real_bench.commands.fail(failed.job_id, failed.holder, BROKEN)
+    [cancelled] = real_bench.submit()
+    real_bench.commands.cancel(cancelled)
+    lose(real_bench)
+    verbs = ["submit", "claim", "complete", "submit", "claim", "fail", "submit", "cancel", "submit", "claim", "sweep"]
+    assert [event["event"] for event in logged] == verbs
+
+
+def test_what_was_refused_is_not_logged_as_done(real_bench: Bench, logged: list[EventDict]) -> None:
+    [job_id] = real_bench.submit()
+    logged.clear()
+    with pytest.raises(NotRunning):
+        real_bench.commands.complete(job_id, HOLDER, DONE)
+    with pytest.raises(JobNotFound):
+        real_bench.commands.cancel("no-such-job")
+    real_bench.commands.sweep()
+    assert logged == []
+
+
+def test_no_token_and_no_output_is_ever_logged(real_bench: Bench, logged: list[EventDict]) -> None:
+    real_bench.submit()
+    attempt = claim(real_bench)
+    real_bench.commands.complete(attempt.job_id, attempt.holder, DONE)
+    assert attempt.holder.attempt_token not in repr(logged)
+    assert DONE.stderr not in [value for event in logged for value in event.values()]
+
+
+def test_tokens_are_long_and_never_the_same(real_bench: Bench) -> None:
+    real_bench.submit(50)
+    tokens = {claim(real_bench).holder.attempt_token for _ in range(50)}
+    assert len(tokens) == 50
+    assert {len(token) for token in tokens} == {32}
+
+
+def test_a_claim_tells_how_long_the_executor_may_be_silent(real_bench: Bench) -> None:
+    real_bench.submit()
+    claimed = real_bench.commands.claim("executor-1", None)
+    assert claimed is not None
+    assert claimed.lease_ms == real_bench.rules.lease_ms

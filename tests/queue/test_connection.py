@@ -1,0 +1,155 @@
+"""`queue/connection.py`: nothing is sent twice, nothing waits for long, and every outage is told as what it is."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+from structlog.typing import EventDict
+
+from jobqueue.errors import StoreUnavailable
+from jobqueue.queue.connection import ANSWER_SECONDS, CONNECT_SECONDS, PAUSE_SECONDS, Connection, connect
+from jobqueue.queue.scripts import ROOT
+from tests.conftest import Bench
+from tests.lua.attempts import claim
+from tests.queue.check import check
+from tests.queue.proxy import Parrot, Proxy
+from tests.servers import wait_until
+
+LONGEST_SECONDS = 5.0
+
+
+class HandClock:
+    """A monotonic clock set by hand, in seconds."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@contextmanager
+def connection_to(url: str, monotonic: HandClock | None = None) -> Iterator[Connection]:
+    with connect(url) as client:
+        yield Connection(client, monotonic or HandClock())
+
+
+def events(logged: list[EventDict]) -> list[str]:
+    return [event["event"] for event in logged if event["event"].startswith("redis_")]
+
+
+def test_a_script_whose_answer_got_lost_ran_once_and_is_not_sent_again(proxy: Proxy, real_client: redis.Redis) -> None:
+    with connect(proxy.url) as client:
+        bench = Bench(client)
+        bench.submit()
+        proxy.cut_answers = True
+        with pytest.raises(StoreUnavailable):
+            bench.submit()
+        assert real_client.get(f"{ROOT}:sequence") == "2"
+    assert proxy.connections == 1
+    assert check(real_client) == []
+
+
+def test_a_claim_whose_answer_got_lost_took_one_job(proxy: Proxy, real_client: redis.Redis) -> None:
+    with connect(proxy.url) as client:
+        bench = Bench(client)
+        bench.submit(3)
+        claim(bench)
+        proxy.cut_answers = True
+        with pytest.raises(StoreUnavailable):
+            bench.commands.claim("executor-1", None)
+    assert real_client.zcard(f"{ROOT}:deadlines") == 2
+
+
+def test_a_connection_that_ended_while_idle_costs_no_call(real_bench: Bench, redis_url: str) -> None:
+    real_bench.submit()
+    with redis.Redis.from_url(redis_url) as other:
+        assert other.client_kill_filter(_type="normal", skipme=True) >= 1
+    assert len(real_bench.submit()) == 1
+
+
+def test_a_refused_connection_is_an_outage_at_once() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens there, and nobody else can
+        with connection_to(f"redis://127.0.0.1:{taken.getsockname()[1]}/0") as connection:
+            started = time.monotonic()
+            with pytest.raises(StoreUnavailable):
+                connection.ping()
+            assert time.monotonic() - started < ANSWER_SECONDS
+
+
+def test_a_socket_that_is_not_there_is_an_outage(tmp_path: Path) -> None:
+    with connection_to(f"unix://{tmp_path}/none.sock") as connection, pytest.raises(StoreUnavailable):
+        connection.ping()
+
+
+def test_a_server_that_never_answers_holds_one_caller_for_a_while_and_the_others_not_at_all() -> None:
+    monotonic = HandClock()
+    mute = Parrot(lambda command: None)
+    with mute.running(), connection_to(mute.url, monotonic) as connection:
+        started = time.monotonic()
+        with pytest.raises(StoreUnavailable):
+            connection.ping()
+        waited = time.monotonic() - started
+        assert ANSWER_SECONDS <= waited < LONGEST_SECONDS
+        heard = len(mute.heard)
+        for _ in range(100):
+            with pytest.raises(StoreUnavailable):
+                connection.ping()
+        monotonic.now += PAUSE_SECONDS - 0.01
+        with pytest.raises(StoreUnavailable):
+            connection.ping()
+        assert len(mute.heard) == heard
+    assert CONNECT_SECONDS + ANSWER_SECONDS < LONGEST_SECONDS
+
+
+def test_after_the_pause_the_next_call_goes_through(proxy: Proxy, logged: list[EventDict]) -> None:
+    monotonic = HandClock()
+    with connection_to(proxy.url, monotonic) as connection:
+        connection.ping()
+        proxy.away = True
+        with pytest.raises(StoreUnavailable):
+            connection.ping()
+        proxy.away = False
+        with pytest.raises(StoreUnavailable):
+            connection.ping()
+        monotonic.now += PAUSE_SECONDS
+        connection.ping()
+        connection.ping()
+    assert events(logged) == ["redis_away", "redis_back"]
+
+
+def test_an_outage_is_logged_once_however_many_notice(proxy: Proxy, logged: list[EventDict]) -> None:
+    monotonic = HandClock()
+    proxy.away = True
+    with connection_to(proxy.url, monotonic) as connection:
+        for _ in range(5):
+            with pytest.raises(StoreUnavailable):
+                connection.ping()
+            monotonic.now += PAUSE_SECONDS
+    assert events(logged) == ["redis_away"]
+
+
+def test_one_of_a_crowd_tries_again_while_the_others_are_told_at_once() -> None:
+    monotonic, recovered = HandClock(), threading.Event()
+    answers = iter(["-LOADING it is not ready"])
+    server = Parrot(lambda command: next(answers, None) or (recovered.wait() and "+PONG") or None)
+    with server.running(), connection_to(server.url, monotonic) as connection:
+        with pytest.raises(StoreUnavailable):
+            connection.ping()
+        monotonic.now += PAUSE_SECONDS
+        heard = len(server.heard)
+        one = threading.Thread(target=connection.ping)
+        one.start()
+        wait_until("one caller tries again", lambda: len(server.heard) > heard)
+        with pytest.raises(StoreUnavailable):
+            connection.ping()
+        recovered.set()
+        one.join()
+        connection.ping()

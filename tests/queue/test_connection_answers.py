@@ -1,0 +1,121 @@
+"""What Redis may say instead of an answer, and what `queue/connection.py` makes of it: away, full, or our own fault."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+from structlog.typing import EventDict
+
+from jobqueue.errors import StoreFull, StoreUnavailable
+from jobqueue.queue.connection import Connection, check_url, connect
+from tests.conftest import Bench
+from tests.queue.proxy import Parrot
+from tests.servers import running_redis, wait_until
+
+
+@contextmanager
+def answering(line: str) -> Iterator[Connection]:
+    """A connection to a server that answers a PING with this line, and is content with everything else."""
+    server = Parrot(lambda command: line if command == "PING" else "+OK")
+    with server.running(), connect(server.url) as client:
+        yield Connection(client, monotonic=lambda: 0.0)
+
+
+def outages(logged: list[EventDict]) -> list[str]:
+    return [event["event"] for event in logged if event["event"].startswith("redis_")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "READONLY You can't write against a read only replica.",
+        "LOADING Redis is loading the dataset in memory",
+        "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+        "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+        "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
+        "NOREPLICAS Not enough good replicas to write.",
+        "CLUSTERDOWN The cluster is down",
+        "TRYAGAIN Multiple keys request during rehashing of slot",
+        "NOAUTH Authentication required.",
+        "WRONGPASS invalid username-password pair or user is disabled.",
+    ],
+)
+def test_a_server_that_cannot_serve_just_now_is_an_outage(line: str) -> None:
+    with answering(f"-{line}") as connection, pytest.raises(StoreUnavailable):
+        connection.ping()
+
+
+def test_a_server_without_memory_is_full_and_not_away(logged: list[EventDict]) -> None:
+    with answering("-OOM command not allowed when used memory > 'maxmemory'.") as connection:
+        for _ in range(2):
+            with pytest.raises(StoreFull):
+                connection.ping()
+    assert outages(logged) == []
+
+
+def test_any_other_error_is_a_fault_of_ours_and_no_outage(logged: list[EventDict]) -> None:
+    with answering("-ERR unknown command") as connection:
+        for _ in range(2):
+            with pytest.raises(redis.ResponseError):
+                connection.ping()
+    assert outages(logged) == []
+
+
+def test_what_speaks_another_language_is_no_redis() -> None:
+    with answering("HTTP/1.1 400 Bad Request") as connection, pytest.raises(StoreUnavailable):
+        connection.ping()
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://host", "redis://user:secret@host:1/2", "rediss://host:6380/0", "unix:///redis.sock?db=1"]
+)
+def test_a_url_is_checked_without_connecting(url: str) -> None:
+    check_url(url)
+
+
+@pytest.mark.parametrize("url", ["http://host", "redis://host:port", "redis://host?no_such_option=1"])
+def test_a_url_that_redis_would_not_take_is_a_wrong_value(url: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        check_url(url)
+
+
+def test_a_replica_is_an_outage(tmp_path: Path) -> None:
+    replica = running_redis(tmp_path, "--replicaof", "127.0.0.1 1")
+    with replica as url, connect(url) as client, pytest.raises(StoreUnavailable):
+        Bench(client).submit()
+
+
+def test_a_server_busy_with_an_endless_script_is_an_outage(tmp_path: Path) -> None:
+    with running_redis(tmp_path, "--busy-reply-threshold", "10") as url, redis.Redis.from_url(url) as busy:
+        endless = threading.Thread(target=_run_until_killed, args=(busy,))
+        endless.start()
+        with connect(url) as client:
+            wait_until("the server says that it is busy", lambda: _is_away(Connection(client)))
+        with redis.Redis.from_url(url) as killer:
+            killer.script_kill()
+        endless.join()
+
+
+def _run_until_killed(client: redis.Redis) -> None:
+    with pytest.raises(redis.ResponseError):
+        client.eval("while true do end", 0)
+
+
+def _is_away(connection: Connection) -> bool:
+    try:
+        connection.ping()
+    except StoreUnavailable:
+        return True
+    return False
+
+
+def test_what_happens_to_keys_when_memory_is_short_can_be_asked(configured: redis.Redis) -> None:
+    connection = Connection(configured)
+    assert connection.eviction_policy() == "noeviction"
+    configured.config_set("maxmemory-policy", "volatile-lru")
+    assert connection.eviction_policy() == "volatile-lru"

@@ -1,0 +1,106 @@
+"""A real server at maxmemory: new jobs are refused whole, and every job that exists can still come to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+
+from jobqueue.errors import StoreFull
+from jobqueue.job import Status
+from jobqueue.queue.commands import Holder
+from tests.conftest import Bench
+from tests.lua.attempts import BROKEN, DONE, claim, let_leases_end, start, status_of
+from tests.queue.check import check
+from tests.queue.contents import contents
+
+
+@pytest.fixture
+def bench(configured: redis.Redis) -> Iterator[Bench]:
+    """A queue on the real server, which has no memory left as soon as a test says so."""
+    bench = Bench(configured)
+    yield bench
+    assert check(configured) == []
+
+
+def fill_up(bench: Bench) -> None:
+    """From now on Redis refuses whatever needs memory; not even the scripts are loaded any more."""
+    bench.client.config_set("maxmemory", 1)
+    bench.client.script_flush()
+    with pytest.raises(redis.exceptions.OutOfMemoryError):
+        bench.client.set("anything", "more")
+
+
+def test_a_new_job_is_refused_and_nothing_of_it_is_stored(bench: Bench) -> None:
+    bench.submit()
+    before = contents(bench.client)
+    fill_up(bench)
+    with pytest.raises(StoreFull):
+        bench.submit(3)
+    assert contents(bench.client) == before
+
+
+def test_new_jobs_are_taken_as_soon_as_there_is_space_again(bench: Bench) -> None:
+    fill_up(bench)
+    with pytest.raises(StoreFull):
+        bench.submit()
+    bench.client.config_set("maxmemory", 0)
+    assert len(bench.submit()) == 1
+
+
+def test_a_pending_job_is_claimed(bench: Bench) -> None:
+    [job_id] = bench.submit()
+    fill_up(bench)
+    assert claim(bench, "an executor that is new").job_id == job_id
+
+
+def test_a_heartbeat_keeps_a_lease(bench: Bench) -> None:
+    attempt = start(bench)
+    fill_up(bench)
+    assert bench.commands.heartbeat(attempt.job_id, attempt.holder) == bench.rules.lease_ms
+
+
+FINISHES: dict[Status, Callable[[Bench, str, Holder], bool]] = {
+    Status.COMPLETED: lambda bench, job_id, holder: bench.commands.complete(job_id, holder, DONE),
+    Status.FAILED: lambda bench, job_id, holder: bench.commands.fail(job_id, holder, BROKEN),
+}
+
+
+@pytest.mark.parametrize("status", FINISHES)
+def test_a_result_is_stored_and_can_be_repeated(bench: Bench, status: Status) -> None:
+    attempt = start(bench)
+    fill_up(bench)
+    assert FINISHES[status](bench, attempt.job_id, attempt.holder) is False
+    assert FINISHES[status](bench, attempt.job_id, attempt.holder) is True
+    job = bench.queries.get(attempt.job_id)
+    assert (job.status, job.stdout) == (status, DONE.stdout)
+
+
+def test_a_pending_job_is_cancelled(bench: Bench) -> None:
+    [job_id] = bench.submit()
+    fill_up(bench)
+    bench.commands.cancel(job_id)
+    assert status_of(bench, job_id) is Status.CANCELLED
+
+
+def test_a_lost_job_comes_back(bench: Bench) -> None:
+    attempt = start(bench)
+    fill_up(bench)
+    let_leases_end(bench)
+    assert status_of(bench, attempt.job_id) is Status.PENDING
+
+
+def test_what_ended_long_ago_is_removed(bench: Bench) -> None:
+    bench.commands.cancel_many(bench.submit(3))
+    fill_up(bench)
+    bench.clock.advance(bench.rules.retention_ms)
+    assert bench.commands.sweep().jobs_removed == 3
+
+
+def test_everything_can_still_be_looked_at(bench: Bench) -> None:
+    [job_id] = bench.submit()
+    fill_up(bench)
+    assert status_of(bench, job_id) is Status.PENDING
+    assert bench.queries.stats().by_status()[Status.PENDING] == 1
+    assert list(bench.queries.executors()) == []

@@ -1,0 +1,47 @@
+"""`queue/queries.py`: pages of executors are put together again. What each look tells is tested in `tests/lua`."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobqueue.errors import StoreUnavailable
+from jobqueue.job import Priority, Status
+from jobqueue.queue.connection import connect
+from jobqueue.queue.queries import EXECUTORS_PER_CALL, Filter
+from jobqueue.queue.scripts import ROOT
+from tests.conftest import START_MS, Bench
+from tests.queue.proxy import Proxy
+
+
+@pytest.mark.parametrize("count", [EXECUTORS_PER_CALL - 1, EXECUTORS_PER_CALL, EXECUTORS_PER_CALL + 1])
+def test_any_number_of_executors_is_told_in_order(real_bench: Bench, count: int) -> None:
+    heard = {f"executor-{number}": START_MS - number for number in range(count)}
+    real_bench.client.zadd(f"{ROOT}:executors", heard)
+    assert [executor.executor_id for executor in real_bench.queries.executors()] == list(heard)
+
+
+def test_counts_add_up(real_bench: Bench) -> None:
+    for count, priority in enumerate(Priority, start=1):
+        real_bench.submit(count, priority)
+    real_bench.commands.claim("executor-1", None)
+    stats = real_bench.queries.stats()
+    assert stats.by_status() == {
+        status: sum(stats.jobs[status, priority] for priority in Priority) for status in Status
+    }
+    assert (stats.by_status()[Status.PENDING], stats.by_status()[Status.RUNNING]) == (5, 1)
+    assert stats.pending() == {Priority.FOREGROUND: 0, Priority.BACKGROUND: 2, Priority.BEST_EFFORT: 3}
+
+
+def test_every_look_says_so_when_redis_is_away(proxy: Proxy) -> None:
+    proxy.away = True
+    with connect(proxy.url) as client:
+        queries = Bench(client).queries
+        looks = (
+            lambda: queries.get("any"),
+            lambda: queries.list(Filter(), 10, 0),
+            queries.stats,
+            queries.executors,
+        )
+        for look in looks:
+            with pytest.raises(StoreUnavailable):
+                look()

@@ -1,0 +1,80 @@
+"""`queue/records.py`: what is written can be read back, whatever it is made of."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jobqueue.job import Attempt, AttemptStatus, JobSummary, Priority, Spec, Status
+from jobqueue.queue.records import read_job, read_summaries, write_spec
+from jobqueue.queue.scripts import Reply
+
+TEXT = st.text(st.characters(codec="utf-8"))
+SPEC = Spec("http://127.0.0.1:1/program", "ab" * 32, ["one"], {"KEY": "value"})
+PENDING = ["status", "pending", "priority", "background", "type", "demo", "sequence", "7", "created_at_ms", "1000"]
+RUNNING = [
+    *["status", "running", "priority", "foreground", "type", "demo", "sequence", "7", "created_at_ms", "1000"],
+    *["executor_id", "executor-1", "executor_ip", "10.0.0.1", "started_at_ms", "2000", "attempt_token", "secret"],
+]
+
+
+def told(fields: list[str], archive: list[str] | None = None, output: list[str] | None = None) -> Reply:
+    """Return what `read_job.lua` would say."""
+    return ["the id", list(fields), write_spec(SPEC), list(archive or []), list(output or [])]
+
+
+@settings(deadline=None)
+@given(st.builds(Spec, TEXT, TEXT, st.lists(TEXT), st.dictionaries(TEXT, TEXT)))
+def test_a_spec_reads_back_as_it_was_written(spec: Spec) -> None:
+    assert Spec(**json.loads(write_spec(spec))) == spec
+
+
+def test_a_spec_is_compact_and_not_escaped() -> None:
+    text = write_spec(Spec("http://host/é", "ab", (), {}))
+    assert text == '{"binary_url":"http://host/é","binary_sha256":"ab","arguments":[],"env_variables":{}}'
+
+
+def test_a_pending_job_has_no_token_and_no_attempt() -> None:
+    job, attempt_token = read_job(told(PENDING))
+    assert (job.id, job.type, job.priority, job.status) == ("the id", "demo", Priority.BACKGROUND, Status.PENDING)
+    assert (job.created_at_ms, job.started_at_ms, job.completed_at_ms, job.exit_code) == (1000, None, None, None)
+    assert (attempt_token, list(job.attempts), job.spec) == ("", [], SPEC)
+
+
+def test_a_running_job_s_last_attempt_is_the_one_that_runs() -> None:
+    job, attempt_token = read_job(told(RUNNING, ["lost 1500 1900 - executor-0"]))
+    assert attempt_token == "secret"
+    assert list(job.attempts) == [
+        Attempt("executor-0", None, 1500, 1900, AttemptStatus.LOST),
+        Attempt("executor-1", "10.0.0.1", 2000, None, AttemptStatus.RUNNING),
+    ]
+
+
+def test_an_ended_job_s_last_attempt_ended_with_it() -> None:
+    ended = [*RUNNING, "status", "failed", "completed_at_ms", "3000", "exit_code", "-1"]
+    job, _ = read_job(told(ended, output=["stdout", "out", "stderr", "err", "error_message", "why"]))
+    assert (job.status, job.exit_code, job.completed_at_ms) == (Status.FAILED, -1, 3000)
+    assert (job.stdout, job.stderr, job.error_message) == ("out", "err", "why")
+    assert list(job.attempts) == [Attempt("executor-1", "10.0.0.1", 2000, 3000, AttemptStatus.FAILED)]
+
+
+def test_without_output_the_streams_are_empty_and_there_is_no_message() -> None:
+    job, _ = read_job(told(PENDING))
+    assert (job.stdout, job.stderr, job.error_message) == ("", "", None)
+
+
+def test_an_exit_code_of_zero_is_not_none() -> None:
+    job, _ = read_job(told([*RUNNING, "status", "completed", "completed_at_ms", "0", "exit_code", "0"]))
+    assert (job.exit_code, job.completed_at_ms) == (0, 0)
+
+
+def test_a_page_is_cut_into_its_jobs() -> None:
+    page: list[Reply] = ["1", "demo", "running", "foreground", "executor-1", "1000", "2000"]
+    page += ["2", "größe", "pending", "best_effort", "", "3000", ""]
+    assert read_summaries(page) == [
+        JobSummary("1", "demo", Priority.FOREGROUND, Status.RUNNING, "executor-1", 1000, 2000),
+        JobSummary("2", "größe", Priority.BEST_EFFORT, Status.PENDING, None, 3000, None),
+    ]
+    assert read_summaries([]) == []
