@@ -16,7 +16,7 @@ from jobqueue.web.factory import create_app, create_services
 
 def start() -> Flask:
     """Return the app of this process, with its sweeper running. A wrong setting ends the process with a sentence."""
-    logs.configure()
+    logs.configure(sys.stderr)
     try:
         settings = config.load(os.environ)
     except InvalidSetting as error:

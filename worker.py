@@ -19,7 +19,7 @@ from jobqueue.worker.slot import Slot
 
 def main() -> int:
     """Work until SIGTERM or SIGINT; return the exit code."""
-    logs.configure()
+    logs.configure(sys.stderr)
     if sys.platform != "linux":
         sys.exit("The worker runs on Linux only; the API does not mind where it runs.")
     try:

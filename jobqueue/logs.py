@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import sys
-from typing import cast
+from typing import TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger
@@ -13,8 +12,8 @@ Logger = FilteringBoundLogger
 CONTROL_CHARACTERS = {code: repr(chr(code))[1:-1] for code in (*range(32), *range(127, 160))}
 
 
-def configure() -> None:
-    """Send events to standard error, each on a line of its own however hostile its values are."""
+def configure(stream: TextIO) -> None:
+    """Write events to `stream`, each on a line of its own however hostile its values are."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -24,7 +23,7 @@ def configure() -> None:
             structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], bool_as_flag=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(stream),
     )
 
 

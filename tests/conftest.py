@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO, cast
 
 import fakeredis
 import pytest
@@ -26,7 +28,8 @@ START_MS = 1_700_000_000_000
 
 @pytest.fixture(scope="session", autouse=True)
 def _logs() -> None:
-    logs.configure()
+    """Log to the real standard error: the one that pytest puts in its place is closed after each test."""
+    logs.configure(cast(TextIO, sys.__stderr__))
 
 
 @pytest.fixture(scope="session")

@@ -90,7 +90,10 @@ class Transport:
 
 def without_secrets(url: str) -> str:
     """Return a URL without what may be secret in it: password, query, fragment."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "an unreadable URL"
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 

@@ -71,6 +71,7 @@ class Program:
 
     def __init__(self, launch: Launch) -> None:
         """Start it. Raises OSError when it cannot be started."""
+        self._others = frozenset(_children())
         self._process = subprocess.Popen(
             [launch.program, *launch.arguments],
             env=dict(launch.environment),
@@ -89,7 +90,7 @@ class Program:
         """Kill the program and all it started, however far it went: sessions and orphans included."""
         os.killpg(self._process.pid, signal.SIGKILL)  # not reaped yet, so the number is still its own
         self._process.wait()
-        kill_children()
+        kill_children(spare=self._others)
 
     def end(self) -> int:
         """Return how the program ended (-n: by signal n) after it is gone whole and its last output is read."""
@@ -107,9 +108,9 @@ def adopt_orphans() -> None:
     LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def kill_children() -> None:
-    """Kill every child of this process, and the orphans that each leaves behind, until there are none."""
-    while children := _children():
+def kill_children(spare: frozenset[int] = frozenset()) -> None:
+    """Kill every child of this process but those to spare, and the orphans that each leaves, until there are none."""
+    while children := set(_children()) - spare:
         for child in children:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)

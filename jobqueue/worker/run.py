@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -12,11 +13,14 @@ from jobqueue.worker.heartbeat import Heartbeat
 from jobqueue.worker.process import Launch
 from jobqueue.worker.report import deliver, make_report
 from jobqueue.worker.shutdown import Shutdown
-from jobqueue.worker.slot import Slot, SlotDied
+from jobqueue.worker.slot import Slot
+from jobqueue.worker.supervisor import Outcome
 from jobqueue.worker.workspace import Workspace
 
 DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 DEFAULT_LANG = "C.UTF-8"
+PLATFORM_SECONDS = 1.0
+"""How long after the program the worker may get the SIGTERM that a platform sends to both."""
 
 
 class WorkerFault(Exception):
@@ -47,7 +51,7 @@ class Runner:
         with Heartbeat(self._beats, job, self._slot.stop) as heartbeat:
             try:
                 report = self._attempt(job, heartbeat)
-            except (OSError, SlotDied) as error:
+            except Exception as error:  # whatever one job makes us meet, the worker lives for the next
                 raise WorkerFault(f"{type(error).__name__}: {error}") from error
             if report is not None:
                 deliver(self._claims, job, report, self._shutdown)
@@ -63,7 +67,15 @@ class Runner:
                 return Report(None, error_message=str(failed))
             logs.logger().info("start", job_id=job.id)
             outcome = self._slot.run(self._launch(job, workspace), heartbeat.lost)
-        return None if outcome.stopped else make_report(outcome)
+        return None if outcome.stopped or self._ended_by_the_platform(outcome) else make_report(outcome)
+
+    def _ended_by_the_platform(self, outcome: Outcome) -> bool:
+        """Whether the program was ended by a SIGTERM that went to every process there is, us included.
+
+        That is no failure of the job, and nothing is reported: it runs again elsewhere. The program may have had its
+        signal before we had ours.
+        """
+        return outcome.signal == signal.SIGTERM and not self._shutdown.wait(PLATFORM_SECONDS)
 
     def _launch(self, job: ClaimedJob, workspace: Workspace) -> Launch:
         environment = own_variables(self._variables, workspace.directory) | dict(job.env_variables)

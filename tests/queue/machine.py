@@ -25,7 +25,8 @@ from tests.queue.model import Model, ModelJob
 T = TypeVar("T")
 
 RULES = Rules(lease_ms=4_000, executor_timeout_ms=10_000, max_attempts=2, retention_ms=20_000)
-JOBS_AT_MOST = 3
+JOBS_AT_MOST = 8
+UNFINISHED_AT_MOST = 3
 TIMES = [
     [1],
     [RULES.lease_ms // 4],
@@ -57,6 +58,10 @@ class Machine(RuleBasedStateMachine):
         self.clock.advance(milliseconds)
         self.model.now_ms = self.clock.now_ms
 
+    def unfinished(self) -> int:
+        """Return how many jobs are pending or running."""
+        return len(self.model.queue()) + len(self.model.running())
+
     def live(self) -> list[Attempt]:
         """Return the attempts that hold their jobs."""
         return [attempt for attempt in self.attempts if attempt.holder == self._holders().get(attempt.job_id)]
@@ -80,7 +85,7 @@ class Machine(RuleBasedStateMachine):
         if stage == "completed":
             self.the_holder_reports(0, Status.COMPLETED, Result(0, "out"), with_token=True)
 
-    @precondition(lambda self: len(self.model.queue()) + len(self.model.running()) < JOBS_AT_MOST)
+    @precondition(lambda self: self.unfinished() < UNFINISHED_AT_MOST and len(self.model.jobs) < JOBS_AT_MOST)
     @rule(priority=st.sampled_from(Priority), type=st.sampled_from(["demo", "demo:demo"]))
     def submit(self, priority: Priority, type: str) -> None:
         [job_id] = self.commands.submit([new_job(priority, type)]).job_ids
@@ -151,7 +156,7 @@ class Machine(RuleBasedStateMachine):
             self.advance(milliseconds)
             assert self.commands.sweep() == self.model.sweep()
 
-    @precondition(lambda self: len(self.model.queue()) + len(self.model.running()) < len(self.model.jobs))
+    @precondition(lambda self: self.unfinished() < len(self.model.jobs))
     @rule()
     def all_that_ended_grows_old(self) -> None:
         self.time_passes([RULES.retention_ms])
@@ -179,7 +184,7 @@ class Machine(RuleBasedStateMachine):
         for job in self.model.jobs.values():
             assert seen(self.queries.get(job.id)) == expected(job)
         newest_first = sorted(self.model.jobs.values(), key=lambda job: -job.place)
-        assert [job.id for job in self.queries.list(Filter(), 10, 0).jobs] == [job.id for job in newest_first]
+        assert [job.id for job in self.queries.list(Filter(), JOBS_AT_MOST, 0).jobs] == [job.id for job in newest_first]
         queues = [found.sorted_sets.get(f"{ROOT}:jobs:pending:{priority}", {}) for priority in Priority]
         assert [job_id for queue in queues for job_id in queue] == [job.id for job in self.model.queue()]
         deadlines = found.sorted_sets.get(f"{ROOT}:deadlines", {})

@@ -144,7 +144,7 @@ FOUND_LATE = [
 
 def main() -> int:
     """Drive every bug and say whether it was found; return how many were not."""
-    logs.configure()
+    logs.configure(sys.stderr)
     missed = 0
     with tempfile.TemporaryDirectory() as folder, running_redis(Path(folder)) as url, connect(url) as client:
         for number, bug in enumerate([*FOUND_SOON, *FOUND_LATE]):

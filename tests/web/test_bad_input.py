@@ -20,7 +20,8 @@ BAD: dict[str, list[Any]] = {
     "binary_url": [
         "", "example.com/x", "/x", "ftp://h/x", "file:///etc/passwd", "http://", "http:///x", "https://?x", "http:h/x",
         "http://h/a b", "http://h/\n", "http://h/\x00", "http://h:0x1/", "http://h:65536/", "http://a b/",
-        " http://h/x", "javascript:alert(1)", "http://user@/x", "http://[::1/x", "http://h/".ljust(2049, "x"), None, 1,
+        " http://h/x", "javascript:alert(1)", "http://user@/x", "http://[::1/x", "http://[:::]/", "http://[1.2.3.4]/",
+        "http://h/".ljust(2049, "x"), None, 1,
     ],
     "binary_sha256": [
         "", "ab" * 31, "ab" * 33, "g" + SHA256[1:], SHA256 + "\n", "٣" * 64, "0x" + SHA256[2:], None, 1,

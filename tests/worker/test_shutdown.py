@@ -21,7 +21,7 @@ import subprocess, sys, threading
 sys.path.insert(0, sys.argv[1])
 from jobqueue import logs
 from jobqueue.worker.shutdown import Shutdown
-logs.configure()
+logs.configure(sys.stderr)
 shutdown = Shutdown()
 shutdown.listen()
 print("listening", flush=True)

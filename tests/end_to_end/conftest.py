@@ -1,0 +1,65 @@
+"""A deployment that all tests of a process share, emptied for each, and one of its own for whoever breaks it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.end_to_end.deployment import Api, Deployment, Redis, deployed, running_api, running_host
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder whose path is short enough for a socket."""
+    with tempfile.TemporaryDirectory(prefix="jq-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def standing() -> Iterator[tuple[Redis, Api]]:
+    """Redis and an API that stay."""
+    with tempfile.TemporaryDirectory(prefix="jq-", ignore_cleanup_errors=True) as folder:
+        store = Redis(Path(folder))
+        store.start()
+        try:
+            with running_api(Path(folder), store.url) as api:
+                yield store, api
+        finally:
+            store.kill()
+
+
+@pytest.fixture
+def deployment(standing: tuple[Redis, Api], tmp_path: Path) -> Iterator[Deployment]:
+    """An empty queue; workers may be killed, but neither Redis nor the API."""
+    store, api = standing
+    with redis.Redis.from_url(store.url) as client:
+        client.flushall()
+    with running_host() as (host, programs), deployed(api, host, programs, tmp_path) as deployment:
+        yield deployment
+
+
+@pytest.fixture
+def store(short_folder: Path) -> Iterator[Redis]:
+    """A Redis to be killed."""
+    store = Redis(short_folder)
+    store.start()
+    yield store
+    store.kill()
+
+
+@pytest.fixture
+def deploy(store: Redis, tmp_path: Path) -> Iterator[Callable[[float], Deployment]]:
+    """Makes a deployment on that Redis, with a lease of so many seconds, whose every part may be killed."""
+    with ExitStack() as stack:
+
+        def deploy(lease_seconds: float) -> Deployment:
+            api = stack.enter_context(running_api(tmp_path, store.url, lease_seconds))
+            host, programs = stack.enter_context(running_host())
+            return stack.enter_context(deployed(api, host, programs, tmp_path))
+
+        yield deploy

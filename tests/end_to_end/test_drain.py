@@ -1,0 +1,111 @@
+"""A worker that is asked to stop finishes what it does, takes nothing new, and is gone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.deployment import Deployment
+from tests.servers import wait_until
+from tests.worker.proc import alive, family, wait_for_pids, wait_until_gone
+from tests.worker.programs import FOREVER, SHELL
+
+WAITING = SHELL + 'echo $$ >> "$1"; while [ ! -e "$2" ]; do sleep 0.05; done; echo finished'
+"""Writes its process id into the first file, and ends when there is a second."""
+
+SIGNALS = [signal.SIGTERM, signal.SIGINT]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_the_running_job_is_finished_and_no_other_claimed(
+    deployment: Deployment, tmp_path: Path, number: signal.Signals
+) -> None:
+    running, waiting = deployment.submit(WAITING, tmp_path / "pids", tmp_path / "go"), deployment.submit(SHELL)
+    worker = deployment.worker("one")
+    wait_for_pids(tmp_path / "pids", 1)
+    everybody = family(worker.pid)
+    worker.process.send_signal(number)
+    wait_until("it has heard", lambda: worker.logged("event=stopping"))
+    (tmp_path / "go").touch()
+    assert worker.wait() == 0
+    assert deployment.jobs.get(running)["stdout"] == "finished\n"
+    assert deployment.attempts(running) == [("one", "completed")]
+    assert deployment.jobs.get(waiting)["status"] == "pending"
+    assert not any(map(alive, everybody))
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_an_idle_worker_is_gone_at_once(deployment: Deployment, number: signal.Signals) -> None:
+    worker = deployment.worker()
+    everybody = family(worker.pid)
+    begun = time.monotonic()
+    worker.process.send_signal(number)
+    assert worker.wait() == 0
+    assert time.monotonic() - begun < 5
+    assert len(everybody) == 2
+    assert not any(map(alive, everybody))
+    assert worker.logged("event=worker_stopped")
+
+
+def test_a_worker_that_waits_for_the_api_is_gone_at_once(deployment: Deployment) -> None:
+    worker = deployment.worker(API_URL="http://127.0.0.1:1/api/v1")
+    wait_until("it waits", lambda: worker.logged("event=api_away"))
+    begun = time.monotonic()
+    worker.process.send_signal(signal.SIGTERM)
+    assert worker.wait() == 0
+    assert time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_second_signal_ends_worker_and_program_at_once(
+    deployment: Deployment, tmp_path: Path, number: signal.Signals
+) -> None:
+    job_id = deployment.submit(FOREVER, tmp_path / "pids")
+    worker = deployment.worker("one")
+    wait_for_pids(tmp_path / "pids", 1)
+    everybody = family(worker.pid)
+    worker.process.send_signal(number)
+    wait_until("it has heard", lambda: worker.logged("event=stopping"))
+    worker.process.send_signal(number)
+    assert worker.wait() == 128 + number
+    wait_until_gone(everybody)
+    deployment.wait_for(job_id, "pending")
+    assert deployment.attempts(job_id) == [("one", "lost")]
+
+
+def test_a_signal_to_the_worker_alone_does_not_reach_the_job(deployment: Deployment, tmp_path: Path) -> None:
+    trap = SHELL + 'trap "echo signalled" TERM INT; echo $$ >> $1; while [ ! -e $2 ]; do sleep 0.05; done'
+    job_id = deployment.submit(trap, tmp_path / "pids", tmp_path / "go")
+    worker = deployment.worker()
+    wait_for_pids(tmp_path / "pids", 1)
+    worker.process.send_signal(signal.SIGTERM)
+    wait_until("it has heard", lambda: worker.logged("event=stopping"))
+    (tmp_path / "go").touch()
+    assert worker.wait() == 0
+    assert deployment.jobs.get(job_id)["stdout"] == ""
+
+
+def test_a_job_that_the_platform_kills_together_with_its_worker_has_not_failed(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    """Heroku sends SIGTERM to every process there is, at each deploy and once a day."""
+    job_id = deployment.submit(SHELL + "echo $$ >> $1; exec sleep 600", tmp_path / "pids")
+    worker = deployment.worker()
+    wait_for_pids(tmp_path / "pids", 1)
+    for pid in family(worker.pid):
+        os.kill(pid, signal.SIGTERM)
+    worker.wait()
+    assert deployment.wait_for(job_id, "pending", "failed")["status"] == "pending"
+
+
+def test_nothing_is_left_in_the_temporary_folder(deployment: Deployment, tmp_path: Path) -> None:
+    job_id = deployment.submit(SHELL + "touch left; mktemp; mkdir locked; chmod 000 locked")
+    worker = deployment.worker("one")
+    deployment.wait_for(job_id, "completed")
+    worker.process.send_signal(signal.SIGTERM)
+    worker.wait()
+    assert list((tmp_path / "one.tmp").iterdir()) == []

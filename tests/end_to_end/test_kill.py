@@ -1,0 +1,206 @@
+"""Whatever is killed, no job is lost and none has two results."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from jobqueue.client.jobs import Jobs
+from jobqueue.client.transport import ApiUnavailable, Transport
+from tests.end_to_end.deployment import LEASE_SECONDS, Deployment, Redis
+from tests.servers import wait_until
+from tests.worker.proc import alive, family, wait_for_pids, wait_until_gone
+from tests.worker.programs import SHELL, WITH_ORPHANS
+
+TAKES_TURNS = (
+    SHELL
+    + """
+mkdir "$1/first" 2>/dev/null && turn=first || turn=second
+echo $$ > "$1/$turn.pid"
+while [ ! -e "$1/$turn.go" ]; do sleep 0.02; done
+echo "$turn"
+"""
+)
+"""Run twice in one folder, it knows whether it is the first, and ends when it is its turn."""
+
+ONCE_LONG = SHELL + '[ -e "$1" ] && echo again && exit; echo $$ > "$1.new"; mv "$1.new" "$1"; sleep 600'
+"""The first time it takes for ever and writes its process id into a file, the second time it ends at once."""
+
+
+def submit_from_threads(deployment: Deployment, stop: threading.Event, known: list[str]) -> None:
+    """Submit job after job until told to stop; `known` gets the id of each that was answered 201."""
+
+    def submit(_: int) -> None:
+        with closing(Transport(deployment.api.url)) as transport:
+            while not stop.wait(random.uniform(0.01, 0.05)):
+                with suppress(ApiUnavailable):
+                    known.append(Jobs(transport).submit(deployment.job(SHELL + "echo hello")))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(submit, range(4)))
+
+
+@contextmanager
+def under_load(deployment: Deployment) -> Iterator[list[str]]:
+    """Jobs are submitted all the time; yields the ids of those that the API has promised to run."""
+    known: list[str] = []
+    stop = threading.Event()
+    thread = threading.Thread(target=submit_from_threads, args=(deployment, stop, known))
+    thread.start()
+    try:
+        wait_until("there is some load", lambda: len(known) >= 20)
+        yield known
+    finally:
+        stop.set()
+        thread.join()
+
+
+def wait_for_more(known: list[str], count: int = 10) -> None:
+    """Return when that many more jobs have been promised."""
+    enough = len(known) + count
+    wait_until("it goes on", lambda: len(known) >= enough)
+
+
+def test_the_job_of_a_killed_worker_is_done_by_another(deployment: Deployment, tmp_path: Path) -> None:
+    job_id = deployment.submit(ONCE_LONG, tmp_path / "pid")
+    first = deployment.worker("first")
+    (program,) = wait_for_pids(tmp_path / "pid", 1)
+    everybody = family(first.pid)
+    first.kill()
+    wait_until_gone(everybody)
+    assert program in everybody
+    assert deployment.wait_for(job_id, "pending")["exit_code"] is None
+    deployment.worker("second")
+    job = deployment.wait_for(job_id, "completed")
+    assert (job["stdout"], job["executor_id"]) == ("again\n", "second")
+    assert deployment.attempts(job_id) == [("first", "lost"), ("second", "completed")]
+
+
+def test_all_that_a_killed_workers_job_started_is_gone(deployment: Deployment, tmp_path: Path) -> None:
+    deployment.submit(WITH_ORPHANS, tmp_path / "pids", 600)
+    worker = deployment.worker()
+    pids = wait_for_pids(tmp_path / "pids", 5)
+    worker.kill()
+    wait_until_gone(pids)
+
+
+def test_a_job_keeps_its_place_in_the_queue_when_its_worker_is_killed(deployment: Deployment, tmp_path: Path) -> None:
+    first = deployment.submit(ONCE_LONG, tmp_path / "pid")
+    worker = deployment.worker("first")
+    wait_for_pids(tmp_path / "pid", 1)
+    others = [deployment.submit(SHELL + "sleep 0.1") for _ in range(3)]
+    worker.kill()
+    deployment.wait_for(first, "pending")
+    deployment.worker("second")
+    deployment.wait_for(others[0], "running", "completed")
+    assert deployment.jobs.get(first)["status"] == "completed"
+
+
+@pytest.mark.parametrize("first_ends", ["before", "after"])
+def test_a_worker_that_was_paused_too_long_has_no_say_any_more(
+    deployment: Deployment, tmp_path: Path, first_ends: str
+) -> None:
+    job_id = deployment.submit(TAKES_TURNS, tmp_path)
+    paused = deployment.worker("first")
+    (program,) = wait_for_pids(tmp_path / "first.pid", 1)
+    os.kill(paused.pid, signal.SIGSTOP)
+    deployment.wait_for(job_id, "pending")
+    deployment.worker("second")
+    wait_for_pids(tmp_path / "second.pid", 1)
+    if first_ends == "before":
+        (tmp_path / "first.go").touch()
+        wait_until_gone([program])
+    os.kill(paused.pid, signal.SIGCONT)
+    wait_until("it sees that it has lost the lease", lambda: paused.logged("event=lease_lost"))
+    if first_ends == "before":
+        wait_until("its result is refused", lambda: paused.logged("event=report_refused"))
+    wait_until_gone([program])
+    assert deployment.jobs.get(job_id)["status"] == "running"
+    (tmp_path / "second.go").touch()
+    assert deployment.wait_for(job_id, "completed")["stdout"] == "second\n"
+    assert deployment.attempts(job_id) == [("first", "lost"), ("second", "completed")]
+    next_job = deployment.submit(SHELL + "echo next")
+    deployment.wait_for(next_job, "completed")
+
+
+def test_a_result_that_comes_after_everything_changes_nothing(deployment: Deployment, tmp_path: Path) -> None:
+    job_id = deployment.submit(TAKES_TURNS, tmp_path)
+    paused = deployment.worker("first")
+    (program,) = wait_for_pids(tmp_path / "first.pid", 1)
+    os.kill(paused.pid, signal.SIGSTOP)
+    (tmp_path / "second.go").touch()
+    deployment.wait_for(job_id, "pending")
+    deployment.worker("second")
+    before = deployment.wait_for(job_id, "completed")
+    (tmp_path / "first.go").touch()
+    wait_until_gone([program])
+    os.kill(paused.pid, signal.SIGCONT)
+    wait_until("its result is refused", lambda: paused.logged("event=report_refused"))
+    assert deployment.jobs.get(job_id) == before
+    assert before["stdout"] == "second\n"
+
+
+def test_a_killed_api_process_loses_nothing_that_was_promised(deploy: Callable[[float], Deployment]) -> None:
+    deployment = deploy(LEASE_SECONDS)
+    for name in ("one", "two"):
+        deployment.worker(name)
+    with under_load(deployment) as known:
+        for _ in range(3):
+            os.kill(random.choice(deployment.api.processes()), signal.SIGKILL)
+            wait_until("there are two again", lambda: len(deployment.api.processes()) == 2)
+            wait_for_more(known)
+    for job_id in known:
+        assert deployment.wait_for(job_id, "completed", seconds=60)["stdout"] == "hello\n"
+
+
+def test_a_killed_redis_loses_nothing_that_was_promised(deploy: Callable[[float], Deployment], store: Redis) -> None:
+    deployment = deploy(LEASE_SECONDS)
+    worker = deployment.worker("one")
+    with under_load(deployment) as known:
+        for _ in range(2):
+            store.kill()
+            wait_until("it is seen to be away", lambda: not deployment.api.healthy())
+            store.start()
+            wait_for_more(known)
+    for job_id in known:
+        assert deployment.wait_for(job_id, "completed", seconds=60)["stdout"] == "hello\n"
+    assert alive(worker.pid)
+
+
+def test_a_job_survives_a_restart_of_redis_in_its_middle(
+    deploy: Callable[[float], Deployment], store: Redis, tmp_path: Path
+) -> None:
+    deployment = deploy(2 * LEASE_SECONDS)
+    job_id = deployment.submit(TAKES_TURNS, tmp_path)
+    deployment.worker("one")
+    wait_for_pids(tmp_path / "first.pid", 1)
+    store.kill()
+    wait_until("it is seen to be away", lambda: not deployment.api.healthy())
+    store.start()
+    (tmp_path / "first.go").touch()
+    assert deployment.wait_for(job_id, "completed")["stdout"] == "first\n"
+    assert deployment.attempts(job_id) == [("one", "completed")]
+
+
+def test_a_result_is_delivered_when_the_api_is_back(deploy: Callable[[float], Deployment], tmp_path: Path) -> None:
+    deployment = deploy(5 * LEASE_SECONDS)
+    job_id = deployment.submit(TAKES_TURNS, tmp_path)
+    deployment.worker("one")
+    (program,) = wait_for_pids(tmp_path / "first.pid", 1)
+    deployment.api.kill()
+    (tmp_path / "first.go").touch()
+    wait_until_gone([program])
+    back_at = time.monotonic() + 1
+    wait_until("some tries have failed", lambda: time.monotonic() > back_at)
+    deployment.api.start()
+    assert deployment.wait_for(job_id, "completed")["stdout"] == "first\n"
+    assert deployment.attempts(job_id) == [("one", "completed")]

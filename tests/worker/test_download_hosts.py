@@ -1,0 +1,53 @@
+"""Whatever a host answers, and whatever a URL looks like, a download fails at worst, and its worker lives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jobqueue.worker.download import DownloadFailed
+from tests.client.fake_server import serving_bytes
+from tests.worker.test_download import fetch
+
+pytestmark = pytest.mark.usefixtures("short_pauses")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:canary@a..b/?token=canary",
+        "http://user:canary@[:::]/?token=canary",
+        "http://user:canary@[1.2.3.4]/?token=canary",
+        "http://user:canary@host:99999/?token=canary",
+    ],
+)
+def test_a_url_that_cannot_be_read_is_at_worst_a_failed_download(tmp_path: Path, url: str) -> None:
+    with pytest.raises(DownloadFailed) as caught:
+        fetch(url, tmp_path / "program")
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"",
+        b"\x00\xff garbage\r\n\r\n",
+        b"HTTP/1.1 99999 OK\r\n\r\n",
+        b"HTTP/1.1 101 Switching\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc",
+        b"HTTP/1.1 200 OK\r\n" + b"".join(b"A%d: b\r\n" % number for number in range(300)) + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nA: " + b"x" * 70_000 + b"\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: http://[::1\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: /\xff\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: http://.a..b/\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nabc",
+        b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Encoding: gzip\r\nContent-Length: 100\r\n\r\nabc",
+    ],
+)
+def test_whatever_a_host_answers_is_at_worst_a_failed_download(tmp_path: Path, reply: bytes) -> None:
+    with serving_bytes(reply) as url, pytest.raises(DownloadFailed):
+        fetch(url, tmp_path / "program")
