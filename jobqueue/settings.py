@@ -41,7 +41,7 @@ class Environment:
         """Return in milliseconds what the variable gives in seconds, fractions allowed."""
 
         def parse(text: str) -> int:
-            seconds = float(text)
+            seconds = float(text) if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{0,12})?|\.[0-9]{1,12}", text) else math.nan
             if not (math.isfinite(seconds) and lowest_seconds <= seconds <= LONGEST_SECONDS):
                 raise ValueError
             return round(seconds * 1000)
@@ -57,7 +57,7 @@ class Environment:
         def parse(text: str) -> str:
             parts = urlsplit(text)
             complete = parts.path if parts.scheme == "unix" else parts.hostname and parts.port != 0
-            if parts.scheme not in schemes or not complete:
+            if parts.scheme not in schemes or not complete or re.search(r"\s", text):
                 raise ValueError
             check(text)
             return text
@@ -76,4 +76,4 @@ class Environment:
 
 
 def _without_password(text: str) -> str:
-    return re.sub(r"//.*@", "//***@", text, flags=re.DOTALL)
+    return re.sub(r"^([a-z]+://)?.*@", r"\1***@", text, flags=re.DOTALL)

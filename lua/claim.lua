@@ -49,5 +49,5 @@ redis.call('HSET', keys.job(job.id), 'executor_id', executor_id, 'executor_ip', 
   attempt_token, 'started_at_ms', started_at_ms)
 redis.call('ZADD', keys.deadlines, now_ms + lease_ms, job.id)
 redis.call('SET', keys.lease(job.id), attempt_token, 'PX', lease_ms)
-redis.call('ZADD', keys.held(executor_id), now_ms, job.id)
+redis.call('ZADD', keys.held(executor_id), redis.call('INCR', keys.claims), job.id)
 return read_job(job.id)

@@ -16,7 +16,9 @@ STATUSES = " ".join(Status)
 PRIORITIES = " ".join(Priority)
 FINAL = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
 COUNTERS = " ".join([*(f"finished_{status}" for status in FINAL), "attempts_lost"])
-EXECUTORS_PER_CALL = 500
+EXECUTORS_PER_CALL = 10_000
+"""So many that one call tells them all: between two, an executor that is heard from may slip from one to the other."""
+
 EXECUTOR_FIELDS = 5
 
 

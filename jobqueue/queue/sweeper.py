@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+import redis
+
 from jobqueue import logs
 from jobqueue.errors import JobQueueError
 from jobqueue.queue.commands import Commands
@@ -30,25 +32,37 @@ class Sweeper:
     def stop(self) -> None:
         """Sweep no more; returns when the last sweep has ended."""
         self._stopped.set()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def sweep(self) -> bool:
         """Sweep once; return whether there is more to do. What goes wrong is logged and left to the next time."""
         try:
-            self._check_eviction_policy()
-            return self._commands.sweep().more
-        except JobQueueError:
-            self._reachable = False  # the connection has said so in the log
+            swept = self._commands.sweep()
+        except JobQueueError as error:
+            self._note_outage(error)
         except Exception as error:  # noqa: BLE001  # the timer must outlive whatever one sweep meets
             logs.logger().exception("sweep_failed", reason=str(error))
+        else:
+            if not self._reachable:
+                self._reachable = True
+                self._check_eviction_policy()
+            return swept.more
         return False
+
+    def _note_outage(self, error: JobQueueError) -> None:
+        """Log once that Redis refuses to change anything. When it does not answer, the connection has said so."""
+        if self._reachable and isinstance(error.__cause__, redis.ResponseError):
+            logs.logger().error("sweep_refused", reason=str(error.__cause__))
+        self._reachable = False
 
     def _check_eviction_policy(self) -> None:
         """Say it loudly, at the start and after each outage, when Redis may throw away what the queue is made of."""
-        if self._reachable:
+        try:
+            policy = self._connection.eviction_policy()
+        except Exception as error:  # noqa: BLE001  # not every Redis tells: that is no reason not to sweep
+            logs.logger().warning("eviction_policy_unknown", reason=str(error))
             return
-        policy = self._connection.eviction_policy()
-        self._reachable = True
         if policy != "noeviction":
             logs.logger().error("eviction_policy_unsafe", maxmemory_policy=policy, needed="noeviction")
 

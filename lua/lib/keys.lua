@@ -17,6 +17,7 @@ local keys = {
   jobs_completed = root .. ':jobs_completed',
   counters = root .. ':counters',
   sequence = root .. ':sequence',
+  claims = root .. ':claims',
   sweep = root .. ':sweep',
   absent = root .. ':absent',
 }

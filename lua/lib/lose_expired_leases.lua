@@ -5,9 +5,11 @@ local function lose_expired_leases(now_ms, lease_ms, max_attempts, limit)
     return 0
   end
   local expired = redis.call('ZRANGEBYSCORE', keys.deadlines, '-inf', now_ms, 'LIMIT', 0, limit)
+  local taken_back = 0
   for _, id in ipairs(expired) do
     local job = find_job(id)
     if job and job.status == 'running' then
+      taken_back = taken_back + 1
       drop_lease(job)
       archive_attempt(job, 'lost', now_ms)
       redis.call('HINCRBY', keys.counters, 'attempts_lost', 1)
@@ -25,5 +27,5 @@ local function lose_expired_leases(now_ms, lease_ms, max_attempts, limit)
       redis.call('ZREM', keys.deadlines, id)
     end
   end
-  return #expired
+  return taken_back
 end

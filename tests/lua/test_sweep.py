@@ -38,7 +38,7 @@ def test_of_a_removed_job_nothing_is_left(bench: Bench) -> None:
     bench.commands.sweep()
     left = contents(bench.client)
     assert lost.job_id not in repr(left)
-    assert left.names() == {f"{ROOT}:{name}" for name in ("sequence", "sweep", "counters")}
+    assert left.names() == {f"{ROOT}:{name}" for name in ("sequence", "claims", "sweep", "counters")}
     assert bench.queries.list(Filter(), 10, 0).total == 0
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 import redis
+from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from jobqueue.job import Status
@@ -161,3 +162,34 @@ def test_a_fault_of_ours_does_not_end_the_timer(real_bench: Bench, logged: list[
 @pytest.mark.parametrize(("counts", "more"), [((0, 0, 0), False), ((SWEEP_LIMIT, 0, 0), True), ((0, 0, 99), False)])
 def test_there_may_be_more_when_a_limit_was_reached(counts: tuple[int, int, int], more: bool) -> None:
     assert Swept(*counts).more is more
+
+
+def test_a_redis_that_does_not_tell_its_policy_is_swept_all_the_same(real_client: redis.Redis, redis_url: str) -> None:
+    real_client.acl_setuser(
+        "quiet", enabled=True, passwords=["+word"], keys=["*"], channels=["*"], categories=["+@all"], commands=["-info"]
+    )
+    parts = real_client.connection_pool.connection_kwargs
+    with redis.Redis(
+        unix_socket_path=parts["path"], username="quiet", password="word", decode_responses=True
+    ) as client:
+        bench = Bench(client)
+        sweeper = Sweeper(bench.commands, bench.connection)
+        with capture_logs() as logs:
+            sweeper.sweep()
+        assert [log["event"] for log in logs] == ["eviction_policy_unknown"]
+        assert real_client.exists(f"{ROOT}:sweep")
+    real_client.acl_deluser("quiet")
+
+
+def test_a_redis_that_refuses_writes_is_told_once(real_client: redis.Redis) -> None:
+    bench = Bench(real_client)
+    sweeper = Sweeper(bench.commands, bench.connection)
+    sweeper.sweep()
+    real_client.replicaof("127.0.0.1", "1")
+    try:
+        with capture_logs() as logs:
+            sweeper.sweep()
+            sweeper.sweep()
+    finally:
+        real_client.replicaof("NO", "ONE")
+    assert [log["event"] for log in logs] == ["sweep_refused"]

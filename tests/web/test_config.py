@@ -45,7 +45,7 @@ def test_every_setting_is_taken_and_seconds_may_have_fractions() -> None:
         {
             "REDIS_URL": "rediss://user:secret@h:6380/1?ssl_cert_reqs=none",
             "HEARTBEAT_TIMEOUT_SECONDS": "0.25",
-            "EXECUTOR_TIMEOUT_SECONDS": "1e1",
+            "EXECUTOR_TIMEOUT_SECONDS": "10",
             "MAX_ATTEMPTS": "7",
             "JOB_RETENTION_SECONDS": "0",
         }
