@@ -79,7 +79,8 @@ def test_it_leads_a_session_of_its_own(stage: Stage) -> None:
 def test_it_takes_signals_as_any_program_does(stage: Stage) -> None:
     """The supervisor ignores some: what is ignored stays ignored over exec, what is blocked stays blocked."""
     outcome = stage.run(SHELL + "exec grep -E '^Sig(Ign|Blk)' /proc/self/status")
-    assert [line.split()[1] for line in outcome.stdout.splitlines()] == ["0" * 16, "0" * 16]
+    reserved = 1 << 31 | 1 << 32  # signals 32 and 33 are the C library's own, and out of Python's reach
+    assert [int(line.split()[1], 16) & ~reserved for line in outcome.stdout.splitlines()] == [0, 0]
 
 
 def test_every_exit_code_is_told(stage: Stage) -> None:
