@@ -10,19 +10,19 @@ from typing import Any
 
 import gunicorn.util
 
-from jobqueue.settings import InvalidSetting
+from jobqueue.settings import Environment, InvalidSetting
 from jobqueue.web.config import load, load_port
 from jobqueue.web.server import write_error
 
 try:
     load(os.environ)  # a wrong setting ends the master with a sentence, before any process is forked
     port = load_port(os.environ)
+    workers = Environment(os.environ).whole_number("WEB_CONCURRENCY", 2, 1, 64)
 except InvalidSetting as error:
     sys.exit(str(error))
 
 bind = f"0.0.0.0:{port}"
 worker_class = "gthread"
-workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 threads = 32
 keepalive = 75  # longer than an executor is idle between heartbeats: the default of 2 s resets their connections
 timeout = 30

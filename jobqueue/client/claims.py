@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from jobqueue.client.transport import ANSWER_SECONDS, ApiRefused, ApiUnavailable, Transport
@@ -20,6 +21,11 @@ class ClaimedJob:
     env_variables: Mapping[str, str]
     attempt_token: str
     lease_ms: int
+    asked_at: float = field(default_factory=time.monotonic, compare=False)
+    """When the claim was sent (monotonic): the lease may have begun just after."""
+
+
+ANSWERED = [name for name in ClaimedJob.__dataclass_fields__ if name != "asked_at"]
 
 
 @dataclass(frozen=True)
@@ -46,11 +52,12 @@ class Claims:
 
     def claim(self) -> ClaimedJob | None:
         """Return the next job, None when there is none."""
+        asked_at = time.monotonic()
         job = self._transport.call("POST", "/jobs/claim", {"executor_id": self._executor_id}).body
         if job is None:
             return None
         try:
-            return ClaimedJob(**{name: job[name] for name in ClaimedJob.__dataclass_fields__})
+            return ClaimedJob(**{name: job[name] for name in ANSWERED}, asked_at=asked_at)
         except (KeyError, TypeError) as error:
             raise ApiUnavailable("what was claimed is no job of this API") from error
 

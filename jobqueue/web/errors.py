@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 
 from flask import Flask, Response, jsonify, request
@@ -20,6 +21,8 @@ STATUSES: dict[type[errors.JobQueueError], HTTPStatus] = {
     errors.StoreFull: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 RETRY_AFTER_SECONDS = 2
+ODD_ID = re.compile("/api/v1/jobs/[^/]+(/heartbeat|/complete|/fail)?")
+"""The path of a job whose id is no UUID, so that no route takes it."""
 
 HTTP_MESSAGES = {
     400: "Malformed request",
@@ -52,6 +55,8 @@ def answer_own(error: errors.JobQueueError) -> Response:
 def answer_http(error: HTTPException) -> Response:
     """Answer an error of Flask's or werkzeug's, with its headers (`Allow`, …) and without its HTML."""
     status = HTTPStatus(error.code or 500)
+    if status == HTTPStatus.NOT_FOUND and ODD_ID.fullmatch(request.path):
+        return answer_own(errors.JobNotFound())
     response = in_one_shape(HTTP_MESSAGES.get(status, status.phrase), status, {})
     for name, value in error.get_headers():
         if name.lower() != "content-type":

@@ -23,7 +23,7 @@ CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 30.0
 TRIES = 4
 REDIRECTS = 5
-PASSING = (NewConnectionError, ProtocolError, WaitedTooLong)
+MAY_PASS = (NewConnectionError, ProtocolError, WaitedTooLong)
 """What may be gone the next time."""
 
 
@@ -43,7 +43,7 @@ def download(url: str, sha256: str, path: Path, stopped: threading.Event) -> Non
     """Put the program at `url` into `path`, executable by us alone.
 
     Tries again when the network or the server fails in a way that may pass. Raises DownloadFailed, ChecksumMismatch,
-    DownloadStopped as soon as `stopped` is set, OSError when the disk does not take it.
+    DownloadStopped at the next bytes or time-out after `stopped` is set, OSError when the disk does not take it.
     """
     pauses = backoff(0.5, 4)
     for left in reversed(range(TRIES)):
@@ -98,7 +98,7 @@ def _get(pool: urllib3.PoolManager, url: str) -> urllib3.BaseHTTPResponse:
             timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=SILENCE_SECONDS),
             headers={**headers, "Accept-Encoding": "identity"},
         )
-    except PASSING as error:
+    except MAY_PASS as error:
         raise _Passing(type(error).__name__) from error
     except (HTTPError, OSError, ValueError) as error:
         raise DownloadFailed(f"download failed: {type(error).__name__} ({without_secrets(url)})") from error

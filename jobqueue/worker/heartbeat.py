@@ -45,7 +45,7 @@ class Heartbeat:
     def _run(self) -> None:
         lease_seconds = self._job.lease_ms / 1000
         interval = pause = lease_seconds / BEATS_PER_LEASE
-        safe_until = time.monotonic() + lease_seconds * SAFE_PART
+        safe_until = self._job.asked_at + lease_seconds * SAFE_PART
         while not self._ended.wait(min(pause * random.uniform(0.9, 1.0), max(safe_until - time.monotonic(), 0))):
             sent = time.monotonic()
             held = self._beat(min(interval, safe_until - sent)) if sent < safe_until else False

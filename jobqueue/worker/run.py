@@ -26,7 +26,7 @@ PLATFORM_SECONDS = 1.0
 class WorkerFault(Exception):
     """The attempt could not be made through no fault of the job's (disk full, supervisor killed).
 
-    Nothing is reported: the job goes to another executor when the lease ends.
+    Nothing is reported: the job goes back to the queue when the lease ends.
     """
 
 

@@ -43,6 +43,8 @@ class Slot:
         with self._lock:
             if stopped.is_set():
                 return Outcome(stopped=True)
+            if self._file.closed:  # the last one died, and no other could be started then
+                self._start()
             self._running = True
             self._send({"launch": asdict(launch)})
         answer = self._file.readline()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import selectors
 import socket
-import sys
 from collections import deque
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -115,7 +114,3 @@ def main(control_fd: int) -> None:
     ignore_signals()
     adopt_orphans()
     Supervisor(socket.socket(fileno=control_fd)).serve()
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))

@@ -1,4 +1,6 @@
-"""A directory for one attempt: where its program lies and where it runs, gone when it ends whatever it left there."""
+"""A directory for one attempt: where its program lies and where it runs, gone when it ends whatever it left there
+(but not when the worker itself is killed).
+"""
 
 from __future__ import annotations
 
