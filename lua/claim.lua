@@ -1,5 +1,5 @@
--- claim: Hands the next pending job to an executor, with a lease and a token that stands for this attempt alone. First takes
--- some jobs back from executors that fell silent.
+-- claim: Hands the next pending job to an executor, with a lease and a token that stands for this attempt alone.
+-- First takes some jobs back from executors that fell silent.
 -- STATES   pending -> running, running -> pending, running -> failed
 -- KEYS     1 root
 -- ARGV     1 now_ms         the time in milliseconds, or "" for Redis's own
