@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobqueue.web import representations, schemas
+from jobqueue.web import answers, representations
 from jobqueue.web.api import JobQueueBlueprint
 from jobqueue.web.services import services
 
@@ -12,7 +12,7 @@ blueprint = JobQueueBlueprint("admin", __name__, description="What the queue hol
 
 
 @blueprint.route("/admin/stats", methods=["GET"])
-@blueprint.answers(200, schemas.StatsOut())
+@blueprint.answers(200, answers.StatsOut())
 @blueprint.refuses()
 def stats() -> dict[str, Any]:
     """Count jobs and executors"""
@@ -20,7 +20,7 @@ def stats() -> dict[str, Any]:
 
 
 @blueprint.route("/admin/executors", methods=["GET"])
-@blueprint.answers(200, schemas.ExecutorOut(many=True))
+@blueprint.answers(200, answers.ExecutorOut(many=True))
 @blueprint.refuses()
 def executors() -> list[dict[str, Any]]:
     """List the executors heard from lately"""

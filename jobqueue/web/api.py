@@ -10,8 +10,8 @@ from flask_smorest import Api, Blueprint
 from marshmallow import Schema, fields
 
 from jobqueue.web import errors
+from jobqueue.web.answers import ErrorOut
 from jobqueue.web.bodies import BodyParser
-from jobqueue.web.schemas import ErrorOut
 
 PREFIX = "/api/v1"
 

@@ -9,7 +9,7 @@ from flask import Response, jsonify, request
 
 from jobqueue.job import Status
 from jobqueue.queue.commands import Holder, Result
-from jobqueue.web import schemas
+from jobqueue.web import answers, schemas
 from jobqueue.web.api import JobQueueBlueprint
 from jobqueue.web.representations import job_details
 from jobqueue.web.services import services
@@ -21,7 +21,7 @@ Reported = tuple[dict[str, Any], int, dict[str, str]]
 
 @blueprint.route("/jobs/claim", methods=["POST"])
 @blueprint.arguments(schemas.ClaimIn())
-@blueprint.answers(200, schemas.ClaimedOut())
+@blueprint.answers(200, answers.ClaimedOut())
 @blueprint.answers(204)
 @blueprint.refuses(413, 415)
 def claim(executor: dict[str, str | None]) -> Response:
@@ -35,7 +35,7 @@ def claim(executor: dict[str, str | None]) -> Response:
 
 @blueprint.route("/jobs/<uuid:job_id>/heartbeat", methods=["PUT"])
 @blueprint.arguments(schemas.HolderIn())
-@blueprint.answers(200, schemas.HeartbeatOut())
+@blueprint.answers(200, answers.HeartbeatOut())
 @blueprint.refuses(404, 413, 415)
 def heartbeat(holder: Holder, job_id: UUID) -> dict[str, Any]:
     """Keep a running job's lease alive"""
@@ -45,7 +45,7 @@ def heartbeat(holder: Holder, job_id: UUID) -> dict[str, Any]:
 
 @blueprint.route("/jobs/<uuid:job_id>/complete", methods=["PUT"])
 @blueprint.arguments(schemas.CompleteIn())
-@blueprint.answers(200, schemas.JobStatusOut())
+@blueprint.answers(200, answers.JobStatusOut())
 @blueprint.refuses(400, 404, 413, 415)
 def complete(report: tuple[Holder, Result], job_id: UUID) -> Reported:
     """Report a job as completed"""
@@ -55,7 +55,7 @@ def complete(report: tuple[Holder, Result], job_id: UUID) -> Reported:
 
 @blueprint.route("/jobs/<uuid:job_id>/fail", methods=["PUT"])
 @blueprint.arguments(schemas.FailIn())
-@blueprint.answers(200, schemas.JobStatusOut())
+@blueprint.answers(200, answers.JobStatusOut())
 @blueprint.refuses(400, 404, 413, 415)
 def fail(report: tuple[Holder, Result], job_id: UUID) -> Reported:
     """Report a job as failed"""

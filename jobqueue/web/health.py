@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response
 
 from jobqueue.errors import StoreUnavailable
-from jobqueue.web import schemas
+from jobqueue.web import answers
 from jobqueue.web.api import JobQueueBlueprint
 from jobqueue.web.metrics import CONTENT_TYPE, exposition
 from jobqueue.web.services import services
@@ -14,8 +14,8 @@ blueprint = JobQueueBlueprint("health", __name__, description="Probes.")
 
 
 @blueprint.route("/health", methods=["GET"])
-@blueprint.answers(200, schemas.HealthOut())
-@blueprint.answers(503, schemas.HealthOut())
+@blueprint.answers(200, answers.HealthOut())
+@blueprint.answers(503, answers.HealthOut())
 def health() -> tuple[dict[str, str], int]:
     """Say whether the server and its database work"""
     try:

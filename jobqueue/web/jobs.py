@@ -9,7 +9,7 @@ from flask import Response, jsonify, url_for
 
 from jobqueue.job import NewJob, Priority, Status
 from jobqueue.queue.queries import Filter
-from jobqueue.web import schemas
+from jobqueue.web import answers, schemas
 from jobqueue.web.api import JobQueueBlueprint
 from jobqueue.web.representations import job_details, job_summary, timestamp
 from jobqueue.web.services import services
@@ -26,7 +26,7 @@ BULK = {"type": "array", "items": schemas.NewJobIn(), "minItems": 1, "maxItems":
 
 @blueprint.route("/jobs", methods=["POST"])
 @blueprint.arguments(schemas.NewJobIn())
-@blueprint.answers(201, schemas.SubmittedOut(), headers=LOCATION)
+@blueprint.answers(201, answers.SubmittedOut(), headers=LOCATION)
 @blueprint.refuses(413, 415)
 def submit(job: NewJob) -> tuple[dict[str, Any], int, dict[str, str]]:
     """Submit a job"""
@@ -39,7 +39,7 @@ def submit(job: NewJob) -> tuple[dict[str, Any], int, dict[str, str]]:
 
 @blueprint.route("/jobs/bulk", methods=["POST"])
 @blueprint.arguments(schemas.BulkNewJobIn(many=True))
-@blueprint.answers(201, schemas.JobStatusOut(many=True))
+@blueprint.answers(201, answers.JobStatusOut(many=True))
 @blueprint.refuses(413, 415)
 @blueprint.doc(requestBody={"content": {"application/json": {"schema": BULK}}})
 def submit_many(jobs: list[NewJob]) -> tuple[list[dict[str, Any]], int]:
@@ -50,7 +50,7 @@ def submit_many(jobs: list[NewJob]) -> tuple[list[dict[str, Any]], int]:
 
 @blueprint.route("/jobs", methods=["GET"])
 @blueprint.arguments(schemas.ListIn(), location="query")
-@blueprint.answers(200, schemas.JobSummaryOut(many=True), headers=PAGING)
+@blueprint.answers(200, answers.JobSummaryOut(many=True), headers=PAGING)
 @blueprint.refuses()
 def list_jobs(query: dict[str, Any]) -> Response:
     """List jobs, newest first"""
@@ -70,7 +70,7 @@ def list_jobs(query: dict[str, Any]) -> Response:
 
 
 @blueprint.route("/jobs/<uuid:job_id>", methods=["GET"])
-@blueprint.answers(200, schemas.JobOut())
+@blueprint.answers(200, answers.JobOut())
 @blueprint.refuses(404)
 def get(job_id: UUID) -> dict[str, Any]:
     """Look at a job"""
@@ -78,7 +78,7 @@ def get(job_id: UUID) -> dict[str, Any]:
 
 
 @blueprint.route("/jobs/<uuid:job_id>", methods=["DELETE"])
-@blueprint.answers(200, schemas.JobStatusOut())
+@blueprint.answers(200, answers.JobStatusOut())
 @blueprint.refuses(400, 404)
 def cancel(job_id: UUID) -> dict[str, Any]:
     """Cancel a pending job"""
@@ -88,7 +88,7 @@ def cancel(job_id: UUID) -> dict[str, Any]:
 
 @blueprint.route("/jobs/bulk/cancel", methods=["POST"])
 @blueprint.arguments(schemas.BulkCancelIn())
-@blueprint.answers(200, schemas.BulkCancelOut())
+@blueprint.answers(200, answers.BulkCancelOut())
 @blueprint.refuses(413, 415)
 def cancel_many(body: dict[str, list[str]]) -> dict[str, Any]:
     """Cancel many pending jobs, each on its own"""

@@ -1,6 +1,4 @@
-"""What goes in and comes out of each route. Checked on the way in; on the way out it is the document that tests hold
-the answers against.
-"""
+"""What each route takes, checked on the way in by the rules that the OpenAPI document publishes."""
 
 from __future__ import annotations
 
@@ -9,7 +7,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, post_load, pre_load, validate, validates_schema
 from marshmallow import fields as basic
 
-from jobqueue.job import AttemptStatus, NewJob, Priority, Spec, Status
+from jobqueue.job import NewJob, Priority, Spec, Status
 from jobqueue.queue.commands import Holder, Result
 from jobqueue.web import fields
 
@@ -161,124 +159,3 @@ class ListIn(Schema):
     priority = basic.String(load_default=None, validate=ANY_OF["priority"])
     limit = fields.QueryNumber(load_default=100, validate=validate.Range(1, MAX_LIMIT))
     offset = fields.QueryNumber(load_default=0, validate=validate.Range(0, MAX_OFFSET))
-
-
-class ErrorOut(Schema):
-    """Every error."""
-
-    error = basic.String(required=True, metadata={"description": "A sentence for people."})
-    context = basic.Dict(required=True, metadata={"description": "Faults by field name, or facts such as job_id."})
-
-
-def _time(nullable: bool = False) -> basic.String:
-    return basic.String(required=True, allow_none=nullable, metadata={"example": "2024-01-01T12:00:00Z"})
-
-
-def _status() -> basic.String:
-    return basic.String(required=True, validate=ANY_OF["status"])
-
-
-class SubmittedOut(Schema):
-    """A job that was taken."""
-
-    id = basic.UUID(required=True)
-    type = basic.String(required=True)
-    status = _status()
-    created_at = _time()
-
-
-class JobStatusOut(Schema):
-    """A job's id and status."""
-
-    id = basic.UUID(required=True)
-    status = _status()
-
-
-class HeartbeatOut(JobStatusOut):
-    """A renewed lease."""
-
-    lease_ms = basic.Integer(required=True, metadata={"description": "How long the executor may stay silent now."})
-
-
-class JobSummaryOut(SubmittedOut):
-    """A job as lists show it."""
-
-    priority = basic.String(required=True, validate=ANY_OF["priority"])
-    executor_id = basic.String(required=True, allow_none=True)
-    started_at = _time(nullable=True)
-
-
-class AttemptOut(Schema):
-    """One executor's try at a job."""
-
-    executor_id = basic.String(required=True)
-    executor_ip = basic.String(required=True, allow_none=True)
-    started_at = _time()
-    ended_at = _time(nullable=True)
-    status = basic.String(required=True, validate=validate.OneOf([*AttemptStatus]))
-
-
-class JobOut(JobSummaryOut):
-    """All there is to know of a job."""
-
-    binary_url = basic.String(required=True)
-    binary_sha256 = basic.String(required=True)
-    arguments = basic.List(basic.String(), required=True)
-    env_variables = basic.Dict(keys=basic.String(), values=basic.String(), required=True)
-    stdout = basic.String(required=True)
-    stderr = basic.String(required=True)
-    exit_code = basic.Integer(required=True, allow_none=True)
-    error_message = basic.String(required=True, allow_none=True)
-    completed_at = _time(nullable=True)
-    attempts = basic.List(basic.Nested(AttemptOut()), required=True)
-
-
-class ClaimedOut(JobOut):
-    """A job for the executor that asked."""
-
-    attempt_token = basic.String(required=True, metadata={"description": "Stands for this attempt; keep it secret."})
-    lease_ms = basic.Integer(required=True, metadata={"description": "How long the executor may stay silent."})
-
-
-class CancelFaultOut(Schema):
-    """Why a job was not cancelled."""
-
-    job_id = basic.String(required=True)
-    error = basic.String(required=True)
-
-
-class BulkCancelOut(Schema):
-    """How many jobs were cancelled, and why the others were not."""
-
-    cancelled = basic.Integer(required=True)
-    failed = basic.Integer(required=True)
-    errors = basic.List(basic.Nested(CancelFaultOut()), required=True)
-
-
-class StatsOut(Schema):
-    """The queue in numbers."""
-
-    jobs_by_status = basic.Nested(
-        Schema.from_dict({s: basic.Integer() for s in Status}, name="Counts")(), required=True
-    )
-    pending_by_priority = basic.Nested(
-        Schema.from_dict({p: basic.Integer() for p in Priority}, name="Pending")(), required=True
-    )
-    active_executors = basic.Integer(required=True)
-
-
-class ExecutorOut(Schema):
-    """An executor heard from lately."""
-
-    executor_id = basic.String(required=True)
-    current_job_id = basic.UUID(required=True, allow_none=True)
-    job_type = basic.String(required=True, allow_none=True)
-    last_heartbeat = _time()
-    jobs_completed = basic.Integer(required=True)
-
-
-class HealthOut(Schema):
-    """Whether the server and its database work."""
-
-    status = basic.String(required=True, validate=validate.OneOf(["healthy", "unhealthy"]))
-    database = basic.String(required=True, validate=validate.OneOf(["connected", "disconnected"]))
