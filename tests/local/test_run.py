@@ -137,7 +137,7 @@ def test_the_queue_goes_on_without_its_worker(project: Path) -> None:
     with running(project) as everything:
         os.kill(everything.find("worker.py"), signal.SIGKILL)
         wait_until("it is told", lambda: everything.printed("worker ended with code -9"))
-        assert everything.printed("start another")
+        wait_until("what to do next is told", lambda: everything.printed("start another"))
         assert everything.healthy()
         everybody = everything.everybody()
         assert everything.stop() == 0
