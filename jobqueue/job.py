@@ -36,6 +36,29 @@ class AttemptStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+class Reason(StrEnum):
+    """Why an attempt ended, or why it never began. The list is closed: people write rules about its words.
+
+    EXITED and SIGNALLED: the program ended by itself. TIMEOUT: it had run for `timeout_seconds`. CANCELLED: somebody
+    asked for it. CHECKSUM_MISMATCH, DOWNLOAD_FAILED, BLOCKED_BY_POLICY: the program was not had, or not allowed.
+    EXEC_FAILED: it is no program that can be started. OUTPUT_LIMIT: it wrote more than an executor puts up with.
+    OOM_KILLED: the machine ran out of memory. WORKER_SHUTDOWN and LEASE_LOST: the executor went, no fault of the job's.
+    """
+
+    EXITED = "exited"
+    SIGNALLED = "signalled"
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
+    CHECKSUM_MISMATCH = "checksum_mismatch"
+    DOWNLOAD_FAILED = "download_failed"
+    EXEC_FAILED = "exec_failed"
+    OUTPUT_LIMIT = "output_limit"
+    OOM_KILLED = "oom_killed"
+    WORKER_SHUTDOWN = "worker_shutdown"
+    LEASE_LOST = "lease_lost"
+    BLOCKED_BY_POLICY = "blocked_by_policy"
+
+
 @dataclass(frozen=True)
 class Spec:
     """What to run: a program by URL and SHA-256 (64 lower-case digits), with its arguments and environment."""
