@@ -6,11 +6,12 @@ read_globals = { "redis", "cjson", "KEYS", "ARGV" }
 files["lua/*.lua"] = { read_globals = {
   "keys", "clock", "whole", "refuse", "allow_when_full", "find_job", "set_state", "end_job", "drop_lease",
   "archive_attempt", "hear_from", "holds_lease", "finish", "read_job", "in_grace", "lose_expired_leases",
+  "keep_live", "refuse_stranger", "send_back",
 } }
 files["lua/lib/*.lua"] = {
   ignore = { "211" }, -- a fragment defines what only the scripts use
   read_globals = {
     "keys", "whole", "refuse", "allow_when_full", "find_job", "set_state", "end_job", "drop_lease",
-    "archive_attempt", "hear_from", "holds_lease", "in_grace",
+    "archive_attempt", "hear_from", "holds_lease", "in_grace", "refuse_stranger", "send_back",
   },
 }

@@ -1,6 +1,6 @@
 -- claim: Hands the next pending job to an executor, with a lease and a token that stands for this attempt alone.
 -- First takes some jobs back from executors that fell silent.
--- STATES   pending -> running, running -> pending, running -> failed
+-- STATES   pending -> running, running -> pending, running -> failed, running -> cancelled
 -- KEYS     1 root
 -- ARGV     1 now_ms         the time in milliseconds, or "" for Redis's own
 --          2 executor_id    who claims
@@ -10,8 +10,8 @@
 --          6 max_attempts   how many executors a job may lose
 -- RETURNS  the job as read_job tells it, or nothing when no job is pending
 -- ERRORS   none
--- USES     keys clock whole allow_when_full find_job set_state end_job drop_lease archive_attempt hear_from read_job
--- USES     in_grace lose_expired_leases
+-- USES     keys clock whole allow_when_full find_job set_state end_job drop_lease archive_attempt send_back
+-- USES     hear_from read_job in_grace lose_expired_leases
 local now_ms = clock(ARGV[1])
 local executor_id = ARGV[2]
 local executor_ip = ARGV[3]
@@ -48,6 +48,7 @@ set_state(job, 'running')
 local started_at_ms = whole(now_ms)
 redis.call('HSET', keys.job(job.id), 'executor_id', executor_id, 'executor_ip', executor_ip, 'attempt_token',
   attempt_token, 'started_at_ms', started_at_ms)
+redis.call('HINCRBY', keys.job(job.id), 'attempt', 1) -- the archive forgets, this does not
 redis.call('ZADD', keys.deadlines, now_ms + lease_ms, job.id)
 redis.call('SET', keys.lease(job.id), attempt_token, 'PX', lease_ms)
 redis.call('ZADD', keys.held(executor_id), redis.call('INCR', keys.claims), job.id)

@@ -8,11 +8,14 @@
 --          5 exit_code      the exit code in decimal
 --          6 stdout         cut to its limit already
 --          7 stderr         cut to its limit already
--- RETURNS  1 when this very result was stored before, else 0
+--          8 reason         why the run ended, or ""
+--          9 measured       how it went, as JSON text; never decoded here
+-- RETURNS  1 when this very result was stored before, else 0; the status that the job got
 -- ERRORS   JOB_NOT_FOUND NOT_RUNNING LEASE_LOST
--- USES     keys clock whole refuse allow_when_full find_job set_state end_job drop_lease holds_lease hear_from finish
+-- USES     keys clock whole refuse allow_when_full find_job set_state end_job drop_lease holds_lease refuse_stranger
+-- USES     hear_from finish
 local executor_id = ARGV[3]
-local replayed = finish('completed', {
+local answer = finish('completed', {
   now_ms = clock(ARGV[1]),
   job_id = ARGV[2],
   executor_id = executor_id,
@@ -20,9 +23,11 @@ local replayed = finish('completed', {
   exit_code = ARGV[5],
   stdout = ARGV[6],
   stderr = ARGV[7],
+  reason = ARGV[8],
+  measured = ARGV[9],
   error_message = '',
 })
-if replayed == 0 then
+if answer[1] == 0 then
   redis.call('HINCRBY', keys.jobs_completed, executor_id, 1)
 end
-return replayed
+return answer

@@ -1,4 +1,5 @@
--- heartbeat: Renews the lease of a running job for the executor that holds it.
+-- heartbeat: Renews the lease of a running job for the executor that holds it, keeps what its program has written
+-- lately, and says whether somebody asked the job to stop.
 -- STATES   running -> running
 -- KEYS     1 root
 -- ARGV     1 now_ms         the time in milliseconds, or "" for Redis's own
@@ -6,14 +7,22 @@
 --          3 executor_id    who says it is still at work
 --          4 attempt_token  from claim, or "" from a client that keeps none
 --          5 lease_ms       how long it may stay silent from now on
--- RETURNS  the new deadline in milliseconds
+--          6 stdout_offset  how many bytes the program wrote before stdout, or "" when no output comes along
+--          7 stdout         what it wrote then
+--          8 stderr_offset  the same for stderr
+--          9 stderr
+-- RETURNS  the new deadline in milliseconds; 1 when somebody asked the job to stop, else 0
 -- ERRORS   JOB_NOT_FOUND NOT_HELD
--- USES     keys clock refuse allow_when_full find_job holds_lease hear_from
+-- USES     keys clock whole refuse allow_when_full find_job holds_lease hear_from keep_live
 local now_ms = clock(ARGV[1])
 local job_id = ARGV[2]
 local executor_id = ARGV[3]
 local attempt_token = ARGV[4]
 local lease_ms = tonumber(ARGV[5])
+local stdout_offset = tonumber(ARGV[6])
+local stdout = ARGV[7]
+local stderr_offset = tonumber(ARGV[8])
+local stderr = ARGV[9]
 
 local job = find_job(job_id)
 if not job then
@@ -26,4 +35,10 @@ allow_when_full()
 redis.call('ZADD', keys.deadlines, 'XX', now_ms + lease_ms, job_id)
 redis.call('SET', keys.lease(job_id), job.attempt_token, 'PX', lease_ms)
 hear_from(executor_id, now_ms)
-return now_ms + lease_ms
+if stdout_offset then
+  keep_live(job_id, 'stdout', stdout_offset, stdout)
+end
+if stderr_offset then
+  keep_live(job_id, 'stderr', stderr_offset, stderr)
+end
+return { now_ms + lease_ms, job.cancel_requested and 1 or 0 }

@@ -1,6 +1,7 @@
 -- sweep: Does what time has made due: takes jobs back from silent executors, removes jobs that ended long ago, forgets
 -- executors not heard from. Each part does at most `limit` at a time, and any number of servers may sweep at once.
--- STATES   running -> pending, running -> failed, completed -> (none), failed -> (none), cancelled -> (none)
+-- STATES   running -> pending, running -> failed, running -> cancelled, completed -> (none), failed -> (none),
+--          cancelled -> (none)
 -- KEYS     1 root
 -- ARGV     1 now_ms               the time in milliseconds, or "" for Redis's own
 --          2 lease_ms             how long an executor may stay silent
@@ -10,8 +11,8 @@
 --          6 limit                how many of each to do at most
 -- RETURNS  how many leases were lost, jobs removed, executors forgotten
 -- ERRORS   none
--- USES     keys clock whole allow_when_full find_job set_state end_job drop_lease archive_attempt in_grace
--- USES     lose_expired_leases
+-- USES     keys clock whole allow_when_full find_job set_state end_job drop_lease archive_attempt send_back
+-- USES     in_grace lose_expired_leases
 local now_ms = clock(ARGV[1])
 local lease_ms = tonumber(ARGV[2])
 local max_attempts = tonumber(ARGV[3])
@@ -37,7 +38,7 @@ local function remove_ended_jobs()
       redis.call('ZREM', keys.jobs_of_type(job.status, job.priority, job.type), id)
     end
     redis.call('ZREM', keys.ended, id)
-    redis.call('DEL', keys.job(id), keys.spec(id), keys.output(id), keys.attempts(id))
+    redis.call('DEL', keys.job(id), keys.spec(id), keys.output(id), keys.attempts(id), keys.live(id))
   end
   return #old
 end

@@ -1,6 +1,6 @@
--- Ends the lease of a running job, whatever becomes of the job.
+-- Ends the lease of a running job, whatever becomes of the job. What its program has written so far goes with it.
 local function drop_lease(job)
   redis.call('ZREM', keys.deadlines, job.id)
-  redis.call('DEL', keys.lease(job.id))
+  redis.call('DEL', keys.lease(job.id), keys.live(job.id))
   redis.call('ZREM', keys.held(job.executor_id), job.id)
 end

@@ -6,6 +6,7 @@ local keys = {
   output = function(id) return root .. ':output:' .. id end,
   attempts = function(id) return root .. ':attempts:' .. id end,
   lease = function(id) return root .. ':lease:' .. id end,
+  live = function(id) return root .. ':live:' .. id end,
   jobs = function(status, priority) return root .. ':jobs:' .. status .. ':' .. priority end,
   jobs_of_type = function(status, priority, type) -- the type comes last: it may hold colons
     return root .. ':jobs:' .. status .. ':' .. priority .. ':' .. type
