@@ -36,6 +36,13 @@ class AttemptStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+class Stream(StrEnum):
+    """What a program writes to."""
+
+    STDOUT = "stdout"
+    STDERR = "stderr"
+
+
 class Reason(StrEnum):
     """Why an attempt ended, or why it never began. The list is closed: people write rules about its words.
 
@@ -61,12 +68,15 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class Spec:
-    """What to run: a program by URL and SHA-256 (64 lower-case digits), with its arguments and environment."""
+    """What to run: a program by URL and SHA-256 (64 lower-case digits), with its arguments and environment, and how
+    long it may run (None for as long as it likes).
+    """
 
     binary_url: str
     binary_sha256: str
     arguments: Sequence[str] = ()
     env_variables: Mapping[str, str] = field(default_factory=dict)
+    timeout_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -80,13 +90,43 @@ class NewJob:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One executor's try at a job. Times are milliseconds since 1970."""
+    """One executor's try at a job. Times are milliseconds since 1970. `reason` is why it ended, None while it runs and
+    where nobody said.
+    """
 
     executor_id: str
     executor_ip: str | None
     started_at_ms: int
     ended_at_ms: int | None
     status: AttemptStatus
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """How a run went, as its executor saw it; None where it did not say.
+
+    `signal` is the name of the one that ended the program. The bytes are those that it wrote, all of them; truncated
+    means that not all were kept. Times are milliseconds since 1970 by the executor's own clock.
+    """
+
+    signal: str | None = None
+    stdout_bytes: int | None = None
+    stderr_bytes: int | None = None
+    stdout_truncated: bool = False
+    stderr_truncated: bool = False
+    user_cpu_seconds: float | None = None
+    system_cpu_seconds: float | None = None
+    peak_memory_bytes: int | None = None
+    download_started_at_ms: int | None = None
+    program_started_at_ms: int | None = None
+    program_ended_at_ms: int | None = None
+
+    def length_of_truncated(self, stream: Stream) -> int | None:
+        """Return how many bytes the program wrote to a stream that was not kept whole; None for any other stream."""
+        if stream is Stream.STDOUT:
+            return self.stdout_bytes if self.stdout_truncated else None
+        return self.stderr_bytes if self.stderr_truncated else None
 
 
 @dataclass(frozen=True)
@@ -104,7 +144,10 @@ class JobSummary:
 
 @dataclass(frozen=True)
 class Job(JobSummary):
-    """All there is to know of a job, except the token of its running attempt: that is its executor's alone."""
+    """All there is to know of a job, except the token of its running attempt: that is its executor's alone.
+
+    `cancel_requested` is whether somebody asked it to stop while it ran; it may have ended otherwise all the same.
+    """
 
     spec: Spec
     completed_at_ms: int | None
@@ -112,4 +155,7 @@ class Job(JobSummary):
     stdout: str
     stderr: str
     error_message: str | None
+    reason: Reason | None
+    measured: Measured
+    cancel_requested: bool
     attempts: Sequence[Attempt]

@@ -5,18 +5,22 @@ from __future__ import annotations
 import secrets
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from jobqueue import logs
 from jobqueue.errors import JobQueueError
-from jobqueue.job import Job, NewJob
-from jobqueue.output import cut
-from jobqueue.queue.records import UNKNOWN_IP, read_job, write_spec
+from jobqueue.job import Job, NewJob, Reason, Spec, Status
+from jobqueue.queue.records import UNKNOWN_IP, read_attempt, read_job, write_measured, write_spec
+from jobqueue.queue.reports import Holder, LiveOutput, Result
 from jobqueue.queue.rules import Rules
-from jobqueue.queue.scripts import Reply, Scripts, refusal
+from jobqueue.queue.scripts import Scripts, refusal
 
 SWEEP_LIMIT = 100
+FORCE, ASKED = "force", "asked"
+"""What `lua/cancel.lua` is told and answers when running jobs are to stop, too."""
+
+NOTHING_NEW = LiveOutput()
 
 Clock = Callable[[], str]
 """The time in milliseconds as text, or "" to let Redis say it. Only tests know better than Redis."""
@@ -37,29 +41,30 @@ class Submitted:
 
 @dataclass(frozen=True)
 class Claimed:
-    """A job for an executor, with the token that stands for this attempt and the time it may stay silent."""
+    """A job for an executor, with the token that stands for this attempt, the attempt's number (from 1), and the time
+    the executor may stay silent.
+    """
 
     job: Job
     attempt_token: str
+    attempt: int
     lease_ms: int
 
 
 @dataclass(frozen=True)
-class Holder:
-    """Who says something about a running job. Without a token its id alone must do."""
+class Renewed:
+    """A lease that goes on for so long, and whether somebody asked the job to stop."""
 
-    executor_id: str
-    attempt_token: str = ""
+    lease_ms: int
+    cancel_requested: bool
 
 
 @dataclass(frozen=True)
-class Result:
-    """How a run ended. `exit_code` is None when the program never ran; outputs are cut to their limit when stored."""
+class Finished:
+    """The status that a report gave its job, and whether that very report was stored before."""
 
-    exit_code: int | None
-    stdout: str = ""
-    stderr: str = ""
-    error_message: str = ""
+    status: Status
+    repeated: bool
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,7 @@ class Commands:
         arguments = [
             argument
             for job_id, job in zip(job_ids, jobs, strict=True)
-            for argument in (job_id, job.type, job.priority, write_spec(job.spec))
+            for argument in (job_id, job.type, job.priority, write_spec(self._with_timeout(job.spec)))
         ]
         created_at_ms = cast("int", self._scripts.call("submit", self._clock(), *arguments))
         for job_id, job in zip(job_ids, jobs, strict=True):
@@ -110,44 +115,51 @@ class Commands:
         )
         if reply is None:
             return None
-        job, attempt_token = read_job(reply)
-        logs.logger().info("claim", job_id=job.id, executor_id=executor_id)
-        return Claimed(job, attempt_token, self._rules.lease_ms)
+        attempt_token, attempt = read_attempt(reply)
+        job = read_job(reply)
+        logs.logger().info("claim", job_id=job.id, executor_id=executor_id, attempt=attempt)
+        return Claimed(job, attempt_token, attempt, self._rules.lease_ms)
 
-    def heartbeat(self, job_id: str, holder: Holder) -> int:
-        """Renew a lease and return its length in milliseconds. Raises JobNotFound, NotHeld."""
-        self._scripts.call(
-            "heartbeat", self._clock(), job_id, holder.executor_id, holder.attempt_token, self._rules.lease_ms
-        )
-        return self._rules.lease_ms
+    def heartbeat(self, job_id: str, holder: Holder, output: LiveOutput = NOTHING_NEW) -> Renewed:
+        """Renew a lease, and keep what the program has written lately. Raises JobNotFound, NotHeld."""
+        lease_ms = self._rules.lease_ms
+        reply = self._scripts.call("heartbeat", self._clock(), job_id, *_words(holder), lease_ms, *output.arguments())
+        _, cancel_requested = cast("list[int]", reply)
+        return Renewed(lease_ms, cancel_requested == 1)
 
-    def complete(self, job_id: str, holder: Holder, result: Result) -> bool:
-        """End a job as completed; True when this very result was stored before.
-
-        Raises JobNotFound, NotRunning, LeaseLost.
-        """
+    def complete(self, job_id: str, holder: Holder, result: Result) -> Finished:
+        """End a job as completed. Raises JobNotFound, NotRunning, LeaseLost."""
         return self._finish("complete", job_id, holder, result)
 
-    def fail(self, job_id: str, holder: Holder, result: Result) -> bool:
-        """End a job as failed; True when this very result was stored before.
+    def fail(self, job_id: str, holder: Holder, result: Result) -> Finished:
+        """End a job as failed; as cancelled when somebody asked it to stop and that is why it ended.
 
         Raises JobNotFound, NotRunning, LeaseLost.
         """
-        return self._finish("fail", job_id, holder, result, cut(result.error_message))
+        return self._finish("fail", job_id, holder, result)
 
-    def cancel(self, job_id: str) -> None:
-        """End a pending job before it runs. Raises JobNotFound, NotPending."""
-        error = self.cancel_many([job_id])[0]
+    def release(self, job_id: str, holder: Holder, reason: Reason | None = None) -> Status:
+        """Give a running job back to its old place in the queue; return what it is now: pending, or cancelled when
+        somebody asked it to stop. Raises JobNotFound, NotRunning, LeaseLost.
+        """
+        status = Status(str(self._scripts.call("release", self._clock(), job_id, *_words(holder), reason or "")))
+        logs.logger().info("release", job_id=job_id, executor_id=holder.executor_id, status=str(status))
+        return status
+
+    def cancel(self, job_id: str, force: bool = False) -> Status:
+        """End a pending job before it runs; with force, ask a running one to stop. Return what the job is now.
+
+        Raises JobNotFound, NotPending.
+        """
+        [answer] = self._cancel([job_id], FORCE if force else "")
+        error = refusal(answer)
         if error is not None:
             raise error
+        return Status.RUNNING if answer == ASKED else Status.CANCELLED
 
     def cancel_many(self, job_ids: Sequence[str]) -> list[JobQueueError | None]:
         """Cancel each of these jobs if it is pending; return for each None or what cancel would raise."""
-        answers = cast("list[str]", self._scripts.call("cancel", self._clock(), *job_ids))
-        for job_id, answer in zip(job_ids, answers, strict=True):
-            if not answer:
-                logs.logger().info("cancel", job_id=job_id)
-        return [refusal(answer) for answer in answers]
+        return [refusal(answer) for answer in self._cancel(job_ids, "")]
 
     def sweep(self) -> Swept:
         """Do what time has made due, at most SWEEP_LIMIT of each kind."""
@@ -166,18 +178,34 @@ class Commands:
             logs.logger().info("sweep", leases_lost=swept.leases_lost, jobs_removed=swept.jobs_removed)
         return swept
 
-    def _finish(self, verb: str, job_id: str, holder: Holder, result: Result, *more: str) -> bool:
+    def _with_timeout(self, spec: Spec) -> Spec:
+        return spec if spec.timeout_seconds is not None else replace(spec, timeout_seconds=self._rules.timeout_seconds)
+
+    def _cancel(self, job_ids: Sequence[str], force: str) -> list[str]:
+        answers = cast("list[str]", self._scripts.call("cancel", self._clock(), force, *job_ids))
+        for job_id, answer in zip(job_ids, answers, strict=True):
+            if answer in ("", ASKED):
+                logs.logger().info("cancel", job_id=job_id, ended=answer == "")
+        return answers
+
+    def _finish(self, verb: str, job_id: str, holder: Holder, result: Result) -> Finished:
         exit_code = "" if result.exit_code is None else str(result.exit_code)
-        reply: Reply = self._scripts.call(
+        kept = result.cut()
+        texts = (kept.stdout, kept.stderr, kept.reason or "", write_measured(kept.measured))
+        message = (kept.error_message,) if verb == "fail" else ()
+        reply = self._scripts.call(verb, self._clock(), job_id, *_words(holder), exit_code, *texts, *message)
+        repeated, status = cast("tuple[int, str]", reply)
+        finished = Finished(Status(status), repeated == 1)
+        logs.logger().info(
             verb,
-            self._clock(),
-            job_id,
-            holder.executor_id,
-            holder.attempt_token,
-            exit_code,
-            cut(result.stdout),
-            cut(result.stderr),
-            *more,
+            job_id=job_id,
+            executor_id=holder.executor_id,
+            exit_code=exit_code,
+            status=status,
+            repeat=finished.repeated,
         )
-        logs.logger().info(verb, job_id=job_id, executor_id=holder.executor_id, exit_code=exit_code, repeat=reply == 1)
-        return reply == 1
+        return finished
+
+
+def _words(holder: Holder) -> tuple[str, str]:
+    return holder.executor_id, holder.attempt_token

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from jobqueue.job import Job, JobSummary, Priority, Status
+from jobqueue.job import Job, JobSummary, Priority, Status, Stream
 from jobqueue.queue.commands import Clock, redis_clock
-from jobqueue.queue.records import read_job, read_summaries
+from jobqueue.queue.follow import Part, follow_live, follow_stored
+from jobqueue.queue.records import read_job, read_measured, read_summaries
 from jobqueue.queue.rules import Rules
 from jobqueue.queue.scripts import Reply, Scripts
 
@@ -71,6 +72,19 @@ class Executor:
     job_type: str | None
 
 
+@dataclass(frozen=True)
+class Output:
+    """A part of what a job's program has written, and the status of the job at that moment."""
+
+    status: Status
+    part: Part
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will come."""
+        return self.status in FINAL
+
+
 class Queries:
     """The looks. Each raises StoreUnavailable when Redis is away."""
 
@@ -81,7 +95,16 @@ class Queries:
 
     def get(self, job_id: str) -> Job:
         """Return a job. Raises JobNotFound."""
-        return read_job(self._scripts.call("get", job_id))[0]
+        return read_job(self._scripts.call("get", job_id))
+
+    def output(self, job_id: str, stream: Stream, offset: int) -> Output:
+        """Return what there is of a stream from a byte offset on. Raises JobNotFound."""
+        reply = self._scripts.call("output", job_id, stream)
+        status, text, begin, measured = cast("tuple[str, str, str, str]", reply)
+        if status not in FINAL:
+            return Output(Status(status), follow_live(text, int(begin), offset))
+        total_bytes = read_measured(measured).length_of_truncated(stream)
+        return Output(Status(status), follow_stored(text, total_bytes, offset))
 
     def list(self, wanted: Filter, limit: int, offset: int) -> Page:
         """Return `limit` jobs after the newest `offset` of those wanted."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import cast
 
-from jobqueue.job import Attempt, AttemptStatus, Job, JobSummary, Priority, Spec, Status
+from jobqueue.job import Attempt, AttemptStatus, Job, JobSummary, Measured, Priority, Reason, Spec, Status
 from jobqueue.queue.scripts import Reply
 
 UNKNOWN_IP = "-"
@@ -15,26 +16,35 @@ SUMMARY_FIELDS = 7
 
 def write_spec(spec: Spec) -> str:
     """Return a spec as the JSON text that is stored. Lua never decodes it: there an empty list becomes an object."""
-    return json.dumps(
+    return _json(
         {
             "binary_url": spec.binary_url,
             "binary_sha256": spec.binary_sha256,
             "arguments": list(spec.arguments),
             "env_variables": dict(spec.env_variables),
-        },
-        ensure_ascii=False,
-        separators=(",", ":"),
+        }
+        | ({} if spec.timeout_seconds is None else {"timeout_seconds": spec.timeout_seconds})
     )
 
 
-def read_job(reply: Reply) -> tuple[Job, str]:
-    """Return the job that `lua/lib/read_job.lua` tells of, and its attempt token ("" when it has none)."""
+def write_measured(measured: Measured) -> str:
+    """Return how a run went as the JSON text that is stored: only what is known."""
+    return _json({name: value for name, value in asdict(measured).items() if value is not None and value is not False})
+
+
+def read_measured(text: str | None) -> Measured:
+    """Return how a run went from what is stored of it."""
+    return Measured(**json.loads(text)) if text else Measured()
+
+
+def read_job(reply: Reply) -> Job:
+    """Return the job that `lua/lib/read_job.lua` tells of."""
     job_id, flat_fields, spec, archive, flat_output = cast(
         "tuple[str, list[str], str, list[str], list[str]]", tuple(cast("list[Reply]", reply))
     )
     fields = _paired(flat_fields)
     output = _paired(flat_output)
-    job = Job(
+    return Job(
         id=job_id,
         type=fields["type"],
         priority=Priority(fields["priority"]),
@@ -48,9 +58,17 @@ def read_job(reply: Reply) -> tuple[Job, str]:
         stdout=output.get("stdout", ""),
         stderr=output.get("stderr", ""),
         error_message=output.get("error_message"),
+        reason=_reason(fields.get("reason")),
+        measured=read_measured(output.get("measured")),
+        cancel_requested="cancel_requested_at_ms" in fields,
         attempts=[*map(_archived_attempt, archive), *_latest_attempt(fields)],
     )
-    return job, fields.get("attempt_token", "")
+
+
+def read_attempt(reply: Reply) -> tuple[str, int]:
+    """Return the token of the attempt that runs a job, and its number, from the same answer as `read_job`."""
+    fields = _paired(cast("list[list[str]]", reply)[1])
+    return fields["attempt_token"], int(fields["attempt"])
 
 
 def read_summaries(flat: Sequence[Reply]) -> list[JobSummary]:
@@ -71,13 +89,14 @@ def read_summaries(flat: Sequence[Reply]) -> list[JobSummary]:
 
 
 def _archived_attempt(line: str) -> Attempt:
-    status, started_at_ms, ended_at_ms, executor_ip, executor_id = line.split(" ")
+    status, started_at_ms, ended_at_ms, executor_ip, executor_id, *reason = line.split(" ")
     return Attempt(
         executor_id=executor_id,
         executor_ip=_ip(executor_ip),
         started_at_ms=int(started_at_ms),
         ended_at_ms=int(ended_at_ms),
         status=AttemptStatus(status),
+        reason=_reason(*reason),
     )
 
 
@@ -90,7 +109,12 @@ def _latest_attempt(fields: dict[str, str]) -> Iterator[Attempt]:
             started_at_ms=int(fields["started_at_ms"]),
             ended_at_ms=_number(fields.get("completed_at_ms")),
             status=AttemptStatus(fields["status"]),
+            reason=_reason(fields.get("reason")),
         )
+
+
+def _json(value: Mapping[str, object]) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _paired(flat: list[str]) -> dict[str, str]:
@@ -99,6 +123,10 @@ def _paired(flat: list[str]) -> dict[str, str]:
 
 def _number(text: str | None) -> int | None:
     return int(text) if text else None
+
+
+def _reason(text: str | None = None) -> Reason | None:
+    return Reason(text) if text else None
 
 
 def _ip(text: str) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jobqueue.job import Priority, Status
-from jobqueue.queue.commands import Holder, Result
+from jobqueue.queue.reports import Holder, Result
 from tests.conftest import Bench
 
 DONE = Result(0, "out", "err")

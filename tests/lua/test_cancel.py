@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from jobqueue.errors import JobNotFound, NotPending
-from jobqueue.job import Status
-from tests.conftest import Bench
+from jobqueue.job import Reason, Status
+from jobqueue.queue.scripts import ROOT
+from tests.conftest import START_MS, Bench
 from tests.lua.attempts import BROKEN, DONE, claim, lose, start, status_of
 from tests.queue.contents import contents
 
 
-def refused(bench: Bench, job_id: str) -> object:
+def refused(bench: Bench, job_id: str, force: bool = False) -> object:
     """Return the status that the refusal tells, having seen that it changed nothing."""
     before = contents(bench.client)
     with pytest.raises(NotPending) as refusal:
-        bench.commands.cancel(job_id)
+        bench.commands.cancel(job_id, force)
     assert contents(bench.client) == before
     return refusal.value.facts["status"]
 
@@ -27,6 +30,7 @@ def test_a_cancelled_job_has_ended(bench: Bench) -> None:
     job = bench.queries.get(job_id)
     assert (job.status, job.completed_at_ms) == (Status.CANCELLED, bench.clock.now_ms)
     assert (job.executor_id, list(job.attempts)) == (None, [])
+    assert (job.reason, job.cancel_requested) == (Reason.CANCELLED, False)
     assert bench.queries.stats().finished[Status.CANCELLED] == 1
 
 
@@ -64,6 +68,42 @@ def test_an_ended_job_cannot_be_cancelled(bench: Bench) -> None:
     assert refused(bench, completed.job_id) == "completed"
     assert refused(bench, failed.job_id) == "failed"
     assert refused(bench, cancelled) == "cancelled"
+
+
+def test_force_cancels_a_pending_job_as_well(bench: Bench) -> None:
+    [job_id] = bench.submit()
+    assert bench.commands.cancel(job_id, force=True) is Status.CANCELLED
+    assert bench.queries.get(job_id).cancel_requested is False
+
+
+def test_with_force_a_running_job_is_asked_to_stop_and_runs_on(bench: Bench) -> None:
+    attempt = start(bench)
+    before = bench.queries.get(attempt.job_id)
+    assert bench.commands.cancel(attempt.job_id, force=True) is Status.RUNNING
+    assert bench.queries.get(attempt.job_id) == replace(before, cancel_requested=True)
+    assert bench.queries.stats().finished[Status.CANCELLED] == 0
+
+
+def test_when_it_was_first_asked_to_stop_is_kept(bench: Bench) -> None:
+    attempt = start(bench)
+    for _ in range(3):
+        bench.commands.cancel(attempt.job_id, force=True)
+        bench.clock.advance(1_000)
+    assert bench.client.hget(f"{ROOT}:job:{attempt.job_id}", "cancel_requested_at_ms") == str(START_MS)
+
+
+def test_with_force_an_ended_job_is_refused_as_ever(bench: Bench) -> None:
+    attempt = start(bench)
+    bench.commands.complete(attempt.job_id, attempt.holder, DONE)
+    assert refused(bench, attempt.job_id, force=True) == "completed"
+    with pytest.raises(JobNotFound):
+        bench.commands.cancel("no-such-job", force=True)
+
+
+def test_without_force_a_job_that_was_asked_to_stop_is_refused_as_ever(bench: Bench) -> None:
+    attempt = start(bench)
+    bench.commands.cancel(attempt.job_id, force=True)
+    assert refused(bench, attempt.job_id) == "running"
 
 
 def test_one_refusal_does_not_stop_the_others(bench: Bench) -> None:

@@ -42,6 +42,15 @@ def test_a_claim_makes_a_lease_that_ends_by_itself(bench: Bench) -> None:
     assert bench.client.zscore(f"{ROOT}:deadlines", attempt.job_id) == START_MS + bench.rules.lease_ms
 
 
+def test_a_claim_tells_which_try_it_is(bench: Bench) -> None:
+    bench.submit()
+    for number in (1, 2):
+        claimed = bench.commands.claim("executor-1", None)
+        assert claimed is not None
+        assert claimed.attempt == number
+        let_leases_end(bench)
+
+
 def test_urgent_jobs_come_first_however_late_they_were_submitted(bench: Bench) -> None:
     [best_effort] = bench.submit(1, Priority.BEST_EFFORT)
     [background] = bench.submit(1, Priority.BACKGROUND)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from jobqueue.errors import JobNotFound, JobQueueError, LeaseLost, NotRunning
-from jobqueue.job import AttemptStatus, Status
+from jobqueue.job import AttemptStatus, Measured, Reason, Status
 from jobqueue.output import OUTPUT_LIMIT_BYTES
-from jobqueue.queue.commands import Holder, Result
+from jobqueue.queue.commands import Finished
 from jobqueue.queue.queries import Executor
+from jobqueue.queue.reports import Holder, LiveOutput, Piece, Result
 from jobqueue.queue.rules import Rules
 from jobqueue.queue.scripts import ROOT
 from tests.conftest import Bench
@@ -30,7 +32,7 @@ def refused(bench: Bench, job_id: str, holder: Holder, result: Result = DONE) ->
 def test_a_completed_job_tells_its_result(bench: Bench) -> None:
     attempt = start(bench)
     bench.clock.advance(1_500)
-    assert bench.commands.complete(attempt.job_id, attempt.holder, Result(3, "out", "err")) is False
+    assert bench.commands.complete(attempt.job_id, attempt.holder, Result(3, "out", "err")).repeated is False
     job = bench.queries.get(attempt.job_id)
     assert (job.status, job.exit_code, job.stdout, job.stderr) == (Status.COMPLETED, 3, "out", "err")
     assert (job.executor_id, job.completed_at_ms, job.error_message) == ("executor-1", bench.clock.now_ms, None)
@@ -61,10 +63,52 @@ def test_an_output_is_cut_to_its_limit(bench: Bench) -> None:
     assert job.stderr == "x" * OUTPUT_LIMIT_BYTES
 
 
-def test_no_output_takes_no_key(bench: Bench) -> None:
+def test_no_output_takes_no_field(bench: Bench) -> None:
     attempt = start(bench)
     bench.commands.complete(attempt.job_id, attempt.holder, Result(0))
-    assert bench.client.exists(f"{ROOT}:output:{attempt.job_id}") == 0
+    assert bench.client.hkeys(f"{ROOT}:output:{attempt.job_id}") == ["measured"]
+
+
+def test_how_the_run_went_is_kept_and_counted_where_the_executor_did_not(bench: Bench) -> None:
+    attempt = start(bench)
+    told = Measured(signal="SIGKILL", stdout_bytes=7, user_cpu_seconds=0.25, program_started_at_ms=5)
+    result = Result(0, "out", "é", reason=Reason.SIGNALLED, measured=told)
+    bench.commands.complete(attempt.job_id, attempt.holder, result)
+    job = bench.queries.get(attempt.job_id)
+    assert (job.reason, job.measured) == (Reason.SIGNALLED, replace(told, stderr_bytes=2))
+    assert job.attempts[0].reason is Reason.SIGNALLED
+
+
+def test_what_the_server_cuts_is_truncated_whatever_was_sent(bench: Bench) -> None:
+    attempt = start(bench)
+    bench.commands.complete(attempt.job_id, attempt.holder, Result(0, "é" * OUTPUT_LIMIT_BYTES, "x"))
+    measured = bench.queries.get(attempt.job_id).measured
+    assert (measured.stdout_bytes, measured.stdout_truncated) == (2 * OUTPUT_LIMIT_BYTES, True)
+    assert (measured.stderr_bytes, measured.stderr_truncated) == (1, False)
+
+
+def test_a_program_that_ended_with_an_exit_code_has_exited_when_nobody_says_more(bench: Bench) -> None:
+    attempt = start(bench)
+    bench.commands.complete(attempt.job_id, attempt.holder, DONE)
+    assert bench.queries.get(attempt.job_id).reason is Reason.EXITED
+
+
+def test_a_job_that_completed_although_it_was_asked_to_stop_is_completed(bench: Bench) -> None:
+    attempt = start(bench)
+    bench.commands.cancel(attempt.job_id, force=True)
+    for repeated in (False, True):
+        finished = bench.commands.complete(attempt.job_id, attempt.holder, DONE)
+        assert finished == Finished(Status.COMPLETED, repeated)
+    job = bench.queries.get(attempt.job_id)
+    assert (job.status, job.reason, job.cancel_requested) == (Status.COMPLETED, Reason.EXITED, True)
+    assert bench.queries.executors()[0].jobs_completed == 1
+
+
+def test_a_program_s_latest_output_gives_way_to_its_whole_output(bench: Bench) -> None:
+    attempt = start(bench)
+    bench.commands.heartbeat(attempt.job_id, attempt.holder, LiveOutput(Piece(0, "latest")))
+    bench.commands.complete(attempt.job_id, attempt.holder, DONE)
+    assert bench.client.exists(f"{ROOT}:live:{attempt.job_id}") == 0
 
 
 def test_a_late_result_is_taken_until_the_lease_was_taken_back(bench: Bench) -> None:
@@ -100,18 +144,18 @@ def test_only_the_holder_may_complete_a_job(bench: Bench) -> None:
 
 def test_the_same_result_with_its_token_is_safe_to_repeat(bench: Bench) -> None:
     attempt = start(bench)
-    assert bench.commands.complete(attempt.job_id, attempt.holder, DONE) is False
+    assert bench.commands.complete(attempt.job_id, attempt.holder, DONE).repeated is False
     bench.clock.advance(1000)
     before = contents(bench.client)
-    assert bench.commands.complete(attempt.job_id, attempt.holder, DONE) is True
+    assert bench.commands.complete(attempt.job_id, attempt.holder, DONE).repeated is True
     assert contents(bench.client) == before
 
 
 def test_a_result_that_was_cut_is_safe_to_repeat_too(bench: Bench) -> None:
     attempt = start(bench)
     result = Result(0, "é" * OUTPUT_LIMIT_BYTES)
-    assert bench.commands.complete(attempt.job_id, attempt.holder, result) is False
-    assert bench.commands.complete(attempt.job_id, attempt.holder, result) is True
+    assert bench.commands.complete(attempt.job_id, attempt.holder, result).repeated is False
+    assert bench.commands.complete(attempt.job_id, attempt.holder, result).repeated is True
 
 
 def test_without_its_token_a_second_report_is_refused(bench: Bench) -> None:
@@ -120,11 +164,21 @@ def test_without_its_token_a_second_report_is_refused(bench: Bench) -> None:
     assert refused(bench, attempt.job_id, attempt.without_token) == (NotRunning, "completed")
 
 
-@pytest.mark.parametrize("change", [{"exit_code": 1}, {"stdout": "other"}, {"stderr": ""}])
-def test_another_result_never_replaces_the_first(bench: Bench, change: dict[str, int | str]) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"exit_code": 1},
+        {"stdout": "other"},
+        {"stderr": ""},
+        {"reason": Reason.TIMEOUT},
+        {"measured": Measured(stdout_bytes=4)},
+        {"measured": Measured(peak_memory_bytes=0)},
+    ],
+)
+def test_another_result_never_replaces_the_first(bench: Bench, change: dict[str, Any]) -> None:
     attempt = start(bench)
     bench.commands.complete(attempt.job_id, attempt.holder, DONE)
-    other = replace(DONE, **change)  # type: ignore[arg-type]
+    other = replace(DONE, **change)
     assert refused(bench, attempt.job_id, attempt.holder, other) == (NotRunning, "completed")
 
 
@@ -155,7 +209,7 @@ def test_the_last_attempt_allowed_is_lost_for_ever_too(bench: Bench) -> None:
 def test_an_executor_without_tokens_is_taken_at_its_word(bench: Bench) -> None:
     lost = lose(bench)
     again = claim(bench, lost.holder.executor_id)
-    assert bench.commands.complete(again.job_id, lost.without_token, DONE) is False
+    assert bench.commands.complete(again.job_id, lost.without_token, DONE).repeated is False
     assert status_of(bench, again.job_id) is Status.COMPLETED
 
 

@@ -36,6 +36,7 @@ def test_the_latest_heard_from_comes_first(bench: Bench) -> None:
 SIGNS: dict[str, Callable[[Bench, Attempt], object]] = {
     "claim": lambda bench, attempt: bench.commands.claim("executor-1", None),
     "heartbeat": lambda bench, attempt: bench.commands.heartbeat(attempt.job_id, attempt.holder),
+    "release": lambda bench, attempt: bench.commands.release(attempt.job_id, attempt.holder),
     "complete": lambda bench, attempt: bench.commands.complete(attempt.job_id, attempt.holder, DONE),
     "fail": lambda bench, attempt: bench.commands.fail(attempt.job_id, attempt.holder, BROKEN),
 }

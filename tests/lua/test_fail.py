@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from jobqueue.errors import JobNotFound, JobQueueError, LeaseLost, NotRunning
-from jobqueue.job import AttemptStatus, Status
+from jobqueue.job import AttemptStatus, Reason, Status
 from jobqueue.output import OUTPUT_LIMIT_BYTES
-from jobqueue.queue.commands import Holder, Result
+from jobqueue.queue.commands import Finished
+from jobqueue.queue.reports import Holder, Result
 from tests.conftest import Bench
 from tests.lua.attempts import BROKEN, claim, lose, start, status_of
 from tests.queue.contents import contents
@@ -27,7 +28,9 @@ def refused(bench: Bench, job_id: str, holder: Holder, result: Result = BROKEN) 
 def test_a_failed_job_tells_what_went_wrong(bench: Bench) -> None:
     attempt = start(bench)
     bench.clock.advance(1_500)
-    assert bench.commands.fail(attempt.job_id, attempt.holder, Result(1, "out", "err", "es brach ✗\0")) is False
+    assert (
+        bench.commands.fail(attempt.job_id, attempt.holder, Result(1, "out", "err", "es brach ✗\0")).repeated is False
+    )
     job = bench.queries.get(attempt.job_id)
     assert (job.status, job.exit_code, job.stdout, job.stderr) == (Status.FAILED, 1, "out", "err")
     assert (job.error_message, job.completed_at_ms) == ("es brach ✗\0", bench.clock.now_ms)
@@ -42,6 +45,52 @@ def test_a_program_that_never_ran_has_no_exit_code(bench: Bench) -> None:
     assert (job.status, job.exit_code, job.error_message) == (Status.FAILED, None, None)
 
 
+def test_a_program_that_never_ran_ended_for_no_reason_that_is_known(bench: Bench) -> None:
+    attempt = start(bench)
+    bench.commands.fail(attempt.job_id, attempt.holder, Result(None))
+    assert bench.queries.get(attempt.job_id).reason is None
+
+
+def test_a_failure_tells_its_reason(bench: Bench) -> None:
+    attempt = start(bench)
+    bench.commands.fail(attempt.job_id, attempt.holder, replace(BROKEN, reason=Reason.OOM_KILLED))
+    job = bench.queries.get(attempt.job_id)
+    assert (job.reason, job.attempts[0].reason) == (Reason.OOM_KILLED, Reason.OOM_KILLED)
+
+
+@pytest.mark.parametrize("reason", [None, Reason.CANCELLED])
+def test_a_job_that_was_asked_to_stop_and_stopped_is_cancelled(bench: Bench, reason: Reason | None) -> None:
+    attempt = start(bench)
+    bench.commands.cancel(attempt.job_id, force=True)
+    result = Result(143, "out", reason=reason)
+    for repeated in (False, True):
+        assert bench.commands.fail(attempt.job_id, attempt.holder, result) == Finished(Status.CANCELLED, repeated)
+    job = bench.queries.get(attempt.job_id)
+    assert (job.status, job.reason, job.cancel_requested) == (Status.CANCELLED, Reason.CANCELLED, True)
+    assert (job.exit_code, job.stdout, job.completed_at_ms) == (143, "out", bench.clock.now_ms)
+    [only] = job.attempts
+    assert (only.status, only.reason) == (AttemptStatus.CANCELLED, Reason.CANCELLED)
+    assert bench.queries.stats().finished == {Status.COMPLETED: 0, Status.FAILED: 0, Status.CANCELLED: 1}
+    assert refused(bench, attempt.job_id, attempt.holder, replace(result, stdout="x")) == (NotRunning, "cancelled")
+
+
+def test_a_job_that_failed_just_before_it_could_be_stopped_has_failed(bench: Bench) -> None:
+    attempt = start(bench)
+    bench.commands.cancel(attempt.job_id, force=True)
+    result = Result(1, reason=Reason.EXITED)
+    for repeated in (False, True):
+        assert bench.commands.fail(attempt.job_id, attempt.holder, result) == Finished(Status.FAILED, repeated)
+    job = bench.queries.get(attempt.job_id)
+    assert (job.status, job.reason, job.cancel_requested) == (Status.FAILED, Reason.EXITED, True)
+
+
+def test_a_job_that_nobody_asked_to_stop_is_not_cancelled_whatever_its_executor_says(bench: Bench) -> None:
+    attempt = start(bench)
+    bench.commands.fail(attempt.job_id, attempt.holder, Result(None, reason=Reason.CANCELLED))
+    job = bench.queries.get(attempt.job_id)
+    assert (job.status, job.reason, job.cancel_requested) == (Status.FAILED, Reason.CANCELLED, False)
+
+
 def test_a_failure_is_not_tried_again(bench: Bench) -> None:
     attempt = start(bench)
     bench.commands.fail(attempt.job_id, attempt.holder, BROKEN)
@@ -53,7 +102,7 @@ def test_an_error_message_is_cut_to_its_limit(bench: Bench) -> None:
     result = Result(None, error_message="é" * OUTPUT_LIMIT_BYTES)
     bench.commands.fail(attempt.job_id, attempt.holder, result)
     assert bench.queries.get(attempt.job_id).error_message == "é" * (OUTPUT_LIMIT_BYTES // 2)
-    assert bench.commands.fail(attempt.job_id, attempt.holder, result) is True
+    assert bench.commands.fail(attempt.job_id, attempt.holder, result).repeated is True
 
 
 def test_an_unknown_job_is_not_found(bench: Bench) -> None:
@@ -83,10 +132,10 @@ def test_only_the_holder_may_fail_a_job(bench: Bench) -> None:
 @pytest.mark.parametrize("result", [BROKEN, Result(None), Result(1, error_message="it broke")])
 def test_the_same_failure_with_its_token_is_safe_to_repeat(bench: Bench, result: Result) -> None:
     attempt = start(bench)
-    assert bench.commands.fail(attempt.job_id, attempt.holder, result) is False
+    assert bench.commands.fail(attempt.job_id, attempt.holder, result).repeated is False
     bench.clock.advance(1000)
     before = contents(bench.client)
-    assert bench.commands.fail(attempt.job_id, attempt.holder, result) is True
+    assert bench.commands.fail(attempt.job_id, attempt.holder, result).repeated is True
     assert contents(bench.client) == before
 
 

@@ -7,7 +7,7 @@ from dataclasses import fields
 import pytest
 
 from jobqueue.errors import JobNotFound
-from jobqueue.job import Attempt, AttemptStatus, Job, Spec, Status
+from jobqueue.job import Attempt, AttemptStatus, Job, Measured, Reason, Spec, Status
 from tests.conftest import SHA256, START_MS, Bench
 from tests.lua.attempts import DONE, claim, lose
 from tests.queue.contents import contents
@@ -31,9 +31,16 @@ def test_attempts_are_told_oldest_first_and_the_running_one_last(bench: Bench) -
     bench.clock.advance(10)
     claim(bench, "executor-2")
     assert list(bench.queries.get(lost.job_id).attempts) == [
-        Attempt("executor-1", "10.0.0.1", START_MS, lost_at_ms, AttemptStatus.LOST),
+        Attempt("executor-1", "10.0.0.1", START_MS, lost_at_ms, AttemptStatus.LOST, Reason.LEASE_LOST),
         Attempt("executor-2", "10.0.0.1", lost_at_ms + 10, None, AttemptStatus.RUNNING),
     ]
+
+
+def test_until_a_job_has_ended_nobody_knows_why_it_will(bench: Bench) -> None:
+    [job_id] = bench.submit()
+    claim(bench)
+    job = bench.queries.get(job_id)
+    assert (job.reason, job.attempts[0].reason, job.measured, job.cancel_requested) == (None, None, Measured(), False)
 
 
 def test_a_lost_job_has_no_executor_until_it_runs_again(bench: Bench) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from jobqueue.job import Status
+from jobqueue.job import Status, Stream
 from jobqueue.queue import commands, queries
 from jobqueue.queue.scripts import LUA, REFUSALS, Reply, Scripts, assemble
 from tests.conftest import Bench
@@ -30,7 +30,7 @@ def test_a_header_has_every_line_in_order(script: Script) -> None:
 @every_script
 def test_states_are_moves_between_known_states(script: Script) -> None:
     if script.words("STATES"):
-        moves = [move.split(" -> ") for move in " ".join(script.header["STATES"]).split(", ")]
+        moves = [move.split(" -> ") for move in " ".join(script.words("STATES")).split(", ")]
         assert {state for move in moves for state in move} <= STATES
         assert {len(move) for move in moves} == {2}
 
@@ -158,6 +158,10 @@ def say_everything(bench: Bench) -> None:
         attempt = claim(bench)
         bench.commands.heartbeat(attempt.job_id, attempt.holder)
         finish(attempt.job_id, attempt.holder, result)
+    bench.submit(2)
+    released = claim(bench)
+    bench.commands.release(released.job_id, released.holder)
+    bench.queries.output(job_ids[0], Stream.STDOUT, 0)
     bench.commands.cancel_many(job_ids)
     bench.commands.sweep()
     bench.queries.stats()

@@ -6,7 +6,8 @@ import pytest
 
 from jobqueue.errors import JobNotFound, NotHeld
 from jobqueue.job import Status
-from jobqueue.queue.commands import Holder
+from jobqueue.queue.commands import Renewed
+from jobqueue.queue.reports import Holder, LiveOutput, Piece
 from jobqueue.queue.scripts import ROOT
 from tests.conftest import Bench
 from tests.lua.attempts import BROKEN, DONE, Attempt, claim, let_leases_end, lose, start, status_of
@@ -17,7 +18,7 @@ def refused(bench: Bench, job_id: str, holder: Holder) -> object:
     """Return the status that the refusal tells, having seen that it changed nothing."""
     before = contents(bench.client)
     with pytest.raises(NotHeld) as refusal:
-        bench.commands.heartbeat(job_id, holder)
+        bench.commands.heartbeat(job_id, holder, LiveOutput(Piece(0, "out"), Piece(0, "err")))
     assert contents(bench.client) == before
     return refusal.value.facts["status"]
 
@@ -26,7 +27,7 @@ def test_a_job_runs_on_as_long_as_its_executor_is_heard_from(bench: Bench) -> No
     attempt = start(bench)
     for _ in range(4):
         bench.clock.advance(bench.rules.lease_ms // 2)
-        assert bench.commands.heartbeat(attempt.job_id, attempt.holder) == bench.rules.lease_ms
+        assert bench.commands.heartbeat(attempt.job_id, attempt.holder).lease_ms == bench.rules.lease_ms
         bench.commands.sweep()
     assert status_of(bench, attempt.job_id) is Status.RUNNING
     assert len(bench.queries.get(attempt.job_id).attempts) == 1
@@ -41,10 +42,23 @@ def test_a_heartbeat_gives_exactly_one_more_lease(bench: Bench) -> None:
 
 def test_the_script_answers_the_new_deadline(bench: Bench) -> None:
     attempt = start(bench)
-    deadline_ms = bench.scripts.call(
-        "heartbeat", bench.clock(), attempt.job_id, attempt.holder.executor_id, attempt.holder.attempt_token, 7_000
-    )
-    assert deadline_ms == bench.clock.now_ms + 7_000
+    who = (attempt.holder.executor_id, attempt.holder.attempt_token)
+    answer = bench.scripts.call("heartbeat", bench.clock(), attempt.job_id, *who, 7_000, "", "", "", "")
+    assert answer == [bench.clock.now_ms + 7_000, 0]
+
+
+def test_an_executor_is_told_when_its_job_shall_stop(bench: Bench) -> None:
+    attempt, other = start(bench), start(bench)
+    bench.commands.cancel(attempt.job_id, force=True)
+    for _ in range(2):
+        assert bench.commands.heartbeat(attempt.job_id, attempt.holder) == Renewed(bench.rules.lease_ms, True)
+    assert bench.commands.heartbeat(other.job_id, other.holder) == Renewed(bench.rules.lease_ms, False)
+
+
+def test_a_heartbeat_without_output_keeps_none(bench: Bench) -> None:
+    attempt = start(bench)
+    bench.commands.heartbeat(attempt.job_id, attempt.holder)
+    assert bench.client.exists(f"{ROOT}:live:{attempt.job_id}") == 0
 
 
 def test_an_executor_that_keeps_no_token_is_told_by_its_id(bench: Bench) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from jobqueue.job import AttemptStatus, Status
+from jobqueue.job import AttemptStatus, Reason, Status
+from jobqueue.queue.reports import LiveOutput, Piece
 from jobqueue.queue.rules import Rules
 from jobqueue.queue.scripts import ROOT
 from tests.conftest import START_MS, Bench
@@ -43,7 +44,7 @@ def test_a_lost_attempt_is_written_down(bench: Bench) -> None:
     [attempt] = bench.queries.get(lost.job_id).attempts
     assert (attempt.executor_id, attempt.executor_ip) == ("executor-1", "10.0.0.1")
     assert (attempt.started_at_ms, attempt.ended_at_ms) == (START_MS, bench.clock.now_ms)
-    assert attempt.status is AttemptStatus.LOST
+    assert (attempt.status, attempt.reason) == (AttemptStatus.LOST, Reason.LEASE_LOST)
     assert bench.queries.stats().attempts_lost == 1
 
 
@@ -56,7 +57,7 @@ def test_an_unknown_address_of_a_lost_attempt_stays_unknown(bench: Bench) -> Non
 
 def test_a_lost_lease_leaves_nothing_behind(bench: Bench) -> None:
     lost = lose(bench)
-    for key in (f"lease:{lost.job_id}", "deadlines", "held:executor-1"):
+    for key in (f"lease:{lost.job_id}", f"live:{lost.job_id}", "deadlines", "held:executor-1"):
         assert bench.client.exists(f"{ROOT}:{key}") == 0
     assert bench.queries.executors()[0].current_job_id is None
 
@@ -75,6 +76,7 @@ def test_a_job_is_given_up_after_as_many_lost_executors_as_it_may_lose(bench: Be
         let_leases_end(bench)
     job = bench.queries.get(job_id)
     assert (job.status, job.completed_at_ms, job.exit_code) == (Status.FAILED, bench.clock.now_ms, None)
+    assert job.reason is Reason.LEASE_LOST
     assert [attempt.status for attempt in job.attempts] == [AttemptStatus.LOST] * 3
     assert job.error_message == ("lost 3 of at most 3 executors: the last one, executor-2, fell silent for 60 seconds")
     assert bench.queries.stats().finished[Status.FAILED] == 1
@@ -85,6 +87,31 @@ def test_a_job_that_was_given_up_is_never_handed_out(bench: Bench) -> None:
     lost = lose(bench)
     assert status_of(bench, lost.job_id) is Status.FAILED
     assert bench.commands.claim("executor-2", None) is None
+
+
+@pytest.mark.parametrize("max_attempts", [1, 3])
+@pytest.mark.parametrize("who", ["sweep", "claim"])
+def test_a_lost_job_that_was_asked_to_stop_is_cancelled_and_not_handed_out(
+    bench: Bench, who: str, max_attempts: int
+) -> None:
+    bench = Bench(bench.client, Rules(max_attempts=max_attempts), bench.clock)
+    attempt = start(bench)
+    bench.commands.cancel(attempt.job_id, force=True)
+    bench.commands.heartbeat(attempt.job_id, attempt.holder, LiveOutput(Piece(0, "out")))
+    if who == "sweep":
+        let_leases_end(bench)
+    else:
+        for _ in range(3):
+            assert bench.commands.claim("executor-2", None) is None
+            bench.clock.advance(bench.rules.lease_ms // 2)
+    assert bench.commands.claim("executor-2", None) is None
+    job = bench.queries.get(attempt.job_id)
+    assert (job.status, job.reason, job.executor_id) == (Status.CANCELLED, Reason.CANCELLED, "executor-1")
+    assert (job.error_message, job.cancel_requested, job.completed_at_ms is None) == (None, True, False)
+    [only] = job.attempts
+    assert (only.status, only.reason) == (AttemptStatus.LOST, Reason.LEASE_LOST)
+    assert bench.queries.stats().finished == {Status.COMPLETED: 0, Status.FAILED: 0, Status.CANCELLED: 1}
+    assert bench.queries.stats().attempts_lost == 1
 
 
 def test_half_a_second_of_silence_is_told_as_such(bench: Bench) -> None:

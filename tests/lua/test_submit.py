@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import redis
 
 from jobqueue.job import NewJob, Priority, Spec, Status
 from jobqueue.queue.commands import Commands
 from jobqueue.queue.queries import Filter
+from jobqueue.queue.rules import Rules
 from tests.conftest import SHA256, START_MS, Bench, new_job
 from tests.lua.attempts import claim
 from tests.queue.contents import contents
@@ -49,6 +51,18 @@ def test_empty_lists_and_objects_stay_what_they_are(bench: Bench) -> None:
     spec = Spec("http://127.0.0.1:1/program", SHA256, [], {})
     [job_id] = bench.commands.submit([NewJob("demo", Priority.BACKGROUND, spec)]).job_ids
     assert bench.queries.get(job_id).spec == spec
+
+
+@pytest.mark.parametrize(
+    ("named", "usual", "kept"), [(2.5, None, 2.5), (None, None, None), (None, 9.5, 9.5), (1, 9.5, 1)]
+)
+def test_a_job_that_names_no_time_limit_gets_the_usual_one(
+    bench: Bench, named: float | None, usual: float | None, kept: float | None
+) -> None:
+    bench = Bench(bench.client, Rules(timeout_seconds=usual), bench.clock)
+    spec = Spec("http://127.0.0.1:1/program", SHA256, timeout_seconds=named)
+    [job_id] = bench.commands.submit([NewJob("demo", Priority.BACKGROUND, spec)]).job_ids
+    assert bench.queries.get(job_id).spec.timeout_seconds == kept
 
 
 def test_every_character_of_a_spec_survives(bench: Bench) -> None:

@@ -18,17 +18,25 @@ T = TypeVar("T")
 ATTEMPTS_AT_MOST = 100
 ENDED = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
 ALWAYS = {"status", "priority", "type", "sequence", "created_at_ms"}
-CLAIMED = {"executor_id", "executor_ip", "started_at_ms"}
+CLAIMED = {"executor_id", "executor_ip", "started_at_ms", "attempt"}
 MUST_HAVE = {
     Status.PENDING: ALWAYS,
     Status.RUNNING: ALWAYS | CLAIMED | {"attempt_token"},
-    Status.COMPLETED: ALWAYS | CLAIMED | {"attempt_token", "completed_at_ms", "exit_code"},
+    Status.COMPLETED: ALWAYS | CLAIMED | {"attempt_token", "completed_at_ms", "reason", "exit_code"},
     Status.FAILED: ALWAYS | CLAIMED | {"completed_at_ms"},
-    Status.CANCELLED: ALWAYS | {"completed_at_ms"},
+    Status.CANCELLED: ALWAYS | {"completed_at_ms", "reason"},
 }
-MAY_HAVE = {status: {"lost_attempts"} for status in Status} | {
-    Status.FAILED: {"lost_attempts", "attempt_token", "exit_code"},
+MAY_HAVE = {
+    Status.PENDING: {"lost_attempts", "attempt"},
+    Status.RUNNING: {"lost_attempts", "cancel_requested_at_ms"},
+    Status.COMPLETED: {"lost_attempts", "cancel_requested_at_ms"},
+    Status.FAILED: {"lost_attempts", "cancel_requested_at_ms", "attempt_token", "exit_code", "reason"},
+    Status.CANCELLED: {"lost_attempts", "attempt"},
 }
+STOPPED_MAY_HAVE = {"cancel_requested_at_ms", "attempt_token", "exit_code"}
+"""What else a cancelled job may have that ran when somebody asked it to stop. It also has what a claim leaves."""
+
+LIVE_AT_MOST = 256 * 1024
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,7 @@ def judge(found: Contents) -> list[str]:
         *_sequences(keys),
         *_leases(keys),
         *_companions(keys),
+        *_live(keys),
         *_attempts(keys),
         *_counts(keys),
     ]
@@ -79,7 +88,7 @@ def named(values: Mapping[str, T], prefix: str) -> dict[str, T]:
 def _unknown_keys(keys: Keys) -> Iterator[str]:
     known = {
         *_of_kind(keys.all.strings, ("spec:", "lease:"), ("sequence", "claims")),
-        *_of_kind(keys.all.hashes, ("job:", "output:"), ("jobs_completed", "counters", "sweep")),
+        *_of_kind(keys.all.hashes, ("job:", "output:", "live:"), ("jobs_completed", "counters", "sweep")),
         *_of_kind(keys.all.lists, ("attempts:",), ()),
         *_of_kind(keys.all.sorted_sets, ("jobs:", "held:"), ("deadlines", "ended", "executors")),
     }
@@ -98,9 +107,12 @@ def _fields(keys: Keys) -> Iterator[str]:
             yield f"Job {job_id} has the status {job.get('status')} and the priority {job.get('priority')}."
             continue
         status = Status(job["status"])
-        for missing in sorted(MUST_HAVE[status] - job.keys()):
+        must, may = MUST_HAVE[status], MAY_HAVE[status]
+        if status is Status.CANCELLED and "cancel_requested_at_ms" in job:
+            must, may = must | CLAIMED, may | STOPPED_MAY_HAVE
+        for missing in sorted(must - job.keys()):
             yield f"Job {job_id} is {status} but has no {missing}."
-        for excess in sorted(job.keys() - MUST_HAVE[status] - MAY_HAVE[status]):
+        for excess in sorted(job.keys() - must - may):
             yield f"Job {job_id} is {status} but has {excess}."
 
 
@@ -162,17 +174,34 @@ def _companions(keys: Keys) -> Iterator[str]:
     for job_id, output in outputs.items():
         for name in sorted(name for name, text in output.items() if not text):
             yield f"The output of job {job_id} holds an empty {name}."
-        if job_id in keys.with_status(Status.PENDING, Status.RUNNING, Status.CANCELLED):
-            yield f"Job {job_id} has output but is {keys.jobs[job_id]['status']}."
+        job = keys.jobs.get(job_id, {"status": Status.FAILED})
+        if job["status"] not in ENDED or (job["status"] == Status.CANCELLED and "attempt_token" not in job):
+            yield f"Job {job_id} has output but is {job['status']}."
+
+
+def _live(keys: Keys) -> Iterator[str]:
+    running = keys.with_status(Status.RUNNING)
+    for job_id, live in named(keys.all.hashes, "live:").items():
+        if job_id not in running:
+            yield f"Job {job_id} does not run but has live output."
+        for stream in ("stdout", "stderr"):
+            if (stream in live) != (f"{stream}_offset" in live):
+                yield f"Job {job_id} has half of a live {stream}."
+            if len(live.get(stream, "").encode()) > LIVE_AT_MOST:
+                yield f"Job {job_id} has too much of a live {stream}."
 
 
 def _attempts(keys: Keys) -> Iterator[str]:
     attempts = named(keys.all.lists, "attempts:")
     for job_id, job in keys.jobs.items():
+        over = int(job.get("attempt", 0)) - ("attempt_token" in job)
+        archived = attempts.get(job_id, [])
+        if len(archived) != min(over, ATTEMPTS_AT_MOST):
+            yield f"Job {job_id} has had {over} attempts, but {len(archived)} are written down."
         lost = int(job.get("lost_attempts", 0))
-        archived = len(attempts.get(job_id, []))
-        if archived != min(lost, ATTEMPTS_AT_MOST):
-            yield f"Job {job_id} has lost {lost} attempts, but {archived} are written down."
+        written = sum(line.startswith("lost ") for line in archived)
+        if not written <= lost <= over or (over <= ATTEMPTS_AT_MOST and written != lost):
+            yield f"Job {job_id} has lost {lost} attempts, but {written} are written down as lost."
 
 
 def _counts(keys: Keys) -> Iterator[str]:

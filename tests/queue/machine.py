@@ -10,17 +10,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from jobqueue.errors import JobQueueError
-from jobqueue.job import Job, Priority, Status
-from jobqueue.queue.commands import Commands, Holder, Result
+from jobqueue.job import Priority, Reason, Status, Stream
+from jobqueue.queue.commands import Commands
 from jobqueue.queue.connection import Connection
 from jobqueue.queue.queries import Filter, Queries
+from jobqueue.queue.reports import Holder, LiveOutput, Piece, Result
 from jobqueue.queue.rules import Rules
 from jobqueue.queue.scripts import ROOT, Scripts
 from tests.conftest import Clock, new_job
 from tests.lua.attempts import Attempt
 from tests.queue.check import judge
 from tests.queue.contents import contents
-from tests.queue.model import Model, ModelJob
+from tests.queue.model import Model
+from tests.queue.telling import expected, seen, written
 
 T = TypeVar("T")
 
@@ -35,7 +37,18 @@ TIMES = [
     [RULES.lease_ms, 1],
 ]
 EXECUTORS = st.sampled_from(["executor-1", "executor-1", "executor-2"])
-RESULTS = st.sampled_from([Result(0), Result(0, "out"), Result(1, "", "err")])
+RESULTS = st.sampled_from(
+    [
+        Result(0),
+        Result(0, "out"),
+        Result(1, "", "err"),
+        Result(None, reason=Reason.CANCELLED),
+        Result(1, reason=Reason.TIMEOUT),
+    ]
+)
+REASONS = st.sampled_from([None, Reason.WORKER_SHUTDOWN])
+A_BYTE = Piece(0, "x")
+PIECES = st.sampled_from([Piece(0, ""), Piece(0, "ab"), Piece(1, "bcd"), Piece(6, "gh")])
 FINISHES = st.sampled_from([Status.COMPLETED, Status.FAILED])
 NUMBERS = st.integers(0, 11)
 MOSTLY = st.sampled_from([True, True, True, False])
@@ -100,18 +113,24 @@ class Machine(RuleBasedStateMachine):
         if claimed and expected:
             holder = Holder(executor_id, claimed.attempt_token)
             self.model.claim(expected, holder)
+            assert claimed.attempt == expected.tries
             self.attempts.append(Attempt(expected.id, holder))
 
     @precondition(lambda self: bool(self.live()))
-    @rule(number=NUMBERS, with_token=MOSTLY)
-    def the_holder_is_heard_from(self, number: int, with_token: bool) -> None:
+    @rule(number=NUMBERS, with_token=MOSTLY, piece=PIECES)
+    def the_holder_is_heard_from(self, number: int, with_token: bool, piece: Piece) -> None:
         self.advance(1)
-        self.heartbeat(pick(self.live(), number), with_token)
+        self.heartbeat(pick(self.live(), number), with_token, piece)
 
     @precondition(lambda self: bool(self.live()))
     @rule(number=NUMBERS, status=FINISHES, result=RESULTS, with_token=MOSTLY)
     def the_holder_reports(self, number: int, status: Status, result: Result, with_token: bool) -> None:
         self.finish(pick(self.live(), number), status, result, with_token)
+
+    @precondition(lambda self: bool(self.live()))
+    @rule(number=NUMBERS, reason=REASONS, with_token=MOSTLY)
+    def the_holder_gives_back(self, number: int, reason: Reason | None, with_token: bool) -> None:
+        self.release(pick(self.live(), number), reason, with_token)
 
     @precondition(lambda self: bool(self.stale()))
     @rule(number=NUMBERS, with_token=MOSTLY)
@@ -124,6 +143,11 @@ class Machine(RuleBasedStateMachine):
     def a_stale_attempt_reports(self, number: int, status: Status, result: Result, with_token: bool) -> None:
         self.finish(pick(self.stale(), number), status, result, with_token)
 
+    @precondition(lambda self: bool(self.stale()))
+    @rule(number=NUMBERS, with_token=MOSTLY)
+    def a_stale_attempt_gives_back(self, number: int, with_token: bool) -> None:
+        self.release(pick(self.stale(), number), None, with_token)
+
     @precondition(lambda self: bool(self.model.with_result()))
     @rule(number=NUMBERS, change=st.sampled_from(["nothing", "token", "result", "status"]))
     def a_result_is_sent_again(self, number: int, change: str) -> None:
@@ -132,8 +156,10 @@ class Machine(RuleBasedStateMachine):
         assert job.result is not None
         holder = Holder(job.holder.executor_id, "made up") if change == "token" else job.holder
         result = replace(job.result, stdout="another") if change == "result" else job.result
-        other = Status.FAILED if job.status is Status.COMPLETED else Status.COMPLETED
-        self.finish(Attempt(job.id, holder), other if change == "status" else job.status, result, with_token=True)
+        same, other = Status.FAILED, Status.COMPLETED
+        if job.status is Status.COMPLETED:
+            same, other = other, same
+        self.finish(Attempt(job.id, holder), other if change == "status" else same, result, with_token=True)
 
     @precondition(lambda self: bool(self.model.jobs))
     @rule(number=NUMBERS, token=st.sampled_from(["", "made up"]), executor_id=EXECUTORS)
@@ -142,12 +168,19 @@ class Machine(RuleBasedStateMachine):
         stranger = Attempt(job.id, Holder(executor_id, token))
         self.heartbeat(stranger, with_token=True)
         self.finish(stranger, Status.FAILED, Result(None), with_token=True)
+        self.release(stranger, None, with_token=True)
 
     @precondition(lambda self: bool(self.model.jobs))
-    @rule(number=NUMBERS)
-    def cancel(self, number: int) -> None:
+    @rule(number=NUMBERS, force=st.booleans())
+    def cancel(self, number: int, force: bool) -> None:
         job_id = pick(list(self.model.jobs.values()), number).id
-        assert answer_of(lambda: self.commands.cancel(job_id)) == self.model.cancel(job_id)
+        assert answer_of(lambda: self.commands.cancel(job_id, force)) == self.model.cancel(job_id, force)
+
+    @precondition(lambda self: bool(self.live()))
+    @rule(number=NUMBERS)
+    def somebody_wants_it_stopped(self, number: int) -> None:
+        job_id = pick(self.live(), number).job_id
+        assert answer_of(lambda: self.commands.cancel(job_id, force=True)) == self.model.cancel(job_id, force=True)
 
     @rule(steps=st.sampled_from(TIMES))
     def time_passes(self, steps: list[int]) -> None:
@@ -166,10 +199,15 @@ class Machine(RuleBasedStateMachine):
     def nobody_sweeps_for_a_while(self, milliseconds: int) -> None:
         self.advance(milliseconds)
 
-    def heartbeat(self, attempt: Attempt, with_token: bool) -> None:
+    def heartbeat(self, attempt: Attempt, with_token: bool, piece: Piece = A_BYTE) -> None:
         holder = attempt.holder if with_token else attempt.without_token
-        answer = answer_of(lambda: self.commands.heartbeat(attempt.job_id, holder))
-        assert answer == self.model.heartbeat(attempt.job_id, holder)
+        answer = answer_of(lambda: self.commands.heartbeat(attempt.job_id, holder, LiveOutput(piece)))
+        assert answer == self.model.heartbeat(attempt.job_id, holder, piece)
+
+    def release(self, attempt: Attempt, reason: Reason | None, with_token: bool) -> None:
+        holder = attempt.holder if with_token else attempt.without_token
+        answer = answer_of(lambda: self.commands.release(attempt.job_id, holder, reason))
+        assert answer == self.model.release(attempt.job_id, holder, reason)
 
     def finish(self, attempt: Attempt, status: Status, result: Result, with_token: bool) -> None:
         holder = attempt.holder if with_token else attempt.without_token
@@ -183,6 +221,8 @@ class Machine(RuleBasedStateMachine):
         assert judge(found) == []
         for job in self.model.jobs.values():
             assert seen(self.queries.get(job.id)) == expected(job)
+            part = self.queries.output(job.id, Stream.STDOUT, 0).part
+            assert (part.offset, part.data) == written(job)
         newest_first = sorted(self.model.jobs.values(), key=lambda job: -job.place)
         assert [job.id for job in self.queries.list(Filter(), JOBS_AT_MOST, 0).jobs] == [job.id for job in newest_first]
         queues = [found.sorted_sets.get(f"{ROOT}:jobs:pending:{priority}", {}) for priority in Priority]
@@ -207,16 +247,3 @@ def answer_of(call: Callable[[], object]) -> object:
         return call()
     except JobQueueError as error:
         return type(error)
-
-
-def seen(job: Job) -> tuple[object, ...]:
-    """Return what the queue tells of a job."""
-    result = (job.exit_code, job.stdout, job.stderr, bool(job.error_message))
-    return job.status, job.executor_id, job.started_at_ms, job.completed_at_ms, list(job.attempts), result
-
-
-def expected(job: ModelJob) -> tuple[object, ...]:
-    """Return what the queue must tell of it."""
-    given_up = job.status is Status.FAILED and job.result is None
-    result = (job.result.exit_code, job.result.stdout, job.result.stderr) if job.result else (None, "", "")
-    return job.status, job.executor_id, job.started_ms, job.ended_ms, job.attempts(), (*result, given_up)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from jobqueue.errors import JobNotFound, JobQueueError, LeaseLost, NotHeld, NotPending, NotRunning
-from jobqueue.job import Attempt, AttemptStatus, Priority, Status
-from jobqueue.queue.commands import Holder, Result, Swept
+from jobqueue.job import Attempt, AttemptStatus, Priority, Reason, Status
+from jobqueue.queue.commands import Finished, Renewed, Swept
+from jobqueue.queue.reports import Holder, Piece, Result
 from jobqueue.queue.rules import Rules
 
 Refusal = type[JobQueueError]
+NOTHING = Piece(0, "")
 
 
 @dataclass
@@ -27,7 +29,12 @@ class ModelJob:
     deadline_ms: int = 0
     ended_ms: int | None = None
     result: Result | None = None
-    lost: list[Attempt] = field(default_factory=list)
+    reason: Reason | None = None
+    asked_to_stop: bool = False
+    tries: int = 0
+    lost: int = 0
+    past: list[Attempt] = field(default_factory=list)
+    live: Piece = NOTHING
 
     @property
     def executor_id(self) -> str | None:
@@ -37,14 +44,27 @@ class ModelJob:
     def attempts(self) -> list[Attempt]:
         """Return the attempts as the job's details must tell them."""
         if self.holder is None or not self.holder.attempt_token:
-            return self.lost
-        return [*self.lost, self.attempt(AttemptStatus(self.status), self.ended_ms)]
+            return self.past
+        return [*self.past, self.attempt(AttemptStatus(self.status), self.ended_ms, self.reason)]
 
-    def attempt(self, status: AttemptStatus, ended_ms: int | None) -> Attempt:
+    def attempt(self, status: AttemptStatus, ended_ms: int | None, reason: Reason | None) -> Attempt:
         """Return the newest attempt."""
         assert self.executor_id is not None
         assert self.started_ms is not None
-        return Attempt(self.executor_id, None, self.started_ms, ended_ms, status)
+        return Attempt(self.executor_id, None, self.started_ms, ended_ms, status, reason)
+
+    def outcome(self, reported: Status, reason: Reason | None) -> Status:
+        """Return what a report makes of the job."""
+        stopped = reported is Status.FAILED and reason in {None, Reason.CANCELLED}
+        return Status.CANCELLED if self.asked_to_stop and stopped else reported
+
+    def hear(self, piece: Piece) -> None:
+        """Put a piece of output to those that are there. One byte is one character here."""
+        end = self.live.offset + len(self.live.data)
+        if piece.offset > end:
+            self.live = piece
+        else:
+            self.live = replace(self.live, data=self.live.data + piece.data[end - piece.offset :])
 
 
 @dataclass
@@ -109,11 +129,11 @@ class Model:
     def claim(self, job: ModelJob, holder: Holder) -> None:
         """Hand that job out."""
         self.claims += 1
-        job.status, job.holder, job.claimed = Status.RUNNING, holder, self.claims
+        job.status, job.holder, job.claimed, job.tries = Status.RUNNING, holder, self.claims, job.tries + 1
         job.started_ms = self.now_ms
         job.deadline_ms = self.now_ms + self.rules.lease_ms
 
-    def heartbeat(self, job_id: str, holder: Holder) -> Refusal | int:
+    def heartbeat(self, job_id: str, holder: Holder, piece: Piece) -> Refusal | Renewed:
         """Renew a lease."""
         job = self.jobs.get(job_id)
         if job is None:
@@ -121,34 +141,50 @@ class Model:
         if not _holds(job, holder):
             return NotHeld
         job.deadline_ms = self.now_ms + self.rules.lease_ms
+        job.hear(piece)
         self._hear(holder.executor_id)
-        return self.rules.lease_ms
+        return Renewed(self.rules.lease_ms, job.asked_to_stop)
 
-    def finish(self, status: Status, job_id: str, holder: Holder, result: Result) -> Refusal | bool:
-        """End a running job with a result; True when it is the one that is stored."""
+    def finish(self, reported: Status, job_id: str, holder: Holder, result: Result) -> Refusal | Finished:
+        """End a running job with a result, unless it is the one that is stored."""
         job = self.jobs.get(job_id)
         if job is None:
             return JobNotFound
+        status = job.outcome(reported, result.reason)
+        unsaid = None if result.exit_code is None else Reason.EXITED
+        result = replace(result, reason=result.reason or (Reason.CANCELLED if status is Status.CANCELLED else unsaid))
         if job.status is status and job.result == result and _has_token(job, holder):
-            return True
-        if job.status is not Status.RUNNING:
-            return NotRunning
+            return Finished(status, True)
         if not _holds(job, holder):
-            return LeaseLost
+            return LeaseLost if job.status is Status.RUNNING else NotRunning
         job.result = result
-        self._end(job, status)
+        self._end(job, status, result.reason)
         self._hear(holder.executor_id).completed += status is Status.COMPLETED
-        return False
+        return Finished(status, False)
 
-    def cancel(self, job_id: str) -> Refusal | None:
-        """End a pending job."""
+    def release(self, job_id: str, holder: Holder, reason: Reason | None) -> Refusal | Status:
+        """Take a job back from its executor."""
         job = self.jobs.get(job_id)
         if job is None:
             return JobNotFound
+        if not _holds(job, holder):
+            return LeaseLost if job.status is Status.RUNNING else NotRunning
+        self._hear(holder.executor_id)
+        self._take_back(job, AttemptStatus.RELEASED, reason)
+        return job.status
+
+    def cancel(self, job_id: str, force: bool) -> Refusal | Status:
+        """End a pending job; with force, ask a running one to stop."""
+        job = self.jobs.get(job_id)
+        if job is None:
+            return JobNotFound
+        if force and job.status is Status.RUNNING:
+            job.asked_to_stop = True
+            return Status.RUNNING
         if job.status is not Status.PENDING:
             return NotPending
-        self._end(job, Status.CANCELLED)
-        return None
+        self._end(job, Status.CANCELLED, Reason.CANCELLED)
+        return Status.CANCELLED
 
     def sweep(self) -> Swept:
         """Do what time has made due."""
@@ -167,13 +203,21 @@ class Model:
             return 0
         lost = [job for job in self.running() if job.deadline_ms <= self.now_ms]
         for job in lost:
-            job.lost.append(job.attempt(AttemptStatus.LOST, self.now_ms))
-            if len(job.lost) >= self.rules.max_attempts:
-                job.holder = Holder(str(job.executor_id))
-                self._end(job, Status.FAILED)
-            else:
-                job.status, job.holder, job.started_ms = Status.PENDING, None, None
+            job.lost += 1
+            self._take_back(job, AttemptStatus.LOST, Reason.LEASE_LOST)
         return len(lost)
+
+    def _take_back(self, job: ModelJob, status: AttemptStatus, reason: Reason | None) -> None:
+        job.past.append(job.attempt(status, self.now_ms, reason))
+        job.live = NOTHING
+        if job.asked_to_stop:
+            self._end(job, Status.CANCELLED, Reason.CANCELLED)
+        elif status is AttemptStatus.LOST and job.lost >= self.rules.max_attempts:
+            self._end(job, Status.FAILED, Reason.LEASE_LOST)
+        else:
+            job.status, job.holder, job.started_ms = Status.PENDING, None, None
+            return
+        job.holder = Holder(str(job.executor_id))
 
     def _in_grace(self) -> bool:
         """A queue that was away gives every lease a whole new length."""
@@ -185,8 +229,9 @@ class Model:
     def _since(self, moment_ms: int | None) -> int:
         return -1 if moment_ms is None else self.now_ms - moment_ms
 
-    def _end(self, job: ModelJob, status: Status) -> None:
-        job.status, job.ended_ms = status, self.now_ms
+    def _end(self, job: ModelJob, status: Status, reason: Reason | None) -> None:
+        job.status, job.ended_ms, job.reason = status, self.now_ms, reason
+        job.live = NOTHING
 
     def _hear(self, executor_id: str) -> ModelExecutor:
         executor = self.executors.setdefault(executor_id, ModelExecutor(self.now_ms))

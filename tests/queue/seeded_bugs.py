@@ -47,6 +47,8 @@ LOSE = "lib/lose_expired_leases.lua"
 MOVE = "lib/set_state.lua"
 DROP = "lib/drop_lease.lua"
 END = "lib/end_job.lua"
+BACK = "lib/send_back.lua"
+LIVE = "lib/keep_live.lua"
 FINISH = "lib/finish.lua"
 GRACE = "lib/in_grace.lua"
 TYPE_INDEX = "redis.call('ZREM', keys.jobs_of_type(job.status, job.priority, job.type), job.id)"
@@ -59,7 +61,7 @@ FOUND_SOON = [
     SeededBug("a heartbeat is not a sign of life", "heartbeat.lua", "hear_from(executor_id, now_ms)\n"),
     SeededBug(
         "a job that comes back goes to the end",
-        LOSE,
+        BACK,
         "set_state(job, 'pending')",
         "job.sequence = redis.call('INCR', keys.sequence) set_state(job, 'pending')",
     ),
@@ -74,7 +76,7 @@ FOUND_SOON = [
         "redis.call('RPUSH', keys.attempts(job.id), line)",
     ),
     SeededBug("one lost executor too few", LOSE, "lost >= max_attempts", "lost + 1 >= max_attempts"),
-    SeededBug("a lost job keeps its executor", LOSE, "'executor_id', 'executor_ip', 'started_at_ms'", "'executor_ip'"),
+    SeededBug("a lost job keeps its executor", BACK, "'executor_id', 'executor_ip', 'started_at_ms'", "'executor_ip'"),
     SeededBug("a lost lease keeps its deadline", LOSE, "drop_lease(job)"),
     SeededBug("leases end a millisecond late", LOSE, "'-inf', now_ms,", "'-inf', now_ms - 1,"),
     SeededBug("the old status keeps the job", MOVE, "redis.call('ZREM', keys.jobs(job.status, job.priority), job.id)"),
@@ -86,11 +88,12 @@ FOUND_SOON = [
     ),
     SeededBug("a finished job keeps its lease", FINISH, "drop_lease(job)"),
     SeededBug("a dropped lease keeps its deadline", DROP, "redis.call('ZREM', keys.deadlines, job.id)"),
-    SeededBug("a dropped lease keeps its key", DROP, "redis.call('DEL', keys.lease(job.id))"),
+    SeededBug("a dropped lease keeps its key", DROP, "'DEL', keys.lease(job.id), ", "'DEL', "),
     SeededBug("a dropped lease is still held", DROP, "redis.call('ZREM', keys.held(job.executor_id), job.id)"),
-    SeededBug("any result with the token is a repeat", FINISH, "if exit_code == report.exit_code and", "if true or"),
+    SeededBug("any result with the token is a repeat", FINISH, " is_stored(job, report, reason) then", " true then"),
+    SeededBug("a reason is no part of a result", FINISH, " and (ended[2] or '') == reason\n", "\n"),
     SeededBug("any token is a repeat", FINISH, "report.attempt_token == job.attempt_token", "true"),
-    SeededBug("no result is a repeat", FINISH, "      return 1\n", "\n"),
+    SeededBug("no result is a repeat", FINISH, "    return { 1, status }\n", "\n"),
     SeededBug("an exit code of a job never ends it", END, "'completed_at_ms', whole(now_ms)", "'ended', '1'"),
     SeededBug("an ended job is never removed", END, "redis.call('ZADD', keys.ended, now_ms, job.id)"),
     SeededBug(
@@ -102,14 +105,31 @@ FOUND_SOON = [
     SeededBug("an ended job can be cancelled", "cancel.lua", "job.status ~= 'pending'", "job.status == 'running'"),
     SeededBug("a claim has no deadline", "claim.lua", "redis.call('ZADD', keys.deadlines, now_ms + lease_ms, job.id)"),
     SeededBug("removal leaves the output", "sweep.lua", "keys.spec(id), keys.output(id),", "keys.spec(id),"),
-    SeededBug("removal leaves the attempts", "sweep.lua", ", keys.attempts(id))", ")"),
+    SeededBug("removal leaves the attempts", "sweep.lua", ", keys.attempts(id),", ","),
     SeededBug(
         "removal leaves the type's index",
         "sweep.lua",
         "redis.call('ZREM', keys.jobs_of_type(job.status, job.priority, job.type), id)",
     ),
     SeededBug("there is always grace", GRACE, "return left_ms > 0 and left_ms <= lease_ms", "return true"),
-    SeededBug("a repeat counts twice", "complete.lua", "replayed == 0", "replayed == 0 or replayed == 1"),
+    SeededBug("a repeat counts twice", "complete.lua", "answer[1] == 0", "not answer.err"),
+    SeededBug("a released attempt is lost", "release.lua", "'released'", "'lost'"),
+    SeededBug("a released lease is still there", "release.lua", "drop_lease(job)\n"),
+    SeededBug("a release is not a sign of life", "release.lua", "hear_from(executor_id, now_ms)\n"),
+    SeededBug("a release forgets the wish to stop", "release.lua", "if job.cancel_requested then", "if false then"),
+    SeededBug("anybody may release", "lib/refuse_stranger.lua", "not holds_lease(", "false and not holds_lease("),
+    SeededBug("a lost job forgets the wish to stop", LOSE, "if job.cancel_requested then", "if false then"),
+    SeededBug("a failure forgets the wish to stop", FINISH, "return job.cancel_requested and", "return false and"),
+    SeededBug(
+        "whatever fails was stopped", FINISH, "local stopped = report.reason == '' or", "local stopped = true or"
+    ),
+    SeededBug("a success was stopped", FINISH, "and status == 'failed' and", "and"),
+    SeededBug("the wish to stop is not told", "heartbeat.lua", "job.cancel_requested and 1 or 0", "0"),
+    SeededBug("force stops what has ended", "cancel.lua", "job.status == 'running' and", "job.status ~= 'pending' and"),
+    SeededBug("tries are not counted", "claim.lua", "keys.job(job.id), 'attempt', 1", "keys.job(job.id), 'attempt', 0"),
+    SeededBug("live output outlives its attempt", DROP, ", keys.live(job.id)"),
+    SeededBug("repeated output is kept twice", LIVE, "string.sub(data, known + 1)", "data"),
+    SeededBug("a gap in the output is not noticed", LIVE, "text, begin = data, offset", "text = text .. data"),
     SeededBug(
         "two jobs get one number", "submit.lua", "sequence = sequence + 1\n", "sequence = math.max(sequence, 1)\n"
     ),

@@ -8,8 +8,9 @@ import pytest
 from structlog.typing import EventDict
 
 from jobqueue.errors import JobNotFound, NotRunning, StoreUnavailable
-from jobqueue.queue.commands import Commands, Holder
+from jobqueue.queue.commands import Commands
 from jobqueue.queue.connection import connect
+from jobqueue.queue.reports import Holder
 from tests.conftest import Bench, new_job
 from tests.lua.attempts import BROKEN, DONE, claim, lose, start
 from tests.queue.proxy import Proxy
@@ -21,6 +22,7 @@ VERBS: dict[str, Callable[[Commands], object]] = {
     "heartbeat": lambda commands: commands.heartbeat("any", HOLDER),
     "complete": lambda commands: commands.complete("any", HOLDER, DONE),
     "fail": lambda commands: commands.fail("any", HOLDER, BROKEN),
+    "release": lambda commands: commands.release("any", HOLDER),
     "cancel": lambda commands: commands.cancel("any"),
     "cancel_many": lambda commands: commands.cancel_many(["any"]),
     "sweep": lambda commands: commands.sweep(),
@@ -41,8 +43,12 @@ def test_what_was_done_is_logged_under_its_verb(real_bench: Bench, logged: list[
     real_bench.commands.fail(failed.job_id, failed.holder, BROKEN)
     [cancelled] = real_bench.submit()
     real_bench.commands.cancel(cancelled)
+    stopped = start(real_bench)
+    real_bench.commands.cancel(stopped.job_id, force=True)
+    real_bench.commands.release(stopped.job_id, stopped.holder)
     lose(real_bench)
-    verbs = ["submit", "claim", "complete", "submit", "claim", "fail", "submit", "cancel", "submit", "claim", "sweep"]
+    verbs = ["submit", "claim", "complete", "submit", "claim", "fail", "submit", "cancel"]
+    verbs += ["submit", "claim", "cancel", "release", "submit", "claim", "sweep"]
     assert [event["event"] for event in logged] == verbs
 
 

@@ -8,8 +8,9 @@ import pytest
 import redis
 
 from jobqueue.errors import StoreFull
-from jobqueue.job import Status
-from jobqueue.queue.commands import Holder
+from jobqueue.job import Status, Stream
+from jobqueue.queue.commands import Finished
+from jobqueue.queue.reports import Holder, LiveOutput, Piece
 from tests.conftest import Bench
 from tests.lua.attempts import BROKEN, DONE, claim, let_leases_end, start, status_of
 from tests.queue.check import check
@@ -58,10 +59,10 @@ def test_a_pending_job_is_claimed(bench: Bench) -> None:
 def test_a_heartbeat_keeps_a_lease(bench: Bench) -> None:
     attempt = start(bench)
     fill_up(bench)
-    assert bench.commands.heartbeat(attempt.job_id, attempt.holder) == bench.rules.lease_ms
+    assert bench.commands.heartbeat(attempt.job_id, attempt.holder).lease_ms == bench.rules.lease_ms
 
 
-FINISHES: dict[Status, Callable[[Bench, str, Holder], bool]] = {
+FINISHES: dict[Status, Callable[[Bench, str, Holder], Finished]] = {
     Status.COMPLETED: lambda bench, job_id, holder: bench.commands.complete(job_id, holder, DONE),
     Status.FAILED: lambda bench, job_id, holder: bench.commands.fail(job_id, holder, BROKEN),
 }
@@ -71,8 +72,8 @@ FINISHES: dict[Status, Callable[[Bench, str, Holder], bool]] = {
 def test_a_result_is_stored_and_can_be_repeated(bench: Bench, status: Status) -> None:
     attempt = start(bench)
     fill_up(bench)
-    assert FINISHES[status](bench, attempt.job_id, attempt.holder) is False
-    assert FINISHES[status](bench, attempt.job_id, attempt.holder) is True
+    assert FINISHES[status](bench, attempt.job_id, attempt.holder).repeated is False
+    assert FINISHES[status](bench, attempt.job_id, attempt.holder).repeated is True
     job = bench.queries.get(attempt.job_id)
     assert (job.status, job.stdout) == (status, DONE.stdout)
 
@@ -82,6 +83,21 @@ def test_a_pending_job_is_cancelled(bench: Bench) -> None:
     fill_up(bench)
     bench.commands.cancel(job_id)
     assert status_of(bench, job_id) is Status.CANCELLED
+
+
+def test_a_running_job_is_asked_to_stop_and_given_back(bench: Bench) -> None:
+    asked, released = start(bench), start(bench)
+    fill_up(bench)
+    assert bench.commands.cancel(asked.job_id, force=True) is Status.RUNNING
+    assert bench.commands.release(asked.job_id, asked.holder) is Status.CANCELLED
+    assert bench.commands.release(released.job_id, released.holder) is Status.PENDING
+
+
+def test_a_running_program_s_output_is_kept(bench: Bench) -> None:
+    attempt = start(bench)
+    fill_up(bench)
+    bench.commands.heartbeat(attempt.job_id, attempt.holder, LiveOutput(Piece(0, "out")))
+    assert bench.queries.output(attempt.job_id, Stream.STDOUT, 0).part.data == "out"
 
 
 def test_a_lost_job_comes_back(bench: Bench) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobqueue.errors import StoreUnavailable
-from jobqueue.job import Priority, Status
+from jobqueue.job import Priority, Status, Stream
 from jobqueue.queue.connection import connect
 from jobqueue.queue.queries import EXECUTORS_PER_CALL, Filter
 from jobqueue.queue.scripts import ROOT
@@ -39,6 +39,7 @@ def test_every_look_says_so_when_redis_is_away(proxy: Proxy) -> None:
         looks = (
             lambda: queries.get("any"),
             lambda: queries.list(Filter(), 10, 0),
+            lambda: queries.output("any", Stream.STDOUT, 0),
             queries.stats,
             queries.executors,
         )

@@ -7,16 +7,28 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobqueue.job import Attempt, AttemptStatus, JobSummary, Priority, Spec, Status
-from jobqueue.queue.records import read_job, read_summaries, write_spec
+from jobqueue.job import Attempt, AttemptStatus, JobSummary, Measured, Priority, Reason, Spec, Status
+from jobqueue.queue.records import read_attempt, read_job, read_measured, read_summaries, write_measured, write_spec
 from jobqueue.queue.scripts import Reply
 
 TEXT = st.text(st.characters(codec="utf-8"))
+SECONDS = st.floats(0, 1e9)
 SPEC = Spec("http://127.0.0.1:1/program", "ab" * 32, ["one"], {"KEY": "value"})
 PENDING = ["status", "pending", "priority", "background", "type", "demo", "sequence", "7", "created_at_ms", "1000"]
 RUNNING = [
     *["status", "running", "priority", "foreground", "type", "demo", "sequence", "7", "created_at_ms", "1000"],
-    *["executor_id", "executor-1", "executor_ip", "10.0.0.1", "started_at_ms", "2000", "attempt_token", "secret"],
+    *[
+        "executor_id",
+        "executor-1",
+        "executor_ip",
+        "10.0.0.1",
+        "started_at_ms",
+        "2000",
+        "attempt_token",
+        "secret",
+        "attempt",
+        "3",
+    ],
 ]
 
 
@@ -26,7 +38,7 @@ def told(fields: list[str], archive: list[str] | None = None, output: list[str] 
 
 
 @settings(deadline=None)
-@given(st.builds(Spec, TEXT, TEXT, st.lists(TEXT), st.dictionaries(TEXT, TEXT)))
+@given(st.builds(Spec, TEXT, TEXT, st.lists(TEXT), st.dictionaries(TEXT, TEXT), st.none() | SECONDS))
 def test_a_spec_reads_back_as_it_was_written(spec: Spec) -> None:
     assert Spec(**json.loads(write_spec(spec))) == spec
 
@@ -36,37 +48,62 @@ def test_a_spec_is_compact_and_not_escaped() -> None:
     assert text == '{"binary_url":"http://host/é","binary_sha256":"ab","arguments":[],"env_variables":{}}'
 
 
-def test_a_pending_job_has_no_token_and_no_attempt() -> None:
-    job, attempt_token = read_job(told(PENDING))
+def test_a_time_limit_is_written_only_where_there_is_one() -> None:
+    assert write_spec(Spec("u", "s", timeout_seconds=1.5)).endswith(',"env_variables":{},"timeout_seconds":1.5}')
+
+
+@settings(deadline=None)
+@given(st.builds(Measured, signal=st.none() | TEXT, stdout_bytes=st.none() | st.integers(0, 2**53 - 1)))
+def test_how_a_run_went_reads_back_as_it_was_written(measured: Measured) -> None:
+    assert read_measured(write_measured(measured)) == measured
+
+
+def test_only_what_is_known_of_a_run_is_written() -> None:
+    measured = Measured(stdout_bytes=0, stderr_bytes=3, stderr_truncated=True, user_cpu_seconds=0.0)
+    assert write_measured(measured) == (
+        '{"stdout_bytes":0,"stderr_bytes":3,"stderr_truncated":true,"user_cpu_seconds":0.0}'
+    )
+    assert read_measured(None) == read_measured("") == Measured()
+
+
+def test_whoever_asked_a_job_to_stop_is_remembered() -> None:
+    assert read_job(told([*RUNNING, "cancel_requested_at_ms", "2500"])).cancel_requested is True
+    assert read_job(told(RUNNING)).cancel_requested is False
+
+
+def test_a_pending_job_has_no_attempt() -> None:
+    job = read_job(told(PENDING))
     assert (job.id, job.type, job.priority, job.status) == ("the id", "demo", Priority.BACKGROUND, Status.PENDING)
     assert (job.created_at_ms, job.started_at_ms, job.completed_at_ms, job.exit_code) == (1000, None, None, None)
-    assert (attempt_token, list(job.attempts), job.spec) == ("", [], SPEC)
+    assert (list(job.attempts), job.spec) == ([], SPEC)
 
 
 def test_a_running_job_s_last_attempt_is_the_one_that_runs() -> None:
-    job, attempt_token = read_job(told(RUNNING, ["lost 1500 1900 - executor-0"]))
-    assert attempt_token == "secret"
-    assert list(job.attempts) == [
-        Attempt("executor-0", None, 1500, 1900, AttemptStatus.LOST),
+    reply = told(RUNNING, ["lost 1500 1900 - executor-0 lease_lost", "released 1900 1950 ::1 executor-0"])
+    assert read_attempt(reply) == ("secret", 3)
+    assert list(read_job(reply).attempts) == [
+        Attempt("executor-0", None, 1500, 1900, AttemptStatus.LOST, Reason.LEASE_LOST),
+        Attempt("executor-0", "::1", 1900, 1950, AttemptStatus.RELEASED),
         Attempt("executor-1", "10.0.0.1", 2000, None, AttemptStatus.RUNNING),
     ]
 
 
 def test_an_ended_job_s_last_attempt_ended_with_it() -> None:
-    ended = [*RUNNING, "status", "failed", "completed_at_ms", "3000", "exit_code", "-1"]
-    job, _ = read_job(told(ended, output=["stdout", "out", "stderr", "err", "error_message", "why"]))
+    ended = [*RUNNING, "status", "failed", "completed_at_ms", "3000", "exit_code", "-1", "reason", "timeout"]
+    job = read_job(told(ended, output=["stdout", "out", "stderr", "err", "error_message", "why"]))
     assert (job.status, job.exit_code, job.completed_at_ms) == (Status.FAILED, -1, 3000)
     assert (job.stdout, job.stderr, job.error_message) == ("out", "err", "why")
-    assert list(job.attempts) == [Attempt("executor-1", "10.0.0.1", 2000, 3000, AttemptStatus.FAILED)]
+    assert list(job.attempts) == [Attempt("executor-1", "10.0.0.1", 2000, 3000, AttemptStatus.FAILED, Reason.TIMEOUT)]
+    assert job.reason is Reason.TIMEOUT
 
 
 def test_without_output_the_streams_are_empty_and_there_is_no_message() -> None:
-    job, _ = read_job(told(PENDING))
+    job = read_job(told(PENDING))
     assert (job.stdout, job.stderr, job.error_message) == ("", "", None)
 
 
 def test_an_exit_code_of_zero_is_not_none() -> None:
-    job, _ = read_job(told([*RUNNING, "status", "completed", "completed_at_ms", "0", "exit_code", "0"]))
+    job = read_job(told([*RUNNING, "status", "completed", "completed_at_ms", "0", "exit_code", "0"]))
     assert (job.exit_code, job.completed_at_ms) == (0, 0)
 
 

@@ -1,0 +1,83 @@
+"""`lua/output.lua`: what a program has written, and the status of its job, from one moment."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobqueue.errors import JobNotFound
+from jobqueue.job import Measured, Status, Stream
+from jobqueue.output import HALF_BYTES, missing_line
+from jobqueue.queue.follow import Part
+from jobqueue.queue.queries import Output
+from jobqueue.queue.reports import LiveOutput, Piece, Result
+from tests.conftest import Bench
+from tests.lua.attempts import BROKEN, DONE, claim, let_leases_end, lose, start
+from tests.queue.contents import contents
+
+
+def test_an_unknown_job_is_not_found(bench: Bench) -> None:
+    with pytest.raises(JobNotFound):
+        bench.queries.output("no-such-job", Stream.STDOUT, 0)
+
+
+@pytest.mark.parametrize("offset", [0, 5])
+def test_a_pending_job_has_written_nothing(bench: Bench, offset: int) -> None:
+    [job_id] = bench.submit()
+    assert bench.queries.output(job_id, Stream.STDERR, offset) == Output(Status.PENDING, Part(0, "", 0))
+
+
+def test_a_running_program_s_output_is_there_as_soon_as_it_is_told(bench: Bench) -> None:
+    attempt = start(bench)
+    assert bench.queries.output(attempt.job_id, Stream.STDOUT, 0) == Output(Status.RUNNING, Part(0, "", 0))
+    bench.commands.heartbeat(attempt.job_id, attempt.holder, LiveOutput(Piece(0, "out"), Piece(9, "err")))
+    assert bench.queries.output(attempt.job_id, Stream.STDOUT, 1) == Output(Status.RUNNING, Part(1, "ut", 3))
+    assert bench.queries.output(attempt.job_id, Stream.STDERR, 1) == Output(Status.RUNNING, Part(9, "err", 12))
+    assert not bench.queries.output(attempt.job_id, Stream.STDERR, 1).ended
+
+
+def test_the_output_of_a_lost_attempt_is_gone(bench: Bench) -> None:
+    attempt = start(bench)
+    bench.commands.heartbeat(attempt.job_id, attempt.holder, LiveOutput(Piece(0, "out")))
+    let_leases_end(bench)
+    assert bench.queries.output(attempt.job_id, Stream.STDOUT, 3) == Output(Status.PENDING, Part(0, "", 0))
+
+
+def test_an_ended_job_s_output_is_what_was_stored(bench: Bench) -> None:
+    completed, failed = start(bench), start(bench)
+    bench.commands.heartbeat(completed.job_id, completed.holder, LiveOutput(Piece(0, "ou")))
+    bench.commands.complete(completed.job_id, completed.holder, DONE)
+    bench.commands.fail(failed.job_id, failed.holder, BROKEN)
+    assert bench.queries.output(completed.job_id, Stream.STDOUT, 2) == Output(Status.COMPLETED, Part(2, "t", 3))
+    assert bench.queries.output(failed.job_id, Stream.STDERR, 0) == Output(Status.FAILED, Part(0, "err", 3))
+    assert bench.queries.output(failed.job_id, Stream.STDERR, 0).ended
+
+
+def test_a_job_that_ended_without_a_result_has_no_output(bench: Bench) -> None:
+    [cancelled] = bench.submit()
+    bench.commands.cancel(cancelled)
+    assert bench.queries.output(cancelled, Stream.STDOUT, 7) == Output(Status.CANCELLED, Part(0, "", 0))
+    lost = lose(bench)
+    for _ in range(bench.rules.max_attempts - 1):
+        claim(bench)
+        let_leases_end(bench)
+    assert bench.queries.output(lost.job_id, Stream.STDOUT, 7) == Output(Status.FAILED, Part(0, "", 0))
+
+
+def test_each_stream_is_truncated_on_its_own(bench: Bench) -> None:
+    attempt = start(bench)
+    text = "h" * HALF_BYTES + missing_line(100) + "t" * HALF_BYTES
+    measured = Measured(stdout_bytes=2 * HALF_BYTES + 100, stdout_truncated=True)
+    bench.commands.complete(attempt.job_id, attempt.holder, Result(0, text, text, measured=measured))
+    total_bytes = 2 * HALF_BYTES + 100
+    offset = total_bytes - 3
+    assert bench.queries.output(attempt.job_id, Stream.STDOUT, offset).part == Part(offset, "ttt", total_bytes)
+    whole = len(text)
+    assert bench.queries.output(attempt.job_id, Stream.STDERR, whole - 2).part == Part(whole - 2, "tt", whole)
+
+
+def test_looking_changes_nothing(bench: Bench) -> None:
+    attempt = start(bench)
+    bench.commands.heartbeat(attempt.job_id, attempt.holder, LiveOutput(Piece(0, "out")))
+    before = contents(bench.client)
+    bench.queries.output(attempt.job_id, Stream.STDOUT, 0)
+    assert contents(bench.client) == before
