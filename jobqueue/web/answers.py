@@ -5,7 +5,7 @@ from __future__ import annotations
 from marshmallow import Schema, validate
 from marshmallow import fields as basic
 
-from jobqueue.job import AttemptStatus, Priority, Status
+from jobqueue.job import AttemptStatus, Priority, Reason, Status, Stream
 from jobqueue.web.schemas import ANY_OF
 
 
@@ -22,6 +22,18 @@ def _time(nullable: bool = False) -> basic.String:
 
 def _status() -> basic.String:
     return basic.String(required=True, validate=ANY_OF["status"])
+
+
+def _reason() -> basic.String:
+    return basic.String(required=True, allow_none=True, validate=validate.OneOf([*Reason]))
+
+
+def _number() -> basic.Float:
+    return basic.Float(required=True, allow_none=True)
+
+
+def _whole_number() -> basic.Integer:
+    return basic.Integer(required=True, allow_none=True)
 
 
 class SubmittedOut(Schema):
@@ -44,6 +56,13 @@ class HeartbeatOut(JobStatusOut):
     """A renewed lease."""
 
     lease_ms = basic.Integer(required=True, metadata={"description": "How long the executor may stay silent now."})
+    cancel_requested = basic.Boolean(required=True, metadata={"description": "Whether the program is to be stopped."})
+
+
+class CancelRequestedOut(JobStatusOut):
+    """A running job whose executor will be told to stop it."""
+
+    cancel_requested = basic.Boolean(required=True)
 
 
 class JobSummaryOut(SubmittedOut):
@@ -62,6 +81,7 @@ class AttemptOut(Schema):
     started_at = _time()
     ended_at = _time(nullable=True)
     status = basic.String(required=True, validate=validate.OneOf([*AttemptStatus]))
+    reason = _reason()
 
 
 class JobOut(JobSummaryOut):
@@ -71,10 +91,24 @@ class JobOut(JobSummaryOut):
     binary_sha256 = basic.String(required=True)
     arguments = basic.List(basic.String(), required=True)
     env_variables = basic.Dict(keys=basic.String(), values=basic.String(), required=True)
+    timeout_seconds = _number()
     stdout = basic.String(required=True)
     stderr = basic.String(required=True)
-    exit_code = basic.Integer(required=True, allow_none=True)
+    exit_code = _whole_number()
     error_message = basic.String(required=True, allow_none=True)
+    reason = _reason()
+    signal = basic.String(required=True, allow_none=True)
+    stdout_bytes = _whole_number()
+    stderr_bytes = _whole_number()
+    stdout_truncated = basic.Boolean(required=True)
+    stderr_truncated = basic.Boolean(required=True)
+    user_cpu_seconds = _number()
+    system_cpu_seconds = _number()
+    peak_memory_bytes = _whole_number()
+    download_started_at = _time(nullable=True)
+    program_started_at = _time(nullable=True)
+    program_ended_at = _time(nullable=True)
+    cancel_requested = basic.Boolean(required=True)
     completed_at = _time(nullable=True)
     attempts = basic.List(basic.Nested(AttemptOut()), required=True)
 
@@ -83,7 +117,18 @@ class ClaimedOut(JobOut):
     """A job for the executor that asked."""
 
     attempt_token = basic.String(required=True, metadata={"description": "Stands for this attempt; keep it secret."})
+    attempt = basic.Integer(required=True, metadata={"description": "Which try this is, from 1."})
     lease_ms = basic.Integer(required=True, metadata={"description": "How long the executor may stay silent."})
+
+
+class OutputOut(JobStatusOut):
+    """A part of what a job's program has written."""
+
+    stream = basic.String(required=True, validate=validate.OneOf([*Stream]))
+    offset = basic.Integer(required=True, metadata={"description": "Where data begins, in bytes of UTF-8."})
+    data = basic.String(required=True)
+    next_offset = basic.Integer(required=True, metadata={"description": "What to ask for next."})
+    ended = basic.Boolean(required=True, metadata={"description": "Whether nothing more will come."})
 
 
 class CancelFaultOut(Schema):

@@ -1,4 +1,4 @@
-"""The executors' routes: claim a job, keep its lease alive, report how it ended."""
+"""The executors' routes: claim a job, keep its lease alive, report how it ended, or give it back."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from uuid import UUID
 
 from flask import Response, jsonify, request
 
-from jobqueue.job import Status
-from jobqueue.queue.commands import Holder, Result
-from jobqueue.web import answers, schemas
+from jobqueue.job import Reason, Status
+from jobqueue.queue.commands import Claimed, Finished
+from jobqueue.queue.reports import Holder, LiveOutput, Result
+from jobqueue.web import answers, reports
 from jobqueue.web.api import JobQueueBlueprint
 from jobqueue.web.representations import job_details
 from jobqueue.web.services import services
@@ -20,7 +21,7 @@ Reported = tuple[dict[str, Any], int, dict[str, str]]
 
 
 @blueprint.route("/jobs/claim", methods=["POST"])
-@blueprint.arguments(schemas.ClaimIn())
+@blueprint.arguments(reports.ClaimIn())
 @blueprint.answers(200, answers.ClaimedOut())
 @blueprint.answers(204)
 @blueprint.refuses(413, 415)
@@ -30,39 +31,60 @@ def claim(executor: dict[str, str | None]) -> Response:
     claimed = services().commands.claim(str(executor["executor_id"]), executor_ip)
     if claimed is None:
         return Response(status=204)
-    return jsonify({**job_details(claimed.job), "attempt_token": claimed.attempt_token, "lease_ms": claimed.lease_ms})
+    return jsonify(_claimed(claimed))
 
 
 @blueprint.route("/jobs/<uuid:job_id>/heartbeat", methods=["PUT"])
-@blueprint.arguments(schemas.HolderIn())
+@blueprint.arguments(reports.HeartbeatIn())
 @blueprint.answers(200, answers.HeartbeatOut())
 @blueprint.refuses(404, 413, 415)
-def heartbeat(holder: Holder, job_id: UUID) -> dict[str, Any]:
+def heartbeat(said: tuple[Holder, LiveOutput], job_id: UUID) -> dict[str, Any]:
     """Keep a running job's lease alive"""
-    lease_ms = services().commands.heartbeat(str(job_id), holder)
-    return {"id": str(job_id), "status": Status.RUNNING, "lease_ms": lease_ms}
+    renewed = services().commands.heartbeat(str(job_id), *said)
+    return {
+        "id": str(job_id),
+        "status": Status.RUNNING,
+        "lease_ms": renewed.lease_ms,
+        "cancel_requested": renewed.cancel_requested,
+    }
 
 
 @blueprint.route("/jobs/<uuid:job_id>/complete", methods=["PUT"])
-@blueprint.arguments(schemas.CompleteIn())
+@blueprint.arguments(reports.CompleteIn())
 @blueprint.answers(200, answers.JobStatusOut())
 @blueprint.refuses(400, 404, 413, 415)
 def complete(report: tuple[Holder, Result], job_id: UUID) -> Reported:
     """Report a job as completed"""
-    repeated = services().commands.complete(str(job_id), *report)
-    return _reported(job_id, Status.COMPLETED, repeated)
+    return _reported(job_id, services().commands.complete(str(job_id), *report))
 
 
 @blueprint.route("/jobs/<uuid:job_id>/fail", methods=["PUT"])
-@blueprint.arguments(schemas.FailIn())
+@blueprint.arguments(reports.FailIn())
 @blueprint.answers(200, answers.JobStatusOut())
 @blueprint.refuses(400, 404, 413, 415)
 def fail(report: tuple[Holder, Result], job_id: UUID) -> Reported:
-    """Report a job as failed"""
-    repeated = services().commands.fail(str(job_id), *report)
-    return _reported(job_id, Status.FAILED, repeated)
+    """Report a job as failed, or as stopped because it was asked to"""
+    return _reported(job_id, services().commands.fail(str(job_id), *report))
 
 
-def _reported(job_id: UUID, status: Status, repeated: bool) -> Reported:
-    headers = {"Idempotent-Replay": "true"} if repeated else {}
-    return {"id": str(job_id), "status": status}, 200, headers
+@blueprint.route("/jobs/<uuid:job_id>/release", methods=["POST"])
+@blueprint.arguments(reports.ReleaseIn())
+@blueprint.answers(200, answers.JobStatusOut())
+@blueprint.refuses(400, 404, 413, 415)
+def release(said: tuple[Holder, Reason | None], job_id: UUID) -> dict[str, Any]:
+    """Give a running job back to its place in the queue"""
+    return {"id": str(job_id), "status": services().commands.release(str(job_id), *said)}
+
+
+def _claimed(claimed: Claimed) -> dict[str, Any]:
+    return {
+        **job_details(claimed.job),
+        "attempt_token": claimed.attempt_token,
+        "attempt": claimed.attempt,
+        "lease_ms": claimed.lease_ms,
+    }
+
+
+def _reported(job_id: UUID, finished: Finished) -> Reported:
+    headers = {"Idempotent-Replay": "true"} if finished.repeated else {}
+    return {"id": str(job_id), "status": finished.status}, 200, headers

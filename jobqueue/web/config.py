@@ -21,6 +21,7 @@ class ServerSettings:
     EXECUTOR_TIMEOUT_SECONDS (120): silence after which an executor is no longer listed.
     MAX_ATTEMPTS (3): executors a job may lose before it fails.
     JOB_RETENTION_SECONDS (604800): how long ended jobs are kept.
+    JOB_TIMEOUT_SECONDS (none): how long a program may run whose job does not say.
     """
 
     redis_url: str
@@ -38,6 +39,7 @@ def load(variables: Mapping[str, str]) -> ServerSettings:
             executor_timeout_ms=environment.milliseconds("EXECUTOR_TIMEOUT_SECONDS", default.executor_timeout_ms, 0.1),
             max_attempts=environment.whole_number("MAX_ATTEMPTS", default.max_attempts, 1, 1000),
             retention_ms=environment.milliseconds("JOB_RETENTION_SECONDS", default.retention_ms, 0),
+            timeout_seconds=environment.milliseconds("JOB_TIMEOUT_SECONDS", 0, 0.1) / 1000 or None,
         ),
     )
 

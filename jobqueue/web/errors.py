@@ -21,7 +21,7 @@ STATUSES: dict[type[errors.JobQueueError], HTTPStatus] = {
     errors.StoreFull: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 RETRY_AFTER_SECONDS = 2
-ODD_ID = re.compile("/api/v1/jobs/[^/]+(/heartbeat|/complete|/fail)?")
+ODD_ID = re.compile("/api/v1/jobs/[^/]+(/heartbeat|/complete|/fail|/release|/output)?")
 """The path of a job whose id is no UUID, so that no route takes it."""
 
 HTTP_MESSAGES = {

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,9 @@ from marshmallow import ValidationError, fields, validate
 
 MAX_ARGUMENT_BYTES = 128 * 1024 - 1
 """Linux refuses to start a program with a longer argument or `NAME=value` (MAX_ARG_STRLEN, with its final NUL)."""
+
+MAX_EXACT = 2**53
+MAX_FLOAT = sys.float_info.max
 
 WORD = r"^[^\s\x00-\x1f\x7f-\x9f]+$(?!\n)"
 PRINTABLE_WORD = r"^[^\s\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff]+$(?!\n)"
@@ -73,18 +77,22 @@ def env_name() -> list[validate.Validator]:
     return [validate.Length(min=1), validate.Regexp(ENV_NAME, error="A name must not be empty or hold '=' or NUL.")]
 
 
+def at_most(longest_bytes: int) -> list[Callable[[str], object]]:
+    """Return the rules for a text of so many bytes of UTF-8."""
+
+    def short_enough(text: str) -> None:
+        if len(text.encode()) > longest_bytes:
+            raise ValidationError(f"Must be at most {longest_bytes} bytes of UTF-8.")
+
+    return [validate.Length(max=longest_bytes), short_enough]
+
+
 def passable() -> list[Callable[[str], object]]:
     """Return the rules for text that Linux can hand to a program."""
     return [
         validate.Regexp(WITHOUT_NUL, error="Must not hold NUL."),
-        validate.Length(max=MAX_ARGUMENT_BYTES),
-        _short_enough,
+        *at_most(MAX_ARGUMENT_BYTES),
     ]
-
-
-def _short_enough(text: str) -> None:
-    if len(text.encode()) > MAX_ARGUMENT_BYTES:
-        raise ValidationError(f"Must be at most {MAX_ARGUMENT_BYTES} bytes of UTF-8.")
 
 
 class Texts(fields.List[str]):
@@ -135,6 +143,33 @@ class QueryNumber(fields.Integer):
         if not isinstance(value, str) or not re.fullmatch("[0-9]{1,20}", value):
             raise self.make_error("invalid", input=value)
         return int(value)
+
+
+class Number(fields.Float):
+    """A number as JSON Schema has it, whole or not: "8" and true are none, and nothing that has no end."""
+
+    def _validated(self, value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not -MAX_FLOAT <= value <= MAX_FLOAT:
+            raise self.make_error("invalid", input=value)
+        return int(value) if abs(value) < MAX_EXACT and value == int(value) else float(value)
+
+
+class Flag(fields.Boolean):
+    """true or false, and no other word for them."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
+
+
+class QueryFlag(fields.Boolean):
+    """`true` or `false` in a query string, written so."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> bool:
+        if value not in ("true", "false"):
+            raise self.make_error("invalid", input=value)
+        return bool(value == "true")
 
 
 class IpAddress(fields.String):

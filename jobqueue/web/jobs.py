@@ -7,11 +7,11 @@ from uuid import UUID
 
 from flask import Response, jsonify, url_for
 
-from jobqueue.job import NewJob, Priority, Status
+from jobqueue.job import NewJob, Priority, Status, Stream
 from jobqueue.queue.queries import Filter
 from jobqueue.web import answers, schemas
 from jobqueue.web.api import JobQueueBlueprint
-from jobqueue.web.representations import job_details, job_summary, timestamp
+from jobqueue.web.representations import job_details, job_summary, output, timestamp
 from jobqueue.web.services import services
 
 blueprint = JobQueueBlueprint("jobs", __name__, description="Submit, list, look at and cancel jobs.")
@@ -78,12 +78,26 @@ def get(job_id: UUID) -> dict[str, Any]:
 
 
 @blueprint.route("/jobs/<uuid:job_id>", methods=["DELETE"])
+@blueprint.arguments(schemas.CancelIn(), location="query")
 @blueprint.answers(200, answers.JobStatusOut())
+@blueprint.answers(202, answers.CancelRequestedOut())
 @blueprint.refuses(400, 404)
-def cancel(job_id: UUID) -> dict[str, Any]:
-    """Cancel a pending job"""
-    services().commands.cancel(str(job_id))
-    return {"id": str(job_id), "status": Status.CANCELLED}
+def cancel(query: dict[str, bool], job_id: UUID) -> tuple[dict[str, Any], int]:
+    """Cancel a pending job, or, with force, stop a running one"""
+    status = services().commands.cancel(str(job_id), query["force"])
+    if status is Status.RUNNING:
+        return {"id": str(job_id), "status": status, "cancel_requested": True}, 202
+    return {"id": str(job_id), "status": status}, 200
+
+
+@blueprint.route("/jobs/<uuid:job_id>/output", methods=["GET"])
+@blueprint.arguments(schemas.OutputIn(), location="query")
+@blueprint.answers(200, answers.OutputOut())
+@blueprint.refuses(404)
+def read_output(query: dict[str, Any], job_id: UUID) -> dict[str, Any]:
+    """Read what a job's program has written, also while it runs"""
+    stream = Stream(query["stream"])
+    return output(str(job_id), stream, services().queries.output(str(job_id), stream, query["offset"]))
 
 
 @blueprint.route("/jobs/bulk/cancel", methods=["POST"])

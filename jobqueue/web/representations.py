@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from jobqueue.job import Attempt, Job, JobSummary
-from jobqueue.queue.queries import Executor, Stats
+from jobqueue.job import Attempt, Job, JobSummary, Measured
+from jobqueue.queue.queries import Executor, Output, Stats
 
 
 def timestamp(milliseconds: int) -> str:
@@ -38,12 +38,33 @@ def job_details(job: Job) -> dict[str, object]:
         "binary_sha256": job.spec.binary_sha256,
         "arguments": job.spec.arguments,
         "env_variables": job.spec.env_variables,
+        "timeout_seconds": job.spec.timeout_seconds,
         "stdout": job.stdout,
         "stderr": job.stderr,
         "exit_code": job.exit_code,
         "error_message": job.error_message,
+        "reason": job.reason,
+        **measured(job.measured),
+        "cancel_requested": job.cancel_requested,
         "completed_at": _optional_timestamp(job.completed_at_ms),
         "attempts": [attempt(each) for each in job.attempts],
+    }
+
+
+def measured(run: Measured) -> dict[str, object]:
+    """Return how a run went."""
+    return {
+        "signal": run.signal,
+        "stdout_bytes": run.stdout_bytes,
+        "stderr_bytes": run.stderr_bytes,
+        "stdout_truncated": run.stdout_truncated,
+        "stderr_truncated": run.stderr_truncated,
+        "user_cpu_seconds": run.user_cpu_seconds,
+        "system_cpu_seconds": run.system_cpu_seconds,
+        "peak_memory_bytes": run.peak_memory_bytes,
+        "download_started_at": _optional_timestamp(run.download_started_at_ms),
+        "program_started_at": _optional_timestamp(run.program_started_at_ms),
+        "program_ended_at": _optional_timestamp(run.program_ended_at_ms),
     }
 
 
@@ -55,6 +76,20 @@ def attempt(one: Attempt) -> dict[str, object]:
         "started_at": timestamp(one.started_at_ms),
         "ended_at": _optional_timestamp(one.ended_at_ms),
         "status": one.status,
+        "reason": one.reason,
+    }
+
+
+def output(job_id: str, stream: str, read: Output) -> dict[str, object]:
+    """Return a part of what a program has written."""
+    return {
+        "id": job_id,
+        "status": read.status,
+        "stream": stream,
+        "offset": read.part.offset,
+        "data": read.part.data,
+        "next_offset": read.part.next_offset,
+        "ended": read.ended,
     }
 
 

@@ -1,4 +1,4 @@
-"""What each route takes, checked on the way in by the rules that the OpenAPI document publishes."""
+"""What the submitters' routes take, checked on the way in by the rules that the OpenAPI document publishes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 from marshmallow import Schema, ValidationError, post_load, pre_load, validate, validates_schema
 from marshmallow import fields as basic
 
-from jobqueue.job import NewJob, Priority, Spec, Status
-from jobqueue.queue.commands import Holder, Result
+from jobqueue.job import NewJob, Priority, Spec, Status, Stream
+from jobqueue.settings import LONGEST_SECONDS
 from jobqueue.web import fields
 
 MAX_BULK = 1000
@@ -25,7 +25,7 @@ MAX_ENTRIES = 10_000
 MAX_BULK_ENTRIES = 100_000
 """Arguments, or variables, of one job; both of all jobs of a bulk."""
 
-INT32 = validate.Range(-(2**31), 2**31 - 1)
+TIMEOUT = validate.Range(0, LONGEST_SECONDS, min_inclusive=False)
 ANY_OF = {"status": validate.OneOf([*Status]), "priority": validate.OneOf([*Priority])}
 
 
@@ -43,6 +43,15 @@ class NewJobIn(Schema):
         load_default=dict,
     )
     priority = basic.String(required=True, validate=ANY_OF["priority"])
+    timeout_seconds = fields.Number(
+        load_default=None,
+        allow_none=True,
+        validate=TIMEOUT,
+        metadata={
+            "exclusiveMinimum": 0,
+            "description": "How long the program may run; null for as long as the server lets it.",
+        },
+    )
 
     @validates_schema(skip_on_field_errors=False)
     def check_size(self, data: dict[str, Any], **_: Any) -> None:
@@ -71,6 +80,7 @@ class NewJobIn(Schema):
                 binary_sha256=data["binary_sha256"].lower(),
                 arguments=data["arguments"],
                 env_variables=data["env_variables"],
+                timeout_seconds=data["timeout_seconds"],
             ),
         )
 
@@ -104,53 +114,6 @@ class BulkCancelIn(Schema):
     )
 
 
-class ClaimIn(Schema):
-    """An executor that asks for work."""
-
-    executor_id = basic.String(required=True, validate=fields.printable_word(128))
-    executor_ip = fields.IpAddress(
-        load_default=None, metadata={"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}], "example": "192.168.1.100"}
-    )
-
-
-class HolderIn(Schema):
-    """An executor that says something about a job it runs."""
-
-    executor_id = basic.String(required=True, validate=fields.printable_word(128))
-    attempt_token = basic.String(
-        load_default=str,  # a callable is no default to be published: nobody should send ""
-        validate=validate.Length(1, 128),
-        metadata={"description": "From the claim's answer. When it is sent it must match."},
-    )
-
-    @post_load
-    def make(self, data: dict[str, Any], **_: Any) -> Any:
-        """Return who it is."""
-        return Holder(data["executor_id"], data["attempt_token"])
-
-
-class CompleteIn(HolderIn):
-    """The result of a run that ended well."""
-
-    exit_code = fields.WholeNumber(required=True, validate=INT32)
-    stdout = basic.String(load_default="")
-    stderr = basic.String(load_default="")
-
-    @post_load
-    def make(self, data: dict[str, Any], **_: Any) -> tuple[Holder, Result]:
-        """Return who reports what."""
-        holder = Holder(data["executor_id"], data["attempt_token"])
-        message = data.get("error_message") or ""
-        return holder, Result(data["exit_code"], data["stdout"], data["stderr"], message)
-
-
-class FailIn(CompleteIn):
-    """The result of a run that failed; the exit code is null when the program never ran."""
-
-    exit_code = fields.WholeNumber(load_default=None, allow_none=True, validate=INT32)
-    error_message = basic.String(load_default=None, allow_none=True)
-
-
 class ListIn(Schema):
     """Which jobs to list."""
 
@@ -158,4 +121,17 @@ class ListIn(Schema):
     type = basic.String(load_default=None, validate=validate.Length(min=1))
     priority = basic.String(load_default=None, validate=ANY_OF["priority"])
     limit = fields.QueryNumber(load_default=100, validate=validate.Range(1, MAX_LIMIT))
+    offset = fields.QueryNumber(load_default=0, validate=validate.Range(0, MAX_OFFSET))
+
+
+class CancelIn(Schema):
+    """Whether a running job is to be stopped, too."""
+
+    force = fields.QueryFlag(load_default=False)
+
+
+class OutputIn(Schema):
+    """Which part of a job's output is wanted."""
+
+    stream = basic.String(load_default=Stream.STDOUT.value, validate=validate.OneOf([*Stream]))
     offset = fields.QueryNumber(load_default=0, validate=validate.Range(0, MAX_OFFSET))

@@ -63,9 +63,10 @@ class Api:
         return claimed
 
     def report(self, verb: str, job_id: str, executor_id: str = "worker-1", **more: Any) -> TestResponse:
-        """Send a heartbeat, a complete or a fail, with an exit code if it needs one."""
+        """Send a heartbeat, a release, a complete or a fail, with an exit code if it needs one."""
         needed = {"complete": {"exit_code": 0}, "fail": {"exit_code": 1}}.get(verb, {})
-        return self.call("PUT", f"/jobs/{job_id}/{verb}", {"executor_id": executor_id, **needed, **more})
+        method = "POST" if verb == "release" else "PUT"
+        return self.call(method, f"/jobs/{job_id}/{verb}", {"executor_id": executor_id, **needed, **more})
 
     def refused(self, method: str, path: str, body: Any) -> dict[str, Any]:
         """Send a bad body to an empty queue; return the context of the answer, which is 400 and leaves no trace."""

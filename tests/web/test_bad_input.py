@@ -31,6 +31,7 @@ BAD: dict[str, list[Any]] = {
         "one", {}, None, [1], [None], [["one"]], ["a\x00b"], ["a" * (MAX_ARGUMENT + 1)],
         ["ß" * (MAX_ARGUMENT // 2 + 1)], ["a" * MAX_ARGUMENT] * 9,
     ],
+    "timeout_seconds": [0, 0.0, -1, -0.5, "60", "", True, False, [], {}, 315_360_001, 315_360_000.5, 1e300, 10**400],
     "env_variables": [
         [], "KEY=value", None, {"KEY": 1}, {"KEY": None}, {"KEY": ["a"]}, {"": "value"}, {"A=B": "value"},
         {"=": "value"}, {"A\x00B": "value"}, {"KEY": "a\x00b"}, {"KEY": "a" * MAX_ARGUMENT},
@@ -47,12 +48,31 @@ BAD_EXECUTOR: dict[str, list[Any]] = {
         "[::1]", "2130706433", "٣.1.1.1", 2130706433, [],
     ],
 }  # fmt: skip
+BAD_COUNTS: list[Any] = [-1, 0.5, "0", True, [], 2**53, 10**40, 1e300]
 BAD_RESULT: dict[str, list[Any]] = {
     "exit_code": [2**31, -(2**31) - 1, 0.5, "0", True, [], {}, 1e300, 10**40],
     "stdout": [None, 1, ["a"], {}],
     "stderr": [None, True, {}],
     "attempt_token": ["", "a" * 129, None, 1],
+    "reason": ["", "EXITED", "exited ", "crashed", 1, True, []],
+    "signal": ["", "KILL", "sigkill", "SIG", "SIGKILL ", "SIGKILL\n", "SIG" + "A" * 17, 9, True, []],
+    **dict.fromkeys(("stdout_bytes", "stderr_bytes", "peak_memory_bytes"), BAD_COUNTS),
+    **{name: ["true", "", 0, 1, [], {}] for name in ("stdout_truncated", "stderr_truncated")},
+    **{name: [-1, -0.5, "1", True, [], 10**400] for name in ("user_cpu_seconds", "system_cpu_seconds")},
+    **{
+        name: [-1, 0.5, "0", True, [], 253_402_300_800_000, 10**40, 1e300]
+        for name in ("download_started_at_ms", "program_started_at_ms", "program_ended_at_ms")
+    },
 }  # fmt: skip
+BAD_OUTPUT: list[Any] = [
+    "text", [], 1, True, {"stdin": {"offset": 0, "data": ""}}, {"stdout": "text"}, {"stdout": {}},
+    {"stdout": {"data": "x"}}, {"stderr": {"offset": 0}}, {"stderr": {"offset": 0, "data": "x", "more": 1}},
+    {"stdout": {"offset": 0, "data": "a" * (1024 * 1024 + 1)}},
+    {"stdout": {"offset": 0, "data": "ß" * (512 * 1024 + 1)}},
+    *({"stdout": {"offset": offset, "data": "x"}} for offset in [-1, 0.5, "0", True, None, 2**53, 1e300, 10**40]),
+    {"stderr": {"offset": 0, "data": None}}, {"stderr": {"offset": 0, "data": 1}},
+    {"stderr": {"offset": 0, "data": {}}},
+]  # fmt: skip
 
 
 def each(table: dict[str, list[Any]]) -> list[tuple[str, Any]]:
@@ -78,6 +98,18 @@ def test_a_claim_with_a_bad_value_is_refused_by_field(api: Api, field: str, valu
 @pytest.mark.parametrize("verb", ["complete", "fail"])
 def test_a_result_with_a_bad_value_is_refused_by_field(api: Api, verb: str, field: str, value: Any) -> None:
     assert list(api.refused("PUT", f"/jobs/{UNKNOWN_ID}/{verb}", {**RESULT, field: value})) == [field]
+
+
+@pytest.mark.parametrize("output", BAD_OUTPUT, ids=name_of)
+def test_a_heartbeat_with_bad_output_is_refused_by_field(api: Api, output: Any) -> None:
+    assert list(api.refused("PUT", f"/jobs/{UNKNOWN_ID}/heartbeat", {**HOLDER, "output": output})) == ["output"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), each({"reason": BAD_RESULT["reason"], "executor_id": ["a b"]}), ids=name_of
+)
+def test_a_release_with_a_bad_value_is_refused_by_field(api: Api, field: str, value: Any) -> None:
+    assert list(api.refused("POST", f"/jobs/{UNKNOWN_ID}/release", {**HOLDER, field: value})) == [field]
 
 
 @pytest.mark.parametrize(
@@ -123,6 +155,7 @@ def test_an_executor_may_have_any_printable_name(api: Api, executor_id: str) -> 
         ("PUT", f"/jobs/{UNKNOWN_ID}/heartbeat", {"executor_id"}),
         ("PUT", f"/jobs/{UNKNOWN_ID}/complete", {"executor_id", "exit_code"}),
         ("PUT", f"/jobs/{UNKNOWN_ID}/fail", {"executor_id"}),
+        ("POST", f"/jobs/{UNKNOWN_ID}/release", {"executor_id"}),
     ],
 )
 def test_every_missing_field_is_named(api: Api, method: str, path: str, missing: set[str]) -> None:
@@ -155,6 +188,7 @@ UNKNOWN = [
         ("POST", "/jobs/claim", HOLDER),
         ("PUT", f"/jobs/{UNKNOWN_ID}/heartbeat", HOLDER),
         ("PUT", f"/jobs/{UNKNOWN_ID}/fail", RESULT),
+        ("POST", f"/jobs/{UNKNOWN_ID}/release", HOLDER),
     ],
 )
 def test_an_unknown_field_is_named(api: Api, method: str, path: str, body: dict[str, Any], name: str) -> None:

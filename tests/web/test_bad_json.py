@@ -19,6 +19,7 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("PUT", f"/jobs/{UNKNOWN_ID}/heartbeat", HOLDER),
     ("PUT", f"/jobs/{UNKNOWN_ID}/complete", {**HOLDER, "exit_code": 0}),
     ("PUT", f"/jobs/{UNKNOWN_ID}/fail", HOLDER),
+    ("POST", f"/jobs/{UNKNOWN_ID}/release", HOLDER),
 ]
 TEXT = json.dumps(JOB)
 NO_JSON = {
@@ -93,6 +94,19 @@ def test_another_type_than_the_documented_one_is_refused(
 def test_a_number_out_of_all_bounds_is_refused_by_field(api: Api, verb: str, number: bytes) -> None:
     body = b'{"executor_id": "worker-1", "exit_code": ' + number + b"}"
     assert list(api.refused("PUT", f"/jobs/{UNKNOWN_ID}/{verb}", body)) == ["exit_code"]
+
+
+@pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"9" * 4000, b"-" + b"9" * 4300, b"-0", b"0e5"])
+def test_a_time_limit_out_of_all_bounds_is_refused_by_field(api: Api, number: bytes) -> None:
+    body = json.dumps({**JOB, "timeout_seconds": "N"}).encode().replace(b'"N"', number)
+    assert list(api.refused("POST", "/jobs", body)) == ["timeout_seconds"]
+
+
+@pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"9" * 4000])
+@pytest.mark.parametrize("field", [b"user_cpu_seconds", b"stdout_bytes", b"program_ended_at_ms"])
+def test_a_measure_out_of_all_bounds_is_refused_by_field(api: Api, field: bytes, number: bytes) -> None:
+    body = b'{"executor_id": "worker-1", "' + field + b'": ' + number + b"}"
+    assert list(api.refused("PUT", f"/jobs/{UNKNOWN_ID}/fail", body)) == [field.decode()]
 
 
 @pytest.mark.parametrize("value", [b"1e999", b"9" * 4000, b"[1e999]", b'{"a": 1e999}'])

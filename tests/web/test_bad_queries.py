@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.web.conftest import Api
+from tests.web.conftest import UNKNOWN_ID, Api
 
 NO_NUMBERS = [
     "", " ", "a", "1e3", "+5", "-1", "-0", "1_0", "١٢", "²", "५", "½", "1.0", "1,5", "0x10", " 5", "5 ", "5\n", "5\x00",
@@ -35,6 +35,34 @@ def test_a_bad_parameter_is_refused_by_name(api: Api, name: str, value: str) -> 
     assert response.status_code == 400, response.text
     assert list(response.get_json()["context"]) == [name]
     assert api.bench.client.dbsize() == 0
+
+
+@pytest.mark.parametrize(
+    "value", ["", "True", "TRUE", "1", "0", "yes", "on", "t", "truefalse", "true ", "true\n", "null"]
+)
+def test_force_is_true_or_false_and_nothing_else(api: Api, value: str) -> None:
+    response = api.call("DELETE", f"/jobs/{UNKNOWN_ID}?force={quote(value)}")
+    assert (response.status_code, list(response.get_json()["context"])) == (400, ["force"])
+
+
+BAD_OUTPUT = {"offset": [*NO_NUMBERS, str(2**53)], "stream": ["", "STDOUT", "stdin", "stdout,stderr"], "limit": ["1"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(name, value) for name, values in BAD_OUTPUT.items() for value in values],
+    ids=lambda v: ascii(v)[:30],
+)
+def test_a_bad_parameter_of_an_output_is_refused_by_name(api: Api, name: str, value: str) -> None:
+    response = api.call("GET", f"/jobs/{UNKNOWN_ID}/output?{name}={quote(value)}")
+    assert (response.status_code, list(response.get_json()["context"])) == (400, [name])
+
+
+def test_a_parameter_that_no_cancel_has_is_refused_by_name(api: Api) -> None:
+    job_id = api.submit()
+    response = api.call("DELETE", f"/jobs/{job_id}?forced=true")
+    assert (response.status_code, list(response.get_json()["context"])) == (400, ["forced"])
+    assert api.get(f"/jobs/{job_id}")["status"] == "pending"
 
 
 def test_all_bad_parameters_are_told_at_once(api: Api) -> None:

@@ -29,6 +29,7 @@ def test_a_claim_answers_the_job_as_it_is_shown_with_a_token_and_the_time_of_its
     assert claimed == {
         **api.get(f"/jobs/{job_id}"),
         "attempt_token": claimed["attempt_token"],
+        "attempt": 1,
         "lease_ms": 60_000,
     }
     assert (claimed["status"], claimed["executor_id"], claimed["started_at"]) == ("running", "worker-1-abc123", START)
@@ -39,6 +40,7 @@ def test_a_claim_answers_the_job_as_it_is_shown_with_a_token_and_the_time_of_its
             "started_at": START,
             "ended_at": None,
             "status": "running",
+            "reason": None,
         }
     ]
 
@@ -91,7 +93,12 @@ def test_a_heartbeat_renews_the_lease(api: Api, with_token: bool) -> None:
         api.bench.pass_time(59_000)
         response = api.report("heartbeat", job_id, **more)
         assert response.status_code == 200
-        assert response.get_json() == {"id": job_id, "status": "running", "lease_ms": 60_000}
+        assert response.get_json() == {
+            "id": job_id,
+            "status": "running",
+            "lease_ms": 60_000,
+            "cancel_requested": False,
+        }
     api.bench.pass_time(61_000)
     assert api.get(f"/jobs/{job_id}")["status"] == "pending"
 
@@ -168,7 +175,8 @@ def test_the_job_of_a_silent_executor_goes_back_to_its_old_place(api: Api) -> No
     api.bench.pass_time(61_000)
     job = api.get(f"/jobs/{first}")
     assert [job[name] for name in ("status", "executor_id", "started_at", "completed_at")] == ["pending", *[None] * 3]
-    assert [(attempt["executor_id"], attempt["status"]) for attempt in job["attempts"]] == [("worker-1", "lost")]
+    [lost] = job["attempts"]
+    assert [lost[name] for name in ("executor_id", "status", "reason")] == ["worker-1", "lost", "lease_lost"]
     assert [api.claim("worker-2")["id"] for _ in range(2)] == [first, second]
     attempts = api.get(f"/jobs/{first}")["attempts"]
     assert [attempt["status"] for attempt in attempts] == ["lost", "running"]
@@ -181,7 +189,7 @@ def test_a_job_that_lost_as_many_executors_as_it_may_has_failed_and_says_so(api:
         api.claim(f"worker-{number}")
         api.bench.pass_time(rules.lease_ms + 1000)
     job = api.get(f"/jobs/{job_id}")
-    assert (job["status"], job["exit_code"]) == ("failed", None)
+    assert (job["status"], job["exit_code"], job["reason"]) == ("failed", None, "lease_lost")
     assert f"lost {rules.max_attempts} of at most {rules.max_attempts}" in job["error_message"]
     assert [attempt["status"] for attempt in job["attempts"]] == ["lost"] * rules.max_attempts
     assert api.call("POST", "/jobs/claim", {"executor_id": "worker-9"}).status_code == 204
@@ -192,7 +200,9 @@ def test_only_the_claim_shows_the_token(api: Api) -> None:
     token = api.claim()["attempt_token"]
     paths = (f"/jobs/{job_id}", "/jobs", "/admin/executors", "/admin/stats", "/metrics", "/health")
     answers = [api.call("GET", path).text for path in paths]
-    answers += [api.report(verb, job_id, attempt_token=token).text for verb in ("heartbeat", "complete", "complete")]
+    verbs = ("heartbeat", "release", "heartbeat", "complete", "complete")
+    api.call("POST", "/jobs/claim", {"executor_id": "worker-1"})
+    answers += [api.report(verb, job_id, attempt_token=token).text for verb in verbs]
     answers += [api.report("fail", job_id, attempt_token=token).text, api.call("DELETE", f"/jobs/{job_id}").text]
     answers += [api.call("GET", path).text for path in paths]
     assert not [answer for answer in answers if token in answer or "attempt_token" in answer]

@@ -13,7 +13,7 @@ from jobqueue.settings import InvalidSetting
 from jobqueue.web import config
 from tests.web.serving import ROOT, environment, free_port, gunicorn
 
-SECONDS = ("HEARTBEAT_TIMEOUT_SECONDS", "EXECUTOR_TIMEOUT_SECONDS", "JOB_RETENTION_SECONDS")
+SECONDS = ("HEARTBEAT_TIMEOUT_SECONDS", "EXECUTOR_TIMEOUT_SECONDS", "JOB_RETENTION_SECONDS", "JOB_TIMEOUT_SECONDS")
 NO_SECONDS = ["nan", "inf", "-inf", "-1", "1e400", "sixty", "60s", "1,5", "0x10", "99999999999", "--1"]
 NO_WHOLE_NUMBERS = ["0", "-1", "1.5", "three", "nan", "1e3", "+3", "1_0", "٣", "9" * 30]
 WRONG = [
@@ -22,6 +22,8 @@ WRONG = [
     *((name, value) for name in SECONDS for value in NO_SECONDS),
     ("HEARTBEAT_TIMEOUT_SECONDS", "0"),
     ("EXECUTOR_TIMEOUT_SECONDS", "0"),
+    ("JOB_TIMEOUT_SECONDS", "0"),
+    ("JOB_TIMEOUT_SECONDS", "0.09"),
     *(("REDIS_URL", value) for value in ["http://x", "redis", "localhost:6379", "redis://", "unix://", "redis://h:0"]),
     *(("REDIS_URL", value) for value in ["redis://h:99999", "redis://h:port", "redis://[::1", "rediss:///0", "//h"]),
 ]
@@ -36,7 +38,7 @@ def test_unset_and_empty_variables_mean_the_documented_defaults() -> None:
     for variables in ({}, dict.fromkeys([*SECONDS, "MAX_ATTEMPTS", "REDIS_URL", "PORT"], " ")):
         settings = config.load(variables)
         assert settings.redis_url == "redis://127.0.0.1:6379/0"
-        assert settings.rules == Rules(60_000, 120_000, 3, 604_800_000)
+        assert settings.rules == Rules(60_000, 120_000, 3, 604_800_000, None)
         assert config.load_port(variables) == 8080
 
 
@@ -48,10 +50,11 @@ def test_every_setting_is_taken_and_seconds_may_have_fractions() -> None:
             "EXECUTOR_TIMEOUT_SECONDS": "10",
             "MAX_ATTEMPTS": "7",
             "JOB_RETENTION_SECONDS": "0",
+            "JOB_TIMEOUT_SECONDS": "0.1",
         }
     )
     assert settings.redis_url == "rediss://user:secret@h:6380/1?ssl_cert_reqs=none"
-    assert settings.rules == Rules(250, 10_000, 7, 0)
+    assert settings.rules == Rules(250, 10_000, 7, 0, 0.1)
 
 
 @pytest.mark.parametrize("url", ["redis://h", "redis://:secret@h:6379/3", "redis://[::1]:1", "unix:///run/redis.sock"])

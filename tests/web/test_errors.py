@@ -74,7 +74,17 @@ def test_an_unknown_path_is_not_found(api: Api, method: str, path: str) -> None:
         "x" * 5000,
     ],
 )
-@pytest.mark.parametrize(("method", "more"), [("GET", ""), ("DELETE", ""), ("PUT", "/complete")])
+@pytest.mark.parametrize(
+    ("method", "more"),
+    [
+        ("GET", ""),
+        ("DELETE", ""),
+        ("PUT", "/complete"),
+        ("POST", "/release"),
+        ("GET", "/output"),
+        ("DELETE", "?force=true"),
+    ],
+)
 def test_what_is_no_id_is_not_found_and_leaves_no_trace(api: Api, method: str, more: str, id_: str) -> None:
     response = api.call(method, f"/jobs/{id_}{more}")
     assert_shape(response, 404)
@@ -93,6 +103,8 @@ def test_what_is_no_id_is_not_found_and_leaves_no_trace(api: Api, method: str, m
         (f"/jobs/{UNKNOWN_ID}/heartbeat", {"OPTIONS", "PUT"}),
         (f"/jobs/{UNKNOWN_ID}/complete", {"OPTIONS", "PUT"}),
         (f"/jobs/{UNKNOWN_ID}/fail", {"OPTIONS", "PUT"}),
+        (f"/jobs/{UNKNOWN_ID}/release", {"OPTIONS", "POST"}),
+        (f"/jobs/{UNKNOWN_ID}/output", {"GET", "HEAD", "OPTIONS"}),
         ("/admin/stats", {"GET", "HEAD", "OPTIONS"}),
         ("/admin/executors", {"GET", "HEAD", "OPTIONS"}),
         ("/health", {"GET", "HEAD", "OPTIONS"}),

@@ -26,6 +26,8 @@ NEEDS_REDIS: list[tuple[str, str, Any]] = [
     ("DELETE", f"/jobs/{UNKNOWN_ID}", None),
     ("POST", "/jobs/claim", HOLDER),
     ("PUT", f"/jobs/{UNKNOWN_ID}/heartbeat", HOLDER),
+    ("GET", f"/jobs/{UNKNOWN_ID}/output", None),
+    ("POST", f"/jobs/{UNKNOWN_ID}/release", HOLDER),
     ("PUT", f"/jobs/{UNKNOWN_ID}/complete", HOLDER | {"exit_code": 0}),
     ("PUT", f"/jobs/{UNKNOWN_ID}/fail", HOLDER),
     ("GET", "/admin/stats", None),

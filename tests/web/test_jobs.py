@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from jobqueue.queue.rules import Rules
 from tests.web.conftest import JOB, START, UNKNOWN_ID, Api
 
 DOCUMENTED: dict[str, Any] = {
@@ -42,10 +43,24 @@ def test_a_pending_job_shows_every_field_and_null_where_there_is_no_value_yet(ap
         "binary_sha256": DOCUMENTED["binary_sha256"].lower(),
         "status": "pending",
         "executor_id": None,
+        "timeout_seconds": None,
         "stdout": "",
         "stderr": "",
         "exit_code": None,
         "error_message": None,
+        "reason": None,
+        "signal": None,
+        "stdout_bytes": None,
+        "stderr_bytes": None,
+        "stdout_truncated": False,
+        "stderr_truncated": False,
+        "user_cpu_seconds": None,
+        "system_cpu_seconds": None,
+        "peak_memory_bytes": None,
+        "download_started_at": None,
+        "program_started_at": None,
+        "program_ended_at": None,
+        "cancel_requested": False,
         "created_at": START,
         "started_at": None,
         "completed_at": None,
@@ -71,6 +86,7 @@ def test_a_completed_job_shows_its_result_and_its_attempt(api: Api) -> None:
             "started_at": "2023-11-14T22:14:20Z",
             "ended_at": "2023-11-14T22:15:19Z",
             "status": "completed",
+            "reason": "exited",
         }
     ]
 
@@ -99,6 +115,10 @@ def test_a_failed_job_shows_why(api: Api) -> None:
         ("binary_url", "http://user:secret@[::1]:8443/a%20b?c=d#e"),
         ("priority", "foreground"),
         ("priority", "best_effort"),
+        ("timeout_seconds", None),
+        ("timeout_seconds", 1),
+        ("timeout_seconds", 0.001),
+        ("timeout_seconds", 315_360_000),
     ],
 )
 def test_what_was_submitted_is_what_is_shown_and_claimed(api: Api, field: str, value: Any) -> None:
@@ -135,6 +155,19 @@ def test_a_pending_job_can_be_cancelled(api: Api) -> None:
     assert response.get_json() == {"id": job_id, "status": "cancelled"}
     job = api.get(f"/jobs/{job_id}")
     assert (job["status"], job["completed_at"], job["attempts"]) == ("cancelled", "2023-11-14T22:13:21Z", [])
+    assert (job["reason"], job["cancel_requested"]) == ("cancelled", False)
+
+
+def test_a_time_limit_of_whole_seconds_is_shown_without_a_point(api: Api) -> None:
+    job_id = api.submit(timeout_seconds=60.0)
+    assert '"timeout_seconds":60,' in api.call("GET", f"/jobs/{job_id}").text
+
+
+@pytest.mark.parametrize("rules", [Rules(timeout_seconds=1.5)])
+def test_jobs_that_name_no_time_limit_get_the_server_s(api: Api) -> None:
+    jobs = [JOB, {**JOB, "timeout_seconds": None}, {**JOB, "timeout_seconds": 9}]
+    submitted = api.call("POST", "/jobs/bulk", jobs).get_json()
+    assert [api.get(f"/jobs/{job['id']}")["timeout_seconds"] for job in submitted] == [1.5, 1.5, 9]
 
 
 def test_a_cancelled_job_is_never_handed_out(api: Api) -> None:

@@ -14,6 +14,19 @@ from werkzeug.test import TestResponse
 from tests.web.conftest import JOB, UNKNOWN_ID, Api
 
 HOLDER = {"executor_id": "worker-1"}
+OUTPUT = {"stdout": {"offset": 0, "data": "out"}, "stderr": {"offset": 9, "data": "err"}}
+MEASURED = {
+    "reason": "signalled",
+    "signal": "SIGKILL",
+    "stdout_bytes": 3,
+    "stdout_truncated": True,
+    "user_cpu_seconds": 0.25,
+    "system_cpu_seconds": 1,
+    "peak_memory_bytes": 1024,
+    "download_started_at_ms": 0,
+    "program_started_at_ms": 1_700_000_000_000,
+    "program_ended_at_ms": 253_402_300_799_999,
+}
 
 
 @pytest.fixture
@@ -55,7 +68,9 @@ def test_every_route_says_what_it_is_and_how_it_fails(document: dict[str, Any]) 
     [
         ("NewJobIn", {"type", "binary_url", "binary_sha256", "priority"}),
         ("ClaimIn", {"executor_id"}),
-        ("HolderIn", {"executor_id"}),
+        ("HeartbeatIn", {"executor_id"}),
+        ("PieceIn", {"offset", "data"}),
+        ("ReleaseIn", {"executor_id"}),
         ("CompleteIn", {"executor_id", "exit_code"}),
         ("FailIn", {"executor_id"}),
         ("BulkCancelIn", {"job_ids"}),
@@ -113,10 +128,22 @@ def test_every_answer_of_a_walk_over_all_routes_is_as_documented(api: Api, docum
         token = {**HOLDER, "attempt_token": call("POST", "/jobs/claim", HOLDER)["attempt_token"]}
         call("GET", "/admin/executors")
         call("GET", "/jobs/{job_id}", job_id=job_id)
-        call("PUT", "/jobs/{job_id}/heartbeat", token, job_id=job_id)
-        call("PUT", f"/jobs/{{job_id}}/{verb}", {**token, "exit_code": 1, "stdout": "out"}, job_id=job_id)
+        call("PUT", "/jobs/{job_id}/heartbeat", {**token, "output": OUTPUT}, job_id=job_id)
+        call("GET", "/jobs/{job_id}/output?stream=stderr&offset=5", job_id=job_id)
+        call("PUT", f"/jobs/{{job_id}}/{verb}", {**token, **MEASURED, "exit_code": 1, "stdout": "out"}, job_id=job_id)
+        call("GET", "/jobs/{job_id}/output", job_id=job_id)
         call("PUT", f"/jobs/{{job_id}}/{verb}", HOLDER | {"exit_code": 1}, 400, job_id)
         call("PUT", f"/jobs/{{job_id}}/{verb}", HOLDER | {"exit_code": 1}, 404)
+    stopped = call("POST", "/jobs", {**JOB, "timeout_seconds": 0.5}, 201)["id"]
+    call("POST", "/jobs/claim", HOLDER)
+    call("DELETE", "/jobs/{job_id}?force=true", None, 202, stopped)
+    call("DELETE", "/jobs/{job_id}?force=yes", None, 400, stopped)
+    call("PUT", "/jobs/{job_id}/heartbeat", HOLDER, job_id=stopped)
+    call("POST", "/jobs/{job_id}/release", {**HOLDER, "reason": "worker_shutdown"}, job_id=stopped)
+    call("POST", "/jobs/{job_id}/release", HOLDER, 400, stopped)
+    call("POST", "/jobs/{job_id}/release", HOLDER, 404)
+    call("GET", "/jobs/{job_id}/output", None, 404)
+    call("GET", "/jobs/{job_id}", job_id=stopped)
     call("POST", "/jobs/claim", HOLDER, 204)
     for job_id in (first, second, *cancelled):
         call("GET", "/jobs/{job_id}", job_id=job_id)

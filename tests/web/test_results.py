@@ -96,7 +96,18 @@ def test_the_same_result_with_the_token_again_is_answered_as_before(
 
 
 @pytest.mark.parametrize("verb", FINAL)
-@pytest.mark.parametrize("change", [{"attempt_token": None}, {"exit_code": 4}, {"stdout": "x"}, {"stderr": ""}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"attempt_token": None},
+        {"exit_code": 4},
+        {"stdout": "x"},
+        {"stderr": ""},
+        {"reason": "timeout"},
+        {"signal": "SIGTERM"},
+        {"stdout_truncated": True},
+    ],
+)
 def test_another_result_or_none_with_the_token_is_refused_and_changes_nothing(
     api: Api, running: dict[str, Any], verb: str, change: dict[str, Any]
 ) -> None:

@@ -1,0 +1,125 @@
+"""A job's output by offset: while the program runs, and after it has ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from jobqueue.output import HALF_BYTES, LIVE_BYTES, missing_line
+from tests.web.conftest import UNKNOWN_ID, Api
+
+FIELDS = ["id", "status", "stream", "offset", "data", "next_offset", "ended"]
+
+
+@pytest.fixture
+def running(api: Api) -> str:
+    """The id of a job that runs."""
+    api.submit()
+    return str(api.claim()["id"])
+
+
+def tell(api: Api, job_id: str, **output: Any) -> None:
+    """Send output with a heartbeat: for each stream its offset and its data."""
+    pieces = {stream: {"offset": offset, "data": data} for stream, (offset, data) in output.items()}
+    assert api.report("heartbeat", job_id, output=pieces).status_code == 200
+
+
+def read(api: Api, job_id: str, query: str = "") -> list[Any]:
+    """Return where the data begins, the data, what to ask for next, and whether nothing more will come."""
+    answer = api.get(f"/jobs/{job_id}/output{query}")
+    assert list(answer) == FIELDS
+    return [answer[name] for name in FIELDS[3:]]
+
+
+def test_an_answer_says_what_it_is_of(api: Api, running: str) -> None:
+    tell(api, running, stderr=(0, "é\n"))
+    assert api.get(f"/jobs/{running}/output?stream=stderr&offset=0") == {
+        "id": running,
+        "status": "running",
+        "stream": "stderr",
+        "offset": 0,
+        "data": "é\n",
+        "next_offset": 3,
+        "ended": False,
+    }
+
+
+def test_without_a_query_it_is_all_of_stdout(api: Api, running: str) -> None:
+    tell(api, running, stdout=(0, "out"), stderr=(0, "err"))
+    assert read(api, running) == [0, "out", 3, False]
+
+
+def test_a_program_can_be_followed_to_its_end(api: Api, running: str) -> None:
+    seen, offset, written = "", 0, ""
+    for line in ("one\n", "zwei ü\n", "三\n"):
+        tell(api, running, stdout=(len(written.encode()), line))
+        written += line
+        _, data, offset, ended = read(api, running, f"?offset={offset}")
+        assert not ended
+        seen += data
+    api.report("complete", running, stdout=written + "end\n")
+    _, data, offset, ended = read(api, running, f"?offset={offset}")
+    assert (seen + data, ended) == (written + "end\n", True)
+    assert read(api, running, f"?offset={offset}") == [offset, "", offset, True]
+
+
+def test_of_a_program_that_writes_much_the_latest_part_is_there(api: Api, running: str) -> None:
+    tell(api, running, stdout=(0, "a" * LIVE_BYTES))
+    tell(api, running, stdout=(LIVE_BYTES, "b" * 10))
+    assert read(api, running, "?offset=3") == [10, "a" * (LIVE_BYTES - 10) + "b" * 10, LIVE_BYTES + 10, False]
+
+
+def test_of_a_truncated_output_head_and_tail_are_there_by_their_offsets(api: Api, running: str) -> None:
+    total_bytes = 10_000_000
+    stored = "h" * HALF_BYTES + missing_line(total_bytes - 2 * HALF_BYTES) + "t" * HALF_BYTES
+    api.report("fail", running, stdout=stored, stdout_bytes=total_bytes, stdout_truncated=True)
+    assert read(api, running) == [0, stored, total_bytes, True]
+    assert read(api, running, f"?offset={total_bytes - 2}") == [total_bytes - 2, "tt", total_bytes, True]
+    assert read(api, running, f"?offset={total_bytes + 2}") == [total_bytes, "", total_bytes, True]
+
+
+def test_a_pending_job_has_no_output_yet(api: Api) -> None:
+    assert read(api, api.submit(), "?offset=17") == [0, "", 0, False]
+
+
+@pytest.mark.parametrize("offset", [3, 4, 2**53 - 1])
+def test_beyond_the_end_there_is_nothing_yet(api: Api, running: str, offset: int) -> None:
+    tell(api, running, stdout=(0, "out"))
+    assert read(api, running, f"?offset={offset}") == [3, "", 3, False]
+
+
+def test_an_unknown_job_has_no_output(api: Api) -> None:
+    response = api.call("GET", f"/jobs/{UNKNOWN_ID}/output")
+    assert response.status_code == 404
+    assert response.get_json()["context"] == {"code": "job_not_found", "job_id": UNKNOWN_ID}
+
+
+@pytest.mark.parametrize("output", [None, {}, {"stdout": None}, {"stdout": None, "stderr": None}])
+def test_a_heartbeat_may_bring_no_output(api: Api, running: str, output: Any) -> None:
+    assert api.report("heartbeat", running, output=output).status_code == 200
+    assert read(api, running) == [0, "", 0, False]
+
+
+def test_a_heartbeat_may_bring_a_megabyte_of_each_stream(api: Api, running: str) -> None:
+    tell(api, running, stdout=(0, "\0" * 1024 * 1024), stderr=(0, "é" * 512 * 1024))
+    assert read(api, running)[2] == 1024 * 1024
+
+
+def test_an_offset_that_is_as_large_as_can_be_is_no_crash(api: Api, running: str) -> None:
+    tell(api, running, stdout=(2**53 - 1, "out"))
+    assert read(api, running)[1] == "out"
+
+
+def test_half_a_character_never_gets_in(api: Api, running: str) -> None:
+    tell(api, running, stdout=(0, "é"))
+    tell(api, running, stdout=(1, "é"))
+    assert read(api, running) == [1, "é", 3, False]
+
+
+@pytest.mark.parametrize("impostor", ["worker-2", "worker-1"])
+def test_nobody_but_the_holder_is_heard(api: Api, running: str, impostor: str) -> None:
+    token = {"attempt_token": "0" * 32} if impostor == "worker-1" else {}
+    piece = {"stdout": {"offset": 0, "data": "forged"}}
+    assert api.report("heartbeat", running, impostor, output=piece, **token).status_code == 404
+    assert read(api, running)[1] == ""
