@@ -56,7 +56,7 @@ def keys() -> list[str]:
 
 def test_every_route_is_in_the_api_page() -> None:
     table = rows("docs/api.md")
-    assert len(routes()) == 14
+    assert len(routes()) == 16
     assert [route for route in routes() if f"`{route}`" not in table] == []
 
 
@@ -72,6 +72,7 @@ def test_the_settings_are_those_that_were_decided() -> None:
         "EXECUTOR_TIMEOUT_SECONDS",
         "HEARTBEAT_TIMEOUT_SECONDS",
         "JOB_RETENTION_SECONDS",
+        "JOB_TIMEOUT_SECONDS",
         "MAX_ATTEMPTS",
         "PORT",
         "PROMETHEUS_MULTIPROC_DIR",
@@ -92,7 +93,7 @@ def test_every_refusal_is_in_the_page_about_scripts(code: str) -> None:
 
 def test_the_keys_in_the_page_about_scripts_are_those_in_use() -> None:
     documented = re.findall(r"^\| `(\{jobqueue\}[^`]*)` \|", rows("lua/README.md"), re.MULTILINE)
-    assert len(documented) == 17
+    assert len(documented) == 18
     assert sorted(documented) == sorted(keys())
 
 
