@@ -5,141 +5,151 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from urllib.parse import unquote, urljoin, urlsplit
-
-import certifi
-import urllib3
-from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError
-from urllib3.exceptions import TimeoutError as WaitedTooLong
-from urllib3.util import parse_url
+from urllib.parse import urljoin
 
 from jobqueue.client.retry import backoff
-from jobqueue.client.transport import without_secrets
+from jobqueue.worker.download_rules import (
+    BlockedByPolicy,
+    ChecksumMismatch,
+    DownloadFailed,
+    DownloadRules,
+    DownloadStopped,
+    MayPass,
+)
+from jobqueue.worker.origin import Answer, Origins, Place
+from jobqueue.worker.patience import Patience
 
-CHUNK_BYTES = 256 * 1024
-CONNECT_SECONDS = 10.0
-SILENCE_SECONDS = 30.0
+__all__ = [
+    "BlockedByPolicy",
+    "ChecksumMismatch",
+    "DownloadFailed",
+    "DownloadRules",
+    "DownloadStopped",
+    "allowed_place",
+    "download",
+]
+
 TRIES = 4
 REDIRECTS = 5
-MAY_PASS = (NewConnectionError, ProtocolError, WaitedTooLong)
-"""What may be gone the next time."""
+MAY_PASS = (408, 425, 429)
+"""Client errors that pass with time; so does every 5xx."""
+DEFAULT_RULES = DownloadRules()
+NOT_FROM_A_CACHE = {"Cache-Control": "no-cache", "Pragma": "no-cache"}
 
 
-class DownloadFailed(Exception):
-    """The program cannot be had. The message says why, for the job's `error_message`."""
-
-
-class ChecksumMismatch(DownloadFailed):
-    """What came is not what was asked for."""
-
-
-class DownloadStopped(Exception):
-    """The download was told to stop."""
-
-
-def download(url: str, sha256: str, path: Path, stopped: threading.Event) -> None:
+def download(url: str, sha256: str, path: Path, stopped: threading.Event, rules: DownloadRules = DEFAULT_RULES) -> None:
     """Put the program at `url` into `path`, executable by us alone.
 
-    Tries again when the network or the server fails in a way that may pass. Raises DownloadFailed, ChecksumMismatch,
-    DownloadStopped at the next bytes or time-out after `stopped` is set, OSError when the disk does not take it.
+    Tries again when the network or the server fails in a way that may pass, and once more, past all caches, when the
+    checksum is wrong. Raises DownloadFailed, ChecksumMismatch, BlockedByPolicy; DownloadStopped within half a second
+    after `stopped` is set; OSError when the disk does not take it. Then `path` may hold a file, but no executable one.
     """
-    pauses = backoff(0.5, 4)
-    for left in reversed(range(TRIES)):
-        try:
-            found = _fetch(url, path, stopped)
-            break
-        except _Passing as error:
-            if left == 0:
-                raise DownloadFailed(f"download failed: {error} ({without_secrets(url)})") from error
-            if stopped.wait(next(pauses)):
-                raise DownloadStopped from error
-    if found != sha256:
-        path.unlink()
-        raise ChecksumMismatch(f"checksum mismatch: expected {sha256}, got {found} ({without_secrets(url)})")
+    attempt = _Download(url, path, rules, Patience(stopped, rules.timeout_seconds))
+    found = attempt.fetch({})
+    if found.sha256 != sha256:
+        found = attempt.fetch_again(found)
+    if found.sha256 != sha256:
+        path.unlink(missing_ok=True)
+        raise ChecksumMismatch(f"expected {sha256}, got {found.sha256} with {found.byte_count} bytes", url)
     path.chmod(0o500)
 
 
-class _Passing(Exception):
-    """A failure that may be gone the next time."""
+def allowed_place(url: str, rules: DownloadRules) -> Place:
+    """Return where a URL leads. Raises DownloadFailed when it cannot be read, BlockedByPolicy."""
+    try:
+        place = Place.of(url)
+        rules.check(place.scheme, place.host, place.port)
+    except DownloadFailed as error:
+        error.url = url
+        raise
+    return place
 
 
-def _fetch(url: str, path: Path, stopped: threading.Event) -> str:
-    """Return the SHA-256 of what was written to `path`: the bytes as sent, whatever encoding they claim to have.
+@dataclass(frozen=True)
+class _Found:
+    """What came."""
 
-    By urllib3, not requests: that reads the whole body of a redirect before anybody can say no. Nothing is taken from
-    the environment, and no password goes to another host than its own.
-    """
-    with urllib3.PoolManager(ca_certs=certifi.where(), retries=False) as pool:
-        for _ in range(1 + REDIRECTS):
-            response = _get(pool, url)
+    sha256: str
+    byte_count: int
+
+
+class _Download:
+    """The tries to fetch one program. Nothing is taken from the environment: no proxy, no `.netrc`."""
+
+    def __init__(self, url: str, path: Path, rules: DownloadRules, patience: Patience) -> None:
+        self._url = url
+        self._path = path
+        self._rules = rules
+        self._patience = patience
+        self._origins = Origins(patience)
+
+    def fetch(self, headers: Mapping[str, str]) -> _Found:
+        """Write the file, in a few tries."""
+        pauses = backoff(0.5, 4)
+        for left in reversed(range(TRIES)):
             try:
-                location = response.get_redirect_location()
-                if not location:
-                    _check_status(response, url)
-                    return _write(response, path, stopped)
-                url = _target(url, location)
-            finally:
-                response.close()
-    raise DownloadFailed(f"download failed: more than {REDIRECTS} redirects ({without_secrets(url)})")
+                return self._follow(headers)
+            except MayPass as error:
+                if left == 0 or error.wait_seconds > self._patience.left_seconds:
+                    raise
+                self._patience.pause(error.wait_seconds + next(pauses))
+        raise AssertionError("the last try returns or raises")
+
+    def fetch_again(self, wrong: _Found) -> _Found:
+        """Write the file again, past all caches; return `wrong`, which has come before, when that fails."""
+        try:
+            return self.fetch(NOT_FROM_A_CACHE)
+        except DownloadFailed:
+            return wrong
+
+    def _follow(self, headers: Mapping[str, str]) -> _Found:
+        """Go where redirects lead. Credentials go along within one origin; whoever leaves it has none any more."""
+        url, here, credentials = self._url, None, None
+        for _ in range(1 + REDIRECTS):
+            try:
+                place = allowed_place(url, self._rules)
+                credentials = place.credentials or (credentials if place.origin == here else None)
+                here = place.origin
+                with self._origins.ask(place, headers, credentials) as answer:
+                    if not answer.location:
+                        return self._write(answer)
+                    url = _joined(url, answer.location)
+            except DownloadFailed as error:
+                error.url = error.url or url
+                raise
+        raise DownloadFailed(f"more than {REDIRECTS} redirects", url)
+
+    def _write(self, answer: Answer) -> _Found:
+        _check_status(answer)
+        self._check_size(answer.byte_count or 0)
+        digest, byte_count = hashlib.sha256(), 0
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        with open(os.open(self._path, flags, 0o600), "wb") as file:
+            for piece in answer.pieces():
+                byte_count += len(piece)
+                self._check_size(byte_count)
+                digest.update(piece)
+                file.write(piece)
+        return _Found(digest.hexdigest(), byte_count)
+
+    def _check_size(self, byte_count: int) -> None:
+        if byte_count > self._rules.max_bytes:
+            raise DownloadFailed(f"larger than {self._rules.max_bytes} bytes")
 
 
-def _get(pool: urllib3.PoolManager, url: str) -> urllib3.BaseHTTPResponse:
+def _joined(url: str, location: str) -> str:
     try:
-        parts = parse_url(url)
-        headers = urllib3.make_headers(basic_auth=unquote(parts.auth) if parts.auth else None)
-        return pool.request(
-            "GET",
-            parts._replace(auth=None, fragment=None).url,
-            redirect=False,
-            preload_content=False,
-            decode_content=False,
-            timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=SILENCE_SECONDS),
-            headers={**headers, "Accept-Encoding": "identity"},
-        )
-    except MAY_PASS as error:
-        raise _Passing(type(error).__name__) from error
-    except (HTTPError, OSError, ValueError) as error:
-        raise DownloadFailed(f"download failed: {type(error).__name__} ({without_secrets(url)})") from error
-
-
-def _target(url: str, location: str) -> str:
-    """Return where a redirect leads."""
-    try:
-        target = urljoin(url, location)
-        shown, scheme = without_secrets(target), urlsplit(target).scheme
+        return urljoin(url, location)
     except ValueError:
-        raise DownloadFailed(f"download failed: redirected to no URL ({without_secrets(url)})") from None
-    if scheme not in ("http", "https"):
-        raise DownloadFailed(f"download failed: redirected to {shown}")
-    return target
+        raise DownloadFailed("redirected to no URL") from None
 
 
-def _check_status(response: urllib3.BaseHTTPResponse, url: str) -> None:
-    if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR or response.status in (408, 425, 429):
-        raise _Passing(f"{response.status} {response.reason}")
-    if response.status != HTTPStatus.OK:
-        raise DownloadFailed(f"download failed: {response.status} {response.reason} ({without_secrets(url)})")
-
-
-def _write(response: urllib3.BaseHTTPResponse, path: Path, stopped: threading.Event) -> str:
-    digest = hashlib.sha256()
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
-        while chunk := _read(response):
-            if stopped.is_set():
-                raise DownloadStopped
-            digest.update(chunk)
-            file.write(chunk)
-    return digest.hexdigest()
-
-
-def _read(response: urllib3.BaseHTTPResponse) -> bytes:
-    """Return what has come, without waiting for more than a byte."""
-    try:
-        chunk: bytes = response.read1(CHUNK_BYTES, decode_content=False)
-    except (HTTPError, OSError) as error:
-        raise _Passing(type(error).__name__) from error
-    except ValueError as error:  # a chunk of a negative size
-        raise DownloadFailed(f"download failed: {error}") from error
-    return chunk
+def _check_status(answer: Answer) -> None:
+    if answer.number >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.number in MAY_PASS:
+        raise MayPass(answer.status, answer.retry_after_seconds)
+    if answer.number != HTTPStatus.OK:
+        raise DownloadFailed(answer.status)

@@ -12,16 +12,12 @@ from pathlib import Path
 import pytest
 
 from jobqueue.client.transport import without_secrets
-from jobqueue.worker.download import ChecksumMismatch, DownloadFailed, DownloadStopped, download
-from tests.client.fake_server import FakeServer, Reply, nobody, serving, serving_bytes
+from jobqueue.worker.download import ChecksumMismatch, DownloadFailed, DownloadRules, DownloadStopped, download
+from tests.client.fake_server import FakeServer, Reply, serving, serving_bytes
 
 PROGRAM = b"#!/bin/sh\necho hello\n"
-PASSING = (408, 425, 429, 500, 502, 503, 504)
 
-pytestmark = [
-    pytest.mark.usefixtures("short_pauses", "collected"),
-    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),  # see the test of connections below
-]
+pytestmark = pytest.mark.usefixtures("short_pauses")
 
 
 @pytest.fixture
@@ -36,8 +32,14 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "program"
 
 
-def fetch(url: str, path: Path, content: bytes = PROGRAM, stopped: threading.Event | None = None) -> None:
-    download(url, hashlib.sha256(content).hexdigest(), path, stopped or threading.Event())
+def fetch(
+    url: str,
+    path: Path,
+    content: bytes = PROGRAM,
+    stopped: threading.Event | None = None,
+    rules: DownloadRules | None = None,
+) -> None:
+    download(url, hashlib.sha256(content).hexdigest(), path, stopped or threading.Event(), rules or DownloadRules())
 
 
 def test_a_good_file_is_there_and_executable_by_us_alone(host: FakeServer, path: Path) -> None:
@@ -63,7 +65,7 @@ def test_a_wrong_checksum_leaves_no_file_and_names_both(host: FakeServer, path: 
     assert not path.exists()
     assert hashlib.sha256(PROGRAM).hexdigest() in str(caught.value)
     assert hashlib.sha256(b"something else").hexdigest() in str(caught.value)
-    assert len(host.requests) == 1
+    assert f"{len(PROGRAM)} bytes" in str(caught.value)
 
 
 def test_the_bytes_stay_as_sent_whatever_encoding_they_claim(host: FakeServer, path: Path) -> None:
@@ -74,54 +76,35 @@ def test_the_bytes_stay_as_sent_whatever_encoding_they_claim(host: FakeServer, p
     assert host.requests[0].headers["Accept-Encoding"] == "identity"
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 451, 204, 206, 304])
-def test_what_will_not_change_fails_at_once(host: FakeServer, path: Path, status: int) -> None:
-    host.answer = lambda _: Reply(status)
-    with pytest.raises(DownloadFailed, match=str(status)):
-        fetch(host.url, path)
+def test_a_file_of_the_largest_size_is_taken(host: FakeServer, path: Path) -> None:
+    fetch(host.url, path, rules=DownloadRules(max_bytes=len(PROGRAM)))
+
+
+def test_a_file_that_is_said_to_be_too_large_is_not_even_begun(host: FakeServer, path: Path) -> None:
+    with pytest.raises(DownloadFailed, match=r"larger than 20 bytes"):
+        fetch(host.url, path, rules=DownloadRules(max_bytes=20))
+    assert not path.exists()
     assert len(host.requests) == 1
 
 
-@pytest.mark.parametrize("status", PASSING)
-def test_what_may_pass_is_tried_again(host: FakeServer, path: Path, status: int) -> None:
-    replies = iter([Reply(status), Reply(status), Reply(body=PROGRAM)])
-    host.answer = lambda _: next(replies)
-    fetch(host.url, path)
-    assert len(host.requests) == 3
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"10\r\n0123456789abcdef\r\n" * 100 + b"0\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\n\r\n" + b"0123456789abcdef" * 100,
+    ],
+)
+def test_a_file_that_turns_out_too_large_is_given_up(path: Path, reply: bytes) -> None:
+    with serving_bytes(reply) as url, pytest.raises(DownloadFailed, match=r"larger than 1599 bytes"):
+        fetch(url, path, rules=DownloadRules(max_bytes=1599))
+    assert path.stat().st_size <= 1599
 
 
-def test_what_does_not_pass_fails_after_a_few_tries(host: FakeServer, path: Path) -> None:
-    host.answer = lambda _: Reply(503)
-    with pytest.raises(DownloadFailed, match="503 Service Unavailable"):
-        fetch(host.url, path)
-    assert len(host.requests) == 4
-
-
-def test_a_short_body_is_tried_again_and_leaves_nothing_of_the_first(host: FakeServer, path: Path) -> None:
-    replies = iter([Reply(body=b"x" * 300_000, length=400_000), Reply(body=PROGRAM)])
-    host.answer = lambda _: next(replies)
-    fetch(host.url, path)
-    assert path.read_bytes() == PROGRAM
-
-
-def test_nobody_listening_fails_after_a_few_tries(path: Path) -> None:
-    with nobody() as url, pytest.raises(DownloadFailed, match="ConnectionError"):
-        fetch(url, path)
-
-
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_redirects_are_followed_but_take_no_password_along(host: FakeServer, path: Path, status: int) -> None:
-    with serving(lambda _: Reply(status, headers={"Location": host.url + "/there"})) as first:
-        fetch(first.url.replace("//", "//user:canary@"), path)
-        assert "authorization" in map(str.lower, first.requests[0].headers)
-    assert path.read_bytes() == PROGRAM
-    assert "authorization" not in map(str.lower, host.requests[0].headers)
-
-
-def test_redirects_in_a_circle_come_to_an_end(host: FakeServer, path: Path) -> None:
-    host.answer = lambda _: Reply(302, headers={"Location": host.url})
-    with pytest.raises(DownloadFailed, match="redirects"):
-        fetch(host.url, path)
+def test_a_file_in_chunks_is_put_together(path: Path) -> None:
+    chunks = b"3\r\nabc\r\n00A ;name=value\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n"
+    with serving_bytes(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks) as url:
+        fetch(url, path, b"abc0123456789")
+    assert path.read_bytes() == b"abc0123456789"
 
 
 def test_a_full_disk_is_an_error_of_the_system_and_not_of_the_download(host: FakeServer) -> None:
@@ -149,7 +132,7 @@ def test_a_stop_is_heard_while_a_large_file_comes(host: FakeServer, path: Path) 
 
     host.answer = lambda _: Reply(pieces=endless(), length=1 << 40)
     with pytest.raises(DownloadStopped):
-        fetch(host.url, path, stopped=stopped)
+        fetch(host.url, path, stopped=stopped, rules=DownloadRules(max_bytes=1 << 40))
 
 
 def test_a_stop_is_heard_while_a_file_drips(host: FakeServer, path: Path) -> None:

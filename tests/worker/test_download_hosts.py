@@ -20,6 +20,10 @@ pytestmark = pytest.mark.usefixtures("short_pauses")
         "http://user:canary@[:::]/?token=canary",
         "http://user:canary@[1.2.3.4]/?token=canary",
         "http://user:canary@host:99999/?token=canary",
+        "http://user:canary@ho st/?token=canary",
+        "http://user:canary@host\r\nCookie: a/?token=canary",
+        "http:///?token=canary",
+        "",
     ],
 )
 def test_a_url_that_cannot_be_read_is_at_worst_a_failed_download(tmp_path: Path, url: str) -> None:
@@ -45,9 +49,34 @@ def test_a_url_that_cannot_be_read_is_at_worst_a_failed_download(tmp_path: Path,
         b"HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 302 Found\r\nLocation: http://.a..b/\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nabc",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\nabc",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"0" * 100_000 + b"\r\nabc",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcde\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"f" * 15 + b"\r\nabc",
+        b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\nabc",
+        b"HTTP/1.1 429 Slow\r\nRetry-After: \xff" + b"9" * 5000 + b"\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 50,
         b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Encoding: gzip\r\nContent-Length: 100\r\n\r\nabc",
     ],
 )
 def test_whatever_a_host_answers_is_at_worst_a_failed_download(tmp_path: Path, reply: bytes) -> None:
     with serving_bytes(reply) as url, pytest.raises(DownloadFailed):
+        fetch(url, tmp_path / "program")
+
+
+BROKEN_OFF = [
+    b"HTT",
+    b"HTTP/1.1 200 O",
+    b"HTTP/1.1 200 OK\r\nContent-Type: te",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\nabc",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc",
+]
+
+
+@pytest.mark.parametrize("reply", BROKEN_OFF)
+def test_an_answer_that_breaks_off_anywhere_is_no_wrong_checksum(tmp_path: Path, reply: bytes) -> None:
+    with serving_bytes(reply) as url, pytest.raises(DownloadFailed, match="the connection ended early"):
         fetch(url, tmp_path / "program")
