@@ -130,3 +130,4 @@ def test_an_executor_that_counted_wrong_makes_no_crash(text: str, total_bytes: i
     part = follow_stored(text, total_bytes, offset)
     assert part.next_offset == total_bytes
     assert text.endswith(part.data)
+    assert offset < total_bytes or part.data == ""

@@ -93,6 +93,21 @@ def test_what_is_no_id_is_not_found_and_leaves_no_trace(api: Api, method: str, m
 
 
 @pytest.mark.parametrize(
+    ("method", "more"),
+    [
+        ("GET", ""),
+        ("GET", "/output"),
+        ("PUT", "/heartbeat"),
+        ("PUT", "/complete"),
+        ("PUT", "/fail"),
+        ("POST", "/release"),
+    ],
+)
+def test_what_is_no_id_is_the_id_of_no_job(api: Api, method: str, more: str) -> None:
+    assert assert_shape(api.call(method, f"/jobs/no-id{more}"), 404) == {"code": "job_not_found"}
+
+
+@pytest.mark.parametrize(
     ("path", "allowed"),
     [
         ("/jobs", {"GET", "HEAD", "OPTIONS", "POST"}),
