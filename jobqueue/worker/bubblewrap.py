@@ -1,0 +1,111 @@
+"""Bubblewrap: a program behind a wall, in namespaces of its own, and what has to be known about who stands before it.
+
+`bwrap` (the process that was started) waits for the first process of the namespace, which it made and which looks
+after orphans there; that one's child is the program. Both ignore or die of what is meant for the program, so signals go
+past them. bwrap tells a death by signal n as a shell does, by exit code 128 + n.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import signal
+import sysconfig
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+from jobqueue.worker import visible
+from jobqueue.worker.tree import children_of, descendants_of
+
+NAMESPACES = ("user", "pid", "ipc", "uts", "cgroup-try")
+"""All but the network's."""
+
+OF_THE_KERNEL = ("sys", "irq", "bus", "fs", "acpi", "scsi", "driver", "pressure")
+"""What lets the kernel be set up in /proc. A job of root's needs no capability to write most of it, and bwrap closes it
+only where the directories, too, may be written.
+"""
+
+SIGNALLED = 128
+ELF = b"\x7fELF"
+LONGEST_FIRST_LINE = 256
+
+
+def find() -> str | None:
+    """Return where bwrap lies: on the PATH, or beside this Python, where its wheel puts it."""
+    scripts = sysconfig.get_path("scripts")
+    return shutil.which("bwrap") or shutil.which("bwrap", path=scripts)
+
+
+def options(program: str, directory: str, hidden: Sequence[str]) -> list[str]:
+    """Return what bwrap is told: the system to be read, a directory to be written, all else not there."""
+    return [
+        *(f"--unshare-{namespace}" for namespace in NAMESPACES),
+        *("--die-with-parent", "--cap-drop", "ALL"),
+        *_system(hidden),
+        *("--ro-bind-try", "/sys", "/sys", "--proc", "/proc", "--dev", "/dev"),
+        *(word for name in OF_THE_KERNEL for word in ("--ro-bind-try", f"/proc/{name}", f"/proc/{name}")),
+        *("--tmpfs", "/tmp", "--tmpfs", "/var/tmp"),  # noqa: S108  # empty ones, for the job alone
+        *("--bind", directory, directory, "--ro-bind", program, program, "--chdir", directory),
+    ]
+
+
+def _system(hidden: Sequence[str]) -> Iterator[str]:
+    shown = visible.roots(hidden)
+    for path in shown:
+        if os.path.islink(path) and any(visible.lies_in(os.path.realpath(path), root) for root in shown):
+            yield from ("--symlink", os.readlink(path), path)
+        else:
+            yield from ("--ro-bind", path, path)
+    for path in map(os.path.realpath, hidden):
+        if os.path.isdir(path) and any(visible.lies_in(path, os.path.realpath(root)) for root in shown):
+            yield from ("--tmpfs", path)
+
+
+def refuse_what_cannot_start(program: str) -> None:
+    """Raise the OSError that starting a program would raise: from behind the wall it would look like the program's own
+    exit code 1, and what is no program at all would be run by a shell.
+    """
+    with open(program, "rb") as file:
+        _refuse_busy(file.fileno(), program)
+        first_line = file.read(LONGEST_FIRST_LINE).split(b"\n", 1)[0]
+    if first_line.startswith(b"#!"):
+        interpreter = os.fsdecode(first_line[2:].split(maxsplit=1)[0] if first_line[2:].strip() else b"")
+        if not os.path.exists(interpreter):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)
+    elif not first_line.startswith(ELF):
+        raise OSError(errno.ENOEXEC, os.strerror(errno.ENOEXEC), program)
+
+
+def _refuse_busy(descriptor: int, program: str) -> None:
+    """Raise OSError when somebody has the file open for writing: a lease on it is refused for just that reason."""
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except BlockingIOError:
+        raise OSError(errno.ETXTBSY, os.strerror(errno.ETXTBSY), program) from None
+    except OSError:
+        return  # no leases on this file system: nothing is known
+    with suppress(OSError):
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+
+
+def behind(leader: int) -> list[int]:
+    """Return the processes behind the wall that are in the program's process group; all of them, if it has left that.
+
+    None while bwrap is still building: then a signal to bwrap itself ends what has not begun.
+    """
+    inside = [pid for first in children_of(leader) for pid in descendants_of(first)]
+    return [pid for pid in inside if _group_of(pid) == leader] or inside
+
+
+def _group_of(pid: int) -> int:
+    with suppress(ProcessLookupError):
+        return os.getpgid(pid)
+    return 0
+
+
+def unwrapped(status: int) -> int:
+    """Return how the program ended (-n: by signal n), given how bwrap did."""
+    number = status - SIGNALLED
+    return -number if number in signal.valid_signals() else status
