@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -48,6 +49,42 @@ class Environment:
 
         allowed = f"a number of seconds from {lowest_seconds:g} to {LONGEST_SECONDS}"
         return self.read(name, default_ms, parse, allowed)
+
+    def seconds(self, name: str, default: T, lowest_seconds: float) -> float | T:
+        """Return what the variable gives in seconds, fractions allowed."""
+        found = self.milliseconds(name, -1, lowest_seconds)
+        return default if found < 0 else found / 1000
+
+    def choice(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
+        """Return one of the words allowed."""
+
+        def parse(text: str) -> str:
+            if text not in allowed:
+                raise ValueError
+            return text
+
+        return self.read(name, default, parse, "one of " + ", ".join(allowed))
+
+    def words(self, name: str, pattern: str, what: str) -> tuple[str, ...]:
+        """Return words with commas between, each of which the pattern matches; none when unset."""
+
+        def parse(text: str) -> tuple[str, ...]:
+            found = tuple(word.strip() for word in text.split(",") if word.strip())
+            if not found or not all(re.fullmatch(pattern, word) for word in found):
+                raise ValueError
+            return found
+
+        return self.read(name, (), parse, f"{what}, with commas between")
+
+    def directory(self, name: str) -> Path | None:
+        """Return an absolute path; None when unset."""
+
+        def parse(text: str) -> Path | None:
+            if not text.startswith("/") or "\0" in text:
+                raise ValueError
+            return Path(text)
+
+        return self.read(name, None, parse, "an absolute path")
 
     def url(
         self, name: str, default: str, schemes: tuple[str, ...], check: Callable[[str], None] = lambda _: None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from jobqueue.settings import LONGEST_SECONDS, Environment, InvalidSetting
@@ -17,6 +19,11 @@ def environment(text: str | None) -> Environment:
 def test_an_unset_or_empty_variable_is_its_default(text: str | None) -> None:
     assert environment(text).whole_number("NAME", 3, 1, 9) == 3
     assert environment(text).milliseconds("NAME", 60_000, 0.1) == 60_000
+    assert environment(text).seconds("NAME", 2.5, 0.1) == 2.5
+    assert environment(text).seconds("NAME", None, 0.1) is None
+    assert environment(text).choice("NAME", "one", ("one", "two")) == "one"
+    assert environment(text).words("NAME", "[a-z]+", "words") == ()
+    assert environment(text).directory("NAME") is None
     assert environment(text).url("NAME", "redis://default", SCHEMES) == "redis://default"
 
 
@@ -106,3 +113,53 @@ def test_any_other_kind_of_setting_says_itself_what_is_allowed() -> None:
     assert environment("ff").read("NAME", 0, lambda text: int(text, 16), "hexadecimal digits") == 255
     with pytest.raises(InvalidSetting, match=r"^NAME is 'xyz', but must be hexadecimal digits\.$"):
         environment("xyz").read("NAME", 0, lambda text: int(text, 16), "hexadecimal digits")
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("0", 0.0), ("10", 10.0), (".25", 0.25), ("1.5", 1.5), ("3.", 3.0)])
+def test_seconds_are_read_as_seconds(text: str, seconds: float) -> None:
+    assert environment(text).seconds("NAME", None, 0) == seconds
+
+
+def test_what_is_no_number_of_seconds_is_refused_wherever_it_is_kept() -> None:
+    with pytest.raises(InvalidSetting, match=r"^NAME is '0\.05', but must be a number of seconds from 0\.1 to "):
+        environment("0.05").seconds("NAME", None, 0.1)
+
+
+@pytest.mark.parametrize("text", ["stop", "finish", " stop "])
+def test_a_choice_is_one_of_the_words_allowed(text: str) -> None:
+    assert environment(text).choice("NAME", "stop", ("stop", "finish")) == text.strip()
+
+
+@pytest.mark.parametrize("text", ["Stop", "stop,finish", "stopped", "0"])
+def test_any_other_word_is_refused(text: str) -> None:
+    with pytest.raises(InvalidSetting) as refusal:
+        environment(text).choice("NAME", "stop", ("stop", "finish"))
+    assert str(refusal.value) == f"NAME is {text!r}, but must be one of stop, finish."
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("one", ("one",)), ("one,two", ("one", "two")), (" one , two ,", ("one", "two")), (",one", ("one",))],
+)
+def test_words_have_commas_between(text: str, words: tuple[str, ...]) -> None:
+    assert environment(text).words("NAME", "[a-z]+", "words") == words
+
+
+@pytest.mark.parametrize("text", ["one two", "one;two", "ONE", "one,2", "one\ntwo", ",", " , "])
+def test_words_that_the_pattern_does_not_match_whole_are_refused(text: str) -> None:
+    """Nothing but commas, too: a list of allowed ones that is empty by accident must not allow everything."""
+    with pytest.raises(InvalidSetting) as refusal:
+        environment(text).words("NAME", "[a-z]+", "small words")
+    assert str(refusal.value) == f"NAME is {text.strip()!r}, but must be small words, with commas between."
+
+
+@pytest.mark.parametrize("text", ["/", "/var/cache/jobqueue", "/with space/ü", "/trailing/"])
+def test_a_directory_is_an_absolute_path(text: str) -> None:
+    assert environment(text).directory("NAME") == Path(text)
+
+
+@pytest.mark.parametrize("text", ["cache", "./cache", "~/cache", "$HOME/cache", "/nul\0byte"])
+def test_what_depends_on_where_one_stands_is_no_directory(text: str) -> None:
+    with pytest.raises(InvalidSetting) as refusal:
+        environment(text).directory("NAME")
+    assert str(refusal.value) == f"NAME is {text!r}, but must be an absolute path."
