@@ -6,13 +6,19 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import IO, Any
 
 from jobqueue.client.transport import ANSWER_SECONDS, ApiRefused, ApiUnavailable, Transport
+
+METHODS = {"complete": "PUT", "fail": "PUT", "release": "POST"}
+"""How each kind of report is sent."""
 
 
 @dataclass(frozen=True)
 class ClaimedJob:
-    """A job to run, the token that stands for this attempt at it, and how long we may stay silent (milliseconds)."""
+    """A job to run, the token that stands for this attempt at it, how long we may stay silent (milliseconds), and
+    how long the program may run (seconds, None for as long as it likes).
+    """
 
     id: str
     binary_url: str
@@ -21,26 +27,22 @@ class ClaimedJob:
     env_variables: Mapping[str, str]
     attempt_token: str
     lease_ms: int
+    type: str = ""
+    attempt: int = 1
+    timeout_seconds: float | None = None
     asked_at: float = field(default_factory=time.monotonic, compare=False)
     """When the claim was sent (monotonic): the lease may have begun just after."""
 
 
-ANSWERED = [name for name in ClaimedJob.__dataclass_fields__ if name != "asked_at"]
+NEEDED = ("id", "binary_url", "binary_sha256", "arguments", "env_variables", "attempt_token", "lease_ms")
+OPTIONAL = ("type", "attempt", "timeout_seconds")
 
 
 @dataclass(frozen=True)
-class Report:
-    """How a run ended. `exit_code` is None when the program never ran; an `error_message` makes it a failure."""
+class Held:
+    """The lease was renewed; whether somebody wants the job to end."""
 
-    exit_code: int | None
-    stdout: str = ""
-    stderr: str = ""
-    error_message: str | None = None
-
-    @property
-    def verb(self) -> str:
-        """`complete` or `fail`."""
-        return "complete" if self.error_message is None else "fail"
+    cancel_requested: bool
 
 
 class Claims:
@@ -57,40 +59,45 @@ class Claims:
         if job is None:
             return None
         try:
-            return ClaimedJob(**{name: job[name] for name in ANSWERED}, asked_at=asked_at)
+            told = {name: job[name] for name in NEEDED} | {name: job[name] for name in OPTIONAL if name in job}
+            return ClaimedJob(**told, asked_at=asked_at)
         except (KeyError, TypeError) as error:
             raise ApiUnavailable("what was claimed is no job of this API") from error
 
-    def heartbeat(self, job: ClaimedJob, within_seconds: float) -> bool:
-        """Renew the lease, giving up after about `within_seconds`; False when it is lost."""
+    def heartbeat(self, job: ClaimedJob, within_seconds: float, output: Mapping[str, Any] | None = None) -> Held | None:
+        """Renew the lease, giving up after about `within_seconds`; None when it is lost.
+
+        `output` is what is new of the program's outputs, as the API documents it.
+        """
+        body = self.holder(job) | ({"output": output} if output else {})
+        path = f"/jobs/{job.id}/heartbeat"
         try:
-            self._say(job, "heartbeat", self._holder(job), within_seconds)
+            answer = self._transport.call("PUT", path, body, within_seconds).body
         except ApiRefused as refused:
             if refused.status == HTTPStatus.NOT_FOUND:
-                return False
+                return None
             raise
-        return True
+        return Held(_checked(answer, "heartbeat").get("cancel_requested") is True)
 
-    def report(self, job: ClaimedJob, report: Report) -> None:
-        """Report how the job ended. A repeat of the same report is answered like the first."""
-        body: dict[str, object] = {
-            **self._holder(job),
-            "exit_code": report.exit_code,
-            "stdout": report.stdout,
-            "stderr": report.stderr,
-        }
-        if report.error_message is not None:
-            body["error_message"] = report.error_message
-        self._say(job, report.verb, body, ANSWER_SECONDS)
+    def report(self, job_id: str, verb: str, body: IO[bytes], within_seconds: float = ANSWER_SECONDS) -> None:
+        """Report how an attempt ended: `complete`, `fail` or `release`, with the JSON that is in the file.
+
+        A repeat of the same report is answered like the first, except that of a release, which is refused: the attempt
+        is over either way.
+        """
+        answer = self._transport.send(METHODS[verb], f"/jobs/{job_id}/{verb}", body, within_seconds).body
+        _checked(answer, verb)
 
     def close(self) -> None:
         """Close the connections."""
         self._transport.close()
 
-    def _say(self, job: ClaimedJob, verb: str, body: dict[str, object], within_seconds: float) -> None:
-        answer = self._transport.call("PUT", f"/jobs/{job.id}/{verb}", body, within_seconds)
-        if not isinstance(answer.body, dict):
-            raise ApiUnavailable(f"what answered the {verb} is not this API")
-
-    def _holder(self, job: ClaimedJob) -> dict[str, object]:
+    def holder(self, job: ClaimedJob) -> dict[str, object]:
+        """Return who speaks, as every word about a running job begins."""
         return {"executor_id": self._executor_id, "attempt_token": job.attempt_token}
+
+
+def _checked(answer: object, verb: str) -> dict[str, Any]:
+    if not isinstance(answer, dict):
+        raise ApiUnavailable(f"what answered the {verb} is not this API")
+    return answer

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
-from typing import TypeVar
-
-from jobqueue.client.transport import ApiUnavailable
-
-T = TypeVar("T")
+from collections.abc import Iterator
 
 MAY_REPEAT = {
     "submit": False,  # a lost answer may hide a stored job: repeating would run it twice
@@ -16,11 +11,9 @@ MAY_REPEAT = {
     "heartbeat": True,
     "complete": True,  # the attempt token tells a repeat from a second result
     "fail": True,
+    "release": True,  # the first one ended the attempt: a repeat is refused and changes nothing
     "get": True,
 }
-
-Pause = Callable[[float], bool]
-"""Waits that many seconds; False says to stop waiting and give up."""
 
 
 def backoff(first_seconds: float, longest_seconds: float) -> Iterator[float]:
@@ -29,19 +22,3 @@ def backoff(first_seconds: float, longest_seconds: float) -> Iterator[float]:
     while True:
         yield random.uniform(0, bound)
         bound = min(bound * 2, longest_seconds)
-
-
-def until_answered(verb: str, call: Callable[[], T], pause: Pause) -> T:
-    """Make a call until the API answers it, yes or no. Raises ApiUnavailable when `pause` gives up.
-
-    Raises ValueError for a verb that MAY_REPEAT does not allow.
-    """
-    if not MAY_REPEAT[verb]:
-        raise ValueError(f"{verb} must not be repeated")
-    for seconds in backoff(0.25, 5):
-        try:
-            return call()
-        except ApiUnavailable:
-            if not pause(seconds):
-                raise
-    raise AssertionError("backoff never ends")

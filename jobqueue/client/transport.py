@@ -6,7 +6,7 @@ import json
 import time
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
@@ -54,22 +54,33 @@ class Transport:
         self._session.trust_env = False
 
     def call(self, method: str, path: str, body: object = None, within_seconds: float = ANSWER_SECONDS) -> Answer:
-        """Return the answer; give up on it after about `within_seconds`.
+        """Return the answer to a request with this body, as JSON; give up on it after about `within_seconds`.
 
         Raises ApiUnavailable, ApiRefused.
         """
+        return self._ask(method, path, within_seconds, json=body)
+
+    def send(self, method: str, path: str, body: IO[bytes], within_seconds: float = ANSWER_SECONDS) -> Answer:
+        """Return the answer to a request whose body is the JSON in a file, sent without ever holding it whole.
+
+        Raises ApiUnavailable, ApiRefused.
+        """
+        body.seek(0)
+        return self._ask(method, path, within_seconds, data=body, headers={"Content-Type": "application/json"})
+
+    def _ask(self, method: str, path: str, within_seconds: float, **content: Any) -> Answer:
         deadline = time.monotonic() + within_seconds
         patience = (min(CONNECT_SECONDS, within_seconds), within_seconds)
         try:
             with self._session.request(
-                method, self._api_url + path, json=body, timeout=patience, allow_redirects=False, stream=True
+                method, self._api_url + path, timeout=patience, allow_redirects=False, stream=True, **content
             ) as response:
-                content = _read(response, deadline)
+                answer = _read(response, deadline)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise ApiUnavailable(f"{type(error).__name__} at {self._shown}") from error
         if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR or response.status_code in ASK_AGAIN:
             raise ApiUnavailable(f"{response.status_code} from {self._shown}")
-        return self._understood(response.status_code, content)
+        return self._understood(response.status_code, answer)
 
     def _understood(self, status: int, content: bytes) -> Answer:
         """Return a yes, raise ApiRefused for a no. What is neither comes from somebody else, such as a proxy."""

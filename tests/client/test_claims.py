@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import json
+import time
 from typing import Any
 
 import pytest
 
-from jobqueue.client.claims import ClaimedJob, Claims, Report
+from jobqueue.client.claims import METHODS, ClaimedJob, Claims, Held
 from jobqueue.client.transport import ApiRefused, ApiUnavailable, Transport
-from tests.client.fake_server import FakeServer, Reply, in_json
+from tests.client.fake_server import FakeServer, Reply, Request, in_json
 
-JOB = ClaimedJob("id-1", "http://host/program", "ab" * 32, ["one", ""], {"KEY": "value"}, "token-1", 60_000)
+JOB = ClaimedJob(
+    "id-1", "http://host/program", "ab" * 32, ["one", ""], {"KEY": "value"}, "token-1", 60_000, "demo", 3, 2.5
+)
 DETAILS: dict[str, Any] = {
     "id": "id-1",
     "type": "demo",
@@ -22,7 +27,9 @@ DETAILS: dict[str, Any] = {
     "status": "running",
     "stdout": "",
     "attempts": [],
+    "attempt": 3,
     "attempt_token": "token-1",
+    "timeout_seconds": 2.5,
     "lease_ms": 60_000,
 }
 
@@ -42,6 +49,42 @@ def test_a_claim_names_the_executor_and_returns_the_job(server: FakeServer, clai
 def test_fields_that_a_newer_api_adds_do_no_harm(server: FakeServer, claims: Claims) -> None:
     server.answer = lambda _: in_json({**DETAILS, "colour": "green"})
     assert claims.claim() == JOB
+
+
+def test_what_an_older_api_does_not_tell_has_a_default(server: FakeServer, claims: Claims) -> None:
+    older = {name: told for name, told in DETAILS.items() if name not in ("type", "attempt", "timeout_seconds")}
+    server.answer = lambda _: in_json(older)
+    job = claims.claim()
+    assert job is not None
+    assert (job.type, job.attempt, job.timeout_seconds) == ("", 1, None)
+
+
+def test_a_job_without_a_time_limit_has_none(server: FakeServer, claims: Claims) -> None:
+    server.answer = lambda _: in_json({**DETAILS, "timeout_seconds": None})
+    job = claims.claim()
+    assert job is not None
+    assert job.timeout_seconds is None
+
+
+@pytest.mark.parametrize("missing", ["id", "binary_url", "attempt_token", "lease_ms"])
+def test_a_job_that_lacks_something_is_no_answer_of_the_api(server: FakeServer, claims: Claims, missing: str) -> None:
+    server.answer = lambda _: in_json({name: told for name, told in DETAILS.items() if name != missing})
+    with pytest.raises(ApiUnavailable, match="no job of this API"):
+        claims.claim()
+
+
+def test_a_lease_is_counted_from_before_the_claim_was_sent(server: FakeServer, claims: Claims) -> None:
+    """The API may have begun to count just then, however long its answer takes."""
+
+    def answer_late(_: Request) -> Reply:
+        server.closed.wait(0.1)
+        return in_json(DETAILS)
+
+    server.answer = answer_late
+    begun = time.monotonic()
+    job = claims.claim()
+    assert job is not None
+    assert begun <= job.asked_at <= server.requests[0].at
 
 
 def test_no_job_is_none(server: FakeServer, claims: Claims) -> None:
@@ -65,15 +108,59 @@ def test_a_yes_that_is_no_job_is_no_answer_of_the_api(server: FakeServer, claims
 
 
 def test_a_heartbeat_names_job_executor_and_attempt(server: FakeServer, claims: Claims) -> None:
-    assert claims.heartbeat(JOB, 1)
+    assert claims.heartbeat(JOB, 1) == Held(cancel_requested=False)
     request = server.requests[0]
     assert (request.method, request.path) == ("PUT", "/jobs/id-1/heartbeat")
     assert request.json == {"executor_id": "executor-1", "attempt_token": "token-1"}
 
 
+def test_a_heartbeat_takes_new_output_along(server: FakeServer, claims: Claims) -> None:
+    output = {"stdout": {"offset": 5, "data": "more ü\0"}}
+    claims.heartbeat(JOB, 1, output)
+    assert server.requests[0].json["output"] == output
+
+
+@pytest.mark.parametrize("output", [None, {}])
+def test_a_heartbeat_without_new_output_does_not_speak_of_it(
+    server: FakeServer, claims: Claims, output: dict[str, Any] | None
+) -> None:
+    claims.heartbeat(JOB, 1, output)
+    assert "output" not in server.requests[0].json
+
+
+@pytest.mark.parametrize(
+    ("answer", "requested"),
+    [
+        ({"cancel_requested": True}, True),
+        ({"cancel_requested": False}, False),
+        ({"status": "running"}, False),
+        ({"cancel_requested": "no"}, False),
+        ({"cancel_requested": None}, False),
+    ],
+)
+def test_a_heartbeat_hears_whether_somebody_wants_the_job_to_end(
+    server: FakeServer, claims: Claims, answer: dict[str, Any], requested: bool
+) -> None:
+    server.answer = lambda _: in_json(answer)
+    assert claims.heartbeat(JOB, 1) == Held(requested)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"null", b'"held"', b"<html>sign in</html>"])
+def test_a_page_of_something_else_does_not_renew_a_lease(server: FakeServer, claims: Claims, body: bytes) -> None:
+    server.answer = lambda _: Reply(200, body)
+    with pytest.raises(ApiUnavailable):
+        claims.heartbeat(JOB, 1)
+
+
 def test_a_heartbeat_answered_404_means_that_the_lease_is_lost(server: FakeServer, claims: Claims) -> None:
     server.answer = lambda _: in_json({"error": "Job not found or not running", "context": {}}, 404)
-    assert not claims.heartbeat(JOB, 1)
+    assert claims.heartbeat(JOB, 1) is None
+
+
+def test_a_404_that_is_not_of_the_api_does_not_lose_a_lease(server: FakeServer, claims: Claims) -> None:
+    server.answer = lambda _: Reply(404, b"<html>no such site</html>")
+    with pytest.raises(ApiUnavailable):
+        claims.heartbeat(JOB, 1)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 415])
@@ -91,27 +178,49 @@ def test_a_heartbeat_waits_no_longer_than_it_is_told(server: FakeServer, claims:
         claims.heartbeat(JOB, 0.05)
 
 
-def test_a_success_is_reported_as_complete(server: FakeServer, claims: Claims) -> None:
-    claims.report(JOB, Report(0, "out\0", "err�"))
+def in_file(**content: object) -> io.BytesIO:
+    return io.BytesIO(json.dumps(content).encode())
+
+
+@pytest.mark.parametrize(("verb", "method"), [("complete", "PUT"), ("fail", "PUT"), ("release", "POST")])
+def test_a_report_is_sent_as_the_file_says(server: FakeServer, claims: Claims, verb: str, method: str) -> None:
+    claims.report("id-1", verb, in_file(exit_code=0, stdout="out\0"))
     request = server.requests[0]
-    assert (request.method, request.path) == ("PUT", "/jobs/id-1/complete")
-    assert request.json == {
-        "executor_id": "executor-1",
-        "attempt_token": "token-1",
-        "exit_code": 0,
-        "stdout": "out\0",
-        "stderr": "err�",
-    }
+    assert (request.method, request.path) == (method, f"/jobs/id-1/{verb}")
+    assert request.json == {"exit_code": 0, "stdout": "out\0"}
 
 
-def test_a_failure_is_reported_as_fail_with_its_reason(server: FakeServer, claims: Claims) -> None:
-    claims.report(JOB, Report(None, error_message="checksum mismatch"))
-    request = server.requests[0]
-    assert (request.method, request.path) == ("PUT", "/jobs/id-1/fail")
-    assert (request.json["exit_code"], request.json["error_message"]) == (None, "checksum mismatch")
+def test_there_are_no_other_kinds_of_reports() -> None:
+    assert set(METHODS) == {"complete", "fail", "release"}
 
 
-def test_a_page_of_something_else_is_not_taken_for_a_stored_result(server: FakeServer, claims: Claims) -> None:
-    server.answer = lambda _: Reply(200, b"<html>sign in</html>")
-    with pytest.raises((ApiUnavailable, ApiRefused)):
-        claims.report(JOB, Report(0))
+def test_a_report_can_be_sent_again_from_the_same_file(server: FakeServer, claims: Claims) -> None:
+    body = in_file(exit_code=0)
+    for _ in range(2):
+        claims.report("id-1", "complete", body)
+    assert [request.json for request in server.requests] == [{"exit_code": 0}] * 2
+
+
+def test_a_refused_report_says_so(server: FakeServer, claims: Claims) -> None:
+    server.answer = lambda _: in_json({"error": "Invalid state transition", "context": {}}, 400)
+    with pytest.raises(ApiRefused, match="Invalid state transition"):
+        claims.report("id-1", "complete", in_file())
+
+
+def test_a_report_waits_no_longer_than_it_is_told(server: FakeServer, claims: Claims) -> None:
+    server.answer = lambda _: server.hang()
+    with pytest.raises(ApiUnavailable):
+        claims.report("id-1", "complete", in_file(), 0.05)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"null", b"<html>sign in</html>"])
+def test_a_page_of_something_else_is_not_taken_for_a_stored_result(
+    server: FakeServer, claims: Claims, body: bytes
+) -> None:
+    server.answer = lambda _: Reply(200, body)
+    with pytest.raises(ApiUnavailable):
+        claims.report("id-1", "complete", in_file())
+
+
+def test_a_holder_is_executor_and_attempt(claims: Claims) -> None:
+    assert claims.holder(JOB) == {"executor_id": "executor-1", "attempt_token": "token-1"}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import os
+import socket
 import time
 from contextlib import closing
 from pathlib import Path
@@ -82,6 +85,45 @@ def test_an_answer_that_drips_is_given_up_in_time(server: FakeServer, transport:
     begun = time.monotonic()
     with pytest.raises(ApiUnavailable, match="Timeout"):
         transport.call("GET", "/jobs/1", within_seconds=0.2)
+    assert time.monotonic() - begun < 5
+
+
+def test_a_file_is_sent_whole_as_json(server: FakeServer, transport: Transport) -> None:
+    content = b'{"stdout": "' + b"x" * 3_000_000 + b'"}'
+    server.answer = lambda _: in_json({"id": "1"}, 201)
+    with open(os.memfd_create("body"), "w+b") as body:
+        body.write(content)
+        answer = transport.send("PUT", "/jobs/1/complete", body)
+    assert (answer.status, answer.body) == (201, {"id": "1"})
+    request = server.requests[0]
+    assert (request.method, request.path) == ("PUT", "/jobs/1/complete")
+    assert request.headers["Content-Type"] == "application/json"
+    assert request.headers["Content-Length"] == str(len(content))
+    assert request.body == content
+
+
+def test_a_file_is_sent_from_its_beginning_wherever_it_stands_and_stays_open(
+    server: FakeServer, transport: Transport
+) -> None:
+    body = io.BytesIO(b"{}")
+    body.seek(1)
+    for _ in range(2):
+        transport.send("PUT", "/jobs/1/complete", body)
+    assert [request.body for request in server.requests] == [b"{}", b"{}"]
+
+
+def test_a_file_can_be_refused_like_anything_else(server: FakeServer, transport: Transport) -> None:
+    server.answer = lambda _: in_json({"error": "too large", "context": {}}, 413)
+    with pytest.raises(ApiRefused, match="413: too large"):
+        transport.send("PUT", "/jobs/1/complete", io.BytesIO(b"{}"))
+
+
+def test_a_server_that_stops_listening_in_the_middle_of_a_file_is_given_up_in_time() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as deaf:
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        begun = time.monotonic()
+        with closing(Transport(url)) as transport, pytest.raises(ApiUnavailable):
+            transport.send("PUT", "/jobs/1/complete", io.BytesIO(b"x" * 50_000_000), 0.3)
     assert time.monotonic() - begun < 5
 
 
