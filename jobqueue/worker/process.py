@@ -5,131 +5,140 @@ Runs in a process with a single thread (`supervisor`): what is done between fork
 
 from __future__ import annotations
 
-import codecs
-import ctypes
+import errno
 import os
+import resource
 import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
-from jobqueue.output import OUTPUT_LIMIT_BYTES, cut
+from jobqueue.worker.hardening import die_with, yield_to_the_worker
+from jobqueue.worker.isolation import Isolation, Place
+from jobqueue.worker.stream import Stream
+from jobqueue.worker.tree import children_of, kill_children
 
-CHUNK_BYTES = 256 * 1024
 DRAIN_SECONDS = 0.25
-PR_SET_PDEATHSIG = 1
-PR_SET_CHILD_SUBREAPER = 36
-LIBC = ctypes.CDLL(None)
-IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+BUSY_PAUSES_SECONDS = (0.001, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.05, 0.05, 0.05, 0.05, 0.05)
+"""How long a file that was just written may be "busy": until what was forked meanwhile has closed its copy of it."""
 
 
 @dataclass(frozen=True)
 class Launch:
-    """What to start: the file, its arguments, its whole environment, and the directory to start it in."""
+    """What to start: the file, its arguments, its whole environment, the directory to start it in, and how long it may
+    run: after `timeout_seconds` it gets SIGTERM, and SIGKILL when it has not ended `kill_grace_seconds` later.
+    """
 
     program: str
     arguments: Sequence[str]
     environment: Mapping[str, str]
     directory: str
+    timeout_seconds: float | None = None
+    kill_grace_seconds: float = 10.0
 
 
-class Stream:
-    """One output of a program: the first megabyte is kept, the rest is read and forgotten."""
+@dataclass(frozen=True)
+class Usage:
+    """What a program and all it started used."""
 
-    def __init__(self, pipe: IO[bytes]) -> None:
-        self.pipe = pipe
-        self._kept = bytearray()
-        os.set_blocking(pipe.fileno(), False)
-
-    def read(self) -> bool:
-        """Take what is there; return whether more may come."""
-        try:
-            chunk = os.read(self.pipe.fileno(), CHUNK_BYTES)
-        except BlockingIOError:
-            return True
-        self._kept += chunk[: OUTPUT_LIMIT_BYTES - len(self._kept)]
-        return bool(chunk)
-
-    def drain(self, deadline: float) -> None:
-        """Take what is left in the pipe, until `deadline` (monotonic): somebody may hold the other end for ever."""
-        while time.monotonic() < deadline:
-            before = len(self._kept)
-            if not self.read() or len(self._kept) == before:
-                return
-
-    def text(self) -> str:
-        """Return what was kept as text; bytes that are no UTF-8 show as U+FFFD, a character cut in two is left out."""
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        return cut(decoder.decode(bytes(self._kept), final=len(self._kept) < OUTPUT_LIMIT_BYTES))
+    user_cpu_seconds: float
+    system_cpu_seconds: float
+    peak_memory_bytes: int
 
 
 class Program:
     """A program that was started."""
 
-    def __init__(self, launch: Launch) -> None:
-        """Start it. Raises OSError when it cannot be started."""
-        self._others = frozenset(_children())
-        self._process = subprocess.Popen(
-            [launch.program, *launch.arguments],
-            env=dict(launch.environment),
-            cwd=launch.directory,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-            preexec_fn=_in_the_child,  # noqa: PLW1509  # safe: this process has one thread
-        )
+    def __init__(self, launch: Launch, isolation: Isolation) -> None:
+        """Start it. Raises OSError, ValueError or SubprocessError when it cannot be started."""
+        self._isolation = isolation
+        self._others = frozenset(children_of(os.getpid()))
+        self._before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self._ooms_before = _count_oom_kills()
+        self._process = _start(launch, isolation)
         self.stdout = Stream(cast("IO[bytes]", self._process.stdout))
         self.stderr = Stream(cast("IO[bytes]", self._process.stderr))
         self.pidfd = os.pidfd_open(self._process.pid)
 
-    def kill(self) -> None:
-        """Kill the program and all it started, however far it went: sessions and orphans included."""
-        os.killpg(self._process.pid, signal.SIGKILL)  # not reaped yet, so the number is still its own
-        self._process.wait()
-        kill_children(spare=self._others)
+    def terminate(self) -> None:
+        """Ask the program to end; one that is stopped goes on to hear it."""
+        for number in (signal.SIGTERM, signal.SIGCONT):
+            targets = self._isolation.polite_targets(self._process.pid)
+            with suppress(ProcessLookupError):
+                for pid in targets:
+                    os.kill(pid, number)
+                if not targets:
+                    os.killpg(self._process.pid, number)  # not reaped yet, so the number is still its own
 
-    def end(self) -> int:
-        """Return how the program ended (-n: by signal n) after it is gone whole and its last output is read."""
-        self.kill()
+    def end(self) -> tuple[int, Usage]:
+        """Return how the program ended (-n: by signal n) and what it used, after it is gone whole and its last output
+        is read.
+        """
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        _, status, leader = os.wait4(self._process.pid, 0)
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        reaped = kill_children(spare=self._others)
+        reaped.add(leader)
         deadline = time.monotonic() + DRAIN_SECONDS
         for stream in (self.stdout, self.stderr):
             stream.drain(deadline)
             stream.pipe.close()
         os.close(self.pidfd)
-        return self._process.returncode
+        return self._isolation.interpret(self._process.returncode), self._usage(reaped.peak_memory_bytes)
+
+    def met_oom_killer(self) -> bool:
+        """Whether the kernel has killed for want of memory since the program was started."""
+        return _count_oom_kills() > self._ooms_before
+
+    def _usage(self, peak_memory_bytes: int) -> Usage:
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return Usage(
+            round(after.ru_utime - self._before.ru_utime, 6),
+            round(after.ru_stime - self._before.ru_stime, 6),
+            peak_memory_bytes,
+        )
 
 
-def adopt_orphans() -> None:
-    """Become the parent of whatever a job's processes leave behind, so that it can be found."""
-    LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+def _start(launch: Launch, isolation: Isolation) -> subprocess.Popen[bytes]:
+    """Start a program, again and again while its file is busy."""
+    place = Place(launch.program, launch.directory)
+    isolation.prepare(place)
+    parent = os.getpid()
+
+    def in_the_child() -> None:
+        yield_to_the_worker()
+        isolation.enter()
+        die_with(parent)
+
+    try:
+        for pause in (*BUSY_PAUSES_SECONDS, None):
+            try:
+                return subprocess.Popen(
+                    isolation.command(place, launch.arguments),
+                    env=dict(launch.environment),
+                    cwd=launch.directory,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    start_new_session=True,
+                    preexec_fn=in_the_child,  # noqa: PLW1509  # safe: this process has one thread
+                )
+            except OSError as error:
+                if error.errno != errno.ETXTBSY or pause is None:
+                    raise
+                time.sleep(pause)
+        raise AssertionError("the last pause is None")
+    finally:
+        isolation.finish()
 
 
-def kill_children(spare: frozenset[int] = frozenset()) -> None:
-    """Kill every child of this process but those to spare, and the orphans that each leaves, until there are none."""
-    while children := set(_children()) - spare:
-        for child in children:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-
-
-def ignore_signals() -> None:
-    """Ignore what is sent to everybody: the worker decides when to stop."""
-    for ignored in IGNORED:
-        signal.signal(ignored, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
-
-
-def _in_the_child() -> None:
-    """Die with the supervisor, and take signals as any program does: ignored ones would stay ignored over exec."""
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    for ignored in IGNORED:
-        signal.signal(ignored, signal.SIG_DFL)
-    os.umask(0o077)
-
-
-def _children() -> list[int]:
-    return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+def _count_oom_kills() -> int:
+    """Return how often the kernel has killed for want of memory, as far as it tells us."""
+    with suppress(OSError, ValueError, IndexError):
+        return int(Path("/proc/vmstat").read_text().split("oom_kill ", 1)[1].split(maxsplit=1)[0])
+    return 0

@@ -4,84 +4,165 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from jobqueue.worker.process import Launch
-from jobqueue.worker.supervisor import Outcome
+from jobqueue.worker import isolation
+from jobqueue.worker.family import Family
+from jobqueue.worker.isolation import Isolation
+from jobqueue.worker.outcome import Outcome
+from jobqueue.worker.outputs import Outputs
+from jobqueue.worker.process import Launch, Usage
 
 CODE = Path(__file__).parents[2]
 BOOT = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from jobqueue.worker import supervisor
-supervisor.main(int(sys.argv[2]))
+supervisor.main(int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
 """
+OVERDUE_SECONDS = 10.0
+"""How much longer than its program may take a supervisor may. One that does not answer then (a program of the same user
+can stop it) is killed.
+"""
+
+OPEN_FILES = 4096
+LOOK_UP_MS = 1000
+RECEIVED_AT_A_TIME = 256 * 1024
+
+Show = Callable[[dict[str, Any]], None]
+"""Takes what is new of the outputs: by stream None, or where it goes on and the text."""
 
 
 class SlotDied(Exception):
-    """The supervisor is gone, and the program with it. The job is not to blame; the next run gets a new supervisor."""
+    """The supervisor is gone, and the program with it; the next run gets a new one. Once its program had `begun`, that
+    may have been what killed it.
+    """
+
+    def __init__(self, begun: bool) -> None:
+        super().__init__("the supervisor of this slot was killed, or did not answer and was")
+        self.begun = begun
 
 
 class Slot:
     """Runs programs through a resident process. `run` is for one thread at a time, `stop` for any."""
 
-    def __init__(self, on_death: Callable[[], None] = lambda: None) -> None:
-        """`on_death` is called when the supervisor was killed: what its program had started may still be there."""
-        self._on_death = on_death
+    def __init__(
+        self, family: Family | None = None, confined: Isolation | None = None, open_files: int = OPEN_FILES
+    ) -> None:
+        """`confined` is how the programs are, `open_files` how many files each of their processes may have open."""
+        self.isolation = confined or isolation.make("none", ())
+        self._family = family or Family(lambda _: None)
+        self._open_files = open_files
         self._lock = threading.Lock()
-        self._running = False
+        self._running = self._begun = False
+        self._overdue_at: float | None = None
         self._start()
 
-    def run(self, launch: Launch, stopped: threading.Event) -> Outcome:
+    def run(self, launch: Launch, stopped: threading.Event, show: Show = lambda _: None) -> Outcome:
         """Run a program to its end, or until `stop`; not at all when `stopped` is set. Raises SlotDied."""
         with self._lock:
             if stopped.is_set():
                 return Outcome(stopped=True)
-            if self._file.closed:  # the last one died, and no other could be started then
+            if self._control.fileno() < 0:  # the last one died, and no other could be started then
                 self._start()
             self._running = True
+            self._begun = False
+            self._overdue_at = None
+            if launch.timeout_seconds is not None:
+                self._expect_end_within(launch.timeout_seconds + launch.kill_grace_seconds)
             self._send({"launch": asdict(launch)})
-        answer = self._file.readline()
+        outcome = self._await_outcome(show)
         with self._lock:
             self._running = False
-        if not answer.endswith(b"\n"):
+        if outcome is None:
             self.close()
-            self._on_death()
+            self._family.sweep()
             self._start()
-            raise SlotDied
-        return Outcome(**json.loads(answer)["outcome"])
+            raise SlotDied(self._begun)
+        return outcome
 
-    def stop(self) -> None:
-        """Kill the program that runs, if any, and all it started."""
+    def stop(self, grace_seconds: float = 0.0) -> None:
+        """End the program that runs, if any, and all it started: asked to first when there is a grace, then killed."""
         with self._lock:
             if self._running:
-                self._send({"stop": True})
+                self._expect_end_within(grace_seconds)
+                self._send({"stop": {"grace_seconds": grace_seconds}})
 
     def close(self) -> None:
         """End the supervisor; returns when it and its program are gone."""
-        self._file.close()
         self._control.close()
-        self._process.wait()
+        try:
+            self._process.wait(OVERDUE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        self._family.wait(self._process)
 
     def _start(self) -> None:
         self._control, theirs = socket.socketpair()
+        self._unfinished, self._fds = b"", list[int]()
+        told = [str(theirs.fileno()), json.dumps(self.isolation.describe()), str(self._open_files)]
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-c", BOOT, str(CODE), str(theirs.fileno())],
+            self._process = self._family.start(
+                [sys.executable, "-I", "-c", BOOT, str(CODE), *told],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                env={"PATH": os.defpath, "LANG": "C.UTF-8"},  # none of the worker's own secrets
+                env={"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"},  # none of the worker's secrets
             )
-        self._file = self._control.makefile("rb")
+
+    def _expect_end_within(self, seconds: float) -> None:
+        overdue_at = time.monotonic() + seconds + OVERDUE_SECONDS
+        self._overdue_at = overdue_at if self._overdue_at is None else min(overdue_at, self._overdue_at)
+
+    def _await_outcome(self, show: Show) -> Outcome | None:
+        """Return the outcome, None when none will come."""
+        while (line := self._next_line()) is not None:
+            message = json.loads(line)
+            if "begun" in message:
+                self._begun = True
+            elif "live" in message:
+                show(message["live"])
+            else:
+                return _outcome(message, self._fds)
+        return None
+
+    def _next_line(self) -> bytes | None:
+        """Return the next line, None when the supervisor is gone. One that is overdue is killed."""
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        while b"\n" not in self._unfinished:
+            if not poll.poll(LOOK_UP_MS):
+                if self._overdue_at is not None and time.monotonic() > self._overdue_at:
+                    self._process.kill()
+                continue
+            try:
+                received, fds, _, _ = socket.recv_fds(self._control, RECEIVED_AT_A_TIME, 1, socket.MSG_CMSG_CLOEXEC)
+            except ConnectionResetError:
+                return None
+            if not received:
+                return None
+            self._fds += fds
+            self._unfinished += received
+        line, _, self._unfinished = self._unfinished.partition(b"\n")
+        return line
 
     def _send(self, message: dict[str, object]) -> None:
         try:
             self._control.sendall(json.dumps(message).encode() + b"\n")
         except OSError:
             return  # the reader of the answer finds the socket closed
+
+
+def _outcome(message: dict[str, Any], fds: list[int]) -> Outcome:
+    told = message["outcome"]
+    if told["usage"]:
+        told["usage"] = Usage(**told["usage"])
+    return Outcome(**told, outputs=Outputs(fds.pop()) if message["outputs"] else None)

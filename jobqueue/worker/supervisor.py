@@ -1,31 +1,32 @@
 """The process between the worker and a job: one thread, which starts the program, hears it and outlives it.
 
-It speaks lines of JSON over a socket. In: `{"launch": {…}}` and `{"stop": true}`; out: one `{"outcome": {…}}` for each
-launch. When the socket closes, the worker is gone, and so is the job a moment later.
+It speaks lines of JSON over a socket. In: `{"launch": {…}}` and `{"stop": {…}}`; out: `{"begun": true}` once the
+program is started, `{"live": {…}}` while there is new output, and one `{"outcome": {…}}` for each launch, with both outputs in a file beside it. When the socket
+closes, the worker is gone, and so is the job a moment later.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import selectors
+import signal
 import socket
+import subprocess
+import time
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, fields
 from typing import Any
 
-from jobqueue.worker.process import Launch, Program, adopt_orphans, ignore_signals
+from jobqueue.worker import hardening
+from jobqueue.worker.ending import Ending
+from jobqueue.worker.isolation import Isolation, from_description
+from jobqueue.worker.outcome import Outcome, not_started
+from jobqueue.worker.outputs import write_down
+from jobqueue.worker.process import Launch, Program
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a launch ended: with an exit code (128 + n when killed by signal n), or with why it could not be started."""
-
-    exit_code: int | None = None
-    stdout: str = ""
-    stderr: str = ""
-    signal: int | None = None
-    stopped: bool = False
-    not_started: str | None = None
+LIVE_SECONDS = 1.0
+HEARD = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class WorkerGone(Exception):
@@ -35,62 +36,103 @@ class WorkerGone(Exception):
 class Supervisor:
     """Runs one program at a time for the worker at the other end of the socket."""
 
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: socket.socket, isolation: Isolation) -> None:
         self._control = control
+        self._isolation = isolation
         self._inbox: deque[dict[str, Any]] = deque()
         self._unfinished = b""
+        self._told_to_end = False
 
     def serve(self) -> None:
         """Serve launches until the worker is gone."""
+        for number in HEARD:  # ignored they would stay ignored in the program; a handler ends with this one
+            signal.signal(number, self._hear_signal)
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
         try:
             while True:
                 while not self._inbox:
                     self._receive()
                 message = self._inbox.popleft()
                 if "launch" in message:  # a stop that finds nothing to stop came too late
-                    outcome = self._run(Launch(**message["launch"]))
-                    self._control.sendall(json.dumps({"outcome": asdict(outcome)}).encode() + b"\n")
+                    self._answer(self._run(Launch(**message["launch"])))
         except (WorkerGone, BrokenPipeError, ConnectionResetError):
             return
 
     def _run(self, launch: Launch) -> Outcome:
+        self._told_to_end = False
+        started_at_ms = _now_ms()
         try:
-            program = Program(launch)
-        except (OSError, ValueError) as error:
-            return Outcome(not_started=_why_not(error))
-        stopped = False
+            program = Program(launch, self._isolation)
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            return not_started(error, launch)
+        ending = Ending(launch)
         try:
-            stopped = self._hear(program)
+            self._control.sendall(b'{"begun": true}\n')
+            self._hear(program, ending)
         finally:
-            status = program.end()
+            status, usage = program.end()
+        outputs, told = write_down(program.stdout, program.stderr)
         return Outcome(
             exit_code=status if status >= 0 else 128 - status,
-            stdout=program.stdout.text(),
-            stderr=program.stderr.text(),
             signal=-status if status < 0 else None,
-            stopped=stopped,
+            stopped=ending.stopped,
+            timed_out=ending.timed_out,
+            told_to_end=self._told_to_end,
+            met_oom_killer=status == -signal.SIGKILL and program.met_oom_killer(),
+            started_at_ms=started_at_ms,
+            ended_at_ms=_now_ms(),
+            usage=usage,
+            told_of_outputs=told,
+            outputs=outputs,
         )
 
-    def _hear(self, program: Program) -> bool:
-        """Read both outputs until the program ends or is to be stopped; return whether it was the latter."""
+    def _hear(self, program: Program, ending: Ending) -> None:
+        """Read both outputs until the program ends or has to."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._control, selectors.EVENT_READ)
             selector.register(program.pidfd, selectors.EVENT_READ)
             for stream in (program.stdout, program.stderr):
                 selector.register(stream.pipe, selectors.EVENT_READ, stream)
-            while not self._take_stop():  # it may have come together with the launch
-                for key, _ in selector.select():
-                    if key.fileobj is self._control:
-                        self._receive()
-                    elif key.data is None:
-                        return False
-                    elif not key.data.read():
-                        selector.unregister(key.fileobj)
-        return True
+            live_at = time.monotonic() + LIVE_SECONDS
+            while not self._due(program, ending):
+                if not self._hear_once(selector, ending.seconds_left(live_at)):
+                    return
+                if time.monotonic() >= live_at:
+                    self._show(program)
+                    live_at = time.monotonic() + LIVE_SECONDS
 
-    def _take_stop(self) -> bool:
-        """Return whether a stop is next in the inbox, and take it out."""
-        return bool(self._inbox) and "stop" in self._inbox[0] and bool(self._inbox.popleft())
+    def _hear_once(self, selector: selectors.BaseSelector, seconds: float) -> bool:
+        """Take what comes within that time; return False when the program has ended."""
+        going_on = True
+        for key, _ in selector.select(seconds):
+            if key.fileobj is self._control:
+                self._receive()
+            elif key.data is None:
+                going_on = False
+            elif not key.data.read():
+                selector.unregister(key.fileobj)
+        return going_on
+
+    def _due(self, program: Program, ending: Ending) -> bool:
+        """Hand on the stops that have come, one perhaps together with the launch; return whether to end it now."""
+        while self._inbox and "stop" in self._inbox[0]:
+            ending.stop(self._inbox.popleft()["stop"]["grace_seconds"])
+        return ending.advance(program)
+
+    def _show(self, program: Program) -> None:
+        live = {"stdout": program.stdout.take_live(), "stderr": program.stderr.take_live()}
+        if any(live.values()):
+            self._control.sendall(json.dumps({"live": live}, ensure_ascii=False).encode() + b"\n")
+
+    def _answer(self, outcome: Outcome) -> None:
+        told = {each.name: getattr(outcome, each.name) for each in fields(outcome) if each.name != "outputs"}
+        told["usage"] = asdict(outcome.usage) if outcome.usage else None
+        line = json.dumps({"outcome": told, "outputs": outcome.outputs is not None}).encode() + b"\n"
+        fds = [outcome.outputs.fd] if outcome.outputs else []
+        sent = socket.send_fds(self._control, [line], fds)
+        self._control.sendall(line[sent:])
+        if outcome.outputs:
+            outcome.outputs.close()
 
     def _receive(self) -> None:
         """Wait for messages and put those that have come whole into the inbox. Raises WorkerGone."""
@@ -100,17 +142,21 @@ class Supervisor:
         *lines, self._unfinished = (self._unfinished + received).split(b"\n")
         self._inbox.extend(json.loads(line) for line in lines)
 
-
-def _why_not(error: OSError | ValueError) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "could not be started: the interpreter or the loader that it names does not exist"
-    if isinstance(error, OSError):
-        return f"could not be started: {error.strerror}"
-    return f"could not be started: {error}"
+    def _hear_signal(self, number: int, _frame: object) -> None:
+        """Note it and go on: the worker decides when to stop."""
+        self._told_to_end = self._told_to_end or number == signal.SIGTERM
 
 
-def main(control_fd: int) -> None:
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def main(control_fd: int, description: str, open_files: int) -> None:
     """Serve the socket with that number."""
-    ignore_signals()
-    adopt_orphans()
-    Supervisor(socket.socket(fileno=control_fd)).serve()
+    hardening.adopt_orphans()
+    hardening.wake_with_parent()
+    hardening.close_memory()
+    hardening.renounce()
+    hardening.limit(open_files)
+    os.umask(0o077)
+    Supervisor(socket.socket(fileno=control_fd), from_description(json.loads(description))).serve()

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
+from jobqueue.worker.outcome import Outcome
 from jobqueue.worker.process import Launch
-from jobqueue.worker.slot import Slot
-from jobqueue.worker.supervisor import Outcome
+from jobqueue.worker.slot import Show, Slot
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
 PYTHON = f"#!{sys.executable} -IS\n"
@@ -93,8 +93,11 @@ class Stage:
 
     def begin(self, program: str | bytes, *arguments: str | Path) -> Future[Outcome]:
         """Run a program from another thread."""
-        launch = self.launch(program, *arguments)
+        return self.begin_launch(self.launch(program, *arguments))
+
+    def begin_launch(self, launch: Launch, show: Show = lambda _: None) -> Future[Outcome]:
+        """Run what was prepared from another thread."""
         pool = ThreadPoolExecutor(1)
-        future = pool.submit(self.slot.run, launch, threading.Event())
+        future = pool.submit(self.slot.run, launch, threading.Event(), show)
         pool.shutdown(wait=False)
         return future

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import random
+import os
 import signal
-import subprocess
+import threading
 import time
-from pathlib import Path
 
 import pytest
 
-from jobqueue.output import OUTPUT_LIMIT_BYTES
-from jobqueue.worker.process import Stream
+from tests.servers import wait_until
 from tests.worker.programs import ARGUMENTS, ENVIRONMENT, EXIT_WITH, PYTHON, SHELL, Stage
 
 ODD_ARGUMENTS = [
@@ -148,49 +146,63 @@ def test_output_that_is_no_text_becomes_text(stage: Stage) -> None:
     assert outcome.stderr == "�" * 3
 
 
-def test_the_first_megabyte_of_each_output_is_kept(stage: Stage) -> None:
-    outcome = stage.run(SHELL + "echo begin; yes | head -c 3000000; echo begin >&2; yes | head -c 3000000 >&2")
-    for text in (outcome.stdout, outcome.stderr):
-        assert text.startswith("begin\ny\n")
-        assert len(text) == OUTPUT_LIMIT_BYTES
-
-
-def text_of(content: bytes, folder: Path) -> str:
-    """Return what a stream makes of what comes out of a pipe."""
-    (folder / "content").write_bytes(content)
-    with subprocess.Popen(["/bin/cat", folder / "content"], stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        stream = Stream(process.stdout)
-        while stream.read():
-            time.sleep(0)
-        return stream.text()
-
-
-def test_any_bytes_become_text_that_json_takes_and_that_fits(tmp_path: Path) -> None:
-    randomness = random.Random(1)
-    for size in [0, 1, 2, 3, 4, 5, *(randomness.randrange(5000) for _ in range(100)), 1_500_000]:
-        text = text_of(randomness.randbytes(size), tmp_path)
-        assert json.loads(json.dumps(text)) == text
-        assert len(text.encode()) <= OUTPUT_LIMIT_BYTES
-
-
-@pytest.mark.parametrize(
-    ("character", "left"),
-    [
-        ("é", 1),
-        ("€", 1),
-        ("€", 2),
-        ("🎉", 1),
-        ("🎉", 2),
-        ("🎉", 3),
-    ],
-)
-def test_a_cut_leaves_no_half_character(tmp_path: Path, character: str, left: int) -> None:
-    """`left` bytes of the character fit."""
-    text = "x" * (OUTPUT_LIMIT_BYTES - left)
-    assert text_of((text + character).encode(), tmp_path) == text
-
-
 def test_characters_that_come_in_pieces_are_put_together(stage: Stage) -> None:
     program = PYTHON + "import os, time\nfor byte in '€🎉'.encode(): os.write(1, bytes([byte])); time.sleep(0.02)"
     assert stage.run(program).stdout == "€🎉"
+
+
+def test_cpu_and_memory_are_those_of_the_program_and_all_it_started(stage: Stage) -> None:
+    burn = PYTHON + "import os, time\nif os.fork() == 0:\n    data = bytearray(80 << 20)\n"
+    outcome = stage.run(burn + "    while time.process_time() < 0.2: pass\nelse:\n    os.wait()")
+    assert outcome.usage is not None
+    assert 0.2 <= outcome.usage.user_cpu_seconds + outcome.usage.system_cpu_seconds < 60
+    assert outcome.usage.peak_memory_bytes > 80 << 20
+    small = stage.run(SHELL + "exit 0").usage
+    assert small is not None
+    assert small.peak_memory_bytes < 80 << 20
+    assert small.user_cpu_seconds + small.system_cpu_seconds < 0.2
+
+
+def test_times_are_told_in_milliseconds_since_1970(stage: Stage) -> None:
+    before = time.time_ns() // 1_000_000
+    outcome = stage.run(SHELL + "sleep 0.1")
+    assert outcome.started_at_ms is not None
+    assert outcome.ended_at_ms is not None
+    assert before <= outcome.started_at_ms <= outcome.ended_at_ms - 100
+    assert outcome.ended_at_ms <= time.time_ns() // 1_000_000
+
+
+def test_a_file_that_is_busy_for_a_moment_is_started_all_the_same(stage: Stage) -> None:
+    launch = stage.launch(SHELL + "echo started")
+    os.chmod(launch.program, 0o700)
+    with open(launch.program, "ab"):
+        run = stage.begin_launch(launch)
+        wait_until("the launch is sent", lambda: stage.slot._running)
+    assert run.result(10).stdout == "started\n"
+
+
+def test_a_file_that_stays_busy_is_the_machines_fault(stage: Stage) -> None:
+    launch = stage.launch(SHELL)
+    os.chmod(launch.program, 0o700)
+    with open(launch.program, "ab"):
+        outcome = stage.slot.run(launch, threading.Event())
+    assert outcome.not_started == "could not be started: Text file busy"
+    assert outcome.faulty_machine
+
+
+def test_a_directory_that_is_gone_is_the_machines_fault(stage: Stage) -> None:
+    launch = stage.launch(SHELL)
+    os.rmdir(launch.directory)
+    outcome = stage.slot.run(launch, threading.Event())
+    assert outcome.faulty_machine
+    assert "directory" in str(outcome.not_started)
+
+
+def test_a_program_gets_few_files_no_core_dumps_and_no_new_rights(stage: Stage) -> None:
+    look = "ulimit -n; ulimit -c; cat /proc/$$/oom_score_adj; exec grep NoNewPrivs /proc/self/status"
+    outcome = stage.run(SHELL + look)
+    assert outcome.stdout.split() == ["4096", "0", "500", "NoNewPrivs:", "1"]
+
+
+def test_a_programs_priority_is_below_its_workers(stage: Stage) -> None:
+    assert stage.run(PYTHON + "import os; print(os.nice(0))").stdout == f"{os.nice(0) + 5}\n"

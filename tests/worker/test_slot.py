@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from jobqueue.worker.outcome import Outcome
 from jobqueue.worker.slot import Slot, SlotDied
-from jobqueue.worker.supervisor import Outcome
 from tests.servers import wait_until
 from tests.worker.proc import alive, children, file_descriptors, state, wait_for_pids, wait_until_gone
 from tests.worker.programs import FOREVER, SHELL, STOPS_ITSELF, WITH_ORPHANS, Stage
@@ -25,11 +25,13 @@ from tests.worker.programs import FOREVER, SHELL, STOPS_ITSELF, WITH_ORPHANS, St
 SCRIPT = """
 import sys, threading
 sys.path.insert(0, sys.argv[1])
-from jobqueue.worker.process import Launch, adopt_orphans, kill_children
+from jobqueue.worker.family import Family
+from jobqueue.worker.hardening import adopt_orphans
+from jobqueue.worker.process import Launch
 from jobqueue.worker.slot import Slot, SlotDied
 program, pids, directory = sys.argv[2:]
 adopt_orphans()
-slot = Slot(on_death=kill_children)
+slot = Slot(Family())
 try:
     slot.run(Launch(program, [pids, "600"], {"PATH": "/usr/bin:/bin"}, directory), threading.Event())
 except SlotDied:
@@ -173,11 +175,11 @@ def test_closing_ends_the_supervisor() -> None:
 def test_many_runs_leave_nothing_behind(stage: Stage) -> None:
     launch = stage.launch(SHELL + "sleep 600 & echo ran")
     stage.slot.run(launch, threading.Event())
-    ours, theirs = file_descriptors(os.getpid()), file_descriptors(supervisor_of(stage.slot))
+    ours, theirs = file_descriptors(os.getpid()), 4  # there: standard input, output and error, and the socket
     for _ in range(200):
         assert stage.slot.run(launch, threading.Event()).stdout == "ran\n"
     assert file_descriptors(os.getpid()) == ours
-    assert file_descriptors(supervisor_of(stage.slot)) == theirs
+    wait_until("the last outputs are closed there", lambda: file_descriptors(supervisor_of(stage.slot)) == theirs)
     assert children(supervisor_of(stage.slot)) == []
     assert os.listdir(launch.directory) == []
 
@@ -194,3 +196,11 @@ def test_a_run_returns_soon_after_the_program_ended(stage: Stage) -> None:
     begun = time.monotonic()
     stage.run(SHELL + "(sleep 600 &); echo done")
     assert time.monotonic() - begun < 2
+
+
+def test_a_supervisor_that_its_program_stopped_goes_with_a_killed_worker(stage: Stage, tmp_path: Path) -> None:
+    with working(stage, tmp_path / "pids") as (worker, pids):
+        everybody = pids + children(worker.pid)
+        os.kill(children(worker.pid)[0], signal.SIGSTOP)
+        worker.kill()
+        wait_until_gone(everybody)

@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from jobqueue.output import HALF_BYTES, missing_line
+from jobqueue.worker.outputs import Outputs
 from jobqueue.worker.process import Launch
 from jobqueue.worker.slot import BOOT, CODE, Slot
 from tests.servers import wait_until
@@ -36,10 +38,18 @@ class Supervised:
         self.control.sendall(b"".join(json.dumps(message).encode() + b"\n" for message in messages))
 
     def outcomes(self, count: int) -> list[dict[str, Any]]:
-        """Return that many outcomes."""
-        file = self.control.makefile("rb")
-        with file:
-            return [json.loads(file.readline())["outcome"] for _ in range(count)]
+        """Return that many outcomes, each with both outputs in it, and nothing that is told in between."""
+        found: list[dict[str, Any]] = []
+        unfinished, files = b"", list[int]()
+        while len(found) < count:
+            received, more, _, _ = socket.recv_fds(self.control, 65536, 8)
+            assert received
+            files += more
+            *lines, unfinished = (unfinished + received).split(b"\n")
+            for message in filter(lambda message: "outcome" in message, map(json.loads, lines)):
+                outputs = Outputs(files.pop(0)).read() if message["outputs"] else {}
+                found.append(message["outcome"] | outputs)
+        return found
 
 
 @pytest.fixture
@@ -47,12 +57,15 @@ def supervised() -> Iterator[Supervised]:
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:
-            command = [sys.executable, "-I", "-c", BOOT, str(CODE), str(theirs.fileno())]
+            command = [sys.executable, "-I", "-c", BOOT, str(CODE), str(theirs.fileno()), '{"level": "none"}', "4096"]
             process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env={"PATH": os.defpath})
         with process:
             ours.settimeout(20)
             yield Supervised(process, ours)
             ours.close()
+
+
+STOP = {"stop": {"grace_seconds": 0}}
 
 
 def launching(launch: Launch) -> dict[str, Any]:
@@ -61,9 +74,11 @@ def launching(launch: Launch) -> dict[str, Any]:
 
 def test_a_launch_is_answered_with_its_outcome(supervised: Supervised, stage: Stage) -> None:
     supervised.send(launching(stage.launch(SHELL + "echo out; echo err >&2; exit 3")))
-    assert supervised.outcomes(1) == [
-        {"exit_code": 3, "stdout": "out\n", "stderr": "err\n", "signal": None, "stopped": False, "not_started": None}
-    ]
+    (outcome,) = supervised.outcomes(1)
+    assert (outcome["exit_code"], outcome["signal"]) == (3, None)
+    assert (outcome["stdout"], outcome["stderr"]) == ("out\n", "err\n")
+    assert outcome["told_of_outputs"]["stdout_bytes"] == 4
+    assert not any(outcome[name] for name in ("stopped", "timed_out", "not_started", "told_to_end", "met_oom_killer"))
 
 
 def test_launches_that_come_together_are_answered_in_turn(supervised: Supervised, stage: Stage) -> None:
@@ -84,14 +99,14 @@ def test_a_large_message_arrives(supervised: Supervised, stage: Stage) -> None:
 
 
 def test_a_stop_while_nothing_runs_stops_nothing(supervised: Supervised, stage: Stage) -> None:
-    supervised.send({"stop": True})
-    supervised.send({"stop": True}, launching(stage.launch(SHELL + "echo went on")))
+    supervised.send(STOP)
+    supervised.send(STOP, launching(stage.launch(SHELL + "echo went on")))
     outcome = supervised.outcomes(1)[0]
     assert (outcome["stdout"], outcome["stopped"]) == ("went on\n", False)
 
 
 def test_a_stop_that_comes_together_with_its_launch_stops_it(supervised: Supervised, stage: Stage) -> None:
-    supervised.send(launching(stage.launch(SHELL + "exec sleep 2")), {"stop": True})
+    supervised.send(launching(stage.launch(SHELL + "exec sleep 2")), STOP)
     assert supervised.outcomes(1)[0]["stopped"]
 
 
@@ -111,8 +126,8 @@ def test_the_job_and_all_it_started_end_when_the_worker_is_gone(
 
 
 def test_it_is_gone_too_when_the_worker_goes_before_the_outcome_is_read(supervised: Supervised, stage: Stage) -> None:
-    supervised.send(launching(stage.launch(SHELL + "head -c 5000000 /dev/urandom")))
-    wait_until("an outcome that does not fit the socket", lambda: bool(supervised.control.recv(1, socket.MSG_PEEK)))
+    supervised.send(launching(stage.launch(SHELL + "echo said")))
+    wait_until("the outcome", lambda: bool(supervised.control.recv(1, socket.MSG_PEEK)))
     supervised.control.close()
     assert supervised.process.wait(10) == 0
 
@@ -140,7 +155,8 @@ def test_a_job_finds_nothing_of_the_workers_environment_in_its_own_and_its_paren
 def test_a_gigabyte_of_output_takes_little_memory(supervised: Supervised, stage: Stage) -> None:
     supervised.send(launching(stage.launch(SHELL + "head -c 500M /dev/zero & head -c 500M /dev/zero >&2; wait")))
     outcome = supervised.outcomes(1)[0]
-    assert (len(outcome["stdout"]), len(outcome["stderr"])) == (1 << 20, 1 << 20)
+    for text in (outcome["stdout"], outcome["stderr"]):
+        assert len(text) == 2 * HALF_BYTES + len(missing_line(500 * 1024**2 - 2 * HALF_BYTES))
     assert peak_megabytes(supervised.process.pid) < 64
 
 

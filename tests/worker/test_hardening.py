@@ -1,0 +1,153 @@
+"""What the kernel was asked for holds: each test asks it in processes of its own, for it cannot be taken back."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers import wait_until
+from tests.worker.proc import alive, state, wait_until_gone
+
+ROOT = str(Path(__file__).parents[2])
+BEGIN = """
+import json, os, signal, subprocess, sys, time
+sys.path.insert(0, sys.argv[1])
+from jobqueue.worker import hardening
+def run(program, **options):
+    command = [sys.executable, "-IS", "-c", program]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, **options).stdout
+"""
+SPY = '''
+run("""
+import os
+for name in ("environ", "mem", "fd"):
+    path = f"/proc/{os.getppid()}/{name}"
+    try:
+        os.listdir(path) if name == "fd" else open(path, "rb").read(0)
+    except PermissionError:
+        print(name, "closed")
+    else:
+        print(name, "open")
+""").split("\\n")[:-1]
+'''
+STATUS = 'run("print(open(\'/proc/self/status\').read())").split("\\n")'
+
+
+def said_by(script: str) -> Any:
+    """Return what a script that ends with an expression makes of it, as JSON."""
+    before, _, expression = script.strip().rpartition("\n# ---\n")
+    whole = f"{BEGIN}{before}\nprint(json.dumps({expression.strip()}))"
+    command = [sys.executable, "-c", whole, ROOT]
+    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, timeout=60, check=True).stdout)
+
+
+def test_a_childs_view_of_its_parent_is_open_at_first() -> None:
+    assert said_by(f"\n# ---\n{SPY}") == ["environ open", "mem open", "fd open"]
+
+
+def test_what_is_closed_is_closed_to_a_child_that_has_renounced() -> None:
+    script = f"hardening.close_memory()\nhardening.renounce()\n# ---\n{SPY}"
+    assert said_by(script) == ["environ closed", "mem closed", "fd closed"]
+
+
+def test_who_has_renounced_gains_no_rights_by_what_it_starts() -> None:
+    lines = said_by(f"hardening.renounce()\n# ---\n{STATUS}")
+    told = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+    assert told["NoNewPrivs"] == "1"
+    if os.geteuid() == 0:
+        assert not int(told["CapBnd"], 16) >> 19 & 1
+        assert not int(told["CapEff"], 16) >> 19 & 1
+
+
+LIMITS = 'run("import resource as r; print([*r.getrlimit(r.RLIMIT_NOFILE), *r.getrlimit(r.RLIMIT_CORE)])")'
+
+
+def test_what_is_started_has_a_limit_of_open_files_and_leaves_no_core_dumps() -> None:
+    assert json.loads(said_by(f"hardening.limit(64)\n# ---\n{LIMITS}")) == [64, 64, 0, 0]
+
+
+def test_a_limit_above_what_is_allowed_is_what_is_allowed() -> None:
+    lower = "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (50, 100))\nhardening.limit(4096)"
+    assert json.loads(said_by(f"{lower}\n# ---\n{LIMITS}")) == [100, 100, 0, 0]
+
+
+def test_an_open_file_too_many_is_refused() -> None:
+    script = "import json\nprint(json.dumps(sum(1 for _ in open_all())))"
+    opening = "def open_all():\n    import os\n    try:\n        while True: yield os.open('/dev/null', 0)\n"
+    opening += "    except OSError: pass\n"
+    assert json.loads(said_by(f"hardening.limit(64)\n# ---\nrun({opening + script!r})")) == 64 - 3
+
+
+def test_a_child_is_the_first_to_go_when_memory_runs_out_and_the_last_to_be_served() -> None:
+    look = "import os; print([int(open('/proc/self/oom_score_adj').read()), os.nice(0)])"
+    script = f"hardening.close_memory()\n# ---\nrun({look!r}, preexec_fn=hardening.yield_to_the_worker)"
+    assert json.loads(said_by(script)) == [500, os.nice(0) + 5]
+
+
+def test_orphans_come_to_who_adopts_them() -> None:
+    orphans = """
+import pathlib
+hardening.adopt_orphans()
+middle = "import os, subprocess; print(subprocess.Popen(['/bin/sleep', '600'], stdout=subprocess.DEVNULL).pid)"
+orphan = int(run(middle))
+parent = int(pathlib.Path(f"/proc/{orphan}/stat").read_text().rpartition(")")[2].split()[1])
+os.kill(orphan, signal.SIGKILL)
+# ---
+parent == os.getpid()
+"""
+    assert said_by(orphans)
+    assert not said_by(orphans.replace("hardening.adopt_orphans()", ""))
+
+
+PARENT = """
+import functools
+child = subprocess.Popen(["/bin/sleep", "600"], preexec_fn={preexec})
+print(child.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def child_of_killed(preexec: str, stop: bool = False) -> int:
+    """Return the process id of a child whose parent was killed."""
+    command, pipe = [sys.executable, "-c", BEGIN + PARENT.format(preexec=preexec), ROOT], subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        if stop:
+            os.kill(child, signal.SIGSTOP)
+            wait_until("it is stopped", lambda: state(child) == "T")
+        parent.kill()
+    return child
+
+
+def test_a_child_that_dies_with_its_parent_does() -> None:
+    wait_until_gone([child_of_killed("functools.partial(hardening.die_with, os.getpid())")])
+
+
+def test_a_child_whose_parent_died_before_it_could_say_so_ends() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{BEGIN}hardening.die_with(os.getppid() + 1)\nsys.exit(0)", ROOT]
+    ) as orphan:
+        assert orphan.wait(20) == 1
+
+
+def test_a_child_that_is_stopped_goes_on_when_its_parent_dies() -> None:
+    child = child_of_killed("hardening.wake_with_parent", stop=True)
+    try:
+        wait_until("it goes on", lambda: state(child) not in ("T", ""))
+        assert alive(child)
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root it is that could trace everybody")
+def test_root_is_told_from_others() -> None:
+    assert said_by("\n# ---\nhardening.is_root()")
+    assert not said_by("os.seteuid(65534)\n# ---\nhardening.is_root()")

@@ -1,0 +1,81 @@
+"""How a launch ended: what kept it from starting, and whose fault that is."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+
+import pytest
+
+from jobqueue.worker.outcome import Outcome, not_started, signal_name
+from jobqueue.worker.outputs import Outputs
+from jobqueue.worker.process import Launch
+
+LAUNCH = Launch("/work/program", [], {}, "/work/directory")
+
+
+@pytest.mark.parametrize(
+    "number", [errno.EACCES, errno.ENOEXEC, errno.E2BIG, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG]
+)
+def test_a_program_that_no_machine_would_start_is_to_blame_itself(number: int) -> None:
+    outcome = not_started(OSError(number, os.strerror(number), LAUNCH.program), LAUNCH)
+    assert outcome == Outcome(not_started=f"could not be started: {os.strerror(number)}")
+
+
+@pytest.mark.parametrize(
+    "number", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EIO, errno.ETXTBSY]
+)
+def test_what_another_machine_may_well_start_is_this_ones_fault(number: int) -> None:
+    outcome = not_started(OSError(number, os.strerror(number), LAUNCH.program), LAUNCH)
+    assert outcome == Outcome(not_started=f"could not be started: {os.strerror(number)}", faulty_machine=True)
+
+
+def test_a_missing_interpreter_is_the_programs_fault_and_said_to_be_missing() -> None:
+    """The kernel says of a script without its interpreter that the script does not exist."""
+    outcome = not_started(FileNotFoundError(errno.ENOENT, "No such file or directory", LAUNCH.program), LAUNCH)
+    assert outcome.not_started is not None
+    assert "the interpreter or the loader" in outcome.not_started
+    assert not outcome.faulty_machine
+
+
+def test_a_missing_directory_is_not_the_programs_fault() -> None:
+    outcome = not_started(FileNotFoundError(errno.ENOENT, "No such file or directory", LAUNCH.directory), LAUNCH)
+    assert outcome.faulty_machine
+    assert outcome.not_started == "could not be started: its directory is gone"
+
+
+def test_an_argument_that_no_program_can_get_is_the_jobs_fault() -> None:
+    assert not_started(ValueError("embedded null byte"), LAUNCH) == Outcome(
+        not_started="could not be started: embedded null byte"
+    )
+
+
+def test_whatever_goes_wrong_between_fork_and_exec_is_not() -> None:
+    outcome = not_started(subprocess.SubprocessError("Exception occurred in preexec_fn."), LAUNCH)
+    assert outcome.faulty_machine
+
+
+@pytest.mark.parametrize("number", sorted(signal.Signals))
+def test_a_signal_that_has_a_name_is_called_by_it(number: signal.Signals) -> None:
+    assert signal_name(int(number)) == number.name
+
+
+def test_the_others_are_counted_from_the_first_real_time_signal() -> None:
+    assert signal_name(signal.SIGRTMIN + 3) == "SIGRTMIN+3"
+    assert signal_name(signal.SIGRTMIN - 1) == "SIGRTMIN-1"
+
+
+def test_every_signal_there_is_has_a_name_of_its_own() -> None:
+    assert len({signal_name(number) for number in range(1, signal.SIGRTMAX + 1)}) == signal.SIGRTMAX
+
+
+def test_outputs_can_be_read_more_than_once() -> None:
+    outcome = Outcome(0, outputs=Outputs.write({"stdout": "out ü", "stderr": "err\0"}))
+    for _ in range(2):
+        assert (outcome.stdout, outcome.stderr) == ("out ü", "err\0")
+
+
+def test_what_never_ran_has_said_nothing() -> None:
+    assert (Outcome().stdout, Outcome().stderr) == ("", "")

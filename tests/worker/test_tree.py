@@ -1,0 +1,216 @@
+"""Everything below a process is found and killed, however fast it starts others and however deep it hides.
+
+Each test's script runs in a process of its own, which adopts what its children leave: all its children are killed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobqueue.worker.tree import children_of, descendants_of
+
+ROOT = str(Path(__file__).parents[2])
+BEGIN = """
+import json, os, signal, subprocess, sys, threading, time
+sys.path.insert(0, sys.argv[1])
+from jobqueue.worker.hardening import adopt_orphans
+from jobqueue.worker.tree import children_of, descendants_of, kill_children
+adopt_orphans()
+alive_r, alive_w = os.pipe()  # whoever has the end to write into is alive: this one reads its end when all are gone
+told_r, told_w = os.pipe()  # where each process tells that it is there
+spent_r, spent_w = os.pipe()  # a byte for each process that may be started yet
+os.write(spent_w, b"x" * int(sys.argv[2]))
+os.close(spent_w)
+os.set_blocking(spent_r, False)
+def may_start():
+    return os.read(spent_r, 1) != b""
+def tell():
+    os.write(told_w, b"%d\\n" % os.getpid())
+def heard(count):
+    lines = b""
+    while lines.count(b"\\n") < count:
+        lines += os.read(told_r, 65536)
+    return [int(line) for line in lines.split()]
+def gone():
+    os.close(alive_w)
+    return os.read(alive_r, 1) == b""
+def left():
+    return len(os.read(spent_r, 100000))
+def begin(body):
+    pid = os.fork()
+    if pid == 0:
+        try:
+            body()
+        finally:
+            os._exit(0)
+    return pid
+"""
+
+
+def outcome_of(script: str, most_processes: int = 0) -> Any:
+    """Return what a script prints, as JSON."""
+    command = [sys.executable, "-c", BEGIN + script, ROOT, str(most_processes)]
+    ended = subprocess.run(command, stdout=subprocess.PIPE, timeout=60, check=True)
+    return json.loads(ended.stdout)
+
+
+def test_a_fork_bomb_is_killed_before_it_has_burnt_out() -> None:
+    """Every process starts others as fast as it can, half of them in sessions of their own."""
+    script = """
+def bomb():
+    tell()
+    while may_start():
+        if os.fork() == 0:
+            if os.getpid() % 2:
+                os.setsid()
+            tell()
+    time.sleep(600)
+begin(bomb)
+heard(20)
+kill_children()
+print(json.dumps([gone(), children_of(os.getpid()), left() > 0]))
+"""
+    assert outcome_of(script, 3000) == [True, [], True]
+
+
+def test_a_chain_of_processes_that_each_start_the_next_and_end_is_broken() -> None:
+    script = """
+def hop():
+    while may_start():
+        if os.fork():
+            os._exit(0)
+        os.setsid()
+        tell()
+    time.sleep(600)
+for _ in range(3):
+    begin(hop)
+heard(10)
+kill_children()
+print(json.dumps([gone(), children_of(os.getpid())]))
+"""
+    assert outcome_of(script, 3000) == [True, []]
+
+
+def test_a_deep_chain_of_processes_is_killed_to_its_end() -> None:
+    script = """
+def dig():
+    tell()
+    while may_start() and os.fork() == 0:
+        tell()
+    time.sleep(600)
+top = begin(dig)
+pids = heard(301)
+found = descendants_of(top)
+kill_children()
+print(json.dumps([gone(), children_of(os.getpid()), found == pids[:0:-1]]))
+"""
+    assert outcome_of(script, 300) == [True, [], True]
+
+
+def test_daemons_and_stopped_and_deaf_processes_are_killed() -> None:
+    script = """
+def deaf():
+    for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_IGN)
+    tell()
+    time.sleep(600)
+def stopped():
+    tell()
+    os.kill(os.getpid(), signal.SIGSTOP)
+def daemon():
+    os.setsid()
+    if os.fork() == 0:
+        tell()
+        time.sleep(600)
+for body in (deaf, stopped, daemon):
+    begin(body)
+heard(3)
+kill_children()
+print(json.dumps([gone(), children_of(os.getpid())]))
+"""
+    assert outcome_of(script) == [True, []]
+
+
+def test_those_to_spare_live_on_with_all_below_them() -> None:
+    script = """
+def parent():
+    if os.fork() == 0:
+        tell()
+        time.sleep(600)
+    tell()
+    time.sleep(600)
+spared, doomed = begin(parent), begin(parent)
+heard(4)
+kill_children(spare={spared})
+alive = [len(descendants_of(spared)), children_of(os.getpid()) == [spared]]
+kill_children()
+print(json.dumps([*alive, gone()]))
+"""
+    assert outcome_of(script) == [1, True, True]
+
+
+def test_children_of_every_thread_are_found() -> None:
+    script = """
+pids = []
+def start():
+    pids.append(subprocess.Popen(["/bin/sleep", "600"]).pid)
+    told.set()
+    time.sleep(600)
+told = threading.Event()
+threading.Thread(target=start, daemon=True).start()
+told.wait()
+found = children_of(os.getpid()) == pids
+kill_children()
+print(json.dumps([found, children_of(os.getpid())]), flush=True)
+os._exit(0)
+"""
+    assert outcome_of(script) == [True, []]
+
+
+def test_zombies_are_buried() -> None:
+    script = """
+for _ in range(20):
+    begin(tell)
+heard(20)
+kill_children()
+print(json.dumps(children_of(os.getpid())))
+"""
+    assert outcome_of(script) == []
+
+
+def test_the_most_memory_that_one_of_them_held_is_known() -> None:
+    script = """
+def hold(megabytes):
+    held = b"x" * (megabytes << 20)
+    tell()
+    time.sleep(600)
+for megabytes in (1, 150, 20):
+    begin(lambda: hold(megabytes))
+heard(3)
+print(json.dumps(kill_children().peak_memory_bytes))
+"""
+    assert 150 << 20 <= outcome_of(script) < 250 << 20
+
+
+def test_where_there_are_no_children_nothing_happens() -> None:
+    assert outcome_of("print(json.dumps(kill_children().peak_memory_bytes))") == 0
+
+
+@pytest.mark.parametrize("find", [children_of, descendants_of])
+def test_a_process_that_is_gone_has_nothing_below_it(find: Any) -> None:
+    with subprocess.Popen(["/bin/true"]) as process:
+        process.wait()
+    assert find(process.pid) == []
+
+
+def test_ones_own_children_are_found_among_those_of_other_tests() -> None:
+    with subprocess.Popen(["/bin/sleep", "600"]) as process:
+        assert process.pid in children_of(os.getpid())
+        process.kill()
