@@ -1,29 +1,80 @@
-"""A directory for one attempt: where its program lies and where it runs, gone when it ends whatever it left there
-(but not when the worker itself is killed).
+"""A directory for one attempt: where its program lies and where it runs, gone when it ends whatever it left there.
+
+All workspaces of a worker lie in one directory that is locked while it lives. What a worker that was killed has left,
+directories and processes, the next one on the host removes at its start.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from jobqueue import logs
+from jobqueue.worker.family import Family
+from jobqueue.worker.isolation import Isolation
+from jobqueue.worker.locked_directory import LockedDirectory
 
 PREFIX = "jobqueue-"
+ALL_MAY_PASS = 0o711
+"""The mode of what lies above a job's directory: another user's job may pass through, and look at nothing."""
+
+
+ROUNDS = 100
+"""How often to look again for processes that were started while others were killed."""
+
+
+class Workspaces:
+    """The workspaces of one worker, in a directory of its own."""
+
+    def __init__(self, family: Family, parent: Path | None = None) -> None:
+        """Make the directory in `parent`, left out: where temporary files go. Raises OSError."""
+        self.family = family
+        self._parent = parent or Path(tempfile.gettempdir())
+        self._own = LockedDirectory.create(self._parent, PREFIX)
+        self._own.path.chmod(ALL_MAY_PASS)
+
+    @property
+    def path(self) -> Path:
+        """The directory that they all lie in."""
+        return self._own.path
+
+    def create(self, name: str, isolation: Isolation) -> Workspace:
+        """Return a new one for a job that is confined in this way. Raises OSError."""
+        return Workspace(self._own.path, name, isolation, self.family)
+
+    def sweep_abandoned(self) -> None:
+        """Remove what killed workers have left here, and kill what still runs there."""
+        for left in LockedDirectory.abandoned(self._parent, PREFIX):
+            killed = kill_inhabitants(left.path)
+            remove(left.path, self.family)
+            left.close()
+            logs.logger().warning("abandoned_workspaces_swept", path=str(left.path), processes_killed=killed)
+
+    def close(self) -> None:
+        """Remove the directory."""
+        remove(self._own.path, self.family)
+        self._own.close()
 
 
 class Workspace:
-    """`program` is the downloaded file, `directory` the empty one that the job is started in."""
+    """`program` is where the program's file goes, `directory` the empty one that the job is started in."""
 
-    def __init__(self, parent: Path | None = None) -> None:
-        self._root = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+    def __init__(self, parent: Path, name: str, isolation: Isolation, family: Family) -> None:
+        self._family = family
+        self._root = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=parent))
         self.program = self._root / "program"
         self.directory = self._root / "work"
+        self._root.chmod(ALL_MAY_PASS)
         self.directory.mkdir(mode=0o700)
+        if isolation.uid is not None:
+            os.chown(self.directory, isolation.uid, isolation.uid)
 
     def __enter__(self) -> Self:
         return self
@@ -31,23 +82,57 @@ class Workspace:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.remove()
+        remove(self._root, self._family)
 
-    def remove(self) -> None:
-        """Remove everything; what cannot go is logged and left. Never raises: the job's result matters more.
 
-        What a job made unreadable, nested deeper than Python counts or named longer than a path may be, is left to the
-        tools that were made for it.
-        """
+def remove(path: Path, family: Family) -> None:
+    """Remove a directory with all that is in it; what cannot go is logged and left. Never raises.
+
+    What a job made unreadable, nested deeper than Python counts or named longer than a path may be, is left to the
+    tools that were made for it.
+    """
+    try:
+        shutil.rmtree(path)
+    except (OSError, RecursionError):
+        _remove_by_force(path, family)
+
+
+def _remove_by_force(path: Path, family: Family) -> None:
+    reason = ""
+    for command in (["chmod", "-R", "u+rwx"], ["rm", "-rf"]):
         try:
-            shutil.rmtree(self._root)
-        except (OSError, RecursionError):
-            self._remove_by_force()
-
-    def _remove_by_force(self) -> None:
-        for command in (["chmod", "-R", "u+rwx"], ["rm", "-rf"]):
-            done = subprocess.run([*command, "--", self._root], capture_output=True, check=False)
-        if self._root.exists():
-            logs.logger().error(
-                "workspace_left", path=str(self._root), reason=done.stderr.decode(errors="replace")[:500]
+            process = family.start(
+                [*command, "--", str(path)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
             )
+        except OSError as error:
+            reason = str(error)
+            continue
+        with process.stderr as said:  # type: ignore[union-attr]  # a pipe was asked for
+            reason = said.read().decode(errors="replace")[:500]
+        family.wait(process)
+    if path.exists():
+        logs.logger().error("workspace_left", path=str(path), reason=reason)
+
+
+def kill_inhabitants(path: Path) -> int:
+    """Kill every process that lives in a directory: that works there, or was started to. Return how many."""
+    killed: set[int] = set()
+    for _ in range(ROUNDS):
+        found = {
+            int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and _lives_in(entry, path)
+        }
+        if not found - killed:
+            break
+        killed |= found
+        for pid in found:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+    return len(killed)
+
+
+def _lives_in(process: Path, path: Path) -> bool:
+    with suppress(OSError):
+        if f"{os.readlink(process / 'cwd')}/".startswith(f"{path}/"):
+            return True
+        return f"={path}/".encode() in (process / "environ").read_bytes()
+    return False

@@ -1,0 +1,61 @@
+"""Where a worker keeps what outlives it: directories of this user's alone, made where they are missing."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from jobqueue import logs
+from jobqueue.settings import InvalidSetting
+from jobqueue.worker.own_directory import make_own
+
+
+def cache_directory(asked: Path | None, variables: Mapping[str, str]) -> Path:
+    """Return the directory of the downloaded programs. Raises InvalidSetting when the one asked for cannot be had."""
+    return _directory("CACHE_DIR", asked, _standard(variables, "XDG_CACHE_HOME", ".cache"), "cache")
+
+
+def spool_directory(asked: Path | None, variables: Mapping[str, str]) -> Path:
+    """Return the directory of the waiting reports. Raises InvalidSetting when the one asked for cannot be had."""
+    return _directory("SPOOL_DIR", asked, _standard(variables, "XDG_STATE_HOME", ".local/state"), "spool")
+
+
+def _standard(variables: Mapping[str, str], variable: str, below_home: str) -> Path | None:
+    """Return where the XDG Base Directory Specification puts such things, None for who has no home."""
+    told = variables.get(variable, "")
+    if told.startswith("/"):
+        return Path(told) / "jobqueue"
+    try:
+        return Path.home() / below_home / "jobqueue"
+    except RuntimeError:
+        return None
+
+
+def _directory(setting: str, asked: Path | None, standard: Path | None, name: str) -> Path:
+    """Return the directory asked for, else the standard one, else (no home, or a read-only one) one in TMPDIR."""
+    if asked is not None:
+        try:
+            return _make(asked)
+        except OSError as error:
+            raise InvalidSetting(
+                f"{setting} is {str(asked)!r}, but must be a directory that is the worker's own and can be written: "
+                f"{error.strerror or error}."
+            ) from error
+    instead = Path(tempfile.gettempdir()) / f"jobqueue.{os.geteuid()}" / name
+    try:
+        if standard is not None:
+            return _make(standard)
+    except OSError as error:
+        logs.logger().warning("directory_unusable", path=str(standard), reason=str(error), instead=str(instead))
+    _make(instead.parent)
+    return _make(instead)
+
+
+def _make(path: Path) -> Path:
+    """Make a directory that nobody else may enter. Raises OSError, also when it is somebody else's or of no use."""
+    make_own(path)
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise PermissionError("it cannot be written")
+    return path

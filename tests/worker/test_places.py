@@ -1,0 +1,149 @@
+"""Where a worker keeps things: where it is told to, where such things belong, or where it can."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from jobqueue.settings import InvalidSetting
+from jobqueue.worker import places
+
+Find = Callable[[Path | None, Mapping[str, str]], Path]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One of the directories: how it is found, set and named."""
+
+    find: Find
+    setting: str
+    variable: str
+    below_home: Path
+    name: str
+
+
+CACHE = Kind(places.cache_directory, "CACHE_DIR", "XDG_CACHE_HOME", Path(".cache"), "cache")
+SPOOL = Kind(places.spool_directory, "SPOOL_DIR", "XDG_STATE_HOME", Path(".local/state"), "spool")
+BOTH = pytest.mark.parametrize("kind", [CACHE, SPOOL], ids=lambda kind: kind.name)
+OF_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a directory somebody else's")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of this test's own."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    return home
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary files of this test's own go."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    return temporary
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+@BOTH
+def test_the_directory_asked_for_is_made_for_us_alone(kind: Kind, tmp_path: Path) -> None:
+    asked = tmp_path / "a/b"
+    assert kind.find(asked, {"XDG_CACHE_HOME": "/elsewhere", "XDG_STATE_HOME": "/elsewhere"}) == asked
+    assert mode(asked) == 0o700
+
+
+@BOTH
+def test_one_that_is_there_is_taken_with_what_it_holds_and_closed_to_others(kind: Kind, tmp_path: Path) -> None:
+    asked = tmp_path / "there"
+    asked.mkdir(mode=0o755)
+    (asked / "file").write_text("text")
+    assert kind.find(asked, {}) == asked
+    assert mode(asked) == 0o700
+    assert (asked / "file").read_text() == "text"
+
+
+@BOTH
+def test_left_out_it_is_where_such_things_belong(kind: Kind, home: Path) -> None:
+    assert kind.find(None, {}) == home / kind.below_home / "jobqueue"
+    assert mode(home / kind.below_home / "jobqueue") == 0o700
+
+
+@BOTH
+def test_that_place_can_be_told(kind: Kind, tmp_path: Path) -> None:
+    assert kind.find(None, {kind.variable: str(tmp_path / "xdg")}) == tmp_path / "xdg/jobqueue"
+
+
+@BOTH
+def test_a_relative_one_does_not_count(kind: Kind, home: Path) -> None:
+    """So the XDG Base Directory Specification has it."""
+    assert kind.find(None, {kind.variable: "xdg"}) == home / kind.below_home / "jobqueue"
+
+
+@BOTH
+def test_where_that_cannot_be_had_it_is_a_temporary_one(kind: Kind, home: Path, temporary: Path) -> None:
+    (home / kind.below_home.parts[0]).write_text("no directory")
+    with capture_logs() as logs:
+        found = kind.find(None, {})
+    assert found == temporary / f"jobqueue.{os.geteuid()}" / kind.name
+    assert mode(found) == mode(found.parent) == 0o700
+    assert [log["event"] for log in logs] == ["directory_unusable"]
+
+
+@BOTH
+def test_who_has_no_home_has_a_temporary_one(kind: Kind, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])
+    assert kind.find(None, {}).is_relative_to(temporary)
+
+
+@BOTH
+def test_one_that_was_asked_for_and_cannot_be_had_is_refused_in_a_sentence(kind: Kind, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("text")
+    with pytest.raises(InvalidSetting, match=rf"^{kind.setting} is '.*/file/below', but must be a directory .*\.$"):
+        kind.find(tmp_path / "file/below", {})
+    with pytest.raises(InvalidSetting, match=rf"^{kind.setting} is '.*/file', but must be a directory .*\.$"):
+        kind.find(tmp_path / "file", {})
+
+
+@BOTH
+def test_a_link_is_refused_and_what_it_points_to_left_alone(kind: Kind, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir(mode=0o755)
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InvalidSetting, match="is a link"):
+        kind.find(tmp_path / "link", {})
+    assert mode(tmp_path / "elsewhere") == 0o755
+
+
+@OF_ROOT
+@BOTH
+def test_somebody_elses_is_refused_and_left_alone(kind: Kind, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir(mode=0o777)
+    os.chown(theirs, 65534, 65534)
+    before = mode(theirs)
+    with pytest.raises(InvalidSetting, match="another user"):
+        kind.find(theirs, {})
+    assert mode(theirs) == before
+
+
+@OF_ROOT
+@BOTH
+def test_a_temporary_one_that_somebody_else_has_prepared_is_not_taken(kind: Kind, home: Path, temporary: Path) -> None:
+    home.rmdir()
+    home.write_text("no directory")
+    trap = temporary / f"jobqueue.{os.geteuid()}"
+    trap.mkdir()
+    os.chown(trap, 65534, 65534)
+    with pytest.raises(OSError, match="another user"):
+        kind.find(None, {})
