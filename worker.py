@@ -1,44 +1,53 @@
-"""The worker's front door: settings, parts, loop, exit code. `python worker.py`."""
+"""The worker's front door: arguments, settings, life, exit code. `python worker.py --help`."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 
 from jobqueue import logs
-from jobqueue.client.claims import Claims
-from jobqueue.client.transport import Transport
 from jobqueue.settings import InvalidSetting
-from jobqueue.worker import config
-from jobqueue.worker.loop import Loop
-from jobqueue.worker.process import adopt_orphans, kill_children
-from jobqueue.worker.run import Runner
+from jobqueue.worker import check, config, life
+from jobqueue.worker.loop import Limits
 from jobqueue.worker.shutdown import Shutdown
-from jobqueue.worker.slot import Slot
 
 
 def main() -> int:
-    """Work until SIGTERM or SIGINT; return the exit code."""
+    """Work until SIGTERM or SIGINT, or for as long as the arguments say; return the exit code."""
+    options = _arguments().parse_args()
     logs.configure(sys.stderr)
     if sys.platform != "linux":
         sys.exit("The worker runs on Linux only; the API does not mind where it runs.")
     try:
         settings = config.load(os.environ)
+        if options.check:
+            return check.report(settings, os.environ)
+        shutdown = Shutdown()
+        shutdown.listen()
+        life.live(settings, os.environ, shutdown, Limits(1 if options.once else options.max_jobs, options.burst))
     except InvalidSetting as error:
         sys.exit(str(error))
-    shutdown = Shutdown()
-    shutdown.listen()
-
-    def connect() -> Claims:
-        return Claims(Transport(settings.api_url), settings.executor_id)
-
-    adopt_orphans()
-    slot = Slot(on_death=kill_children)
-    logs.logger().info("worker_started", executor_id=settings.executor_id, api_url=settings.api_url)
-    Loop(connect(), Runner(connect, slot, shutdown, os.environ), shutdown).run()
-    slot.close()
-    logs.logger().info("worker_stopped", executor_id=settings.executor_id)
     return 0
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="worker.py",
+        description="Claims jobs, runs their programs, reports how they ended. All settings are environment variables: "
+        "docs/worker.md.",
+    )
+    parser.add_argument("--once", action="store_true", help="run one job, then end; the same as --max-jobs 1")
+    parser.add_argument("--max-jobs", type=_positive, metavar="N", help="run N jobs, then end")
+    parser.add_argument("--burst", action="store_true", help="end when no job is pending")
+    parser.add_argument("--check", action="store_true", help="say what this host can do and what is wrong, run nothing")
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
 
 
 if __name__ == "__main__":

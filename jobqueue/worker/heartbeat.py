@@ -1,70 +1,113 @@
-"""Keeps a job's lease alive from a thread of its own, and says so when it is lost."""
+"""Keeps a job's lease alive from a thread of its own; tells the latest output and hears what is wanted on the way."""
 
 from __future__ import annotations
 
 import random
 import threading
 import time
-from collections.abc import Callable
-from types import TracebackType
-from typing import Self
+from dataclasses import dataclass
 
 from jobqueue import logs
-from jobqueue.client.claims import ClaimedJob, Claims
+from jobqueue.client.claims import Claims, Held
+from jobqueue.worker.attempt import Attempt, Cause
 
 BEATS_PER_LEASE = 3
+LONGEST_SECONDS = 5.0
+"""Between two beats: so long does a wish to cancel wait to be heard at most."""
+
+LIVE_SECONDS = 2.0
+"""Between two beats while there is new output."""
+
 SAFE_PART = 0.8
 """Of a lease, counted from when the last good beat was sent. After that another executor may have the job soon, and
 two must never run it at once: the lease counts as lost although nobody has said so."""
 
 
-class Heartbeat:
-    """Beats while it is entered. `lost` is set, then `on_lost` called, once the job is no longer ours.
+@dataclass(frozen=True)
+class Patience:
+    """What a worker does with a program whose lease nobody renews, and how long one that is cancelled gets to end."""
 
-    It has a connection of its own: no download and no report ever stands in its way.
+    finish: bool = False
+    kill_grace_seconds: float = 10.0
+
+
+class Heartbeat:
+    """Beats from `start` to `stop`. Stops the attempt once the job is no longer ours, or somebody wants it to end.
+
+    It has a connection of its own: no download, no report and no other job ever stands in its way.
     """
 
-    def __init__(self, claims: Claims, job: ClaimedJob, on_lost: Callable[[], None]) -> None:
-        self.lost = threading.Event()
+    def __init__(self, claims: Claims, attempt: Attempt, patience: Patience) -> None:
         self._claims = claims
-        self._job = job
-        self._on_lost = on_lost
-        self._ended = threading.Event()
+        self._attempt = attempt
+        self._patience = patience
+        self._ended = False
+        self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._lease_seconds = attempt.job.lease_ms / 1000
+        self._interval = min(self._lease_seconds / BEATS_PER_LEASE, LONGEST_SECONDS)
+        self._safe_until = attempt.job.asked_at + self._lease_seconds * SAFE_PART
+        attempt.live.on_arrival = self._wake.set
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
+        """Begin to beat."""
         self._thread.start()
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ended.set()
-        self._thread.join()
+    def stop(self) -> None:
+        """Beat no more; a beat that is under way goes on by itself."""
+        self._ended = True
+        self._wake.set()
 
     def _run(self) -> None:
-        lease_seconds = self._job.lease_ms / 1000
-        interval = pause = lease_seconds / BEATS_PER_LEASE
-        safe_until = self._job.asked_at + lease_seconds * SAFE_PART
-        while not self._ended.wait(min(pause * random.uniform(0.9, 1.0), max(safe_until - time.monotonic(), 0))):
-            sent = time.monotonic()
-            held = self._beat(min(interval, safe_until - sent)) if sent < safe_until else False
-            if held is False:
-                self._lose()
-                return
-            pause = interval if held else interval / 4
-            if held:
-                safe_until = sent + lease_seconds * SAFE_PART
-
-    def _beat(self, within_seconds: float) -> bool | None:
-        """Return whether the lease is still ours, None when nobody could say."""
         try:
-            return self._claims.heartbeat(self._job, within_seconds)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the thread must live to say that the lease is lost
-            logs.logger().warning("heartbeat_unanswered", job_id=self._job.id, reason=str(error))
-            return None
+            self._beat_while_held()
+        finally:
+            self._claims.close()
 
-    def _lose(self) -> None:
-        logs.logger().warning("lease_lost", job_id=self._job.id)
-        self.lost.set()
-        self._on_lost()
+    def _beat_while_held(self) -> None:
+        pause = self._interval
+        while self._wait(pause * random.uniform(0.9, 1.0)):
+            sent = time.monotonic()
+            if sent >= self._safe_until and not self._patience.finish:
+                self._lose("nobody answered for most of a lease")
+                return
+            try:
+                held = self._beat(sent)
+            except Exception as error:  # noqa: BLE001  # whatever it is, the thread must live to say that the lease is lost
+                logs.logger().warning("heartbeat_unanswered", job_id=self._attempt.job.id, reason=str(error))
+                pause = self._interval / 4
+                continue
+            if held is None:
+                self._lose("it is held by nobody, or by another attempt")
+                return
+            pause = self._interval
+            self._safe_until = sent + self._lease_seconds * SAFE_PART
+            if held.cancel_requested and self._attempt.cause is None:
+                logs.logger().info("cancel_requested", job_id=self._attempt.job.id)
+                self._attempt.stop(Cause.CANCELLED, self._patience.kill_grace_seconds)
+
+    def _wait(self, pause: float) -> bool:
+        """Wait until the next beat is due, sooner when there is output to tell; return whether there is to be one."""
+        begun = time.monotonic()
+        while not self._ended:
+            self._wake.clear()
+            due = begun + (min(pause, LIVE_SECONDS) if self._attempt.live.pending else pause)
+            if not self._patience.finish:
+                due = min(due, self._safe_until)
+            left = due - time.monotonic()
+            if left <= 0:
+                return True
+            self._wake.wait(left)
+        return False
+
+    def _beat(self, now: float) -> Held | None:
+        """Send one, with the latest output; return None when the lease is lost."""
+        within = self._interval if self._patience.finish else min(self._interval, self._safe_until - now)
+        output = self._attempt.live.peek()
+        held = self._claims.heartbeat(self._attempt.job, within, output)
+        self._attempt.live.forget(output)
+        return held
+
+    def _lose(self, reason: str) -> None:
+        logs.logger().warning("lease_lost", job_id=self._attempt.job.id, reason=reason)
+        self._attempt.stop(Cause.LEASE_LOST)

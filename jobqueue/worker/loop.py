@@ -1,59 +1,93 @@
-"""Claims job after job until asked to stop; waits when there is none, and when the API is away."""
+"""Claims jobs for free slots until asked to stop; waits when there is none, and when the API is away."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from jobqueue import logs
 from jobqueue.client.claims import ClaimedJob, Claims
 from jobqueue.client.retry import backoff
 from jobqueue.client.transport import ApiRefused, ApiUnavailable
-from jobqueue.worker.run import Runner, WorkerFault
+from jobqueue.worker.breaker import Breaker
+from jobqueue.worker.lanes import Lanes
 from jobqueue.worker.shutdown import Shutdown
 
 SHORTEST_IDLE_SECONDS = 0.25
 LONGEST_IDLE_SECONDS = 1.0
 LONGEST_OUTAGE_SECONDS = 5.0
+LOOK_UP_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When to claim nothing more: after so many jobs; once there is none."""
+
+    jobs: int | None = None
+    until_empty: bool = False
 
 
 class Loop:
-    """The worker's life."""
+    """The worker's life between its start and its end."""
 
-    def __init__(self, claims: Claims, runner: Runner, shutdown: Shutdown) -> None:
+    def __init__(self, claims: Claims, lanes: Lanes, shutdown: Shutdown, breaker: Breaker, limits: Limits) -> None:
         self._claims = claims
-        self._runner = runner
+        self._lanes = lanes
         self._shutdown = shutdown
+        self._breaker = breaker
+        self._limits = limits
+        self._claimed = 0
+        self._found_none = False
         self._away = False
         self._idle = self._fresh_idle()
         self._trouble = self._fresh_trouble()
 
-    def run(self) -> None:
-        """Claim and run jobs until asked to stop; a job that runs is finished first."""
-        while not self._shutdown.requested:
-            self._shutdown.wait(self.turn())
+    def run(self) -> ClaimedJob | None:
+        """Claim jobs until asked to stop or until the limits are reached.
 
-    def turn(self) -> float:
-        """Claim a job and run it; return how many seconds to wait before the next claim."""
+        Returns a job that was claimed when it was too late to begin it.
+        """
+        while not self._shutdown.requested and not self._limit_reached():
+            if not self._ready() or self._shutdown.requested:
+                continue
+            job, seconds = self.turn()
+            if job and self._shutdown.requested:
+                return job
+            if job:
+                self._lanes.take(job)
+            self._shutdown.wait(seconds)
+        return None
+
+    def turn(self) -> tuple[ClaimedJob | None, float]:
+        """Claim once; return the job, and how many seconds to wait before the next claim."""
         try:
             job = self._claims.claim()
         except (ApiUnavailable, ApiRefused) as error:
             self._note(away=True, reason=str(error))
-            return next(self._trouble)
+            return None, next(self._trouble)
         self._note(away=False)
+        self._found_none = job is None
         if job is None:
-            return next(self._idle)
-        return self._run(job)
-
-    def _run(self, job: ClaimedJob) -> float:
+            return None, next(self._idle)
         logs.logger().info("claim", job_id=job.id)
+        self._claimed += 1
         self._idle = self._fresh_idle()
-        try:
-            self._runner.run(job)
-        except WorkerFault as fault:
-            logs.logger().error("attempt_abandoned", job_id=job.id, reason=str(fault))
-            return next(self._trouble)
-        self._trouble = self._fresh_trouble()
-        return 0
+        return job, 0
+
+    def _ready(self) -> bool:
+        """Wait for a free slot and for the end of a pause; return whether to claim now."""
+        pause = self._breaker.seconds_left()
+        if pause > 0:
+            self._shutdown.wait(min(pause, LOOK_UP_SECONDS))
+            return False
+        if self._breaker.tripped:
+            return self._lanes.wait_for_all(LOOK_UP_SECONDS)
+        return self._lanes.wait_for_a_free_one(LOOK_UP_SECONDS)
+
+    def _limit_reached(self) -> bool:
+        if self._limits.jobs is not None and self._claimed >= self._limits.jobs:
+            return True
+        return self._limits.until_empty and self._found_none
 
     def _note(self, away: bool, reason: str = "") -> None:
         """Log an outage when it starts and when it ends, not at each claim."""

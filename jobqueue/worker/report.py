@@ -1,56 +1,78 @@
-"""Tells the API how a job ended, for as long as it takes the API to answer."""
+"""What is told to the API of how an attempt ended."""
 
 from __future__ import annotations
 
+import json
+import os
 import signal
-import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import IO, Any
 
-from jobqueue import logs
-from jobqueue.client.claims import ClaimedJob, Claims, Report
-from jobqueue.client.retry import until_answered
-from jobqueue.client.transport import ApiRefused, ApiUnavailable
-from jobqueue.worker.shutdown import Shutdown
-from jobqueue.worker.supervisor import Outcome
+from jobqueue.job import Reason
+from jobqueue.worker.outcome import Outcome, signal_name
+from jobqueue.worker.outputs import Outputs
 
 
-def make_report(outcome: Outcome) -> Report:
-    """Return what to report of a program that ended by itself: exit code 0 is a success, all else a failure."""
-    if outcome.not_started is not None:
-        return Report(None, error_message=outcome.not_started)
-    message = None
+@dataclass(frozen=True)
+class Report:
+    """A verb (`complete`, `fail`, `release`) and the fields that the API documents for it, the outputs apart."""
+
+    verb: str
+    fields: Mapping[str, Any]
+    outputs: Outputs | None = field(default=None, compare=False)
+
+    def body(self, holder: Mapping[str, object]) -> IO[bytes]:
+        """Return the request's body, in a file in memory. The outputs become part of it and are gone from here."""
+        fd = self.outputs.detach() if self.outputs else os.memfd_create("report", os.MFD_CLOEXEC)
+        file = open(fd, "r+b")  # noqa: SIM115  # it is the caller's to close
+        begun = file.seek(0, os.SEEK_END) > 0
+        file.write((b"," if begun else b"{") + json.dumps({**holder, **self.fields}).encode()[1:])
+        file.flush()
+        return file
+
+
+def released(reason: Reason | None) -> Report:
+    """Return the report of an attempt that is given back: what ended it was no fault of the job's."""
+    return Report("release", {"reason": reason})
+
+
+def failed(reason: Reason, message: str, **more: Any) -> Report:
+    """Return the report of an attempt whose program never ran."""
+    return Report("fail", {"reason": reason, "exit_code": None, "error_message": message, **more})
+
+
+def ended(outcome: Outcome, timeout_seconds: float | None, cancelled: bool, **times: int | None) -> Report:
+    """Return the report of a program that ran: exit code 0 is a success, all else a failure. `times` go along."""
+    reason, message = _why(outcome, timeout_seconds, cancelled)
+    fields: dict[str, Any] = {
+        "reason": reason,
+        "exit_code": outcome.exit_code,
+        "signal": signal_name(outcome.signal) if outcome.signal is not None else None,
+        **outcome.told_of_outputs,
+        **(asdict(outcome.usage) if outcome.usage else {}),
+        **times,
+        "program_started_at_ms": outcome.started_at_ms,
+        "program_ended_at_ms": outcome.ended_at_ms,
+    }
+    if message is None:
+        return Report("complete", fields, outcome.outputs)
+    return Report("fail", {**fields, "error_message": message}, outcome.outputs)
+
+
+def _why(outcome: Outcome, timeout_seconds: float | None, cancelled: bool) -> tuple[Reason, str | None]:
+    """Return why a program ended, and what is wrong with that (None: nothing)."""
+    if cancelled:
+        return Reason.CANCELLED, "cancelled while it ran"
+    if outcome.timed_out:
+        return Reason.TIMEOUT, f"ran for longer than {timeout_seconds:g} seconds"
+    if outcome.met_oom_killer:
+        return Reason.OOM_KILLED, "killed when the machine ran out of memory"
     if outcome.signal is not None:
-        message = f"killed by signal {outcome.signal} ({_signal_name(outcome.signal)})"
-    elif outcome.exit_code != 0:
-        message = f"exited with code {outcome.exit_code}"
-    return Report(outcome.exit_code, outcome.stdout, outcome.stderr, message)
+        return Reason.SIGNALLED, f"killed by signal {outcome.signal} ({signal_name(outcome.signal)})"
+    return Reason.EXITED, f"exited with code {outcome.exit_code}" if outcome.exit_code else None
 
 
-def deliver(claims: Claims, job: ClaimedJob, report: Report, shutdown: Shutdown) -> None:
-    """Send a report until it is answered. Once the worker is to stop it is sent for one lease longer at most: after
-    that the job is somebody else's.
-    """
-    give_up_at: float | None = None
-
-    def pause(seconds: float) -> bool:
-        nonlocal give_up_at
-        if shutdown.wait(seconds):
-            return True
-        give_up_at = give_up_at or time.monotonic() + job.lease_ms / 1000
-        time.sleep(seconds)
-        return time.monotonic() < give_up_at
-
-    try:
-        until_answered(report.verb, lambda: claims.report(job, report), pause)
-    except ApiRefused as refused:
-        logs.logger().warning("report_refused", job_id=job.id, reason=str(refused))
-    except ApiUnavailable as error:
-        logs.logger().error("report_given_up", job_id=job.id, reason=str(error))
-    else:
-        logs.logger().info(report.verb, job_id=job.id, exit_code=report.exit_code, reason=report.error_message)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return "unknown"
+def like_sigterm(outcome: Outcome) -> bool:
+    """Whether a program ended as one does that was sent SIGTERM: by it, or with the code that shells make of it."""
+    return outcome.signal == signal.SIGTERM or outcome.exit_code == 128 + signal.SIGTERM

@@ -2,91 +2,166 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from jobqueue import logs
-from jobqueue.client.claims import ClaimedJob, Claims, Report
-from jobqueue.worker.download import DownloadFailed, DownloadStopped, download
-from jobqueue.worker.heartbeat import Heartbeat
+from jobqueue.client.claims import ClaimedJob, Claims
+from jobqueue.job import Reason
+from jobqueue.worker.attempt import Attempt, Cause
+from jobqueue.worker.download import BlockedByPolicy, ChecksumMismatch, DownloadFailed, DownloadStopped
+from jobqueue.worker.environment import variables_of
+from jobqueue.worker.heartbeat import Heartbeat, Patience
+from jobqueue.worker.outcome import Outcome
 from jobqueue.worker.process import Launch
-from jobqueue.worker.report import deliver, make_report
+from jobqueue.worker.report import Report, ended, failed, like_sigterm, released
 from jobqueue.worker.shutdown import Shutdown
-from jobqueue.worker.slot import Slot
-from jobqueue.worker.supervisor import Outcome
-from jobqueue.worker.workspace import Workspace
+from jobqueue.worker.slot import SlotDied
+from jobqueue.worker.spool import Spool
+from jobqueue.worker.workspace import Workspace, Workspaces
 
-DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
-DEFAULT_LANG = "C.UTF-8"
 PLATFORM_SECONDS = 1.0
 """How long after the program the worker may get the SIGTERM that a platform sends to both."""
 
 
-class WorkerFault(Exception):
-    """The attempt could not be made through no fault of the job's (disk full, supervisor killed).
+class Programs(Protocol):
+    """Where programs come from."""
 
-    Nothing is reported: the job goes back to the queue when the lease ends.
-    """
+    def fetch(self, url: str, sha256: str, target: Path, stopped: threading.Event) -> bool:
+        """Put a program with that hash at `target`, executable. Raises what `download` raises."""
+
+
+class WorkerFault(Exception):
+    """The attempt could not be made through no fault of the job's (disk full, supervisor killed)."""
+
+
+@dataclass(frozen=True)
+class Means:
+    """What attempts are made with: shared by all slots of a worker."""
+
+    connect: Callable[[], Claims]
+    programs: Programs
+    workspaces: Workspaces
+    spool: Spool
+    shutdown: Shutdown
+    variables: Mapping[str, str]
+    """What every program finds in its environment, besides what its job says."""
+    patience: Patience = field(default_factory=Patience)
+    job_timeout_seconds: float | None = None
+    hidden: Sequence[Path] = ()
+    """Directories that no program is to see, where its isolation can hide them."""
 
 
 class Runner:
-    """Makes attempts, one at a time, with what the worker hands it."""
+    """Makes attempts and reports them, one at a time."""
 
-    def __init__(
-        self,
-        connect: Callable[[], Claims],
-        slot: Slot,
-        shutdown: Shutdown,
-        variables: Mapping[str, str],
-    ) -> None:
-        self._claims = connect()
-        self._beats = connect()
-        self._slot = slot
-        self._shutdown = shutdown
-        self._variables = variables
+    def __init__(self, means: Means) -> None:
+        self._means = means
+        self._claims = means.connect()
 
-    def run(self, job: ClaimedJob) -> None:
-        """Make one attempt and report it, unless the lease is lost meanwhile. Raises WorkerFault."""
-        with Heartbeat(self._beats, job, self._slot.stop) as heartbeat:
+    def close(self) -> None:
+        """Close the connection."""
+        self._claims.close()
+
+    def run(self, attempt: Attempt) -> None:
+        """Make an attempt and report it, unless its lease is lost meanwhile.
+
+        Raises WorkerFault, and gives the job back then. When its supervisor dies while it runs, it is left until its
+        lease ends: it may have been the job that killed it, and lost attempts are counted.
+        """
+        heartbeat = Heartbeat(self._means.connect(), attempt, self._means.patience)
+        heartbeat.start()
+        try:
+            report = self._attempt(attempt)
+        except SlotDied as died:
+            heartbeat.stop()
+            logs.logger().error("attempt_abandoned", job_id=attempt.job.id, reason=str(died))
+            if not died.begun:
+                raise WorkerFault(str(died)) from died
+            return
+        except Exception as error:  # whatever one job makes us meet, the worker lives for the next
+            self._send(attempt.job, released(None), heartbeat.stop)
+            raise (
+                error if isinstance(error, WorkerFault) else WorkerFault(f"{type(error).__name__}: {error}")
+            ) from error
+        if report is None:
+            heartbeat.stop()
+        else:
+            self._send(attempt.job, report, heartbeat.stop)
+
+    def give_back(self, job: ClaimedJob) -> None:
+        """Release a job that was claimed too late to be begun."""
+        self._send(job, released(Reason.WORKER_SHUTDOWN), lambda: None)
+
+    def _attempt(self, attempt: Attempt) -> Report | None:
+        """Return what to report, None when the lease was lost. Raises WorkerFault and whatever goes wrong."""
+        job = attempt.job
+        with self._means.workspaces.create(job.id, attempt.slot.isolation) as workspace:
+            download_started_at_ms = time.time_ns() // 1_000_000
             try:
-                report = self._attempt(job, heartbeat)
-            except Exception as error:  # whatever one job makes us meet, the worker lives for the next
-                raise WorkerFault(f"{type(error).__name__}: {error}") from error
-            if report is not None:
-                deliver(self._claims, job, report, self._shutdown)
-
-    def _attempt(self, job: ClaimedJob, heartbeat: Heartbeat) -> Report | None:
-        """Return what to report, None when the lease was lost."""
-        with Workspace() as workspace:
-            try:
-                download(job.binary_url, job.binary_sha256, workspace.program, heartbeat.lost)
+                self._means.programs.fetch(job.binary_url, job.binary_sha256, workspace.program, attempt.stopped)
             except DownloadStopped:
-                return None
-            except DownloadFailed as failed:
-                return Report(None, error_message=str(failed))
+                return self._unbegun(attempt)
+            except DownloadFailed as error:
+                return failed(_reason_of(error), str(error), download_started_at_ms=download_started_at_ms)
             logs.logger().info("start", job_id=job.id)
-            outcome = self._slot.run(self._launch(job, workspace), heartbeat.lost)
-        return None if outcome.stopped or self._ended_by_the_platform(outcome) else make_report(outcome)
+            workspace.program.chmod(attempt.slot.isolation.program_mode())
+            outcome = attempt.slot.run(self._launch(job, workspace), attempt.stopped, attempt.live.add)
+            return self._report(attempt, outcome, download_started_at_ms)
+
+    def _report(self, attempt: Attempt, outcome: Outcome, download_started_at_ms: int) -> Report | None:
+        if outcome.faulty_machine:
+            raise WorkerFault(outcome.not_started)
+        if outcome.not_started is not None:
+            return failed(Reason.EXEC_FAILED, outcome.not_started, download_started_at_ms=download_started_at_ms)
+        if outcome.stopped and (outcome.exit_code is None or attempt.cause is not Cause.CANCELLED):
+            return self._unbegun(attempt)
+        if self._ended_by_the_platform(outcome):
+            return released(Reason.WORKER_SHUTDOWN)
+        timeout = self._timeout(attempt.job)
+        return ended(outcome, timeout, cancelled=outcome.stopped, download_started_at_ms=download_started_at_ms)
+
+    def _unbegun(self, attempt: Attempt) -> Report | None:
+        """Return what to say of an attempt that was stopped before it had anything to tell."""
+        if attempt.cause is Cause.CANCELLED:
+            return failed(Reason.CANCELLED, "cancelled before it began")
+        return released(Reason.WORKER_SHUTDOWN) if attempt.cause is Cause.SHUTDOWN else None
 
     def _ended_by_the_platform(self, outcome: Outcome) -> bool:
-        """Whether the program was ended by a SIGTERM that went to every process there is, us included.
+        """Whether a program has failed because SIGTERM was sent to every process there is.
 
-        That is no failure of the job, and nothing is reported: it runs again elsewhere. The program may have had its
-        signal before we had ours.
+        That is no failure of the job. The supervisor has had the signal then, too; or the program has had it before
+        the worker has.
         """
-        return outcome.signal == signal.SIGTERM and not self._shutdown.wait(PLATFORM_SECONDS)
+        if outcome.exit_code == 0 or outcome.timed_out or outcome.stopped:
+            return False
+        return outcome.told_to_end or (like_sigterm(outcome) and not self._means.shutdown.wait(PLATFORM_SECONDS))
 
     def _launch(self, job: ClaimedJob, workspace: Workspace) -> Launch:
-        environment = own_variables(self._variables, workspace.directory) | dict(job.env_variables)
-        return Launch(str(workspace.program), job.arguments, environment, str(workspace.directory))
+        timeout = self._timeout(job)
+        return Launch(
+            program=str(workspace.program),
+            arguments=job.arguments,
+            environment=variables_of(job, self._means.variables, workspace.directory, timeout),
+            directory=str(workspace.directory),
+            timeout_seconds=timeout,
+            kill_grace_seconds=self._means.patience.kill_grace_seconds,
+        )
+
+    def _timeout(self, job: ClaimedJob) -> float | None:
+        return self._means.job_timeout_seconds if job.timeout_seconds is None else job.timeout_seconds
+
+    def _send(self, job: ClaimedJob, report: Report, on_answered: Callable[[], None]) -> None:
+        logs.logger().info("ended", job_id=job.id, verb=report.verb, reason=report.fields["reason"])
+        body = report.body(self._claims.holder(job))
+        self._means.spool.send(self._claims, job.id, report.verb, body, on_answered)
 
 
-def own_variables(variables: Mapping[str, str], directory: Path) -> dict[str, str]:
-    """Return all that a job gets beside what it asked for. Nothing else of the worker's environment reaches it."""
-    return {
-        "PATH": variables.get("PATH", DEFAULT_PATH),
-        "LANG": variables.get("LANG", DEFAULT_LANG),
-        "HOME": str(directory),
-        "TMPDIR": str(directory),
-    }
+def _reason_of(error: DownloadFailed) -> Reason:
+    if isinstance(error, ChecksumMismatch):
+        return Reason.CHECKSUM_MISMATCH
+    return Reason.BLOCKED_BY_POLICY if isinstance(error, BlockedByPolicy) else Reason.DOWNLOAD_FAILED

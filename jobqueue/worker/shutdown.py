@@ -1,10 +1,10 @@
-"""SIGTERM and SIGINT: the first asks the worker to claim nothing more, the second ends it at once."""
+"""SIGTERM and SIGINT: the first asks the worker to claim nothing more and to finish, the second to hurry."""
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
+import time
 
 from jobqueue import logs
 
@@ -16,19 +16,34 @@ class Shutdown:
 
     def __init__(self) -> None:
         self._requested = threading.Event()
+        self._hurried = threading.Event()
+        self._requested_at = 0.0
 
     @property
     def requested(self) -> bool:
         """Whether to claim nothing more."""
         return self._requested.is_set()
 
+    @property
+    def hurried(self) -> bool:
+        """Whether not to wait for jobs either."""
+        return self._hurried.is_set()
+
     def request(self) -> None:
-        """Ask for it from inside."""
+        """Ask for it; asked again: hurry."""
+        if self.requested:
+            self._hurried.set()
+            return
+        self._requested_at = time.monotonic()
         self._requested.set()
 
     def wait(self, seconds: float) -> bool:
         """Wait that long unless asked to stop before; return whether to go on."""
         return not self._requested.wait(seconds)
+
+    def seconds_left(self, allowed_seconds: float) -> float:
+        """Return how much is left of the time allowed from the first signal on: nothing once it is to hurry."""
+        return 0.0 if self.hurried else max(self._requested_at + allowed_seconds - time.monotonic(), 0.0)
 
     def listen(self) -> None:
         """Take the signals from now on. Call it before any other thread is started: they inherit that they do not."""
@@ -36,9 +51,8 @@ class Shutdown:
         threading.Thread(target=self._listen, name="signals", daemon=True).start()
 
     def _listen(self) -> None:
-        first = signal.sigwait(SIGNALS)
-        logs.logger().info("stopping", signal=signal.Signals(first).name)
-        self._requested.set()
-        second = signal.sigwait(SIGNALS)
-        logs.logger().warning("stopping_at_once", signal=signal.Signals(second).name)
-        os._exit(128 + second)
+        while True:
+            number = signal.sigwait(SIGNALS)
+            event = "hurrying" if self.requested else "stopping"
+            logs.logger().info(event, signal=signal.Signals(number).name)
+            self.request()

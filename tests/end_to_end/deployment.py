@@ -159,11 +159,12 @@ class Deployment:
             "priority": priority,
         }
 
-    def worker(self, name: str = "worker", **variables: str) -> Service:
-        """Start a worker; returns when it is about to claim."""
+    def worker(self, name: str = "worker", *options: str, **variables: str) -> Service:
+        """Start a worker, with one slot unless told otherwise; returns when it is about to claim."""
         self.folder.mkdir(exist_ok=True)
-        told = {"API_URL": self.api.url, "EXECUTOR_ID": name, **variables}
-        service = Service.start(["worker.py"], self.folder, name, told)
+        kept = {"CACHE_DIR": str(self.folder / "cache"), "SPOOL_DIR": str(self.folder / "spool")}
+        told = {"API_URL": self.api.url, "EXECUTOR_ID": name, "SLOTS": "1", **kept, **variables}
+        service = Service.start(["worker.py", *options], self.folder, name, told)
         self.workers.append(service)
         wait_until(f"{name} has started", lambda: service.logged("event=worker_started"))
         return service

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.deployment import Deployment
+from tests.end_to_end.deployment import LEASE_SECONDS, Deployment
 from tests.servers import wait_until
-from tests.worker.proc import alive, family, wait_for_pids, wait_until_gone
+from tests.worker.proc import alive, family, wait_for_pids
 from tests.worker.programs import FOREVER, SHELL
 
 WAITING = SHELL + 'echo $$ >> "$1"; while [ ! -e "$2" ]; do sleep 0.05; done; echo finished'
@@ -61,20 +61,59 @@ def test_a_worker_that_waits_for_the_api_is_gone_at_once(deployment: Deployment)
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_second_signal_ends_worker_and_program_at_once(
-    deployment: Deployment, tmp_path: Path, number: signal.Signals
-) -> None:
+def test_a_second_signal_hurries(deployment: Deployment, tmp_path: Path, number: signal.Signals) -> None:
+    """The job is stopped and given back: to its old place, and not counted as lost."""
     job_id = deployment.submit(FOREVER, tmp_path / "pids")
-    worker = deployment.worker("one")
+    worker = deployment.worker("one", MAX_ATTEMPTS="1")
     wait_for_pids(tmp_path / "pids", 1)
     everybody = family(worker.pid)
     worker.process.send_signal(number)
     wait_until("it has heard", lambda: worker.logged("event=stopping"))
+    begun = time.monotonic()
     worker.process.send_signal(number)
-    assert worker.wait() == 128 + number
-    wait_until_gone(everybody)
-    deployment.wait_for(job_id, "pending")
-    assert deployment.attempts(job_id) == [("one", "lost")]
+    assert worker.wait() == 0
+    assert time.monotonic() - begun < 10
+    assert not any(map(alive, everybody))
+    assert deployment.jobs.get(job_id)["status"] == "pending"
+    assert deployment.attempts(job_id) == [("one", "released")]
+
+
+def test_what_has_not_ended_in_time_is_given_back(deployment: Deployment, tmp_path: Path) -> None:
+    """While it drains, the lease is kept; at the end the job is asked to end, then killed."""
+    job_id = deployment.submit(FOREVER, tmp_path / "pids")
+    worker = deployment.worker("one", DRAIN_SECONDS=str(1.5 * LEASE_SECONDS))
+    wait_for_pids(tmp_path / "pids", 1)
+    worker.process.send_signal(signal.SIGTERM)
+    wait_until("it has heard", lambda: worker.logged("event=stopping"))
+    assert deployment.jobs.get(job_id)["status"] == "running"
+    assert worker.wait() == 0
+    job = deployment.jobs.get(job_id)
+    assert job["status"] == "pending"
+    assert [(each["status"], each["reason"]) for each in job["attempts"]] == [("released", "worker_shutdown")]
+
+
+def test_a_job_that_ends_when_it_is_asked_to_is_given_back_all_the_same(deployment: Deployment, tmp_path: Path) -> None:
+    """It has not done its work."""
+    trap = SHELL + 'trap "exit 0" TERM; echo $$ >> $1; while true; do sleep 0.05; done'
+    job_id = deployment.submit(trap, tmp_path / "pids")
+    worker = deployment.worker("one", DRAIN_SECONDS="0")
+    wait_for_pids(tmp_path / "pids", 1)
+    worker.process.send_signal(signal.SIGTERM)
+    assert worker.wait() == 0
+    assert deployment.attempts(job_id) == [("one", "released")]
+
+
+def test_a_given_back_job_is_the_next_to_be_claimed(deployment: Deployment, tmp_path: Path) -> None:
+    first = deployment.submit(FOREVER, tmp_path / "pids")
+    worker = deployment.worker("one", DRAIN_SECONDS="0")
+    wait_for_pids(tmp_path / "pids", 1)
+    second = deployment.submit(SHELL)
+    worker.process.send_signal(signal.SIGTERM)
+    assert worker.wait() == 0
+    deployment.worker("two")
+    deployment.wait_for(first, "running")
+    wait_for_pids(tmp_path / "pids", 2)
+    assert deployment.jobs.get(second)["status"] == "pending"
 
 
 def test_a_signal_to_the_worker_alone_does_not_reach_the_job(deployment: Deployment, tmp_path: Path) -> None:
@@ -89,17 +128,27 @@ def test_a_signal_to_the_worker_alone_does_not_reach_the_job(deployment: Deploym
     assert deployment.jobs.get(job_id)["stdout"] == ""
 
 
+@pytest.mark.parametrize(
+    "program",
+    [
+        "echo $$ >> $1; exec sleep 600",
+        'trap "exit 1" TERM; echo $$ >> $1; while true; do sleep 0.01; done',
+        "echo $$ >> $1; sleep 600",
+    ],
+)
 def test_a_job_that_the_platform_kills_together_with_its_worker_has_not_failed(
-    deployment: Deployment, tmp_path: Path
+    deployment: Deployment, tmp_path: Path, program: str
 ) -> None:
     """Heroku sends SIGTERM to every process there is, at each deploy and once a day."""
-    job_id = deployment.submit(SHELL + "echo $$ >> $1; exec sleep 600", tmp_path / "pids")
-    worker = deployment.worker()
+    job_id = deployment.submit(SHELL + program, tmp_path / "pids")
+    worker = deployment.worker("one")
     wait_for_pids(tmp_path / "pids", 1)
-    for pid in family(worker.pid):
+    for pid in reversed(family(worker.pid)):  # the job first
         os.kill(pid, signal.SIGTERM)
-    worker.wait()
-    assert deployment.wait_for(job_id, "pending", "failed")["status"] == "pending"
+    assert worker.wait() == 0
+    job = deployment.jobs.get(job_id)
+    assert job["status"] == "pending"
+    assert [(each["status"], each["reason"]) for each in job["attempts"]] == [("released", "worker_shutdown")]
 
 
 def test_nothing_is_left_in_the_temporary_folder(deployment: Deployment, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from itertools import repeat
 from pathlib import Path
 
@@ -15,7 +15,15 @@ import pytest
 
 from jobqueue.client.claims import Claims
 from jobqueue.client.transport import Transport
+from jobqueue.worker.cache import Cache
+from jobqueue.worker.download import DownloadRules
+from jobqueue.worker.environment import shared_variables
+from jobqueue.worker.family import Family
+from jobqueue.worker.run import Means
+from jobqueue.worker.shutdown import Shutdown
 from jobqueue.worker.slot import Slot
+from jobqueue.worker.spool import Spool
+from jobqueue.worker.workspace import Workspaces
 from tests.worker.fake_api import FakeApi
 from tests.worker.programs import Stage
 
@@ -71,9 +79,33 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 
 
 @pytest.fixture
+def shutdown() -> Shutdown:
+    return Shutdown()
+
+
+@pytest.fixture
+def means(connect: Callable[[], Claims], temporary: Path, tmp_path: Path, shutdown: Shutdown) -> Iterator[Means]:
+    """All that attempts are made with, on this test's own directories."""
+    spool_directory = tmp_path / "spool"
+    spool_directory.mkdir()
+    spool = Spool(spool_directory, "http://api", connect)
+    spool.start()
+    with closing(Workspaces(Family(lambda _: None))) as workspaces:
+        yield Means(
+            connect=connect,
+            programs=Cache(tmp_path / "cache", 1 << 30, DownloadRules()),
+            workspaces=workspaces,
+            spool=spool,
+            shutdown=shutdown,
+            variables=shared_variables({}, ()),
+        )
+    spool.close(0)
+
+
+@pytest.fixture
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what is tried again be tried again soon."""
-    for module in ("client.retry", "worker.download"):
+    for module in ("worker.spool", "worker.download"):
         monkeypatch.setattr(f"jobqueue.{module}.backoff", lambda *_: repeat(0.01))
 
 

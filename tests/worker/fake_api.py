@@ -17,7 +17,7 @@ AWAY = in_json({"error": "The database cannot be reached", "context": {}}, 503)
 class FakeApi:
     """Says yes to everything; `answers` has, by verb, what a test wants answered instead.
 
-    The verbs: claim, heartbeat, complete, fail, and program for a download.
+    The verbs: claim, heartbeat, complete, fail, release, and program for a download.
     """
 
     def __init__(self) -> None:
@@ -38,6 +38,7 @@ class FakeApi:
         environment: Mapping[str, str] | None = None,
         lease_ms: int = 60_000,
         sha256: str | None = None,
+        **more: Any,
     ) -> ClaimedJob:
         """Have a job ready for the next claim; return it as the worker will see it."""
         job_id = f"job-{len(self._programs) + 1}"
@@ -50,6 +51,7 @@ class FakeApi:
             "env_variables": dict(environment or {}),
             "attempt_token": f"token-{job_id}",
             "lease_ms": lease_ms,
+            **more,
         }
         self._waiting.append(job)
         return ClaimedJob(**job)
@@ -60,7 +62,7 @@ class FakeApi:
 
     def reports(self) -> list[tuple[str, Any]]:
         """Return verb and body of every report."""
-        return [(_verb(request), request.json) for request in self.seen("complete", "fail")]
+        return [(_verb(request), request.json) for request in self.seen("complete", "fail", "release")]
 
     def _answer(self, request: Request) -> Reply:
         verb = _verb(request)

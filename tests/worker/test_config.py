@@ -12,6 +12,8 @@ import pytest
 
 from jobqueue.settings import InvalidSetting
 from jobqueue.worker import config
+from jobqueue.worker.config import WorkerSettings
+from jobqueue.worker.download import DownloadRules
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,6 +22,23 @@ def test_everything_has_a_default() -> None:
     settings = config.load({})
     assert settings.api_url == "http://127.0.0.1:8080/api/v1"
     assert re.fullmatch(rf"[\w.-]+-{os.getpid()}-[0-9a-f]{{6}}", settings.executor_id)
+    assert settings == WorkerSettings(
+        api_url=config.DEFAULT_API_URL,
+        executor_id=settings.executor_id,
+        slots=config.usable_processors(),
+        job_timeout_seconds=None,
+        kill_grace_seconds=10,
+        drain_seconds=18,
+        finish_without_lease=False,
+        cache_directory=None,
+        cache_max_bytes=5 * 1024**3,
+        spool_directory=None,
+        download=DownloadRules(max_bytes=1024**3, timeout_seconds=300, allowed_hosts=()),
+        isolation="none",
+        isolation_uid=59000,
+        max_open_files=4096,
+        env_passthrough=(),
+    )
 
 
 def test_no_two_workers_have_the_same_name_by_default() -> None:
@@ -34,8 +53,95 @@ def test_a_long_or_odd_host_name_makes_a_good_name(monkeypatch: pytest.MonkeyPat
 
 
 def test_what_is_given_is_taken() -> None:
-    settings = config.load({"API_URL": "https://host/queue/api/v1", "EXECUTOR_ID": "wörker:1"})
-    assert (settings.api_url, settings.executor_id) == ("https://host/queue/api/v1", "wörker:1")
+    settings = config.load(
+        {
+            "API_URL": "https://host/queue/api/v1",
+            "EXECUTOR_ID": "wörker:1",
+            "SLOTS": "7",
+            "JOB_TIMEOUT_SECONDS": "3600",
+            "KILL_GRACE_SECONDS": "0",
+            "DRAIN_SECONDS": "2.5",
+            "ON_LEASE_LOSS": "finish",
+            "CACHE_DIR": "/cache",
+            "CACHE_MAX_BYTES": "0",
+            "SPOOL_DIR": "/spool",
+            "MAX_BINARY_BYTES": "1000",
+            "DOWNLOAD_TIMEOUT_SECONDS": "60",
+            "ALLOWED_BINARY_HOSTS": "files.example.org, *.example.com:8443, 10.0.0.1, [::1]:80",
+            "ISOLATION": "user",
+            "ISOLATION_UID": "70000",
+            "MAX_OPEN_FILES": "64",
+            "ENV_PASSTHROUGH": "MODEL_DIR,_X1",
+        }
+    )
+    assert settings == WorkerSettings(
+        api_url="https://host/queue/api/v1",
+        executor_id="wörker:1",
+        slots=7,
+        job_timeout_seconds=3600,
+        kill_grace_seconds=0,
+        drain_seconds=2.5,
+        finish_without_lease=True,
+        cache_directory=Path("/cache"),
+        cache_max_bytes=0,
+        spool_directory=Path("/spool"),
+        download=DownloadRules(
+            max_bytes=1000,
+            timeout_seconds=60,
+            allowed_hosts=("files.example.org", "*.example.com:8443", "10.0.0.1", "[::1]:80"),
+        ),
+        isolation="user",
+        isolation_uid=70000,
+        max_open_files=64,
+        env_passthrough=("MODEL_DIR", "_X1"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("SLOTS", "0"),
+        ("SLOTS", "1001"),
+        ("SLOTS", "two"),
+        ("JOB_TIMEOUT_SECONDS", "0"),
+        ("KILL_GRACE_SECONDS", "-1"),
+        ("DRAIN_SECONDS", "soon"),
+        ("ON_LEASE_LOSS", "kill"),
+        ("CACHE_DIR", "cache"),
+        ("CACHE_MAX_BYTES", "5 GiB"),
+        ("SPOOL_DIR", "~/spool"),
+        ("MAX_BINARY_BYTES", "0"),
+        ("DOWNLOAD_TIMEOUT_SECONDS", "0"),
+        ("ALLOWED_BINARY_HOSTS", "http://host"),
+        ("ALLOWED_BINARY_HOSTS", "host/path"),
+        ("ALLOWED_BINARY_HOSTS", "*"),
+        ("ALLOWED_BINARY_HOSTS", "a.*.org"),
+        ("ALLOWED_BINARY_HOSTS", ","),
+        ("ISOLATION", "docker"),
+        ("ISOLATION_UID", "0"),
+        ("MAX_OPEN_FILES", "3"),
+        ("ENV_PASSTHROUGH", "A B"),
+        ("ENV_PASSTHROUGH", "1A"),
+        ("ENV_PASSTHROUGH", "A=1"),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_its_name(name: str, text: str) -> None:
+    with pytest.raises(InvalidSetting, match=rf"^{name} is .*, but must be "):
+        config.load({name: text})
+
+
+def test_every_setting_is_explained() -> None:
+    explained = WorkerSettings.__doc__ or ""
+    read = re.findall(r'environment\.\w+\(\s*"([A-Z_]+)"', Path(config.__file__).read_text())
+    assert len(read) == 17
+    assert [name for name in read if f" {name} (" not in explained and f"    {name}: " not in explained] == []
+
+
+def test_slots_are_as_many_as_the_processors_that_may_be_used() -> None:
+    script = "import os, sys\nos.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+    script += "from jobqueue.worker import config\nprint(config.load({}).slots)"
+    ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout == "1\n"
 
 
 def test_empty_counts_as_not_given() -> None:

@@ -1,125 +1,151 @@
-"""How a program ended is told to the API, for as long as it takes the API to hear it."""
+"""How an attempt ended is told to the API in its words: what ran, why it ended, and all that is known of it."""
 
 from __future__ import annotations
 
-import threading
-import time
-from dataclasses import replace
+import json
+import os
+from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
-from jobqueue.client.claims import ClaimedJob, Claims, Report
-from jobqueue.worker.report import deliver, make_report
-from jobqueue.worker.shutdown import Shutdown
-from jobqueue.worker.supervisor import Outcome
-from tests.client.fake_server import Reply, Request, in_json
-from tests.servers import wait_until
-from tests.worker.fake_api import AWAY, FakeApi
+from jobqueue.job import Reason
+from jobqueue.worker.outcome import Outcome
+from jobqueue.worker.outputs import Outputs
+from jobqueue.worker.process import Usage
+from jobqueue.worker.report import Report, ended, failed, like_sigterm, released
 
-JOB = ClaimedJob("job-1", "http://host/program", "ab" * 32, [], {}, "token-1", 300)
-YES = in_json({"status": "completed"})
+HOLDER = {"executor_id": "executor-1", "attempt_token": "token-1"}
 
-pytestmark = pytest.mark.usefixtures("short_pauses")
+
+def told(report: Report) -> Any:
+    """Return the body of a report as the API reads it."""
+    with report.body(HOLDER) as body:
+        body.seek(0)
+        return json.load(body)
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
 
 
 @pytest.mark.parametrize(
-    ("outcome", "report"),
+    ("outcome", "reason", "signal", "message"),
     [
-        (Outcome(0, "out", "err"), Report(0, "out", "err")),
-        (Outcome(3, "out", "err"), Report(3, "out", "err", "exited with code 3")),
-        (Outcome(137), Report(137, error_message="exited with code 137")),
-        (Outcome(137, signal=9), Report(137, error_message="killed by signal 9 (SIGKILL)")),
-        (Outcome(168, signal=40), Report(168, error_message="killed by signal 40 (unknown)")),
-        (Outcome(not_started="could not be started: …"), Report(None, error_message="could not be started: …")),
+        (Outcome(0), Reason.EXITED, None, None),
+        (Outcome(3), Reason.EXITED, None, "exited with code 3"),
+        (Outcome(137), Reason.EXITED, None, "exited with code 137"),
+        (Outcome(137, 9), Reason.SIGNALLED, "SIGKILL", "killed by signal 9 (SIGKILL)"),
+        (Outcome(165, 37), Reason.SIGNALLED, "SIGRTMIN+3", "killed by signal 37 (SIGRTMIN+3)"),
+        (
+            Outcome(137, 9, met_oom_killer=True),
+            Reason.OOM_KILLED,
+            "SIGKILL",
+            "killed when the machine ran out of memory",
+        ),
+        (Outcome(143, 15, timed_out=True), Reason.TIMEOUT, "SIGTERM", "ran for longer than 2.5 seconds"),
+        (Outcome(0, timed_out=True), Reason.TIMEOUT, None, "ran for longer than 2.5 seconds"),
     ],
 )
-def test_only_exit_code_0_is_a_success_and_all_else_says_why(outcome: Outcome, report: Report) -> None:
-    assert make_report(outcome) == report
-    assert report.verb == ("complete" if outcome.exit_code == 0 else "fail")
-
-
-@pytest.mark.parametrize("verb", ["complete", "fail"])
-def test_a_report_is_sent_once_when_it_is_answered(api: FakeApi, claims: Claims, verb: str) -> None:
-    report = Report(0, "out") if verb == "complete" else Report(1, "out", error_message="exited with code 1")
-    with capture_logs() as logs:
-        deliver(claims, JOB, report, Shutdown())
-    ((sent, body),) = api.reports()
-    assert (sent, body["stdout"], body["attempt_token"]) == (verb, "out", "token-1")
-    assert [(log["event"], log["job_id"]) for log in logs] == [(verb, "job-1")]
-
-
-def test_a_report_is_delivered_when_the_api_comes_back(api: FakeApi, claims: Claims) -> None:
-    """However many leases later: perhaps nobody else has had the job meanwhile."""
-    back_at = time.monotonic() + 3 * JOB.lease_ms / 1000
-    api.answers["complete"] = lambda request: YES if request.at > back_at else AWAY
-    deliver(claims, JOB, Report(0, "out"), Shutdown())
-    bodies = [body for _, body in api.reports()]
-    assert len(bodies) > 3
-    assert bodies == [bodies[0]] * len(bodies)
-
-
-@pytest.mark.parametrize("status", [400, 404, 413])
-def test_a_refused_report_is_dropped_and_logged(api: FakeApi, claims: Claims, status: int) -> None:
-    api.answers["complete"] = lambda _: in_json({"error": "Invalid state transition", "context": {}}, status)
-    with capture_logs() as logs:
-        deliver(claims, JOB, Report(0), Shutdown())
-    assert len(api.reports()) == 1
-    assert [(log["event"], log["job_id"]) for log in logs] == [("report_refused", "job-1")]
-    assert "Invalid state transition" in logs[0]["reason"]
-
-
-def test_it_gives_up_one_lease_after_the_worker_was_asked_to_stop(api: FakeApi, claims: Claims) -> None:
-    shutdown = Shutdown()
-    api.answers["complete"] = lambda _: AWAY
-    shutdown.request()
-    begun = time.monotonic()
-    with capture_logs() as logs:
-        deliver(claims, JOB, Report(0), shutdown)
-    assert JOB.lease_ms / 1000 <= time.monotonic() - begun < 10 * JOB.lease_ms / 1000
-    assert [log["event"] for log in logs] == ["report_given_up"]
-    assert len(api.reports()) > 3
-
-
-def test_that_lease_begins_when_the_worker_is_asked_and_not_before(api: FakeApi, claims: Claims) -> None:
-    shutdown = Shutdown()
-    asked_at: list[float] = []
-
-    def ask() -> None:
-        asked_at.append(time.monotonic())
-        shutdown.request()
-
-    api.answers["complete"] = lambda _: AWAY
-    threading.Timer(2 * JOB.lease_ms / 1000, ask).start()
-    deliver(claims, JOB, Report(0), shutdown)
-    assert time.monotonic() - asked_at[0] >= JOB.lease_ms / 1000
-
-
-def test_a_report_is_still_delivered_while_the_worker_stops(api: FakeApi, claims: Claims) -> None:
-    shutdown = Shutdown()
-    shutdown.request()
-    api.answers["complete"] = lambda _: YES if len(api.reports()) > 5 else AWAY
-    with capture_logs() as logs:
-        deliver(claims, replace(JOB, lease_ms=60_000), Report(0), shutdown)
-    assert [log["event"] for log in logs] == ["complete"]
-
-
-def test_an_answer_that_was_lost_is_asked_for_again(api: FakeApi, claims: Claims) -> None:
-    """The connection breaks after the API has stored the result; the repeat is the same to the last byte."""
-
-    def answer(request: Request) -> Reply:
-        return Reply(length=100) if len(api.reports()) == 1 else YES
-
-    api.answers["complete"] = answer
-    deliver(claims, JOB, Report(0, "out"), Shutdown())
-    first, second = api.seen("complete")
-    assert first.body == second.body
-
-
-def test_nothing_is_waited_for_when_the_api_answers_at_once(
-    api: FakeApi, claims: Claims, monkeypatch: pytest.MonkeyPatch
+def test_only_exit_code_0_in_time_is_a_success_and_all_else_says_why(
+    outcome: Outcome, reason: Reason, signal: str | None, message: str | None
 ) -> None:
-    monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("slept"))
-    deliver(claims, JOB, Report(0), Shutdown())
-    monkeypatch.undo()
-    wait_until("it is there", lambda: len(api.reports()) == 1)
+    report = ended(outcome, 2.5, cancelled=False)
+    body = told(report)
+    assert report.verb == ("fail" if message else "complete")
+    assert (body["reason"], body["exit_code"], body["signal"]) == (reason, outcome.exit_code, signal)
+    assert body.get("error_message") == message
+
+
+@pytest.mark.parametrize("outcome", [Outcome(0), Outcome(1), Outcome(137, 9), Outcome(0, timed_out=True)])
+def test_what_was_cancelled_is_cancelled_however_it_ended(outcome: Outcome) -> None:
+    report = ended(outcome, 2.5, cancelled=True)
+    assert (report.verb, told(report)["reason"]) == ("fail", "cancelled")
+
+
+def test_all_that_is_known_of_a_run_goes_along() -> None:
+    outcome = Outcome(
+        0,
+        started_at_ms=2,
+        ended_at_ms=3,
+        usage=Usage(0.5, 0.25, 4096),
+        told_of_outputs={"stdout_bytes": 9, "stdout_truncated": False, "stderr_bytes": 1, "stderr_truncated": True},
+        outputs=Outputs.write({"stdout": 'out "ü"\0\n', "stderr": "\U0001f389"}),
+    )
+    assert told(ended(outcome, None, cancelled=False, download_started_at_ms=1)) == {
+        **HOLDER,
+        "reason": "exited",
+        "exit_code": 0,
+        "signal": None,
+        "stdout": 'out "ü"\0\n',
+        "stderr": "\U0001f389",
+        "stdout_bytes": 9,
+        "stdout_truncated": False,
+        "stderr_bytes": 1,
+        "stderr_truncated": True,
+        "user_cpu_seconds": 0.5,
+        "system_cpu_seconds": 0.25,
+        "peak_memory_bytes": 4096,
+        "download_started_at_ms": 1,
+        "program_started_at_ms": 2,
+        "program_ended_at_ms": 3,
+    }
+
+
+def test_a_program_that_never_ran_has_no_exit_code() -> None:
+    report = failed(Reason.CHECKSUM_MISMATCH, "checksum mismatch", download_started_at_ms=1)
+    assert report.verb == "fail"
+    assert told(report) == {
+        **HOLDER,
+        "reason": "checksum_mismatch",
+        "exit_code": None,
+        "error_message": "checksum mismatch",
+        "download_started_at_ms": 1,
+    }
+
+
+@pytest.mark.parametrize("reason", [Reason.WORKER_SHUTDOWN, None])
+def test_an_attempt_that_is_given_back_says_nothing_but_why(reason: Reason | None) -> None:
+    report = released(reason)
+    assert report.verb == "release"
+    assert told(report) == {**HOLDER, "reason": reason}
+
+
+def test_a_body_says_who_speaks_even_when_there_is_nothing_else_to_say() -> None:
+    assert told(Report("release", {})) == HOLDER
+    assert told(Report("complete", {}, Outputs.write({"stdout": "", "stderr": ""}))) == {
+        **HOLDER,
+        "stdout": "",
+        "stderr": "",
+    }
+
+
+def test_a_body_can_be_sent_by_its_length() -> None:
+    """Nothing of it may wait in a buffer: it is the file that is asked how long it is."""
+    with Report("release", {"reason": "worker_shutdown"}).body(HOLDER) as body:
+        assert os.fstat(body.fileno()).st_size == len(json.dumps({**HOLDER, "reason": "worker_shutdown"}))
+
+
+def test_a_body_of_megabytes_is_made_of_the_file_that_the_outputs_are_in_and_nothing_stays_open() -> None:
+    before = open_files()
+    outputs = Outputs.write({"stdout": "x" * 1_000_000, "stderr": "\0" * 1_000_000})
+    report = Report("complete", {"exit_code": 0}, outputs)
+    with report.body(HOLDER) as body:
+        assert outputs.fd == -1
+        assert open_files() == before + 1
+        body.seek(0)
+        assert json.load(body)["stderr"] == "\0" * 1_000_000
+    assert open_files() == before
+
+
+@pytest.mark.parametrize(
+    ("outcome", "like"),
+    [
+        (Outcome(143, 15), True),
+        (Outcome(143), True),
+        (Outcome(0), False),
+        (Outcome(15), False),
+        (Outcome(137, 9), False),
+    ],
+)
+def test_what_ended_like_by_sigterm_is_told_apart(outcome: Outcome, like: bool) -> None:
+    assert like_sigterm(outcome) is like

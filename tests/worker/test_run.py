@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from jobqueue.client.claims import Claims
-from jobqueue.worker.run import Runner, WorkerFault
-from jobqueue.worker.shutdown import Shutdown
+from jobqueue.client.claims import ClaimedJob
+from jobqueue.worker.attempt import Attempt, Cause
+from jobqueue.worker.environment import shared_variables
+from jobqueue.worker.heartbeat import Patience
+from jobqueue.worker.run import Means, Runner, WorkerFault
 from jobqueue.worker.slot import Slot
 from tests.client.fake_server import Reply, Request, in_json
 from tests.servers import wait_until
@@ -27,145 +31,193 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),  # downloads leave connections to the collector
 ]
 
-MakeRunner = Callable[[Mapping[str, str]], Runner]
-
-
-@pytest.fixture
-def make_runner(connect: Callable[[], Claims], slot: Slot, temporary: Path) -> MakeRunner:
-    """Makes a runner for a worker with the environment given."""
-    return lambda variables: Runner(connect, slot, Shutdown(), variables)
-
-
-@pytest.fixture
-def runner(make_runner: MakeRunner) -> Runner:
-    return make_runner({})
-
-
+Run = Callable[..., Attempt]
 YES = in_json({"status": "running"})
+CANCEL = in_json({"status": "running", "cancel_requested": True})
 
 
-def test_a_program_is_run_and_its_result_reported(api: FakeApi, runner: Runner) -> None:
-    runner.run(api.offer(SHELL + 'echo "$1 $KEY"; echo err >&2', "two words", environment={"KEY": "value"}))
-    assert api.reports() == [
-        (
-            "complete",
-            {
-                "executor_id": "executor-1",
-                "attempt_token": "token-job-1",
-                "exit_code": 0,
-                "stdout": "two words value\n",
-                "stderr": "err\n",
-            },
-        )
-    ]
+@pytest.fixture
+def run(means: Means, slot: Slot) -> Run:
+    """Makes an attempt at a job, with other means than usual if so told; returns it when it is over."""
+
+    def run(job: ClaimedJob, **other: Any) -> Attempt:
+        attempt = Attempt(job, slot)
+        with closing(Runner(replace(means, **other))) as runner:
+            runner.run(attempt)
+        return attempt
+
+    return run
 
 
-def test_a_program_that_fails_is_reported_with_its_output(api: FakeApi, runner: Runner) -> None:
-    runner.run(api.offer(SHELL + "echo so far; exit 4"))
+def only_report(api: FakeApi) -> tuple[str, dict[str, Any]]:
     ((verb, body),) = api.reports()
-    assert (verb, body["exit_code"], body["stdout"]) == ("fail", 4, "so far\n")
+    return verb, body
+
+
+def test_a_program_is_run_and_its_result_reported(api: FakeApi, run: Run) -> None:
+    before = time.time_ns() // 1_000_000
+    run(api.offer(SHELL + 'echo "$1 $KEY"; echo err >&2', "two words", environment={"KEY": "value"}))
+    verb, body = only_report(api)
+    times = [body.pop(f"{name}_at_ms") for name in ("download_started", "program_started", "program_ended")]
+    assert before <= times[0] <= times[1] <= times[2] <= time.time_ns() // 1_000_000
+    assert body.pop("user_cpu_seconds") + body.pop("system_cpu_seconds") < 10
+    assert body.pop("peak_memory_bytes") > 100_000
+    assert verb == "complete"
+    assert body == {
+        "executor_id": "executor-1",
+        "attempt_token": "token-job-1",
+        "reason": "exited",
+        "exit_code": 0,
+        "signal": None,
+        "stdout": "two words value\n",
+        "stdout_bytes": 16,
+        "stdout_truncated": False,
+        "stderr": "err\n",
+        "stderr_bytes": 4,
+        "stderr_truncated": False,
+    }
+
+
+def test_a_program_that_fails_is_reported_with_its_output(api: FakeApi, run: Run) -> None:
+    run(api.offer(SHELL + "echo so far; exit 4"))
+    verb, body = only_report(api)
+    assert (verb, body["exit_code"], body["stdout"], body["reason"]) == ("fail", 4, "so far\n", "exited")
     assert body["error_message"] == "exited with code 4"
+
+
+def test_a_signal_is_told_by_name(api: FakeApi, run: Run) -> None:
+    run(api.offer(SHELL + "kill -9 $$"))
+    verb, body = only_report(api)
+    assert (verb, body["exit_code"], body["signal"], body["reason"]) == ("fail", 137, "SIGKILL", "signalled")
 
 
 @pytest.mark.parametrize(
     ("program", "message"), [("no program", "could not be started"), ("#!/nowhere\n", "interpreter")]
 )
-def test_a_program_that_cannot_be_started_is_a_failure(
-    api: FakeApi, runner: Runner, program: str, message: str
-) -> None:
-    runner.run(api.offer(program))
-    ((verb, body),) = api.reports()
-    assert (verb, body["exit_code"]) == ("fail", None)
+def test_a_program_that_cannot_be_started_is_a_failure(api: FakeApi, run: Run, program: str, message: str) -> None:
+    run(api.offer(program))
+    verb, body = only_report(api)
+    assert (verb, body["exit_code"], body["reason"]) == ("fail", None, "exec_failed")
     assert message in body["error_message"]
 
 
-def test_a_program_with_the_wrong_checksum_is_never_started(api: FakeApi, runner: Runner, tmp_path: Path) -> None:
-    runner.run(api.offer(SHELL + "touch $1", tmp_path / "touched", sha256="ab" * 32))
-    ((verb, body),) = api.reports()
-    assert (verb, body["exit_code"]) == ("fail", None)
+def test_a_program_with_the_wrong_checksum_is_never_started(api: FakeApi, run: Run, tmp_path: Path) -> None:
+    run(api.offer(SHELL + "touch $1", tmp_path / "touched", sha256="ab" * 32))
+    verb, body = only_report(api)
+    assert (verb, body["exit_code"], body["reason"]) == ("fail", None, "checksum_mismatch")
     assert body["error_message"].startswith("checksum mismatch: expected abab")
     assert not (tmp_path / "touched").exists()
 
 
-def test_a_program_that_cannot_be_had_is_a_failure(api: FakeApi, runner: Runner) -> None:
+def test_a_program_that_cannot_be_had_is_a_failure(api: FakeApi, run: Run) -> None:
     api.answers["program"] = lambda _: Reply(404)
-    runner.run(api.offer(SHELL))
-    ((verb, body),) = api.reports()
-    assert (verb, body["exit_code"]) == ("fail", None)
+    run(api.offer(SHELL))
+    verb, body = only_report(api)
+    assert (verb, body["exit_code"], body["reason"]) == ("fail", None, "download_failed")
     assert body["error_message"].startswith("download failed: 404")
 
 
 def environment_seen(api: FakeApi) -> dict[str, str]:
-    ((_, body),) = api.reports()
+    _, body = only_report(api)
     return dict(line.split("=", 1) for line in body["stdout"].split("\0")[:-1])
 
 
-def test_the_environment_is_path_lang_home_tmpdir_and_what_was_asked(api: FakeApi, make_runner: MakeRunner) -> None:
-    worker = {"PATH": "/usr/bin:/bin:/opt", "LANG": "de_DE.UTF-8", "CANARY": "secret", "API_URL": "x", "LC_ALL": "C"}
-    make_runner(worker).run(api.offer(ENVIRONMENT, environment={"KEY": "value"}))
+def test_the_environment_is_an_allowed_few_what_was_asked_and_what_is_told(api: FakeApi, run: Run) -> None:
+    worker = {"PATH": "/usr/bin:/bin:/opt", "LANG": "de_DE.UTF-8", "CANARY": "secret", "API_URL": "x", "TZ": "UTC"}
+    job = api.offer(ENVIRONMENT, environment={"KEY": "value"}, type="demo", attempt=3)
+    run(job, variables=shared_variables(worker, ()))
     seen = environment_seen(api)
-    assert set(seen) == {"PATH", "LANG", "HOME", "TMPDIR", "KEY"}
-    assert (seen["PATH"], seen["LANG"], seen["KEY"]) == ("/usr/bin:/bin:/opt", "de_DE.UTF-8", "value")
-    assert seen["HOME"] == seen["TMPDIR"]
+    told = {"JOB_ID": "job-1", "JOB_TYPE": "demo", "JOB_ATTEMPT": "3", "JOB_DEADLINE": ""}
+    given = {"PATH": "/usr/bin:/bin:/opt", "LANG": "de_DE.UTF-8", "TZ": "UTC", "KEY": "value"}
+    assert seen == {**given, **told, "HOME": seen["HOME"], "TMPDIR": seen["HOME"]}
 
 
-def test_what_the_job_asks_for_comes_first(api: FakeApi, make_runner: MakeRunner) -> None:
-    asked = {"PATH": "/bin:/usr/bin", "LANG": "C", "HOME": "/", "TMPDIR": "/nowhere"}
-    make_runner({"PATH": "/opt", "LANG": "de_DE.UTF-8"}).run(api.offer(ENVIRONMENT, environment=asked))
-    assert environment_seen(api) == asked
+def test_a_deadline_is_told_in_seconds_since_1970(api: FakeApi, run: Run) -> None:
+    run(api.offer(ENVIRONMENT, timeout_seconds=100))
+    assert 0 <= int(environment_seen(api)["JOB_DEADLINE"]) - int(time.time()) - 100 + 20 <= 20
 
 
-def test_a_worker_without_path_and_lang_still_gives_some(api: FakeApi, runner: Runner) -> None:
-    runner.run(api.offer(ENVIRONMENT))
+def test_what_the_job_asks_for_comes_first_but_not_before_what_it_is_told(api: FakeApi, run: Run) -> None:
+    asked = {"PATH": "/bin:/usr/bin", "LANG": "C", "HOME": "/", "TMPDIR": "/nowhere", "JOB_ID": "mine"}
+    run(api.offer(ENVIRONMENT, environment=asked), variables=shared_variables({"PATH": "/opt"}, ()))
     seen = environment_seen(api)
-    assert (seen["PATH"], seen["LANG"]) == ("/usr/local/bin:/usr/bin:/bin", "C.UTF-8")
+    assert {name: seen[name] for name in asked} == {**asked, "JOB_ID": "job-1"}
 
 
-def test_a_job_starts_at_home_in_an_empty_directory_that_goes_with_it(api: FakeApi, runner: Runner) -> None:
-    runner.run(api.offer(SHELL + 'pwd -P; ls -A; [ "$PWD" = "$HOME" ] && echo home; mktemp; touch left'))
-    ((_, body),) = api.reports()
-    directory, home, made = body["stdout"].splitlines()
+def test_a_job_starts_at_home_in_an_empty_directory_that_goes_with_it(api: FakeApi, run: Run) -> None:
+    run(api.offer(SHELL + 'pwd -P; ls -A; [ "$PWD" = "$HOME" ] && echo home; mktemp; touch left'))
+    directory, home, made = only_report(api)[1]["stdout"].splitlines()
     assert home == "home"
     assert made.startswith(directory)
     assert not os.path.exists(directory)
 
 
-def test_a_job_whose_lease_is_lost_is_stopped_whole_and_not_reported(
-    api: FakeApi, runner: Runner, tmp_path: Path
-) -> None:
+def test_a_job_whose_lease_is_lost_is_stopped_whole_and_not_reported(api: FakeApi, run: Run, tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     job = api.offer(WITH_ORPHANS, pids, 600, lease_ms=1500)
     api.answers["heartbeat"] = lambda _: REFUSED if pids.exists() and pids.read_text().count("\n") == 5 else YES
-    runner.run(job)
+    assert run(job).cause is Cause.LEASE_LOST
     assert api.reports() == []
     assert not any(map(alive, wait_for_pids(pids, 5)))
 
 
-def test_a_lease_that_is_lost_during_the_download_ends_the_attempt(
-    api: FakeApi, runner: Runner, tmp_path: Path
-) -> None:
+def test_a_lease_that_is_lost_during_the_download_ends_the_attempt(api: FakeApi, run: Run) -> None:
     api.answers["program"] = lambda _: Reply(503)
     api.answers["heartbeat"] = lambda _: REFUSED
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("jobqueue.worker.download.backoff", lambda *_: iter([600.0]))
-        runner.run(api.offer(SHELL, lease_ms=300))
+        run(api.offer(SHELL, lease_ms=300))
     assert api.reports() == []
 
 
-def test_the_lease_is_kept_alive_while_the_report_is_not_answered(api: FakeApi, runner: Runner) -> None:
+def test_a_job_that_is_cancelled_is_asked_to_end_and_reported_with_its_output(api: FakeApi, run: Run) -> None:
+    api.answers["heartbeat"] = lambda _: CANCEL
+    run(api.offer(SHELL + 'trap "echo asked; exit 0" TERM; while true; do sleep 0.02; done', lease_ms=900))
+    verb, body = only_report(api)
+    assert (verb, body["reason"], body["stdout"]) == ("fail", "cancelled", "asked\n")
+
+
+def test_a_job_that_is_cancelled_and_does_not_listen_is_killed(api: FakeApi, run: Run, tmp_path: Path) -> None:
+    api.answers["heartbeat"] = lambda _: CANCEL if (tmp_path / "pids").exists() else YES
+    patience = Patience(kill_grace_seconds=0.2)
+    run(api.offer(FOREVER, tmp_path / "pids", lease_ms=900), patience=patience)
+    assert only_report(api)[1]["reason"] == "cancelled"
+    assert only_report(api)[1]["signal"] == "SIGKILL"
+
+
+def test_a_job_that_is_cancelled_during_its_download_never_begins(api: FakeApi, run: Run) -> None:
+    api.answers["program"] = lambda _: api.server.hang()
+    api.answers["heartbeat"] = lambda _: CANCEL
+    run(api.offer(SHELL, lease_ms=300))
+    verb, body = only_report(api)
+    assert (verb, body["reason"], body["exit_code"]) == ("fail", "cancelled", None)
+
+
+@pytest.mark.parametrize(("job_limit", "worker_limit"), [(0.4, None), (None, 0.4), (0.4, 600)])
+def test_a_job_that_runs_for_too_long_has_failed_for_that_reason(
+    api: FakeApi, run: Run, job_limit: float | None, worker_limit: float | None
+) -> None:
+    run(api.offer(SHELL + "exec sleep 600", timeout_seconds=job_limit), job_timeout_seconds=worker_limit)
+    verb, body = only_report(api)
+    assert (verb, body["reason"], body["signal"]) == ("fail", "timeout", "SIGTERM")
+    assert body["error_message"] == "ran for longer than 0.4 seconds"
+
+
+def test_the_lease_is_kept_alive_while_the_report_is_not_answered(api: FakeApi, run: Run) -> None:
     give_up_at = time.monotonic() + 20
 
     def answer(request: Request) -> Reply:
         return YES if len(api.seen("heartbeat")) > 3 or request.at > give_up_at else AWAY
 
     api.answers["complete"] = answer
-    runner.run(api.offer(SHELL, lease_ms=1500))
-    assert len(api.seen("heartbeat")) > 3
+    run(api.offer(SHELL, lease_ms=1500))
+    wait_until("the report is answered", lambda: len(api.seen("heartbeat")) > 3)
 
 
-def test_a_killed_supervisor_is_the_workers_fault_and_not_reported(
-    api: FakeApi, runner: Runner, slot: Slot, tmp_path: Path
+def test_a_killed_supervisor_is_not_reported_and_its_job_left_until_the_lease_ends(
+    api: FakeApi, run: Run, slot: Slot, tmp_path: Path
 ) -> None:
+    """It may have been the job that killed it: lost attempts count."""
     job = api.offer(FOREVER, tmp_path / "pids")
 
     def kill() -> None:
@@ -174,36 +226,53 @@ def test_a_killed_supervisor_is_the_workers_fault_and_not_reported(
 
     killer = threading.Thread(target=kill)
     killer.start()
-    with pytest.raises(WorkerFault, match="SlotDied"):
-        runner.run(job)
+    run(job)
     killer.join()
     assert api.reports() == []
-    runner.run(api.offer(SHELL + "echo next"))
+    run(api.offer(SHELL + "echo next"))
     assert len(api.reports()) == 1
 
 
-def test_a_disk_that_takes_nothing_is_the_workers_fault_and_not_reported(
-    api: FakeApi, runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_disk_that_takes_nothing_is_the_workers_fault_and_the_job_given_back(
+    api: FakeApi, run: Run, means: Means
 ) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
-        with pytest.raises(WorkerFault):
-            runner.run(api.offer(SHELL))
-    assert api.reports() == []
+    (means.workspaces.path / "lock").unlink()
+    means.workspaces.path.rmdir()
+    with pytest.raises(WorkerFault):
+        run(api.offer(SHELL))
+    assert only_report(api) == (
+        "release",
+        {"executor_id": "executor-1", "attempt_token": "token-job-1", "reason": None},
+    )
 
 
-def test_a_job_that_leaves_what_is_hard_to_remove_is_still_reported(
-    api: FakeApi, make_runner: MakeRunner, tmp_path: Path
-) -> None:
+def test_a_program_that_dies_of_a_sigterm_to_everybody_is_given_back(api: FakeApi, run: Run, means: Means) -> None:
+    """The program has had its signal before the worker has."""
+    threading.Timer(0.3, means.shutdown.request).start()
+    run(api.offer(SHELL + "kill -TERM $$"))
+    assert (only_report(api)[0], only_report(api)[1]["reason"]) == ("release", "worker_shutdown")
+
+
+def test_one_that_fails_after_its_supervisor_had_one_is_given_back(api: FakeApi, run: Run, slot: Slot) -> None:
+    run(api.offer(SHELL + "kill -TERM $PPID; sleep 0.1; exit 1"))
+    assert (only_report(api)[0], only_report(api)[1]["reason"]) == ("release", "worker_shutdown")
+
+
+def test_one_that_sends_itself_a_sigterm_has_failed(api: FakeApi, run: Run) -> None:
+    run(api.offer(SHELL + "kill -TERM $$"))
+    assert (only_report(api)[0], only_report(api)[1]["signal"]) == ("fail", "SIGTERM")
+
+
+def test_a_job_that_leaves_what_is_hard_to_remove_is_still_reported(api: FakeApi, run: Run) -> None:
     nest = "import os\nfor _ in range(20):\n    os.mkdir('d' * 250)\n    os.chdir('d' * 250)"
-    make_runner({}).run(api.offer(PYTHON + nest))
+    run(api.offer(PYTHON + nest))
     assert [verb for verb, _ in api.reports()] == ["complete"]
 
 
-def test_beats_stop_with_the_attempt(api: FakeApi, runner: Runner) -> None:
-    runner.run(api.offer(SHELL + "sleep 0.8", lease_ms=1500))
+def test_beats_stop_with_the_attempt(api: FakeApi, run: Run) -> None:
+    run(api.offer(SHELL + "sleep 0.8", lease_ms=1500))
     count = len(api.seen("heartbeat"))
     assert count > 0
-    runner.run(api.offer(SHELL + "sleep 0.3"))
-    wait_until("the second job is reported", lambda: len(api.reports()) == 2)
+    run(api.offer(SHELL + "sleep 0.3"))
+    assert len(api.reports()) == 2
     assert len(api.seen("heartbeat")) == count

@@ -1,4 +1,4 @@
-"""The first signal asks the worker to stop, the second ends it."""
+"""The first signal asks the worker to stop, the second to hurry; none ends it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jobqueue.worker.shutdown import Shutdown
 from tests.worker.programs import SHELL
 
 BEGIN = """
-import subprocess, sys, threading
+import subprocess, sys, threading, time
 sys.path.insert(0, sys.argv[1])
 from jobqueue import logs
 from jobqueue.worker.shutdown import Shutdown
@@ -33,13 +33,13 @@ ROOT = str(Path(__file__).parents[2])
 
 
 @contextmanager
-def listening(end: str) -> Iterator[subprocess.Popen[str]]:
+def listening(end: str, stderr: int = subprocess.DEVNULL) -> Iterator[subprocess.Popen[str]]:
     """A process that waits to be asked to stop, and then does what `end` says."""
     command = [sys.executable, "-c", BEGIN + end, ROOT]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-    with subprocess.Popen(command, **pipes) as process:  # type: ignore[call-overload]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=stderr, text=True) as process:
         try:
-            assert process.stdout.readline() == "listening\n"
+            assert said(process) == "listening\n"
             yield process
         finally:
             process.kill()
@@ -79,14 +79,70 @@ def test_the_first_signal_asks(number: signal.Signals) -> None:
         assert process.wait(10) == 7
 
 
+WAIT_FOR_HURRY = """
+while not shutdown.hurried:
+    time.sleep(0.005)
+print("hurried", shutdown.seconds_left(600), flush=True)
+sys.stdin.readline()
+"""
+
+
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
-def test_the_second_signal_ends_it_at_once(first: signal.Signals, second: signal.Signals) -> None:
-    with listening("threading.Event().wait()") as process:
+def test_the_second_signal_hurries_and_no_other_ends_it(first: signal.Signals, second: signal.Signals) -> None:
+    with listening(WAIT_FOR_HURRY) as process:
         process.send_signal(first)
         assert said(process) == "asked True\n"
         process.send_signal(second)
-        assert process.wait(10) == 128 + second
+        assert said(process) == "hurried 0.0\n"
+        process.send_signal(first)
+        process.send_signal(second)
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(10) == 0
+
+
+def test_one_signal_does_not_hurry() -> None:
+    with listening("print(shutdown.hurried, flush=True)") as process:
+        process.send_signal(signal.SIGTERM)
+        assert said(process) == "asked True\n"
+        assert said(process) == "False\n"
+
+
+def test_both_signals_are_logged() -> None:
+    with listening(WAIT_FOR_HURRY, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        process.send_signal(signal.SIGTERM)
+        assert "event=stopping signal=SIGTERM" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        assert "event=hurrying signal=SIGINT" in process.stderr.readline()
+
+
+def test_asked_again_it_hurries() -> None:
+    shutdown = Shutdown()
+    shutdown.request()
+    assert not shutdown.hurried
+    shutdown.request()
+    assert shutdown.hurried
+
+
+def test_the_time_that_is_left_runs_from_the_first_request() -> None:
+    shutdown = Shutdown()
+    before = time.monotonic()
+    shutdown.request()
+    after = time.monotonic()
+    left = shutdown.seconds_left(600)
+    assert before + 600 - time.monotonic() <= left <= after + 600 - after
+    assert shutdown.seconds_left(0) == 0
+    assert not threading.Event().wait(0.05)
+    assert shutdown.seconds_left(600) <= left - 0.05
+
+
+def test_there_is_no_time_left_for_who_hurries() -> None:
+    shutdown = Shutdown()
+    shutdown.request()
+    shutdown.request()
+    assert shutdown.seconds_left(600) == 0
 
 
 def test_what_the_worker_starts_takes_signals_when_it_wants_to(tmp_path: Path) -> None:

@@ -1,0 +1,122 @@
+"""Says what this host can do and what is wrong with it, before a job finds out: `python worker.py --check`."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+
+from jobqueue.client.transport import ApiRefused, ApiUnavailable, Transport, without_secrets
+from jobqueue.settings import InvalidSetting
+from jobqueue.worker import hardening, isolation, places
+from jobqueue.worker.config import WorkerSettings, usable_processors
+from jobqueue.worker.family import Family
+from jobqueue.worker.process import Launch
+from jobqueue.worker.slot import Slot, SlotDied
+from jobqueue.worker.workspace import Workspaces
+
+PROOF = "#!/bin/sh\nexit 0\n"
+MEGABYTE = 1024**2
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. `good` is None for what is only told."""
+
+    subject: str
+    good: bool | None
+    text: str
+
+
+def report(settings: WorkerSettings, variables: Mapping[str, str]) -> int:
+    """Print every finding on a line of its own; return the exit code, 1 when something is wrong."""
+    hardening.adopt_orphans()
+    wrong = 0
+    for finding in _findings(settings, variables):
+        wrong += finding.good is False
+        mark = {True: "ok   ", False: "WRONG", None: "     "}[finding.good]
+        sys.stdout.write(f"{mark} {finding.subject}: {finding.text}\n")
+        sys.stdout.flush()
+    return 1 if wrong else 0
+
+
+def prove(slot: Slot, workspaces: Workspaces) -> None:
+    """Run a small program in a workspace. Raises InvalidSetting when that is not possible here."""
+    with workspaces.create("proof", slot.isolation) as workspace:
+        workspace.program.write_text(PROOF)
+        workspace.program.chmod(slot.isolation.program_mode())
+        directory = str(workspace.directory)
+        try:
+            outcome = slot.run(Launch(str(workspace.program), [], {"HOME": directory}, directory), threading.Event())
+        except SlotDied as error:
+            raise InvalidSetting(f"Programs cannot be started here: {error}.") from error
+    if outcome.exit_code != 0:
+        why = outcome.not_started or outcome.stderr.strip() or f"a proof exited with code {outcome.exit_code}"
+        raise InvalidSetting(
+            f"Programs cannot be run in {str(workspaces.path.parent)!r} ({why}). "
+            "TMPDIR must be a directory whose file system is not mounted noexec."
+        )
+
+
+def _findings(settings: WorkerSettings, variables: Mapping[str, str]) -> Iterator[Finding]:
+    yield Finding("executor", None, settings.executor_id)
+    yield _api(settings.api_url)
+    yield Finding("slots", None, f"{settings.slots} of {usable_processors()} usable processors")
+    yield from _directories(settings, variables)
+    yield _programs(settings)
+    for level in isolation.LEVELS:
+        why_not = isolation.probe(level)
+        asked = level == settings.isolation
+        yield Finding(f"isolation {level}", why_not is None if asked else None, why_not or "possible here")
+    if hardening.is_root():
+        yield Finding("user", None, "root: unless ISOLATION is user, a job may do all that root may on this host")
+
+
+def _api(api_url: str) -> Finding:
+    shown = without_secrets(api_url)
+    try:
+        with closing(Transport(api_url)) as transport:
+            transport.call("GET", "/health")
+    except ApiUnavailable as error:
+        return Finding("API_URL", False, f"{shown} does not answer as it should: {error}")
+    except ApiRefused as error:
+        return Finding("API_URL", False, f"{shown} is not this API: {error}")
+    return Finding("API_URL", True, f"{shown} is healthy")
+
+
+def _directories(settings: WorkerSettings, variables: Mapping[str, str]) -> Iterator[Finding]:
+    for name, find, asked in (
+        ("CACHE_DIR", places.cache_directory, settings.cache_directory),
+        ("SPOOL_DIR", places.spool_directory, settings.spool_directory),
+    ):
+        try:
+            path = find(asked, variables)
+        except InvalidSetting as error:
+            yield Finding(name, False, str(error))
+            continue
+        free = shutil.disk_usage(path).free // MEGABYTE
+        yield Finding(name, True, f"{path}, {free} MB free")
+
+
+def _programs(settings: WorkerSettings) -> Finding:
+    """Run a program as a job's would be."""
+    try:
+        workspaces = Workspaces(Family())
+    except OSError as error:
+        return Finding("TMPDIR", False, f"no workspace can be made: {error}")
+    with closing(workspaces):
+        confined = isolation.make(settings.isolation, (), settings.isolation_uid)
+        try:
+            confined.claim()
+        except isolation.ImpossibleIsolation as error:
+            return Finding("programs", False, str(error))
+        with closing(Slot(workspaces.family, confined, settings.max_open_files)) as slot:
+            try:
+                prove(slot, workspaces)
+            except InvalidSetting as error:
+                return Finding("programs", False, str(error))
+        free = shutil.disk_usage(workspaces.path).free // MEGABYTE
+        return Finding("programs", True, f"can be run in {workspaces.path.parent}, {free} MB free")

@@ -1,0 +1,133 @@
+"""A worker's life: its parts are put together, do their work, and are taken down in time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+
+from jobqueue import logs
+from jobqueue.client.claims import Claims
+from jobqueue.client.transport import Transport, without_secrets
+from jobqueue.settings import InvalidSetting
+from jobqueue.worker import check, hardening, isolation, places
+from jobqueue.worker.attempt import Cause
+from jobqueue.worker.breaker import Breaker
+from jobqueue.worker.cache import Cache
+from jobqueue.worker.config import WorkerSettings
+from jobqueue.worker.environment import shared_variables
+from jobqueue.worker.family import Family
+from jobqueue.worker.heartbeat import Patience
+from jobqueue.worker.lanes import Lanes
+from jobqueue.worker.loop import Limits, Loop
+from jobqueue.worker.run import Means, Runner
+from jobqueue.worker.shutdown import Shutdown
+from jobqueue.worker.slot import Slot
+from jobqueue.worker.spool import Spool
+from jobqueue.worker.workspace import Workspaces
+
+GRACE_SECONDS = 2.0
+"""Between SIGTERM and SIGKILL for what has not ended when the worker has to."""
+
+ENDING_SECONDS = 7.0
+"""From the end of DRAIN_SECONDS to the worker's: to stop what runs, and to give it back."""
+
+LAST_SECONDS = 1.0
+SHORTEST_SECONDS = 3.0
+"""What is kept of that for the very end, and what the last reports get although time is over."""
+
+LOOK_UP_SECONDS = 0.25
+
+
+def live(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutdown, limits: Limits) -> None:
+    """Work until asked to stop or until the limits are reached. Raises InvalidSetting."""
+    hardening.adopt_orphans()
+    hardening.close_memory()
+    with _means(settings, variables, shutdown) as means, _slots(settings, means) as slots:
+        check.prove(slots[0], means.workspaces)
+        breaker = Breaker()
+        lanes = Lanes(slots, lambda: Runner(means), breaker.note)
+        claims = means.connect()
+        logs.logger().info(
+            "worker_started",
+            executor_id=settings.executor_id,
+            api_url=without_secrets(settings.api_url),
+            slots=len(slots),
+            isolation=settings.isolation,
+        )
+        late = Loop(claims, lanes, shutdown, breaker, limits).run()
+        if late:
+            Runner(means).give_back(late)
+        claims.close()
+        _drain(lanes, shutdown, settings.drain_seconds)
+        _deliver_the_rest(means.spool, shutdown, settings.drain_seconds)
+        lanes.close()
+    logs.logger().info("worker_stopped", executor_id=settings.executor_id)
+
+
+@contextmanager
+def _means(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutdown) -> Iterator[Means]:
+    """Have all that attempts are made with. What dead workers have left is swept first."""
+
+    def connect() -> Claims:
+        return Claims(Transport(settings.api_url), settings.executor_id)
+
+    cache_directory = places.cache_directory(settings.cache_directory, variables)
+    spool_directory = places.spool_directory(settings.spool_directory, variables)
+    workspaces = Workspaces(Family())
+    workspaces.sweep_abandoned()
+    spool = Spool(spool_directory, settings.api_url, connect)
+    spool.start()
+    try:
+        yield Means(
+            connect=connect,
+            programs=Cache(cache_directory, settings.cache_max_bytes, settings.download),
+            workspaces=workspaces,
+            spool=spool,
+            shutdown=shutdown,
+            variables=shared_variables(variables, settings.env_passthrough),
+            patience=Patience(settings.finish_without_lease, settings.kill_grace_seconds),
+            job_timeout_seconds=settings.job_timeout_seconds,
+            hidden=(cache_directory, spool_directory),
+        )
+    finally:
+        workspaces.close()
+
+
+@contextmanager
+def _slots(settings: WorkerSettings, means: Means) -> Iterator[Sequence[Slot]]:
+    """Have the slots, each confined as the settings say. Raises InvalidSetting when that is not possible here."""
+    hidden = [str(path) for path in means.hidden]
+    with ExitStack() as stack:
+        slots = []
+        for _ in range(settings.slots):
+            confined = isolation.make(settings.isolation, hidden, settings.isolation_uid)
+            try:
+                confined.claim()
+            except isolation.ImpossibleIsolation as error:
+                raise InvalidSetting(str(error)) from error
+            slots.append(Slot(means.workspaces.family, confined, settings.max_open_files))
+            stack.callback(slots[-1].close)
+        yield slots
+
+
+def _drain(lanes: Lanes, shutdown: Shutdown, drain_seconds: float) -> None:
+    """Let what runs end: for as long as it takes, but for so long only once the worker was asked to stop."""
+    while not lanes.wait_for_all(LOOK_UP_SECONDS):
+        if shutdown.requested and shutdown.seconds_left(drain_seconds) == 0:
+            break
+    else:
+        return
+    lanes.stop(Cause.SHUTDOWN, 0 if shutdown.hurried else GRACE_SECONDS)
+    give_up_at = time.monotonic() + GRACE_SECONDS + 1
+    while not lanes.wait_for_all(LOOK_UP_SECONDS) and time.monotonic() < give_up_at:
+        if shutdown.hurried:
+            lanes.stop(Cause.SHUTDOWN, 0)
+
+
+def _deliver_the_rest(spool: Spool, shutdown: Shutdown, drain_seconds: float) -> None:
+    """Send the reports that wait: until they are answered, but in the time that is left once asked to stop."""
+    while not shutdown.requested and not spool.wait_until_sent(LOOK_UP_SECONDS):
+        continue
+    left = shutdown.seconds_left(drain_seconds + ENDING_SECONDS) - LAST_SECONDS
+    spool.close(max(left, SHORTEST_SECONDS))

@@ -1,0 +1,230 @@
+"""Whatever a program does, it ends when it has to, nothing of it stays, and it learns nothing of its worker."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.end_to_end.deployment import LEASE_SECONDS, Deployment, Service
+from tests.servers import wait_until
+from tests.worker.proc import alive, children, environment, state, wait_for_pids, wait_until_gone
+from tests.worker.programs import FOREVER, PYTHON, SHELL, STOPS_ITSELF, WITH_ORPHANS
+
+SPY = (
+    PYTHON
+    + """
+import json, os
+found = {"environ": [], "mem": [], "fd": []}
+pid = os.getppid()
+while pid > 1:
+    for name, look in {
+        "environ": lambda: open(f"/proc/{pid}/environ", "rb").read(),
+        "mem": lambda: open(f"/proc/{pid}/mem", "rb"),
+        "fd": lambda: os.readlink(f"/proc/{pid}/fd/0"),
+    }.items():
+        try:
+            look()
+            found[name].append(pid)
+        except OSError:
+            pass
+    pid = int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[1])
+print(json.dumps(found))
+"""
+)
+"""Tells of which of those above it a program can look into."""
+
+SPOIL = (
+    PYTHON
+    + """
+import os, sys
+print("as it was")
+for folder, _, names in os.walk(sys.argv[1]):
+    for path in (os.path.join(folder, name) for name in names):
+        os.chmod(path, 0o700)
+        with open(path, "r+b") as file:
+            file.write(b"#!/bin/echo spoilt\\n")
+"""
+)
+"""Writes into every file below a folder; and into its own."""
+
+
+def force_cancel(deployment: Deployment, job_id: str) -> requests.Response:
+    return requests.delete(f"{deployment.api.url}/jobs/{job_id}?force=true", timeout=5)
+
+
+def test_a_job_that_daemonizes_leaves_nothing(deployment: Deployment, tmp_path: Path) -> None:
+    job_id = deployment.submit(WITH_ORPHANS, tmp_path / "pids", "0")
+    deployment.worker()
+    assert deployment.wait_for(job_id, "completed")["exit_code"] == 0
+    assert not any(map(alive, wait_for_pids(tmp_path / "pids", 5)))
+
+
+def test_a_job_has_ended_when_its_leader_has_whoever_holds_its_output(deployment: Deployment, tmp_path: Path) -> None:
+    job_id = deployment.submit(SHELL + "echo said; (echo $$ >> $1; exec setsid sleep 600) & exit 3", tmp_path / "pids")
+    deployment.worker()
+    job = deployment.wait_for(job_id, "failed", seconds=10)
+    assert (job["exit_code"], job["stdout"], job["reason"]) == (3, "said\n", "exited")
+
+
+@pytest.mark.parametrize(("program", "letter"), [(FOREVER, "S"), (STOPS_ITSELF, "T")])
+def test_a_running_job_can_be_cancelled_whatever_it_ignores(
+    deployment: Deployment, tmp_path: Path, program: str, letter: str
+) -> None:
+    job_id = deployment.submit(program, tmp_path / "pids")
+    deployment.worker("one", KILL_GRACE_SECONDS="0.3")
+    (pid,) = wait_for_pids(tmp_path / "pids", 1)
+    wait_until(f"it is in state {letter}", lambda: state(pid) == letter)
+    answer = force_cancel(deployment, job_id)
+    assert (answer.status_code, answer.json()["status"]) == (202, "running")
+    job = deployment.wait_for(job_id, "cancelled")
+    assert (job["reason"], job["cancel_requested"]) == ("cancelled", True)
+    assert deployment.attempts(job_id) == [("one", "cancelled")]
+    assert not alive(pid)
+
+
+def test_a_job_to_be_cancelled_whose_worker_dies_is_cancelled_and_not_run_again(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    job_id = deployment.submit(FOREVER, tmp_path / "pids")
+    worker = deployment.worker("one")
+    pids = wait_for_pids(tmp_path / "pids", 1)
+    worker.kill()
+    wait_until_gone(pids)
+    assert force_cancel(deployment, job_id).status_code == 202
+    deployment.worker("two")
+    assert deployment.wait_for(job_id, "cancelled", "completed")["status"] == "cancelled"
+    assert deployment.attempts(job_id) == [("one", "lost")]
+
+
+def test_a_job_that_runs_for_too_long_is_stopped_with_all_it_started(deployment: Deployment, tmp_path: Path) -> None:
+    job = deployment.job(WITH_ORPHANS, tmp_path / "pids", "600")
+    job_id = deployment.jobs.submit({**job, "timeout_seconds": 1})
+    deployment.worker()
+    ended = deployment.wait_for(job_id, "failed")
+    assert (ended["reason"], ended["signal"]) == ("timeout", "SIGTERM")
+    assert not any(map(alive, wait_for_pids(tmp_path / "pids", 5)))
+
+
+def test_a_slot_that_is_killed_takes_its_job_along_and_no_other(deployment: Deployment, tmp_path: Path) -> None:
+    doomed = deployment.submit(WITH_ORPHANS, tmp_path / "doomed", "600")
+    worker = deployment.worker("one", SLOTS="2")
+    pids = wait_for_pids(tmp_path / "doomed", 5)
+    spared = deployment.submit(WITH_ORPHANS, tmp_path / "spared", "600")
+    others = wait_for_pids(tmp_path / "spared", 5)
+    supervisor = next(each for each in children(worker.pid) if set(children(each)) & set(pids))
+    os.kill(supervisor, 9)
+    wait_until_gone(pids, 1)
+    assert all(map(alive, others))
+    assert deployment.jobs.get(spared)["status"] == "running"
+    wait_for_pids(tmp_path / "doomed", 10)  # it runs again
+    assert deployment.attempts(doomed)[0] == ("one", "lost")
+    assert alive(worker.pid)
+
+
+def test_a_second_after_its_worker_was_killed_nothing_of_a_job_is_alive(deployment: Deployment, tmp_path: Path) -> None:
+    deployment.submit(WITH_ORPHANS, tmp_path / "pids", "600")
+    worker = deployment.worker()
+    pids = wait_for_pids(tmp_path / "pids", 5)
+    supervisors = children(worker.pid)
+    worker.kill()
+    wait_until_gone([*pids, *supervisors], 1)
+
+
+def test_what_a_killed_worker_left_is_swept_by_the_next_one(deployment: Deployment, tmp_path: Path) -> None:
+    """Worker and slots are killed at once, so that nobody is there to clean up."""
+    deployment.submit(WITH_ORPHANS, tmp_path / "pids", "600")
+    worker = deployment.worker("one")
+    pids = wait_for_pids(tmp_path / "pids", 5)
+    for pid in [worker.pid, *children(worker.pid)]:
+        os.kill(pid, 9)
+    worker.process.wait()
+    temporary = tmp_path / "one.tmp"
+    assert list(temporary.iterdir())
+    second = deployment.worker("two", "--burst", TMPDIR=str(temporary))
+    wait_until_gone(pids)
+    second.process.terminate()
+    assert second.wait() == 0
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_job_cannot_look_into_its_worker(deployment: Deployment) -> None:
+    job_id = deployment.submit(SPY)
+    worker = deployment.worker(CANARY="secret")
+    job = deployment.wait_for(job_id, "completed")
+    assert environment(worker.pid)["CANARY"] == "secret"
+    found: dict[str, list[int]] = json.loads(job["stdout"])
+    ours = {worker.pid, *children(worker.pid)}
+    assert len(ours) == 2
+    assert not any(ours & set(seen) for seen in found.values())
+
+
+def test_a_job_that_spoils_the_cache_harms_nobody(deployment: Deployment, tmp_path: Path) -> None:
+    jobs = [deployment.submit(SPOIL, tmp_path / "cache") for _ in range(3)]
+    deployment.worker()
+    for job_id in jobs:
+        assert deployment.wait_for(job_id, "completed", "failed")["stdout"] == "as it was\n"
+
+
+def test_what_a_job_made_unreadable_is_removed(deployment: Deployment, tmp_path: Path) -> None:
+    job_id = deployment.submit(SHELL + "mkdir -p a/b; touch a/b/file; chmod 000 a/b a .")
+    worker = deployment.worker("one")
+    deployment.wait_for(job_id, "completed")
+    end(worker)
+    assert list((tmp_path / "one.tmp").iterdir()) == []
+
+
+def test_a_fork_bomb_ends_with_its_time(deployment: Deployment, tmp_path: Path) -> None:
+    bomb = SHELL + 'ulimit -u 400; f() { f & f & sleep 0.2; }; echo $$ >> "$1"; f; sleep 600'
+    job_id = deployment.jobs.submit({**deployment.job(bomb, tmp_path / "pids"), "timeout_seconds": 1})
+    worker = deployment.worker("one", KILL_GRACE_SECONDS="0.2")
+    assert deployment.wait_for(job_id, "failed", seconds=40)["reason"] in ("timeout", "exited", "signalled")
+    (supervisor,) = children(worker.pid)
+    wait_until("nothing of it is left", lambda: children(supervisor) == [])
+
+
+def test_two_workers_share_one_cache(deployment: Deployment) -> None:
+    for name in ("one", "two"):
+        deployment.worker(name, SLOTS="3")
+    jobs = [deployment.submit(SHELL + "sleep 1") for _ in range(12)]
+    for job_id in jobs:
+        deployment.wait_for(job_id, "completed")
+    executors = {name for job_id in jobs for name, _ in deployment.attempts(job_id)}
+    assert executors == {"one", "two"}
+    assert len(deployment.host.requests) == 1
+
+
+def test_heartbeats_keep_their_time_while_slots_stream_gigabytes(deployment: Deployment) -> None:
+    """The lease is so short that a beat that comes late loses it."""
+    jobs = [deployment.submit(SHELL + f"head -c 1G /dev/zero; sleep {LEASE_SECONDS}") for _ in range(4)]
+    deployment.worker("one", SLOTS="4")
+    for job_id in jobs:
+        job = deployment.wait_for(job_id, "completed", seconds=60)
+        assert job["stdout_bytes"] == 1 << 30
+        assert deployment.attempts(job_id) == [("one", "completed")]
+
+
+def test_the_output_of_a_running_job_can_be_followed(deployment: Deployment, tmp_path: Path) -> None:
+    talk = SHELL + 'echo one; while [ ! -e "$1" ]; do sleep 0.05; done; echo two'
+    job_id = deployment.submit(talk, tmp_path / "go")
+    deployment.worker()
+
+    def from_offset(offset: int) -> Any:
+        parameters: dict[str, str | int] = {"stream": "stdout", "offset": offset}
+        return requests.get(f"{deployment.api.url}/jobs/{job_id}/output", parameters, timeout=5).json()
+
+    wait_until("the first line is there", lambda: from_offset(0)["data"] == "one\n")
+    begun = from_offset(0)
+    assert (begun["next_offset"], begun["ended"]) == (4, False)
+    (tmp_path / "go").touch()
+    wait_until("it has ended", lambda: from_offset(4)["ended"])
+    assert from_offset(4)["data"] == "two\n"
+
+
+def end(worker: Service) -> None:
+    worker.process.terminate()
+    assert worker.wait() == 0

@@ -1,0 +1,99 @@
+"""A worker can be started for one job, for so many, for what there is, and to be told what is wrong."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.deployment import PATH, ROOT, Deployment
+from tests.worker.programs import SHELL
+
+
+def run(*options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run worker.py to its end."""
+    command = [sys.executable, "worker.py", *options]
+    environment = {"PATH": PATH, **variables}
+    return subprocess.run(command, check=False, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+
+
+def own(folder: Path) -> dict[str, str]:
+    """Directories of this test's own."""
+    return {"CACHE_DIR": str(folder / "cache"), "SPOOL_DIR": str(folder / "spool"), "TMPDIR": str(folder)}
+
+
+def test_for_one_job(deployment: Deployment, tmp_path: Path) -> None:
+    jobs = [deployment.submit(SHELL) for _ in range(2)]
+    assert run("--once", API_URL=deployment.api.url, **own(tmp_path)).returncode == 0
+    assert [deployment.jobs.get(job_id)["status"] for job_id in jobs] == ["completed", "pending"]
+
+
+def test_for_so_many_jobs(deployment: Deployment, tmp_path: Path) -> None:
+    jobs = [deployment.submit(SHELL) for _ in range(5)]
+    assert run("--max-jobs", "3", API_URL=deployment.api.url, **own(tmp_path)).returncode == 0
+    assert [deployment.jobs.get(job_id)["status"] for job_id in jobs] == ["completed"] * 3 + ["pending"] * 2
+
+
+def test_for_all_that_wait(deployment: Deployment, tmp_path: Path) -> None:
+    jobs = [deployment.submit(SHELL + "exit 1") for _ in range(5)]
+    assert run("--burst", API_URL=deployment.api.url, **own(tmp_path)).returncode == 0
+    assert [deployment.jobs.get(job_id)["status"] for job_id in jobs] == ["failed"] * 5
+
+
+def test_a_check_of_a_good_host_finds_nothing_wrong_and_claims_nothing(deployment: Deployment, tmp_path: Path) -> None:
+    job_id = deployment.submit(SHELL)
+    told = run("--check", API_URL=deployment.api.url, **own(tmp_path))
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "WRONG" not in told.stdout
+    for subject in ("API_URL", "CACHE_DIR", "SPOOL_DIR", "programs", "slots", "isolation landlock", "isolation bwrap"):
+        assert f" {subject}: " in told.stdout
+    assert deployment.jobs.get(job_id)["status"] == "pending"
+    assert {path.name for path in tmp_path.iterdir() if path.name.startswith("jobqueue")} == set()
+
+
+def test_a_check_names_each_thing_that_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    wrong = {"API_URL": "http://127.0.0.1:1/api/v1", **own(tmp_path), "CACHE_DIR": str(tmp_path / "file")}
+    told = run("--check", **wrong)
+    assert told.returncode == 1
+    assert [line.split()[1].rstrip(":") for line in told.stdout.splitlines() if line.startswith("WRONG")] == [
+        "API_URL",
+        "CACHE_DIR",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SLOTS", "0"),
+        ("SLOTS", "many"),
+        ("ISOLATION", "vm"),
+        ("ON_LEASE_LOSS", "hope"),
+        ("KILL_GRACE_SECONDS", "-1"),
+        ("CACHE_DIR", "relative"),
+        ("CACHE_MAX_BYTES", "5GB"),
+        ("ALLOWED_BINARY_HOSTS", "http://host/"),
+        ("ENV_PASSTHROUGH", "A=B"),
+    ],
+)
+def test_a_wrong_setting_ends_it_with_a_sentence(name: str, value: str) -> None:
+    told = run(**{name: value})
+    assert told.returncode == 1
+    assert told.stderr.startswith(f"{name} is {value!r}, but must be ")
+    assert len(told.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("options", [["--max-jobs", "0"], ["--max-jobs", "x"], ["--what"]])
+def test_a_wrong_option_ends_it_with_how_it_is_used(options: list[str]) -> None:
+    told = run(*options)
+    assert told.returncode == 2
+    assert told.stderr.startswith("usage: worker.py")
+
+
+def test_a_directory_that_cannot_be_had_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    told = run(**{**own(tmp_path), "SPOOL_DIR": str(tmp_path / "file" / "spool")})
+    assert told.returncode == 1
+    assert told.stderr.startswith("SPOOL_DIR is ")

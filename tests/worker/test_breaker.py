@@ -1,0 +1,102 @@
+"""A worker that fails for its own reasons pauses, longer and longer, until an attempt can be made again."""
+
+from __future__ import annotations
+
+import pytest
+from structlog.testing import capture_logs
+
+from jobqueue.worker.breaker import FAULTS, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Breaker
+
+
+class Clock:
+    """A clock that is set by hand, in seconds."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def breaker(clock: Clock) -> Breaker:
+    return Breaker(clock)
+
+
+def fail(breaker: Breaker, times: int) -> None:
+    for _ in range(times):
+        breaker.note(made=False)
+
+
+def test_a_new_worker_does_not_pause(breaker: Breaker) -> None:
+    assert not breaker.tripped
+    assert breaker.seconds_left() == 0
+
+
+def test_a_few_faults_are_no_reason_to_pause(breaker: Breaker) -> None:
+    fail(breaker, FAULTS - 1)
+    assert not breaker.tripped
+    assert breaker.seconds_left() == 0
+
+
+def test_several_in_a_row_are(breaker: Breaker) -> None:
+    with capture_logs() as logs:
+        fail(breaker, FAULTS)
+    assert breaker.tripped
+    assert breaker.seconds_left() == FIRST_PAUSE_SECONDS
+    assert [(log["event"], log["faults_in_a_row"]) for log in logs] == [("worker_paused", FAULTS)]
+
+
+def test_those_between_which_an_attempt_was_made_are_not_in_a_row(breaker: Breaker) -> None:
+    for _ in range(5):
+        fail(breaker, FAULTS - 1)
+        breaker.note(made=True)
+    assert not breaker.tripped
+
+
+def test_a_pause_ends_and_one_job_is_tried(breaker: Breaker, clock: Clock) -> None:
+    fail(breaker, FAULTS)
+    clock.now += FIRST_PAUSE_SECONDS - 1
+    assert breaker.seconds_left() == 1
+    clock.now += 100
+    assert breaker.seconds_left() == 0
+    assert breaker.tripped
+
+
+def test_each_further_fault_pauses_for_twice_as_long_up_to_a_bound(breaker: Breaker, clock: Clock) -> None:
+    fail(breaker, FAULTS - 1)
+    pauses = []
+    for _ in range(8):
+        fail(breaker, 1)
+        pauses.append(breaker.seconds_left())
+        clock.now += pauses[-1]
+    assert pauses == [15, 30, 60, 120, 240, 300, 300, 300]
+
+
+def test_weeks_of_faults_do_no_harm(breaker: Breaker) -> None:
+    fail(breaker, 5000)
+    assert breaker.seconds_left() == LONGEST_PAUSE_SECONDS
+
+
+def test_an_attempt_that_was_made_ends_it_all(breaker: Breaker) -> None:
+    fail(breaker, FAULTS + 3)
+    with capture_logs() as logs:
+        breaker.note(made=True)
+        breaker.note(made=True)
+    assert not breaker.tripped
+    assert breaker.seconds_left() == 0
+    assert [log["event"] for log in logs] == ["worker_resumed"]
+    fail(breaker, FAULTS)
+    assert breaker.seconds_left() == FIRST_PAUSE_SECONDS
+
+
+def test_a_worker_that_did_not_pause_does_not_say_that_it_goes_on(breaker: Breaker) -> None:
+    with capture_logs() as logs:
+        fail(breaker, FAULTS - 1)
+        breaker.note(made=True)
+    assert logs == []
