@@ -30,6 +30,7 @@ fuzz: install-dev ## two minutes of requests made from the OpenAPI document
 
 benchmark: install
 	$(BIN)/python -m benchmarks.throughput
+	$(BIN)/python -m benchmarks.worker
 
 install: $(VENV)/.installed
 

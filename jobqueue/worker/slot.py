@@ -67,6 +67,11 @@ class Slot:
         self._overdue_at: float | None = None
         self._start()
 
+    @property
+    def pid(self) -> int:
+        """The supervisor's process id."""
+        return self._process.pid
+
     def run(self, launch: Launch, stopped: threading.Event, show: Show = lambda _: None) -> Outcome:
         """Run a program to its end, or until `stop`; not at all when `stopped` is set. Raises SlotDied."""
         with self._lock:

@@ -44,7 +44,7 @@ def test_no_start_fails_while_others_write(slots: list[Slot], temporary: Path, t
         lock = threading.Lock()
 
         def work(slot: Slot) -> list[tuple[int, str]]:
-            done = []
+            done: list[tuple[int, str]] = []
             while True:
                 with lock:
                     number = next(numbers, None)

@@ -1,0 +1,137 @@
+"""What a job costs on its worker, HTTP apart: its workspace, its program out of the cache, its run, its report.
+
+`python -m benchmarks.worker`: the time of `/bin/true` through one slot, at each level of isolation that is possible
+here; and how much memory worker and slot have gained after 10,000 of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from jobqueue import logs
+from jobqueue.client.claims import ClaimedJob, Claims
+from jobqueue.worker import isolation
+from jobqueue.worker.attempt import Attempt
+from jobqueue.worker.cache import Cache
+from jobqueue.worker.download import DownloadRules
+from jobqueue.worker.environment import shared_variables
+from jobqueue.worker.family import Family
+from jobqueue.worker.run import Means, Runner
+from jobqueue.worker.shutdown import Shutdown
+from jobqueue.worker.slot import Slot
+from jobqueue.worker.spool import Spool
+from jobqueue.worker.workspace import Workspaces
+
+PROGRAM = Path("/bin/true")
+WARM_UP, RUNS, MANY = 20, 300, 10_000
+
+
+class NoApi(Claims):
+    """Answers every report at once, without a network."""
+
+    def __init__(self) -> None:
+        self.verbs: list[str] = []
+
+    def report(self, job_id: str, verb: str, body: object, within_seconds: float = 0) -> None:  # noqa: ARG002
+        """Note it."""
+        self.verbs.append(verb)
+
+    def holder(self, job: ClaimedJob) -> dict[str, object]:
+        """Return who speaks."""
+        return {"executor_id": "benchmark", "attempt_token": job.attempt_token}
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def main() -> None:
+    """Measure and print."""
+    with open(os.devnull, "w") as nowhere:
+        logs.configure(nowhere)
+        _measure_all()
+
+
+def _measure_all() -> None:
+    with tempfile.TemporaryDirectory(prefix="jobqueue.benchmark.") as folder:
+        os.chmod(folder, 0o711)
+        for level in isolation.LEVELS:
+            why_not = isolation.probe(level)
+            if why_not:
+                print(f"{level:10} {why_not}")
+            else:
+                _measure(level, Path(folder), RUNS)
+        _measure("none", Path(folder), MANY)
+
+
+def _measure(level: str, folder: Path, runs: int) -> None:
+    confined = isolation.make(level, [])
+    confined.claim()
+    api = NoApi()
+    spool = Spool(folder, "benchmark", lambda: api)
+    spool.start()
+    with closing(Workspaces(Family(), folder)) as workspaces, closing(Slot(confined=confined)) as slot:
+        means = Means(
+            connect=lambda: api,
+            programs=_stocked_cache(folder / "cache"),
+            workspaces=workspaces,
+            spool=spool,
+            shutdown=Shutdown(),
+            variables=shared_variables({}, ()),
+        )
+        runner = Runner(means)
+        make = _attempt_maker(runner, slot)
+        for _ in range(WARM_UP):
+            make()
+        before = _memory_kb(os.getpid()), _memory_kb(slot.pid)
+        times = sorted(_timed(make) for _ in range(runs))
+        after = _memory_kb(os.getpid()), _memory_kb(slot.pid)
+    spool.close(1)
+    if set(api.verbs) != {"complete"}:
+        raise SystemExit(f"{level}: not every run was completed")
+    median, p99 = statistics.median(times) * 1000, times[int(len(times) * 0.99)] * 1000
+    print(
+        f"{level:10} {runs:6} runs: median {median:.2f} ms, p99 {p99:.2f} ms; "
+        f"worker {before[0]} -> {after[0]} kB, slot {before[1]} -> {after[1]} kB"
+    )
+
+
+def _stocked_cache(directory: Path) -> Cache:
+    """Return a cache that has the program already."""
+    digest = hashlib.sha256(PROGRAM.read_bytes()).hexdigest()
+    cache = Cache(directory, 1 << 30, DownloadRules())
+    entry = directory / digest[:2] / digest
+    entry.parent.mkdir(mode=0o700, exist_ok=True)
+    entry.write_bytes(PROGRAM.read_bytes())
+    return cache
+
+
+def _attempt_maker(runner: Runner, slot: Slot) -> Callable[[], None]:
+    digest = hashlib.sha256(PROGRAM.read_bytes()).hexdigest()
+
+    def make() -> None:
+        job = ClaimedJob("job", "http://127.0.0.1:1/true", digest, [], {}, "token", 60_000)
+        runner.run(Attempt(job, slot))
+
+    return make
+
+
+def _timed(call: Callable[[], None]) -> float:
+    begun = time.perf_counter()
+    call()
+    return time.perf_counter() - begun
+
+
+def _memory_kb(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+
+
+if __name__ == "__main__":
+    main()
