@@ -55,9 +55,10 @@ def prove(slot: Slot, workspaces: Workspaces) -> None:
             raise InvalidSetting(f"Programs cannot be started here: {error}.") from error
     if outcome.exit_code != 0:
         why = outcome.not_started or outcome.stderr.strip() or f"a proof exited with code {outcome.exit_code}"
+        also = "" if slot.isolation.uid is None else ", and that other users may pass through"
         raise InvalidSetting(
             f"Programs cannot be run in {str(workspaces.path.parent)!r} ({why}). "
-            "TMPDIR must be a directory whose file system is not mounted noexec."
+            f"TMPDIR must be a directory on a file system that is not mounted noexec{also}."
         )
 
 
@@ -72,7 +73,7 @@ def _findings(settings: WorkerSettings, variables: Mapping[str, str]) -> Iterato
         asked = level == settings.isolation
         yield Finding(f"isolation {level}", why_not is None if asked else None, why_not or "possible here")
     if hardening.is_root():
-        yield Finding("user", None, "root: unless ISOLATION is user, a job may do all that root may on this host")
+        yield Finding("user", None, "root: better give the worker a user of its own, or set ISOLATION to user")
 
 
 def _api(api_url: str) -> Finding:

@@ -88,7 +88,7 @@ def _means(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shu
             variables=shared_variables(variables, settings.env_passthrough),
             patience=Patience(settings.finish_without_lease, settings.kill_grace_seconds),
             job_timeout_seconds=settings.job_timeout_seconds,
-            hidden=(cache_directory, spool_directory),
+            hidden=(cache_directory, spool_directory, workspaces.path),
         )
     finally:
         workspaces.close()
