@@ -22,7 +22,7 @@ from jobqueue.web import config
 
 DATA = Path(".data")
 PYTHON = sys.executable
-STOP_SECONDS = {"worker": 10.0, "web": 10.0, "redis": 10.0}
+STOP_SECONDS = {"worker": 12.0, "web": 10.0, "redis": 10.0}
 """How long each may take to stop after SIGTERM; their order is the order in which they are stopped."""
 
 
@@ -85,6 +85,9 @@ async def run(port: int) -> int:
         asyncio.get_running_loop().add_signal_handler(number, asked.set)
     variables = {**os.environ, "PORT": str(port), "PYTHONUNBUFFERED": "1"}
     variables.setdefault("API_URL", f"http://127.0.0.1:{port}/api/v1")
+    variables.setdefault("CACHE_DIR", str(DATA.absolute() / "cache"))
+    variables.setdefault("SPOOL_DIR", str(DATA.absolute() / "spool"))
+    variables.setdefault("DRAIN_SECONDS", "3")  # whoever presses Ctrl-C does not want to wait
     programs: dict[str, Program] = {}
     try:
         if not os.environ.get("REDIS_URL"):

@@ -39,7 +39,7 @@ def settings() -> list[str]:
     """Return every environment variable that the programs read."""
     sources = [*HERE.glob("jobqueue/*/config.py"), HERE / "gunicorn.conf.py"]
     found = {
-        name for source in sources for name in re.findall(r'[("]([A-Z]+(?:_[A-Z0-9]+)+|PORT)"', source.read_text())
+        name for source in sources for name in re.findall(r'[("]([A-Z]+(?:_[A-Z0-9]+)+|PORT|SLOTS|ISOLATION)"', source.read_text())
     }
     return sorted(found - NOT_OURS)
 
@@ -61,22 +61,36 @@ def test_every_route_is_in_the_api_page() -> None:
 
 
 @pytest.mark.parametrize("name", settings())
-def test_every_setting_is_in_the_deployment_page(name: str) -> None:
-    assert f"| `{name}` |" in rows("docs/deploy.md")
+def test_every_setting_is_in_the_page_of_its_program(name: str) -> None:
+    assert f"| `{name}` |" in rows("docs/deploy.md") + rows("docs/worker.md")
 
 
 def test_the_settings_are_those_that_were_decided() -> None:
     assert set(settings()) == {
+        "ALLOWED_BINARY_HOSTS",
         "API_URL",
+        "CACHE_DIR",
+        "CACHE_MAX_BYTES",
+        "DOWNLOAD_TIMEOUT_SECONDS",
+        "DRAIN_SECONDS",
+        "ENV_PASSTHROUGH",
         "EXECUTOR_ID",
         "EXECUTOR_TIMEOUT_SECONDS",
         "HEARTBEAT_TIMEOUT_SECONDS",
+        "ISOLATION",
+        "ISOLATION_UID",
         "JOB_RETENTION_SECONDS",
         "JOB_TIMEOUT_SECONDS",
+        "KILL_GRACE_SECONDS",
         "MAX_ATTEMPTS",
+        "MAX_BINARY_BYTES",
+        "MAX_OPEN_FILES",
+        "ON_LEASE_LOSS",
         "PORT",
         "PROMETHEUS_MULTIPROC_DIR",
         "REDIS_URL",
+        "SLOTS",
+        "SPOOL_DIR",
         "WEB_CONCURRENCY",
     }
 
