@@ -89,6 +89,9 @@ class Lanes:
         except WorkerFault as fault:
             logs.logger().error("worker_fault", job_id=attempt.job.id, reason=str(fault))
             return False
+        except Exception as error:  # noqa: BLE001  # the lane must live for the next job
+            logs.logger().exception("crash", job_id=attempt.job.id, reason=repr(error))
+            return False
         finally:
             with self._changed:
                 self._attempts.discard(attempt)

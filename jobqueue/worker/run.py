@@ -78,16 +78,14 @@ class Runner:
         try:
             report = self._attempt(attempt)
         except SlotDied as died:
-            heartbeat.stop()
-            logs.logger().error("attempt_abandoned", job_id=attempt.job.id, reason=str(died))
             if not died.begun:
+                self._send(attempt.job, released(None), heartbeat.stop)
                 raise WorkerFault(str(died)) from died
-            return
+            logs.logger().error("attempt_abandoned", job_id=attempt.job.id, reason=str(died))
+            report = None
         except Exception as error:  # whatever one job makes us meet, the worker lives for the next
             self._send(attempt.job, released(None), heartbeat.stop)
-            raise (
-                error if isinstance(error, WorkerFault) else WorkerFault(f"{type(error).__name__}: {error}")
-            ) from error
+            raise error if isinstance(error, WorkerFault) else WorkerFault(repr(error)) from error
         if report is None:
             heartbeat.stop()
         else:

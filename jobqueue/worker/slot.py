@@ -77,8 +77,8 @@ class Slot:
         with self._lock:
             if stopped.is_set():
                 return Outcome(stopped=True)
-            if self._control.fileno() < 0:  # the last one died, and no other could be started then
-                self._start()
+            if self._process.poll() is not None:
+                self._replace()
             self._running = True
             self._begun = False
             self._overdue_at = None
@@ -89,9 +89,7 @@ class Slot:
         with self._lock:
             self._running = False
         if outcome is None:
-            self.close()
-            self._family.sweep()
-            self._start()
+            self._replace()
             raise SlotDied(self._begun)
         return outcome
 
@@ -110,6 +108,12 @@ class Slot:
         except subprocess.TimeoutExpired:
             self._process.kill()
         self._family.wait(self._process)
+
+    def _replace(self) -> None:
+        """Start another supervisor in place of one that is gone, and end what that one has left."""
+        self.close()
+        self._family.sweep()
+        self._start()
 
     def _start(self) -> None:
         self._control, theirs = socket.socketpair()
