@@ -1,8 +1,8 @@
 """The process between the worker and a job: one thread, which starts the program, hears it and outlives it.
 
-It speaks lines of JSON over a socket. In: `{"launch": {…}}` and `{"stop": {…}}`; out, for each launch: `{"begun": true}`
-once the program is started, `{"live": {…}}` while there is new output, and `{"outcome": {…}}` at the end, with both outputs
-in a file beside it. When the socket closes, the worker is gone, and so is the job a moment later.
+It speaks lines of JSON over a socket. In: `{"launch": {…}}` and `{"stop": {…}}`. Out, for each launch: `{"begun":
+true}` once the program is started, `{"live": {…}}` while there is new output, and `{"outcome": {…}}` at the end,
+with both outputs in a file beside it. When the socket closes, the worker is gone, and so is the job a moment later.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import resource
 import signal
 from collections import deque
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,12 +26,13 @@ class Reaped:
 def kill_children(spare: Collection[int] = frozenset()) -> Reaped:
     """Kill every child of this process but those to spare, all that descends from each, and whatever orphans come up.
 
-    A round kills all that can be seen, so that what starts processes faster than one a round runs dry.
+    A round kills all that can be seen, each as soon as it is, so that what starts processes faster than they are looked
+    at runs dry.
     """
     reaped = Reaped()
     while doomed := [child for child in children_of(os.getpid()) if child not in spare]:
         for child in doomed:
-            _kill_all([*descendants_of(child), child])
+            _kill_with_descendants(child)
         for child in doomed:
             reaped.add(os.wait4(child, 0)[2])
     return reaped
@@ -57,9 +59,11 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
-def _kill_all(pids: Collection[int]) -> None:
-    for pid in pids:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+def _kill_with_descendants(pid: int) -> None:
+    """Kill a process, then those below it: a parent that outlived its children could start others in their place."""
+    waiting = deque([pid])
+    while waiting:
+        doomed = waiting.popleft()
+        waiting += children_of(doomed)
+        with suppress(ProcessLookupError):
+            os.kill(doomed, signal.SIGKILL)

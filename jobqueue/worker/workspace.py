@@ -25,7 +25,6 @@ PREFIX = "jobqueue-"
 ALL_MAY_PASS = 0o711
 """The mode of what lies above a job's directory: another user's job may pass through, and look at nothing."""
 
-
 ROUNDS = 100
 """How often to look again for processes that were started while others were killed."""
 
@@ -118,9 +117,8 @@ def kill_inhabitants(path: Path) -> int:
     """Kill every process that lives in a directory: that works there, or was started to. Return how many."""
     killed: set[int] = set()
     for _ in range(ROUNDS):
-        found = {
-            int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and _lives_in(entry, path)
-        }
+        processes = [entry for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+        found = {int(entry.name) for entry in processes if _lives_in(entry, path)} - {os.getpid()}
         if not found - killed:
             break
         killed |= found
@@ -134,5 +132,6 @@ def _lives_in(process: Path, path: Path) -> bool:
     with suppress(OSError):
         if f"{os.readlink(process / 'cwd')}/".startswith(f"{path}/"):
             return True
-        return f"={path}/".encode() in (process / "environ").read_bytes()
+        variables = (process / "environ").read_bytes().split(b"\0")
+        return any(f"={path}/".encode() in each for each in variables if not each.startswith(b"OLDPWD="))
     return False
