@@ -38,9 +38,8 @@ def routes() -> list[str]:
 def settings() -> list[str]:
     """Return every environment variable that the programs read."""
     sources = [*HERE.glob("jobqueue/*/config.py"), HERE / "gunicorn.conf.py"]
-    found = {
-        name for source in sources for name in re.findall(r'[("]([A-Z]+(?:_[A-Z0-9]+)+|PORT|SLOTS|ISOLATION)"', source.read_text())
-    }
+    pattern = r'[("]([A-Z]+(?:_[A-Z0-9]+)+|PORT|SLOTS|ISOLATION)"'
+    found = {name for source in sources for name in re.findall(pattern, source.read_text())}
     return sorted(found - NOT_OURS)
 
 

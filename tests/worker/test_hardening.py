@@ -7,11 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jobqueue.worker.hardening import renounce
 from tests.servers import wait_until
 from tests.worker.proc import alive, state, wait_until_gone
 
@@ -27,10 +29,10 @@ def run(program, **options):
 SPY = '''
 run("""
 import os
-for name in ("environ", "mem", "fd"):
+for name in ("environ", "mem", "fd/1"):
     path = f"/proc/{os.getppid()}/{name}"
     try:
-        os.listdir(path) if name == "fd" else open(path, "rb").read(0)
+        os.readlink(path) if name == "fd/1" else open(path, "rb").read(0)
     except PermissionError:
         print(name, "closed")
     else:
@@ -40,21 +42,25 @@ for name in ("environ", "mem", "fd"):
 STATUS = 'run("print(open(\'/proc/self/status\').read())").split("\\n")'
 
 
-def said_by(script: str) -> Any:
-    """Return what a script that ends with an expression makes of it, as JSON."""
-    before, _, expression = script.strip().rpartition("\n# ---\n")
-    whole = f"{BEGIN}{before}\nprint(json.dumps({expression.strip()}))"
+def said_by(script: str, before: Callable[[], None] | None = None) -> Any:
+    """Return what a script that ends with an expression makes of it, as JSON; `before` is done before it begins."""
+    statements, _, expression = script.strip().rpartition("\n# ---\n")
+    whole = f"{BEGIN}{statements}\nprint(json.dumps({expression.strip()}))"
     command = [sys.executable, "-c", whole, ROOT]
-    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, timeout=60, check=True).stdout)
+    ended = subprocess.run(command, stdout=subprocess.PIPE, timeout=60, check=True, preexec_fn=before)
+    return json.loads(ended.stdout)
 
 
-def test_a_childs_view_of_its_parent_is_open_at_first() -> None:
-    assert said_by(f"\n# ---\n{SPY}") == ["environ open", "mem open", "fd open"]
+def test_a_process_is_open_to_its_children_at_first_and_closed_once_it_says_so() -> None:
+    """Neither of them may trace, or they would be told apart by that."""
+    assert said_by(f"\n# ---\n{SPY}", renounce) == ["environ open", "mem open", "fd/1 open"]
+    closed = ["environ closed", "mem closed", "fd/1 closed"]
+    assert said_by(f"hardening.close_memory()\n# ---\n{SPY}", renounce) == closed
 
 
 def test_what_is_closed_is_closed_to_a_child_that_has_renounced() -> None:
     script = f"hardening.close_memory()\nhardening.renounce()\n# ---\n{SPY}"
-    assert said_by(script) == ["environ closed", "mem closed", "fd closed"]
+    assert said_by(script) == ["environ closed", "mem closed", "fd/1 closed"]
 
 
 def test_who_has_renounced_gains_no_rights_by_what_it_starts() -> None:
