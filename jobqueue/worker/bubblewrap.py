@@ -47,8 +47,15 @@ def options(program: str, directory: str, hidden: Sequence[str]) -> list[str]:
         *("--ro-bind-try", "/sys", "/sys", "--proc", "/proc", "--dev", "/dev"),
         *(word for name in OF_THE_KERNEL for word in ("--ro-bind-try", f"/proc/{name}", f"/proc/{name}")),
         *("--tmpfs", "/tmp", "--tmpfs", "/var/tmp"),  # noqa: S108  # empty ones, for the job alone
+        *(word for path in _shown_in_temporary(hidden) for word in ("--ro-bind", path, path)),
         *("--bind", directory, directory, "--ro-bind", program, program, "--chdir", directory),
     ]
+
+
+def _shown_in_temporary(hidden: Sequence[str]) -> list[str]:
+    """Return what is shown (a Python, say) and would lie below the empty directories for temporary files."""
+    temporary = ("/tmp", "/var/tmp")  # noqa: S108  # as above
+    return [path for path in visible.roots(hidden) if any(visible.lies_in(path, each) for each in temporary)]
 
 
 def _system(hidden: Sequence[str]) -> Iterator[str]:

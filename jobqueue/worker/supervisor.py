@@ -1,8 +1,9 @@
 """The process between the worker and a job: one thread, which starts the program, hears it and outlives it.
 
 It speaks lines of JSON over a socket. In: `{"launch": {…}}` and `{"stop": {…}}`. Out, for each launch: `{"begun":
-true}` once the program is started, `{"live": {…}}` while there is new output, and `{"outcome": {…}}` at the end,
-with both outputs in a file beside it. When the socket closes, the worker is gone, and so is the job a moment later.
+true}` just before the program is started, `{"live": {…}}` while there is new output, and `{"outcome": {…}}` at the
+end, with both outputs in a file beside it. When the socket closes, the worker is gone, and so is the job a moment
+later.
 """
 
 from __future__ import annotations
@@ -61,13 +62,13 @@ class Supervisor:
     def _run(self, launch: Launch) -> Outcome:
         self._told_to_end = False
         started_at_ms = _now_ms()
+        self._control.sendall(b'{"begun": true}\n')  # before: a program may kill us as soon as it is there
         try:
             program = Program(launch, self._isolation)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             return not_started(error, launch)
         ending = Ending(launch)
         try:
-            self._control.sendall(b'{"begun": true}\n')
             self._hear(program, ending)
         finally:
             status, usage = program.end()
