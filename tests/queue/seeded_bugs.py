@@ -120,15 +120,11 @@ FOUND_SOON = [
     SeededBug("anybody may release", "lib/refuse_stranger.lua", "not holds_lease(", "false and not holds_lease("),
     SeededBug("a lost job forgets the wish to stop", LOSE, "if job.cancel_requested then", "if false then"),
     SeededBug("a failure forgets the wish to stop", FINISH, "return job.cancel_requested and", "return false and"),
-    SeededBug(
-        "whatever fails was stopped", FINISH, "local stopped = report.reason == '' or", "local stopped = true or"
-    ),
     SeededBug("a success was stopped", FINISH, "and status == 'failed' and", "and"),
     SeededBug("the wish to stop is not told", "heartbeat.lua", "job.cancel_requested and 1 or 0", "0"),
     SeededBug("force stops what has ended", "cancel.lua", "job.status == 'running' and", "job.status ~= 'pending' and"),
     SeededBug("tries are not counted", "claim.lua", "keys.job(job.id), 'attempt', 1", "keys.job(job.id), 'attempt', 0"),
     SeededBug("live output outlives its attempt", DROP, ", keys.live(job.id)"),
-    SeededBug("repeated output is kept twice", LIVE, "string.sub(data, known + 1)", "data"),
     SeededBug("a gap in the output is not noticed", LIVE, "text, begin = data, offset", "text = text .. data"),
     SeededBug(
         "two jobs get one number", "submit.lua", "sequence = sequence + 1\n", "sequence = math.max(sequence, 1)\n"
@@ -136,6 +132,10 @@ FOUND_SOON = [
 ]
 
 FOUND_LATE = [
+    SeededBug(
+        "whatever fails was stopped", FINISH, "local stopped = report.reason == '' or", "local stopped = true or"
+    ),
+    SeededBug("repeated output is kept twice", LIVE, "string.sub(data, known + 1)", "data"),
     SeededBug("one lost executor too many", LOSE, "lost >= max_attempts", "lost > max_attempts"),
     SeededBug("no token is a repeat", FINISH, "report.attempt_token ~= '' and", "report.attempt_token == '' or"),
     SeededBug("a failure is a repeat of a success", FINISH, "job.status == status and", "job.status ~= 'running' and"),

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from jobqueue.worker.locked_directory import LOCK, LockedDirectory
+from tests.servers import wait_until
 
 ROOT = str(Path(__file__).parents[2])
 OWNER = """
@@ -97,9 +98,11 @@ def test_ones_own_is_not_found_either(parent: Path) -> None:
 def test_a_process_that_is_started_meanwhile_does_not_keep_it_locked(parent: Path) -> None:
     own = LockedDirectory.create(parent, "ours-")
     with subprocess.Popen(["/bin/sleep", "600"], close_fds=False) as child:
-        own.close()
-        assert take_abandoned(parent) == [own.path]
-        child.kill()
+        try:
+            own.close()  # the child closes its copy a moment after it has begun
+            wait_until("it is found", lambda: take_abandoned(parent) == [own.path])
+        finally:
+            child.kill()
 
 
 def test_that_of_a_killed_process_is_found_with_what_it_holds(parent: Path, dead: Path) -> None:

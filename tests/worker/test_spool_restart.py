@@ -123,7 +123,7 @@ def test_what_a_living_worker_has_is_its_own(tmp_path: Path, api: FakeServer) ->
         wait_until("its owner has sent it", lambda: on_disk(tmp_path) == [])
 
 
-def test_what_several_workers_left_is_sent_by_one(tmp_path: Path, api: FakeServer) -> None:
+def test_what_several_workers_left_is_sent_by_those_that_follow(tmp_path: Path, api: FakeServer) -> None:
     leave(tmp_path, api, "job-1")
     leave(tmp_path, api, "job-2")
     leave(tmp_path, api)
@@ -132,7 +132,8 @@ def test_what_several_workers_left_is_sent_by_one(tmp_path: Path, api: FakeServe
     with next_worker(tmp_path, api) as one, next_worker(tmp_path, api) as other:
         is_sent(one)
         is_sent(other)
-    assert sorted(request.path for request in api.requests) == ["/jobs/job-1/complete", "/jobs/job-2/complete"]
+    # the last try of one that was killed may arrive after it is gone
+    assert {request.path for request in api.requests} == {"/jobs/job-1/complete", "/jobs/job-2/complete"}
     assert list(tmp_path.iterdir()) == []
 
 
