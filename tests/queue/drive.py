@@ -23,6 +23,9 @@ REPEATABLE = settings(
 )
 """For seeded bugs: always the same moves, and no search for the shortest way to show the bug."""
 
+PATIENT = settings(REPEATABLE, max_examples=600)
+"""For those that show late."""
+
 
 def drive(client: redis.Redis, folder: Path, how: settings) -> None:
     """Drive the scripts of a folder and their model; raises AssertionError where they disagree."""

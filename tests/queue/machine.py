@@ -212,7 +212,7 @@ class Machine(RuleBasedStateMachine):
     def finish(self, attempt: Attempt, status: Status, result: Result, with_token: bool) -> None:
         holder = attempt.holder if with_token else attempt.without_token
         if status is Status.COMPLETED:
-            result = replace(result, exit_code=result.exit_code or 0)  # the API takes no such report without one
+            result = replace(result, exit_code=result.exit_code or 0)  # the API asks for one
         verb = self.commands.complete if status is Status.COMPLETED else self.commands.fail
         answer = answer_of(lambda: verb(attempt.job_id, holder, result))
         assert answer == self.model.finish(status, attempt.job_id, holder, result)
