@@ -178,6 +178,9 @@ class Spool:
             logs.logger().warning("report_refused", job_id=entry.job_id, verb=entry.verb, reason=str(refused))
         except OSError as error:
             logs.logger().error("report_unreadable", job_id=entry.job_id, verb=entry.verb, reason=str(error))
+        except Exception as error:  # noqa: BLE001  # whatever one report makes us meet, the thread must live for the others
+            logs.logger().exception("crash", job_id=entry.job_id, verb=entry.verb, reason=repr(error))
+            return False
         else:
             logs.logger().info(entry.verb, job_id=entry.job_id)
         entry.drop()
