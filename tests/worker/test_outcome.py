@@ -13,7 +13,7 @@ from jobqueue.worker.outcome import Outcome, not_started, signal_name
 from jobqueue.worker.outputs import Outputs
 from jobqueue.worker.process import Launch
 
-LAUNCH = Launch("/work/program", [], {}, "/work/directory")
+LAUNCH = Launch("/attempt/program", [], {}, "/attempt/directory")
 
 
 @pytest.mark.parametrize(
