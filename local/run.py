@@ -22,8 +22,10 @@ from jobqueue.web import config
 
 DATA = Path(".data")
 PYTHON = sys.executable
-STOP_SECONDS = {"worker": 12.0, "web": 10.0, "redis": 10.0}
-"""How long each may take to stop after SIGTERM; their order is the order in which they are stopped."""
+STOP_SECONDS = {"worker": 35.0, "web": 10.0, "redis": 10.0}
+"""How long each may take to stop after SIGTERM; their order is the order in which they are stopped. The worker sees to
+it itself, within DRAIN_SECONDS and 7 more.
+"""
 
 
 @dataclass

@@ -10,6 +10,9 @@ from typing import IO, Any
 
 from jobqueue.client.transport import ANSWER_SECONDS, ApiRefused, ApiUnavailable, Transport
 
+CLAIM_SECONDS = 5.0
+"""A worker that is to stop waits for a claim that is under way: what it brings must be given back."""
+
 METHODS = {"complete": "PUT", "fail": "PUT", "release": "POST"}
 """How each kind of report is sent."""
 
@@ -55,7 +58,8 @@ class Claims:
     def claim(self) -> ClaimedJob | None:
         """Return the next job, None when there is none."""
         asked_at = time.monotonic()
-        job = self._transport.call("POST", "/jobs/claim", {"executor_id": self._executor_id}).body
+        body = {"executor_id": self._executor_id}
+        job = self._transport.call("POST", "/jobs/claim", body, CLAIM_SECONDS).body
         if job is None:
             return None
         try:

@@ -87,12 +87,18 @@ class Transport:
         try:
             body = json.loads(content) if content else None
         except (ValueError, RecursionError):
-            raise ApiUnavailable(f"{status} from {self._shown}, not from this API") from None
+            raise self._not_ours(status) from None
         if status < HTTPStatus.MULTIPLE_CHOICES:
             return Answer(status, body)
         if status < HTTPStatus.BAD_REQUEST or not isinstance(body, dict) or "error" not in body:
-            raise ApiUnavailable(f"{status} from {self._shown}, not from this API")
+            raise self._not_ours(status)
         raise ApiRefused(status, str(body["error"]), body.get("context") or {})
+
+    def _not_ours(self, status: int) -> ApiUnavailable | ApiRefused:
+        """Return what to raise for somebody else's answer: it may pass, unless the body was too large for them."""
+        if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            return ApiRefused(status, f"too large for what stands before {self._shown}", {})
+        return ApiUnavailable(f"{status} from {self._shown}, not from this API")
 
     def close(self) -> None:
         """Close the connections."""

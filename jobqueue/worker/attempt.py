@@ -37,7 +37,7 @@ class Attempt:
             if self.cause is None or cause is Cause.LEASE_LOST:
                 self.cause = cause
             self.stopped.set()
-        self.slot.stop(grace_seconds)
+        self.slot.stop(grace_seconds, self.stopped)
 
 
 class LiveOutput:

@@ -8,6 +8,7 @@ import ctypes
 import os
 import resource
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
@@ -63,7 +64,9 @@ def limit(open_files: int) -> None:
 def yield_to_the_worker() -> None:
     """In a new child: be the first to go when memory runs out, the last when the processor does."""
     LIBC.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # else /proc/self is root's
-    Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE_ADJUSTMENT))
+    score = Path("/proc/self/oom_score_adj")
+    with suppress(OSError):  # some platforms fix it, higher than that for all
+        score.write_text(str(max(OOM_SCORE_ADJUSTMENT, int(score.read_text()))))
     os.nice(NICENESS)
 
 

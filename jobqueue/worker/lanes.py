@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 
@@ -12,7 +13,7 @@ from jobqueue.worker.attempt import Attempt, Cause
 from jobqueue.worker.run import Runner, WorkerFault
 from jobqueue.worker.slot import Slot
 
-CLOSING_SECONDS = 5.0
+CLOSING_SECONDS = 1.0
 
 
 class Lanes:
@@ -64,11 +65,13 @@ class Lanes:
         """End the threads and the supervisors. A program that still runs is killed."""
         for _ in self._threads:
             self._jobs.put(None)
-        if self.wait_for_all(0):
-            for thread in self._threads:
-                thread.join(CLOSING_SECONDS)
+        give_up_at = time.monotonic() + CLOSING_SECONDS
         for slot in self._slots:
-            slot.close()
+            slot.hang_up()
+        for slot in self._slots:
+            slot.close(max(give_up_at - time.monotonic(), 0))
+        for thread in self._threads:
+            thread.join(max(give_up_at - time.monotonic(), 0))
 
     def _serve(self, slot: Slot, runner: Runner) -> None:
         while (job := self._jobs.get()) is not None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 from jobqueue import logs
 from jobqueue.client.claims import Claims
@@ -32,9 +31,9 @@ GRACE_SECONDS = 2.0
 ENDING_SECONDS = 7.0
 """From the end of DRAIN_SECONDS to the worker's: to stop what runs, and to give it back."""
 
-LAST_SECONDS = 1.0
-SHORTEST_SECONDS = 3.0
-"""What is kept of that for the very end, and what the last reports get although time is over."""
+LAST_SECONDS = 2.0
+SHORTEST_SECONDS = 1.0
+"""What is kept of that for the slots to be closed in, and for the reports that still wait then."""
 
 LOOK_UP_SECONDS = 0.25
 
@@ -57,7 +56,8 @@ def live(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutd
         )
         late = Loop(claims, lanes, shutdown, breaker, limits).run()
         if late:
-            Runner(means).give_back(late)
+            with closing(Runner(means)) as runner:
+                runner.give_back(late)
         claims.close()
         _drain(lanes, shutdown, settings.drain_seconds)
         _deliver_the_rest(means.spool, shutdown, settings.drain_seconds)
@@ -119,8 +119,7 @@ def _drain(lanes: Lanes, shutdown: Shutdown, drain_seconds: float) -> None:
     else:
         return
     lanes.stop(Cause.SHUTDOWN, 0 if shutdown.hurried else GRACE_SECONDS)
-    give_up_at = time.monotonic() + GRACE_SECONDS + 1
-    while not lanes.wait_for_all(LOOK_UP_SECONDS) and time.monotonic() < give_up_at:
+    while not lanes.wait_for_all(LOOK_UP_SECONDS) and _time_left(shutdown, drain_seconds) > SHORTEST_SECONDS:
         if shutdown.hurried:
             lanes.stop(Cause.SHUTDOWN, 0)
 
@@ -129,5 +128,9 @@ def _deliver_the_rest(spool: Spool, shutdown: Shutdown, drain_seconds: float) ->
     """Send the reports that wait: until they are answered, but in the time that is left once asked to stop."""
     while not shutdown.requested and not spool.wait_until_sent(LOOK_UP_SECONDS):
         continue
-    left = shutdown.seconds_left(drain_seconds + ENDING_SECONDS) - LAST_SECONDS
-    spool.close(max(left, SHORTEST_SECONDS))
+    spool.close(max(_time_left(shutdown, drain_seconds), SHORTEST_SECONDS))
+
+
+def _time_left(shutdown: Shutdown, drain_seconds: float) -> float:
+    """Return how long jobs may still be given back and reports sent."""
+    return shutdown.seconds_left(drain_seconds, ENDING_SECONDS) - LAST_SECONDS

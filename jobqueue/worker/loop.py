@@ -16,7 +16,7 @@ from jobqueue.worker.shutdown import Shutdown
 SHORTEST_IDLE_SECONDS = 0.25
 LONGEST_IDLE_SECONDS = 1.0
 LONGEST_OUTAGE_SECONDS = 5.0
-LOOK_UP_SECONDS = 1.0
+LOOK_UP_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,13 @@ class Loop:
 
     def _ready(self) -> bool:
         """Wait for a free slot and for the end of a pause; return whether to claim now."""
-        pause = self._breaker.seconds_left()
+        wait = self._lanes.wait_for_all if self._breaker.tripped else self._lanes.wait_for_a_free_one
+        if not wait(LOOK_UP_SECONDS):
+            return False
+        pause = self._breaker.seconds_left()  # only now: whoever freed the slot may have been one fault too many
         if pause > 0:
             self._shutdown.wait(min(pause, LOOK_UP_SECONDS))
-            return False
-        if self._breaker.tripped:
-            return self._lanes.wait_for_all(LOOK_UP_SECONDS)
-        return self._lanes.wait_for_a_free_one(LOOK_UP_SECONDS)
+        return pause == 0
 
     def _limit_reached(self) -> bool:
         if self._limits.jobs is not None and self._claimed >= self._limits.jobs:

@@ -21,7 +21,7 @@ from jobqueue.worker.process import Launch
 from jobqueue.worker.report import Report, ended, failed, like_sigterm, released
 from jobqueue.worker.shutdown import Shutdown
 from jobqueue.worker.slot import SlotDied
-from jobqueue.worker.spool import Spool
+from jobqueue.worker.spool import Entry, Spool
 from jobqueue.worker.workspace import Workspace, Workspaces
 
 PLATFORM_SECONDS = 1.0
@@ -74,42 +74,49 @@ class Runner:
         lease ends: it may have been the job that killed it, and lost attempts are counted.
         """
         heartbeat = Heartbeat(self._means.connect(), attempt, self._means.patience)
-        heartbeat.start()
         try:
-            report = self._attempt(attempt)
+            heartbeat.start()
+            entry = self._attempt(attempt, heartbeat.stop)
         except SlotDied as died:
             if not died.begun:
                 self._send(attempt.job, released(None), heartbeat.stop)
                 raise WorkerFault(str(died)) from died
             logs.logger().error("attempt_abandoned", job_id=attempt.job.id, reason=str(died))
-            report = None
+            entry = None
         except Exception as error:  # whatever one job makes us meet, the worker lives for the next
             self._send(attempt.job, released(None), heartbeat.stop)
             raise error if isinstance(error, WorkerFault) else WorkerFault(repr(error)) from error
-        if report is None:
+        if entry is None:
             heartbeat.stop()
         else:
-            self._send(attempt.job, report, heartbeat.stop)
+            self._means.spool.deliver(self._claims, entry)
 
     def give_back(self, job: ClaimedJob) -> None:
         """Release a job that was claimed too late to be begun."""
-        self._send(job, released(Reason.WORKER_SHUTDOWN), lambda: None)
+        self._means.spool.leave(self._write(job, released(Reason.WORKER_SHUTDOWN), lambda: None))
 
-    def _attempt(self, attempt: Attempt) -> Report | None:
-        """Return what to report, None when the lease was lost. Raises WorkerFault and whatever goes wrong."""
+    def _attempt(self, attempt: Attempt, on_answered: Callable[[], None]) -> Entry | None:
+        """Return the report, on disk before anything is removed; None when the lease was lost.
+
+        Raises WorkerFault, SlotDied and whatever goes wrong.
+        """
+        with self._means.workspaces.create(attempt.job.id, attempt.slot.isolation) as workspace:
+            report = self._run(attempt, workspace)
+            return None if report is None else self._write(attempt.job, report, on_answered)
+
+    def _run(self, attempt: Attempt, workspace: Workspace) -> Report | None:
         job = attempt.job
-        with self._means.workspaces.create(job.id, attempt.slot.isolation) as workspace:
-            download_started_at_ms = time.time_ns() // 1_000_000
-            try:
-                self._means.programs.fetch(job.binary_url, job.binary_sha256, workspace.program, attempt.stopped)
-            except DownloadStopped:
-                return self._unbegun(attempt)
-            except DownloadFailed as error:
-                return failed(_reason_of(error), str(error), download_started_at_ms=download_started_at_ms)
-            logs.logger().info("start", job_id=job.id)
-            workspace.program.chmod(attempt.slot.isolation.program_mode())
-            outcome = attempt.slot.run(self._launch(job, workspace), attempt.stopped, attempt.live.add)
-            return self._report(attempt, outcome, download_started_at_ms)
+        download_started_at_ms = time.time_ns() // 1_000_000
+        try:
+            self._means.programs.fetch(job.binary_url, job.binary_sha256, workspace.program, attempt.stopped)
+        except DownloadStopped:
+            return self._stopped(attempt)
+        except DownloadFailed as error:
+            return failed(_reason_of(error), str(error), download_started_at_ms=download_started_at_ms)
+        logs.logger().info("start", job_id=job.id)
+        workspace.program.chmod(attempt.slot.isolation.program_mode())
+        outcome = attempt.slot.run(self._launch(job, workspace), attempt.stopped, attempt.live.add)
+        return self._report(attempt, outcome, download_started_at_ms)
 
     def _report(self, attempt: Attempt, outcome: Outcome, download_started_at_ms: int) -> Report | None:
         if outcome.faulty_machine:
@@ -117,14 +124,14 @@ class Runner:
         if outcome.not_started is not None:
             return failed(Reason.EXEC_FAILED, outcome.not_started, download_started_at_ms=download_started_at_ms)
         if outcome.stopped and (outcome.exit_code is None or attempt.cause is not Cause.CANCELLED):
-            return self._unbegun(attempt)
+            return self._stopped(attempt)
         if self._ended_by_the_platform(outcome):
             return released(Reason.WORKER_SHUTDOWN)
         timeout = self._timeout(attempt.job)
         return ended(outcome, timeout, cancelled=outcome.stopped, download_started_at_ms=download_started_at_ms)
 
-    def _unbegun(self, attempt: Attempt) -> Report | None:
-        """Return what to say of an attempt that was stopped before it had anything to tell."""
+    def _stopped(self, attempt: Attempt) -> Report | None:
+        """Return what to say of an attempt that was stopped and whose outcome is of no interest."""
         if attempt.cause is Cause.CANCELLED:
             return failed(Reason.CANCELLED, "cancelled before it began")
         return released(Reason.WORKER_SHUTDOWN) if attempt.cause is Cause.SHUTDOWN else None
@@ -132,12 +139,12 @@ class Runner:
     def _ended_by_the_platform(self, outcome: Outcome) -> bool:
         """Whether a program has failed because SIGTERM was sent to every process there is.
 
-        That is no failure of the job. The supervisor has had the signal then, too; or the program has had it before
-        the worker has.
+        That is no failure of the job. The supervisor has had the signal then, too, or the program died of it; the
+        worker may have it a moment later. A job that sends it to others than itself has failed all the same.
         """
         if outcome.exit_code == 0 or outcome.timed_out or outcome.stopped:
             return False
-        return outcome.told_to_end or (like_sigterm(outcome) and not self._means.shutdown.wait(PLATFORM_SECONDS))
+        return (outcome.told_to_end or like_sigterm(outcome)) and not self._means.shutdown.wait(PLATFORM_SECONDS)
 
     def _launch(self, job: ClaimedJob, workspace: Workspace) -> Launch:
         timeout = self._timeout(job)
@@ -154,9 +161,11 @@ class Runner:
         return self._means.job_timeout_seconds if job.timeout_seconds is None else job.timeout_seconds
 
     def _send(self, job: ClaimedJob, report: Report, on_answered: Callable[[], None]) -> None:
+        self._means.spool.deliver(self._claims, self._write(job, report, on_answered))
+
+    def _write(self, job: ClaimedJob, report: Report, on_answered: Callable[[], None]) -> Entry:
         logs.logger().info("ended", job_id=job.id, verb=report.verb, reason=report.fields["reason"])
-        body = report.body(self._claims.holder(job))
-        self._means.spool.send(self._claims, job.id, report.verb, body, on_answered)
+        return self._means.spool.write(job.id, report.verb, report.body(self._claims.holder(job)), on_answered)
 
 
 def _reason_of(error: DownloadFailed) -> Reason:

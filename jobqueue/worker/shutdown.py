@@ -17,7 +17,7 @@ class Shutdown:
     def __init__(self) -> None:
         self._requested = threading.Event()
         self._hurried = threading.Event()
-        self._requested_at = 0.0
+        self._requested_at = self._hurried_at = 0.0
 
     @property
     def requested(self) -> bool:
@@ -32,6 +32,8 @@ class Shutdown:
     def request(self) -> None:
         """Ask for it; asked again: hurry."""
         if self.requested:
+            if not self.hurried:
+                self._hurried_at = time.monotonic()
             self._hurried.set()
             return
         self._requested_at = time.monotonic()
@@ -41,9 +43,14 @@ class Shutdown:
         """Wait that long unless asked to stop before; return whether to go on."""
         return not self._requested.wait(seconds)
 
-    def seconds_left(self, allowed_seconds: float) -> float:
-        """Return how much is left of the time allowed from the first signal on: nothing once it is to hurry."""
-        return 0.0 if self.hurried else max(self._requested_at + allowed_seconds - time.monotonic(), 0.0)
+    def seconds_left(self, drain_seconds: float, ending_seconds: float = 0.0) -> float:
+        """Return how much is left of the time for jobs to end, and of that for the worker after it: from the first
+        signal on, or from the second, with which the first part is over.
+        """
+        drained_at = self._requested_at + drain_seconds
+        if self.hurried:
+            drained_at = min(drained_at, self._hurried_at)
+        return max(drained_at + ending_seconds - time.monotonic(), 0.0)
 
     def listen(self) -> None:
         """Take the signals from now on. Call it before any other thread is started: they inherit that they do not."""

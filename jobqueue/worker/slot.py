@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -63,8 +64,11 @@ class Slot:
         self._family = family or Family(lambda _: None)
         self._open_files = open_files
         self._lock = threading.Lock()
-        self._running = self._begun = False
+        self._running: threading.Event | None = None
+        self._begun = self._closed = False
         self._overdue_at: float | None = None
+        self._fds: list[int] = []
+        self._process: subprocess.Popen[bytes]
         self._start()
 
     @property
@@ -77,9 +81,11 @@ class Slot:
         with self._lock:
             if stopped.is_set():
                 return Outcome(stopped=True)
+            if self._closed:
+                raise SlotDied(begun=False)
             if self._process.poll() is not None:
                 self._replace()
-            self._running = True
+            self._running = stopped
             self._begun = False
             self._overdue_at = None
             if launch.timeout_seconds is not None:
@@ -87,37 +93,55 @@ class Slot:
             self._send({"launch": asdict(launch)})
         outcome = self._await_outcome(show)
         with self._lock:
-            self._running = False
+            self._running = None
+            if outcome is None and not self._closed:
+                self._replace()
         if outcome is None:
-            self._replace()
             raise SlotDied(self._begun)
         return outcome
 
-    def stop(self, grace_seconds: float = 0.0) -> None:
-        """End the program that runs, if any, and all it started: asked to first when there is a grace, then killed."""
+    def stop(self, grace_seconds: float = 0.0, run: threading.Event | None = None) -> None:
+        """End the program that runs, if any, and all it started: asked to first when there is a grace, then killed.
+
+        `run` is the event that the run to be ended was given: another one that has begun since is let alone.
+        """
         with self._lock:
-            if self._running:
+            if self._running is not None and run in (None, self._running):
                 self._expect_end_within(grace_seconds)
                 self._send({"stop": {"grace_seconds": grace_seconds}})
 
-    def close(self) -> None:
-        """End the supervisor; returns when it and its program are gone."""
-        self._control.close()
+    def hang_up(self) -> None:
+        """Let the supervisor end, with its program; `close` waits for it."""
+        with self._lock:
+            self._closed = True
+        with suppress(OSError):
+            self._control.shutdown(socket.SHUT_RDWR)
+
+    def close(self, within_seconds: float = OVERDUE_SECONDS) -> None:
+        """End the supervisor, by force after that time; returns when it and all that its program started are gone."""
+        self.hang_up()
+        self._end(within_seconds)
+
+    def _replace(self) -> None:
+        """Start another supervisor in place of one that is gone."""
+        self._end(0)
+        self._start()
+
+    def _end(self, within_seconds: float) -> None:
         try:
-            self._process.wait(OVERDUE_SECONDS)
+            self._process.wait(within_seconds)
         except subprocess.TimeoutExpired:
             self._process.kill()
         self._family.wait(self._process)
-
-    def _replace(self) -> None:
-        """Start another supervisor in place of one that is gone, and end what that one has left."""
-        self.close()
+        self._control.close()
         self._family.sweep()
-        self._start()
+        for fd in self._fds:
+            os.close(fd)
+        self._fds = []
 
     def _start(self) -> None:
         self._control, theirs = socket.socketpair()
-        self._unfinished, self._fds = b"", list[int]()
+        self._unfinished = b""
         told = [str(theirs.fileno()), json.dumps(self.isolation.describe()), str(self._open_files)]
         with theirs:
             self._process = self._family.start(
@@ -154,7 +178,7 @@ class Slot:
                 continue
             try:
                 received, fds, _, _ = socket.recv_fds(self._control, RECEIVED_AT_A_TIME, 1, socket.MSG_CMSG_CLOEXEC)
-            except ConnectionResetError:
+            except OSError:
                 return None
             if not received:
                 return None

@@ -28,6 +28,7 @@ from jobqueue.worker.locked_directory import LockedDirectory
 FIRST_TRY_SECONDS = 5.0
 LATER_TRY_SECONDS = 30.0
 LAST_TRY_SECONDS = 3.0
+SHORTEST_TRY_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
 NAME = re.compile(r"(?P<job_id>.+)\.(?P<verb>complete|fail|release)\.[0-9a-f]+\.json")
 
@@ -83,17 +84,19 @@ class Spool:
         self._thread.start()
 
     def send(self, claims: Claims, job_id: str, verb: str, body: IO[bytes], on_answered: Callable[[], None]) -> None:
-        """Send a report now, by this connection, and leave it to the thread when nobody answers.
+        """Write a report down, then deliver it. Raises ValueError for a verb that must not be repeated."""
+        self.deliver(claims, self.write(job_id, verb, body, on_answered))
 
-        Raises ValueError for a verb that must not be repeated.
-        """
-        if not MAY_REPEAT[verb]:
-            raise ValueError(f"{verb} must not be repeated")
-        entry = self._write(job_id, verb, body, on_answered)
+    def deliver(self, claims: Claims, entry: Entry) -> None:
+        """Send what was written, now and by this connection; leave it to the thread when nobody answers."""
         if self._waiting or not self._try(claims, entry, FIRST_TRY_SECONDS):
-            with self._changed:
-                self._waiting.append(entry)
-                self._changed.notify_all()
+            self.leave(entry)
+
+    def leave(self, entry: Entry) -> None:
+        """Leave it to the thread to send what was written."""
+        with self._changed:
+            self._waiting.append(entry)
+            self._changed.notify_all()
 
     def wait_until_sent(self, seconds: float) -> bool:
         """Wait until nothing waits, that long at most; return whether nothing does."""
@@ -105,7 +108,10 @@ class Spool:
         with self._changed:
             self._closing_at = time.monotonic() + within_seconds
             self._changed.notify_all()
-        self._thread.join(within_seconds + LAST_TRY_SECONDS)
+        self._thread.join(within_seconds + 2 * SHORTEST_TRY_SECONDS)
+        lost = [entry.job_id for entry in self._waiting if not isinstance(entry.stored, Path)]
+        if lost:
+            logs.logger().error("reports_lost", job_ids=" ".join(lost))
         left = list(self._own.path.glob("*.json"))
         if left:
             logs.logger().warning("reports_left", path=str(self._own.path), reports=len(left))
@@ -122,7 +128,13 @@ class Spool:
         shutil.rmtree(left.path, ignore_errors=True)
         left.close()
 
-    def _write(self, job_id: str, verb: str, body: IO[bytes], on_answered: Callable[[], None]) -> Entry:
+    def write(self, job_id: str, verb: str, body: IO[bytes], on_answered: Callable[[], None]) -> Entry:
+        """Write a report to disk, to be delivered. Where that takes nothing, it is kept in memory.
+
+        Raises ValueError for a verb that must not be repeated.
+        """
+        if not MAY_REPEAT[verb]:
+            raise ValueError(f"{verb} must not be repeated")
         path = self._own.path / f"{job_id}.{verb}.{secrets.token_hex(4)}.json"
         part = path.with_suffix(".part")
         body.seek(0)
@@ -161,11 +173,14 @@ class Spool:
         """Wait that long, or until it is closing time; then but shortly."""
         with self._changed:
             closing_at = self._closing_at
-            seconds = seconds if closing_at is None else min(seconds, 0.5)
+            if closing_at is not None:
+                seconds = min(seconds, 0.5, max(closing_at - time.monotonic(), 0))
             self._changed.wait_for(lambda: self._closing_at != closing_at, seconds)
 
     def _patience(self) -> float:
-        return LATER_TRY_SECONDS if self._closing_at is None else LAST_TRY_SECONDS
+        if self._closing_at is None:
+            return LATER_TRY_SECONDS
+        return min(LAST_TRY_SECONDS, max(self._closing_at - time.monotonic(), SHORTEST_TRY_SECONDS))
 
     def _try(self, claims: Claims, entry: Entry, within_seconds: float) -> bool:
         """Send a report once; return whether it needs no other try."""

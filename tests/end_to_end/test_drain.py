@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from jobqueue.worker.life import ENDING_SECONDS
+from tests.client.fake_server import serving
 from tests.end_to_end.deployment import LEASE_SECONDS, Deployment
 from tests.servers import wait_until
 from tests.worker.proc import alive, family, wait_for_pids
@@ -16,6 +20,9 @@ from tests.worker.programs import FOREVER, SHELL
 
 WAITING = SHELL + 'echo $$ >> "$1"; while [ ! -e "$2" ]; do sleep 0.05; done; echo finished'
 """Writes its process id into the first file, and ends when there is a second."""
+
+SLACK_SECONDS = 2.0
+"""What a busy machine adds."""
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
 
@@ -158,3 +165,60 @@ def test_nothing_is_left_in_the_temporary_folder(deployment: Deployment, tmp_pat
     worker.process.send_signal(signal.SIGTERM)
     worker.wait()
     assert list((tmp_path / "one.tmp").iterdir()) == []
+
+
+STOPS_SUPERVISOR = SHELL + 'kill -STOP $PPID; echo $$ >> "$1"; sleep 600'
+
+
+def test_a_slot_whose_job_has_stopped_it_holds_nobody_up_and_leaves_nothing(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    """Nor is its job given back: what runs there cannot be seen to end before the worker itself does."""
+    job_id = deployment.submit(STOPS_SUPERVISOR, tmp_path / "pids")
+    worker = deployment.worker("one", DRAIN_SECONDS="0")
+    wait_for_pids(tmp_path / "pids", 1)
+    everybody = family(worker.pid)
+    begun = time.monotonic()
+    worker.process.send_signal(signal.SIGTERM)
+    assert worker.wait() == 0
+    assert time.monotonic() - begun < ENDING_SECONDS + SLACK_SECONDS
+    assert not any(map(alive, everybody))
+    assert len(everybody) == 4
+    deployment.wait_for(job_id, "pending")
+    assert deployment.attempts(job_id) == [("one", "lost")]
+
+
+def test_an_api_that_hangs_holds_nobody_up(deployment: Deployment) -> None:
+    with serving(lambda _: hanging.hang()) as hanging:
+        worker = deployment.worker("one", DRAIN_SECONDS="0", API_URL=hanging.url)
+        wait_until("it has asked", lambda: bool(hanging.requests))
+        begun = time.monotonic()
+        worker.process.send_signal(signal.SIGTERM)
+        assert worker.wait() == 0
+        assert time.monotonic() - begun < ENDING_SECONDS + SLACK_SECONDS
+
+
+def test_a_release_that_takes_its_time_is_waited_for(deploy: Callable[[float], Deployment], tmp_path: Path) -> None:
+    deployment = deploy(30)
+    job_id = deployment.submit(FOREVER, tmp_path / "pids")
+    worker = deployment.worker("one", DRAIN_SECONDS="0")
+    wait_for_pids(tmp_path / "pids", 1)
+    frozen = deployment.api.processes()
+
+    def thaw() -> None:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+
+    worker.process.send_signal(signal.SIGTERM)
+    wait_until("it has heard", lambda: worker.logged("event=stopping"))
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        wait_until("it gives back", lambda: worker.logged("event=ended"))
+        threading.Timer(0.8, thaw).start()
+        assert worker.wait() == 0
+    finally:
+        thaw()
+    deployment.wait_for(job_id, "pending")
+    assert deployment.attempts(job_id) == [("one", "released")]
+    assert not worker.logged("event=reports_left")

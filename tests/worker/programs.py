@@ -95,9 +95,11 @@ class Stage:
         """Run a program from another thread."""
         return self.begin_launch(self.launch(program, *arguments))
 
-    def begin_launch(self, launch: Launch, show: Show = lambda _: None) -> Future[Outcome]:
+    def begin_launch(
+        self, launch: Launch, show: Show = lambda _: None, stopped: threading.Event | None = None
+    ) -> Future[Outcome]:
         """Run what was prepared from another thread."""
         pool = ThreadPoolExecutor(1)
-        future = pool.submit(self.slot.run, launch, threading.Event(), show)
+        future = pool.submit(self.slot.run, launch, stopped or threading.Event(), show)
         pool.shutdown(wait=False)
         return future

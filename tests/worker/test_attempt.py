@@ -73,7 +73,8 @@ def test_of_many_causes_at_once_a_lost_lease_counts(attempt: Attempt) -> None:
 
 
 def test_a_stop_kills_what_runs(attempt: Attempt, place: Slot, tmp_path: Path) -> None:
-    running = Stage(place, tmp_path).begin(FOREVER, tmp_path / "pids")
+    stage = Stage(place, tmp_path)
+    running = stage.begin_launch(stage.launch(FOREVER, tmp_path / "pids"), stopped=attempt.stopped)
     pids = wait_for_pids(tmp_path / "pids", 1)
     attempt.stop(Cause.LEASE_LOST)
     assert running.result(10).stopped
@@ -82,11 +83,24 @@ def test_a_stop_kills_what_runs(attempt: Attempt, place: Slot, tmp_path: Path) -
 
 def test_with_a_grace_a_program_is_asked_first(attempt: Attempt, place: Slot, tmp_path: Path) -> None:
     script = SHELL + "trap 'exit 7' TERM\necho $$ > $1\nwhile :; do sleep 0.05; done"
-    running = Stage(place, tmp_path).begin(script, tmp_path / "pids")
+    stage = Stage(place, tmp_path)
+    running = stage.begin_launch(stage.launch(script, tmp_path / "pids"), stopped=attempt.stopped)
     wait_for_pids(tmp_path / "pids", 1)
     attempt.stop(Cause.CANCELLED, 60)
     outcome = running.result(20)
     assert (outcome.stopped, outcome.exit_code) == (True, 7)
+
+
+def test_an_attempt_that_is_over_does_not_end_the_next_in_its_slot(
+    attempt: Attempt, place: Slot, tmp_path: Path
+) -> None:
+    stage = Stage(place, tmp_path)
+    waiting = SHELL + 'echo $$ > "$1"; until [ -e "$2" ]; do sleep 0.05; done'
+    running = stage.begin(waiting, tmp_path / "pids", tmp_path / "go")
+    wait_for_pids(tmp_path / "pids", 1)
+    attempt.stop(Cause.LEASE_LOST)
+    (tmp_path / "go").touch()
+    assert not running.result(10).stopped
 
 
 def test_what_was_stopped_before_it_began_does_not_begin(attempt: Attempt, place: Slot, tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ def test_a_program_that_is_asked_at_once_ends_soon(any_house: House) -> None:
     for pause in (0, 0.002, 0.004, 0.006, 0.01):
         launch = any_house.launch("#!/bin/sh\nsleep 600")
         future = any_house.begin(launch)
-        wait_until("it is begun", lambda: any_house.slot._running)
+        wait_until("it is begun", lambda: any_house.slot._running is not None)
         time.sleep(pause)  # at different moments of the start: there is no event for each
         any_house.slot.stop(grace_seconds=30)
         assert future.result(10).signal == signal.SIGTERM

@@ -177,7 +177,7 @@ def test_a_file_that_is_busy_for_a_moment_is_started_all_the_same(stage: Stage) 
     os.chmod(launch.program, 0o700)
     with open(launch.program, "ab"):
         run = stage.begin_launch(launch)
-        wait_until("the launch is sent", lambda: stage.slot._running)
+        wait_until("the launch is sent", lambda: stage.slot._running is not None)
     assert run.result(10).stdout == "started\n"
 
 

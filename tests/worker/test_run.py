@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 
 from jobqueue.client.claims import ClaimedJob
+from jobqueue.worker import workspace
 from jobqueue.worker.attempt import Attempt, Cause
 from jobqueue.worker.environment import shared_variables
+from jobqueue.worker.family import Family
 from jobqueue.worker.heartbeat import Patience
 from jobqueue.worker.run import Means, Runner, WorkerFault
 from jobqueue.worker.slot import Slot
@@ -253,9 +255,69 @@ def test_a_program_that_dies_of_a_sigterm_to_everybody_is_given_back(api: FakeAp
     assert (only_report(api)[0], only_report(api)[1]["reason"]) == ("release", "worker_shutdown")
 
 
-def test_one_that_fails_after_its_supervisor_had_one_is_given_back(api: FakeApi, run: Run, slot: Slot) -> None:
+def test_one_that_fails_after_its_supervisor_had_one_is_given_back(api: FakeApi, run: Run, means: Means) -> None:
+    threading.Timer(0.3, means.shutdown.request).start()
     run(api.offer(SHELL + "kill -TERM $PPID; sleep 0.1; exit 1"))
     assert (only_report(api)[0], only_report(api)[1]["reason"]) == ("release", "worker_shutdown")
+
+
+def test_one_that_sends_its_supervisor_a_sigterm_has_failed(api: FakeApi, run: Run) -> None:
+    """Else it would be given back, and begun again, for ever."""
+    run(api.offer(SHELL + "kill -TERM $PPID; sleep 0.1; exit 1"))
+    assert (only_report(api)[0], only_report(api)[1]["exit_code"]) == ("fail", 1)
+
+
+def test_what_is_still_said_to_an_ended_job_does_not_reach_the_next_in_its_slot(
+    api: FakeApi, run: Run, tmp_path: Path
+) -> None:
+    """Its lease is kept until its report is answered; the slot goes on meanwhile."""
+    api.answers["complete"] = lambda request: AWAY if "job-1" in request.path else YES
+    first = run(api.offer(SHELL, lease_ms=900))
+    cancelled = threading.Event()
+
+    def answer(request: Request) -> Reply:
+        if "job-1" in request.path and (tmp_path / "pids").exists():
+            cancelled.set()
+            return CANCEL
+        return YES
+
+    api.answers["heartbeat"] = answer
+    wait = SHELL + 'echo $$ >> "$1"; while [ ! -e "$2" ]; do sleep 0.02; done; echo finished'
+    second = threading.Thread(target=run, args=[api.offer(wait, tmp_path / "pids", tmp_path / "go")])
+    second.start()
+    assert cancelled.wait(20)
+    assert first.stopped.wait(20)
+    (tmp_path / "go").touch()
+    second.join(20)
+    wait_until("it is reported", lambda: "job-2" in [request.path.split("/")[2] for request in api.seen("complete")])
+    assert [body["stdout"] for _, body in api.reports() if body["stdout"]] == ["finished\n"]
+
+
+def test_a_heartbeat_that_cannot_be_started_gives_the_job_back(
+    api: FakeApi, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("jobqueue.worker.heartbeat.Heartbeat.start", refuse)
+    with pytest.raises(WorkerFault, match="thread"):
+        run(api.offer(SHELL))
+    assert [verb for verb, _ in api.reports()] == ["release"]
+
+
+def test_a_report_is_on_disk_before_anything_is_removed(
+    api: FakeApi, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+    remove = workspace.remove
+
+    def look_and_remove(path: Path, family: Family) -> None:
+        written.append(len(list((tmp_path / "spool").glob("*/*.json"))))
+        remove(path, family)
+
+    monkeypatch.setattr(workspace, "remove", look_and_remove)
+    run(api.offer(SHELL))
+    assert written == [1]
 
 
 def test_one_that_sends_itself_a_sigterm_has_failed(api: FakeApi, run: Run) -> None:

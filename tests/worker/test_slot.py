@@ -117,7 +117,7 @@ def test_a_stop_just_after_the_start_is_heard(stage: Stage) -> None:
     """A busy machine is played by a supervisor that does not get to run for a moment."""
     os.kill(supervisor_of(stage.slot), signal.SIGSTOP)
     run = stage.begin(SHELL + "exec sleep 2")
-    wait_until("the launch is sent", lambda: stage.slot._running)
+    wait_until("the launch is sent", lambda: stage.slot._running is not None)
     stage.slot.stop()
     os.kill(supervisor_of(stage.slot), signal.SIGCONT)
     assert run.result(10).stopped
