@@ -145,7 +145,7 @@ def test_a_worker_whose_every_attempt_fails_pauses_instead_of_eating_the_queue(
         wait_until("it pauses", lambda: breaker.seconds_left() > 0)
         wait_until("it says so", lambda: any(log["event"] == "worker_paused" for log in logs))
     means.workspaces.path.with_name("elsewhere").rename(means.workspaces.path)
-    assert len(api.seen("claim")) <= 5
+    assert len(api.seen("claim")) <= 4  # three faults, and what the other slot had begun
     assert {verb for verb, _ in api.reports()} == {"release"}
 
 
