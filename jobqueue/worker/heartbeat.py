@@ -49,6 +49,11 @@ class Heartbeat:
         self._safe_until = attempt.job.asked_at + self._lease_seconds * SAFE_PART
         attempt.live.on_arrival = self._wake.set
 
+    @property
+    def beating(self) -> bool:
+        """Whether the lease is kept alive."""
+        return self._thread.is_alive()
+
     def start(self) -> None:
         """Begin to beat."""
         self._thread.start()

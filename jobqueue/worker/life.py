@@ -59,6 +59,7 @@ def live(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutd
             with closing(Runner(means)) as runner:
                 runner.give_back(late)
         claims.close()
+        means.set_aside.close()
         _drain(lanes, shutdown, settings.drain_seconds)
         _deliver_the_rest(means.spool, shutdown, settings.drain_seconds)
         lanes.close()

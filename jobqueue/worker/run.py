@@ -19,6 +19,7 @@ from jobqueue.worker.heartbeat import Heartbeat, Patience
 from jobqueue.worker.outcome import Outcome
 from jobqueue.worker.process import Launch
 from jobqueue.worker.report import Report, ended, failed, like_sigterm, released
+from jobqueue.worker.set_aside import SetAside
 from jobqueue.worker.shutdown import Shutdown
 from jobqueue.worker.slot import SlotDied
 from jobqueue.worker.spool import Entry, Spool
@@ -50,6 +51,7 @@ class Means:
     shutdown: Shutdown
     variables: Mapping[str, str]
     """What every program finds in its environment, besides what its job says."""
+    set_aside: SetAside = field(default_factory=SetAside)
     patience: Patience = field(default_factory=Patience)
     job_timeout_seconds: float | None = None
     hidden: Sequence[Path] = ()
@@ -70,8 +72,10 @@ class Runner:
     def run(self, attempt: Attempt) -> None:
         """Make an attempt and report it, unless its lease is lost meanwhile.
 
-        Raises WorkerFault, and gives the job back then. When its supervisor dies while it runs, it is left until its
-        lease ends: it may have been the job that killed it, and lost attempts are counted.
+        A job that the worker cannot run is given back and WorkerFault raised. When that happens with the same job again
+        nothing is raised, since it may well be the job's doing; it is set aside, to be given back later. When its
+        supervisor dies while it runs, it is left until its lease ends: it may have been the job that killed it, and
+        lost attempts are counted.
         """
         heartbeat = Heartbeat(self._means.connect(), attempt, self._means.patience)
         try:
@@ -79,13 +83,13 @@ class Runner:
             entry = self._attempt(attempt, heartbeat.stop)
         except SlotDied as died:
             if not died.begun:
-                self._send(attempt.job, released(None), heartbeat.stop)
-                raise WorkerFault(str(died)) from died
+                self._at_fault(attempt, heartbeat, died)
+                return
             logs.logger().error("attempt_abandoned", job_id=attempt.job.id, reason=str(died))
             entry = None
-        except Exception as error:  # whatever one job makes us meet, the worker lives for the next
-            self._send(attempt.job, released(None), heartbeat.stop)
-            raise error if isinstance(error, WorkerFault) else WorkerFault(repr(error)) from error
+        except Exception as error:  # noqa: BLE001  # whatever one job makes us meet, the worker lives for the next
+            self._at_fault(attempt, heartbeat, error)
+            return
         if entry is None:
             heartbeat.stop()
         else:
@@ -94,6 +98,22 @@ class Runner:
     def give_back(self, job: ClaimedJob) -> None:
         """Release a job that was claimed too late to be begun."""
         self._means.spool.leave(self._write(job, released(Reason.WORKER_SHUTDOWN), lambda: None))
+
+    def _at_fault(self, attempt: Attempt, heartbeat: Heartbeat, error: Exception) -> None:
+        """Give a job back that could not be run, or set it aside. Raises WorkerFault when that was its first time."""
+
+        def give_back() -> None:
+            if attempt.cause is Cause.LEASE_LOST:
+                heartbeat.stop()
+            else:
+                self._means.spool.leave(self._write(attempt.job, released(None), heartbeat.stop))
+
+        reason = str(error) if isinstance(error, WorkerFault | SlotDied) else repr(error)
+        if heartbeat.beating and self._means.set_aside.keep(attempt, give_back):
+            logs.logger().error("worker_fault", job_id=attempt.job.id, reason=reason, again=True)
+            return
+        self._send(attempt.job, released(None), heartbeat.stop)
+        raise WorkerFault(reason) from error
 
     def _attempt(self, attempt: Attempt, on_answered: Callable[[], None]) -> Entry | None:
         """Return the report, on disk before anything is removed; None when the lease was lost.

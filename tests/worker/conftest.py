@@ -8,24 +8,29 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from jobqueue.client.claims import Claims
+from jobqueue.client.claims import ClaimedJob, Claims
 from jobqueue.client.transport import Transport
+from jobqueue.worker.attempt import Attempt
 from jobqueue.worker.cache import Cache
 from jobqueue.worker.download import DownloadRules
 from jobqueue.worker.environment import shared_variables
 from jobqueue.worker.family import Family
-from jobqueue.worker.run import Means
+from jobqueue.worker.run import Means, Runner
 from jobqueue.worker.shutdown import Shutdown
 from jobqueue.worker.slot import Slot
 from jobqueue.worker.spool import Spool
 from jobqueue.worker.workspace import Workspaces
 from tests.worker.fake_api import FakeApi
 from tests.worker.programs import Stage
+
+Run = Callable[..., Attempt]
 
 
 @pytest.fixture
@@ -100,6 +105,19 @@ def means(connect: Callable[[], Claims], temporary: Path, tmp_path: Path, shutdo
             variables=shared_variables({}, ()),
         )
     spool.close(0)
+
+
+@pytest.fixture
+def run(means: Means, slot: Slot) -> Run:
+    """Makes an attempt at a job, with other means than usual if so told; returns it when it is over."""
+
+    def run(job: ClaimedJob, **other: Any) -> Attempt:
+        attempt = Attempt(job, slot)
+        with closing(Runner(replace(means, **other))) as runner:
+            runner.run(attempt)
+        return attempt
+
+    return run
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ from tests.client.fake_server import FakeServer, Reply, Request, in_json
 
 REFUSED = in_json({"error": "Job not found or not running", "context": {}}, 404)
 AWAY = in_json({"error": "The database cannot be reached", "context": {}}, 503)
+YES = in_json({"status": "running"})
+CANCEL = in_json({"status": "running", "cancel_requested": True})
 
 
 class FakeApi:
@@ -63,6 +65,11 @@ class FakeApi:
     def reports(self) -> list[tuple[str, Any]]:
         """Return verb and body of every report."""
         return [(_verb(request), request.json) for request in self.seen("complete", "fail", "release")]
+
+    def only_report(self) -> tuple[str, Any]:
+        """Return verb and body of the one report there is."""
+        (report,) = self.reports()
+        return report
 
     def _answer(self, request: Request) -> Reply:
         verb = _verb(request)

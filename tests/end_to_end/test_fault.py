@@ -1,0 +1,27 @@
+"""A machine that cannot run a job costs that job nothing, and the others neither."""
+
+from __future__ import annotations
+
+import resource
+
+from tests.end_to_end.deployment import Deployment
+from tests.servers import wait_until
+from tests.worker.programs import SHELL
+
+SMALL_DISK_BYTES = 100_000
+
+
+def test_a_program_that_the_disk_cannot_take_does_not_keep_others_from_running(deployment: Deployment) -> None:
+    """A limit on the size of files stands for a small disk: to the worker both are an OSError."""
+    worker = deployment.worker("one")
+    resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (SMALL_DISK_BYTES, SMALL_DISK_BYTES))
+    too_large = deployment.submit(SHELL + "#" * SMALL_DISK_BYTES, priority="foreground")
+    behind = [deployment.submit(SHELL) for _ in range(3)]
+    for job_id in behind:
+        deployment.wait_for(job_id, "completed")
+    wait_until("it is set aside", lambda: worker.logged("event=job_set_aside"))
+    assert deployment.jobs.get(too_large)["status"] == "running"
+    worker.process.terminate()
+    assert worker.wait() == 0
+    assert deployment.jobs.get(too_large)["status"] == "pending"
+    assert deployment.attempts(too_large) == [("one", "released")] * 2

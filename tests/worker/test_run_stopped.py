@@ -1,0 +1,120 @@
+"""An attempt is ended for its time limit, its lease or somebody's wish, and its lease kept until it is reported."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from jobqueue.worker.attempt import Cause
+from jobqueue.worker.heartbeat import Patience
+from tests.client.fake_server import Reply, Request
+from tests.servers import wait_until
+from tests.worker.conftest import Run
+from tests.worker.fake_api import AWAY, CANCEL, REFUSED, YES, FakeApi
+from tests.worker.proc import alive, wait_for_pids
+from tests.worker.programs import FOREVER, SHELL, WITH_ORPHANS
+
+pytestmark = [
+    pytest.mark.usefixtures("short_pauses", "collected"),
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),  # downloads leave connections to the collector
+]
+
+
+def test_a_job_whose_lease_is_lost_is_stopped_whole_and_not_reported(api: FakeApi, run: Run, tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    job = api.offer(WITH_ORPHANS, pids, 600, lease_ms=1500)
+    api.answers["heartbeat"] = lambda _: REFUSED if pids.exists() and pids.read_text().count("\n") == 5 else YES
+    assert run(job).cause is Cause.LEASE_LOST
+    assert api.reports() == []
+    assert not any(map(alive, wait_for_pids(pids, 5)))
+
+
+def test_a_lease_that_is_lost_during_the_download_ends_the_attempt(api: FakeApi, run: Run) -> None:
+    api.answers["program"] = lambda _: Reply(503)
+    api.answers["heartbeat"] = lambda _: REFUSED
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jobqueue.worker.download.backoff", lambda *_: iter([600.0]))
+        run(api.offer(SHELL, lease_ms=300))
+    assert api.reports() == []
+
+
+def test_a_job_that_is_cancelled_is_asked_to_end_and_reported_with_its_output(api: FakeApi, run: Run) -> None:
+    api.answers["heartbeat"] = lambda _: CANCEL
+    run(api.offer(SHELL + 'trap "echo asked; exit 0" TERM; while true; do sleep 0.02; done', lease_ms=900))
+    verb, body = api.only_report()
+    assert (verb, body["reason"], body["stdout"]) == ("fail", "cancelled", "asked\n")
+
+
+def test_a_job_that_is_cancelled_and_does_not_listen_is_killed(api: FakeApi, run: Run, tmp_path: Path) -> None:
+    api.answers["heartbeat"] = lambda _: CANCEL if (tmp_path / "pids").exists() else YES
+    patience = Patience(kill_grace_seconds=0.2)
+    run(api.offer(FOREVER, tmp_path / "pids", lease_ms=900), patience=patience)
+    assert api.only_report()[1]["reason"] == "cancelled"
+    assert api.only_report()[1]["signal"] == "SIGKILL"
+
+
+def test_a_job_that_is_cancelled_during_its_download_never_begins(api: FakeApi, run: Run) -> None:
+    api.answers["program"] = lambda _: api.server.hang()
+    api.answers["heartbeat"] = lambda _: CANCEL
+    run(api.offer(SHELL, lease_ms=300))
+    verb, body = api.only_report()
+    assert (verb, body["reason"], body["exit_code"]) == ("fail", "cancelled", None)
+
+
+@pytest.mark.parametrize(("job_limit", "worker_limit"), [(0.4, None), (None, 0.4), (0.4, 600)])
+def test_a_job_that_runs_for_too_long_has_failed_for_that_reason(
+    api: FakeApi, run: Run, job_limit: float | None, worker_limit: float | None
+) -> None:
+    run(api.offer(SHELL + "exec sleep 600", timeout_seconds=job_limit), job_timeout_seconds=worker_limit)
+    verb, body = api.only_report()
+    assert (verb, body["reason"], body["signal"]) == ("fail", "timeout", "SIGTERM")
+    assert body["error_message"] == "ran for longer than 0.4 seconds"
+
+
+def test_what_is_still_said_to_an_ended_job_does_not_reach_the_next_in_its_slot(
+    api: FakeApi, run: Run, tmp_path: Path
+) -> None:
+    """Its lease is kept until its report is answered; the slot goes on meanwhile."""
+    api.answers["complete"] = lambda request: AWAY if "job-1" in request.path else YES
+    first = run(api.offer(SHELL, lease_ms=900))
+    cancelled = threading.Event()
+
+    def answer(request: Request) -> Reply:
+        if "job-1" in request.path and (tmp_path / "pids").exists():
+            cancelled.set()
+            return CANCEL
+        return YES
+
+    api.answers["heartbeat"] = answer
+    wait = SHELL + 'echo $$ >> "$1"; while [ ! -e "$2" ]; do sleep 0.02; done; echo finished'
+    second = threading.Thread(target=run, args=[api.offer(wait, tmp_path / "pids", tmp_path / "go")])
+    second.start()
+    assert cancelled.wait(20)
+    assert first.stopped.wait(20)
+    (tmp_path / "go").touch()
+    second.join(20)
+    wait_until("it is reported", lambda: "job-2" in [request.path.split("/")[2] for request in api.seen("complete")])
+    assert [body["stdout"] for _, body in api.reports() if body["stdout"]] == ["finished\n"]
+
+
+def test_the_lease_is_kept_alive_while_the_report_is_not_answered(api: FakeApi, run: Run) -> None:
+    give_up_at = time.monotonic() + 20
+
+    def answer(request: Request) -> Reply:
+        return YES if len(api.seen("heartbeat")) > 3 or request.at > give_up_at else AWAY
+
+    api.answers["complete"] = answer
+    run(api.offer(SHELL, lease_ms=1500))
+    wait_until("the report is answered", lambda: len(api.seen("heartbeat")) > 3)
+
+
+def test_beats_stop_with_the_attempt(api: FakeApi, run: Run) -> None:
+    run(api.offer(SHELL + "sleep 0.8", lease_ms=1500))
+    count = len(api.seen("heartbeat"))
+    assert count > 0
+    run(api.offer(SHELL + "sleep 0.3"))
+    assert len(api.reports()) == 2
+    assert len(api.seen("heartbeat")) == count
