@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue.worker.locked_directory import LOCK, LockedDirectory
+from jobqueue.worker.locked_directory import LOCK, UNFINISHED, UNFINISHED_SECONDS, LockedDirectory
 from tests.servers import wait_until
 
 ROOT = str(Path(__file__).parents[2])
@@ -67,7 +70,7 @@ def test_a_new_one_is_empty_and_for_us_alone(parent: Path) -> None:
     assert list(parent.iterdir()) == [own.path]
     assert own.path.name.startswith("ours-")
     assert own.path.stat().st_mode & 0o777 == 0o700
-    assert [path.name for path in own.path.iterdir()] == [LOCK]
+    assert list(own.path.iterdir()) == []
     own.close()
 
 
@@ -152,14 +155,6 @@ def test_links_and_files_are_not_touched(parent: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_one_whose_lock_is_a_link_is_not_touched(parent: Path, tmp_path: Path) -> None:
-    odd = parent / "ours-0123456789ab"
-    odd.mkdir()
-    (odd / LOCK).symlink_to(tmp_path / "target")
-    assert take_abandoned(parent) == []
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a directory somebody else's")
 def test_somebody_elses_is_not_touched(parent: Path) -> None:
     theirs = parent / "ours-0123456789ab"
@@ -169,15 +164,66 @@ def test_somebody_elses_is_not_touched(parent: Path) -> None:
     assert list(theirs.iterdir()) == []
 
 
-def test_one_that_was_half_removed_is_found(parent: Path, dead: Path) -> None:
-    """Whoever removed it was killed on the way, after the lock file was gone."""
-    (dead / LOCK).unlink()
-    assert take_abandoned(parent) == [dead]
+def test_a_job_that_removes_all_it_finds_there_does_not_make_it_look_abandoned(parent: Path) -> None:
+    with owner(parent) as (_, path):
+        for each in path.iterdir():
+            each.unlink()
+        assert take_abandoned(parent) == []
+
+
+def test_one_whose_maker_was_killed_before_it_could_lock_it_is_found_later(parent: Path) -> None:
+    unlocked = parent / f"{UNFINISHED}ours-0123456789ab"
+    unlocked.mkdir()
+    assert take_abandoned(parent) == []
+    long_ago = time.time() - UNFINISHED_SECONDS - 1
+    os.utime(unlocked, (long_ago, long_ago))
+    assert take_abandoned(parent, "theirs-") == []
+    assert take_abandoned(parent) == [unlocked]
+
+
+@pytest.fixture
+def like_nfs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse to lock what is not open for writing, as NFS does."""
+    flock = fcntl.flock
+
+    def lock(fd: int, operation: int) -> None:
+        if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        flock(fd, operation)
+
+    monkeypatch.setattr(fcntl, "flock", lock)
+
+
+@pytest.mark.usefixtures("like_nfs")
+def test_where_directories_cannot_be_locked_a_file_in_it_is(parent: Path) -> None:
+    own = LockedDirectory.create(parent, "ours-")
+    assert [path.name for path in own.path.iterdir()] == [LOCK]
+    assert take_abandoned(parent) == []
+    own.close()
+    assert take_abandoned(parent) == [own.path]
+
+
+@pytest.mark.usefixtures("like_nfs")
+def test_one_whose_lock_is_a_link_is_not_touched(parent: Path, tmp_path: Path) -> None:
+    odd = parent / "ours-0123456789ab"
+    odd.mkdir()
+    (odd / LOCK).symlink_to(tmp_path / "target")
+    assert take_abandoned(parent) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_none_is_left_where_none_can_be_locked(parent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(OSError, match="locks"):
+        LockedDirectory.create(parent, "ours-")
+    assert list(parent.iterdir()) == []
 
 
 def test_it_may_be_gone_when_it_is_let_go(parent: Path) -> None:
     own = LockedDirectory.create(parent, "ours-")
-    (own.path / LOCK).unlink()
     own.path.rmdir()
     own.close()
     assert list(parent.iterdir()) == []

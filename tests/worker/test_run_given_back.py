@@ -47,7 +47,6 @@ def test_a_killed_supervisor_is_not_reported_and_its_job_left_until_the_lease_en
 def test_a_disk_that_takes_nothing_is_the_workers_fault_and_the_job_given_back(
     api: FakeApi, run: Run, means: Means
 ) -> None:
-    (means.workspaces.path / "lock").unlink()
     means.workspaces.path.rmdir()
     with pytest.raises(WorkerFault):
         run(api.offer(SHELL))

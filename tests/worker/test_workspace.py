@@ -56,7 +56,7 @@ def workspaces(parent: Path) -> Iterator[Workspaces]:
 
 def left_in(workspaces: Workspaces) -> list[str]:
     """Return what lies there besides the lock."""
-    return [path.name for path in workspaces.path.iterdir() if path.name != "lock"]
+    return [path.name for path in workspaces.path.iterdir()]
 
 
 def test_a_workspace_is_closed_to_others_and_its_directory_empty(workspaces: Workspaces) -> None:
