@@ -23,6 +23,7 @@ from jobqueue.worker.cache import Cache
 from jobqueue.worker.download import DownloadRules
 from jobqueue.worker.environment import shared_variables
 from jobqueue.worker.family import Family
+from jobqueue.worker.proof import probe
 from jobqueue.worker.run import Means, Runner
 from jobqueue.worker.shutdown import Shutdown
 from jobqueue.worker.slot import Slot
@@ -62,7 +63,8 @@ def _measure_all() -> None:
     with tempfile.TemporaryDirectory(prefix="jobqueue.benchmark.") as folder:
         os.chmod(folder, 0o711)
         for level in isolation.LEVELS:
-            why_not = isolation.probe(level)
+            with closing(Workspaces(Family(), Path(folder))) as workspaces:
+                why_not = probe(level, workspaces)
             if why_not:
                 print(f"{level:10} {why_not}")
             else:

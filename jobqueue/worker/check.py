@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,11 +13,9 @@ from jobqueue.settings import InvalidSetting
 from jobqueue.worker import hardening, isolation, places
 from jobqueue.worker.config import WorkerSettings, usable_processors
 from jobqueue.worker.family import Family
-from jobqueue.worker.process import Launch
-from jobqueue.worker.slot import Slot, SlotDied
+from jobqueue.worker.proof import probe
 from jobqueue.worker.workspace import Workspaces
 
-PROOF = "#!/bin/sh\nexit 0\n"
 MEGABYTE = 1024**2
 
 
@@ -43,35 +40,12 @@ def report(settings: WorkerSettings, variables: Mapping[str, str]) -> int:
     return 1 if wrong else 0
 
 
-def prove(slot: Slot, workspaces: Workspaces) -> None:
-    """Run a small program in a workspace. Raises InvalidSetting when that is not possible here."""
-    with workspaces.create("proof", slot.isolation) as workspace:
-        workspace.program.write_text(PROOF)
-        workspace.program.chmod(slot.isolation.program_mode())
-        directory = str(workspace.directory)
-        try:
-            outcome = slot.run(Launch(str(workspace.program), [], {"HOME": directory}, directory), threading.Event())
-        except SlotDied as error:
-            raise InvalidSetting(f"Programs cannot be started here: {error}.") from error
-    if outcome.exit_code != 0:
-        why = outcome.not_started or outcome.stderr.strip() or f"a proof exited with code {outcome.exit_code}"
-        also = "" if slot.isolation.uid is None else ", and that other users may pass through"
-        raise InvalidSetting(
-            f"Programs cannot be run in {str(workspaces.path.parent)!r} ({why}). "
-            f"TMPDIR must be a directory on a file system that is not mounted noexec{also}."
-        )
-
-
 def _findings(settings: WorkerSettings, variables: Mapping[str, str]) -> Iterator[Finding]:
     yield Finding("executor", None, settings.executor_id)
     yield _api(settings.api_url)
     yield Finding("slots", None, f"{settings.slots} of {usable_processors()} usable processors")
     yield from _directories(settings, variables)
-    yield _programs(settings)
-    for level in isolation.LEVELS:
-        why_not = isolation.probe(level)
-        asked = level == settings.isolation
-        yield Finding(f"isolation {level}", why_not is None if asked else None, why_not or "possible here")
+    yield from _programs(settings)
     if hardening.is_root():
         yield Finding("user", None, "root: better give the worker a user of its own, or set ISOLATION to user")
 
@@ -102,22 +76,17 @@ def _directories(settings: WorkerSettings, variables: Mapping[str, str]) -> Iter
         yield Finding(name, True, f"{path}, {free} MB free")
 
 
-def _programs(settings: WorkerSettings) -> Finding:
-    """Run a program as a job's would be."""
+def _programs(settings: WorkerSettings) -> Iterator[Finding]:
+    """Run a program as a job's would be, at every level of isolation."""
     try:
         workspaces = Workspaces(Family())
     except OSError as error:
-        return Finding("TMPDIR", False, f"no workspace can be made: {error}")
+        yield Finding("TMPDIR", False, f"no workspace can be made: {error}")
+        return
     with closing(workspaces):
-        confined = isolation.make(settings.isolation, (), settings.isolation_uid)
-        try:
-            confined.claim()
-        except isolation.ImpossibleIsolation as error:
-            return Finding("programs", False, str(error))
-        with closing(Slot(workspaces.family, confined, settings.max_open_files)) as slot:
-            try:
-                prove(slot, workspaces)
-            except InvalidSetting as error:
-                return Finding("programs", False, str(error))
         free = shutil.disk_usage(workspaces.path).free // MEGABYTE
-        return Finding("programs", True, f"can be run in {workspaces.path.parent}, {free} MB free")
+        yield Finding("TMPDIR", True, f"{workspaces.path.parent}, {free} MB free")
+        for level in isolation.LEVELS:
+            why_not = probe(level, workspaces, settings.isolation_uid)
+            asked = level == settings.isolation
+            yield Finding(f"isolation {level}", why_not is None if asked else None, why_not or "possible here")

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from jobqueue.settings import InvalidSetting
 from jobqueue.worker import bubblewrap, landlock, privileges, visible
 
 FIRST_USER = 59000
 
 
-class ImpossibleIsolation(Exception):
+class ImpossibleIsolation(InvalidSetting):
     """The isolation that was asked for is not to be had. Says why in a sentence, for whoever starts the worker."""
 
 
@@ -36,6 +37,11 @@ class Isolation:
     """
 
     level: ClassVar[str] = "none"
+
+    @property
+    def closed(self) -> bool:
+        """Whether files that are the worker's alone are closed to its jobs."""
+        return self.level != "none"
 
     def __init__(self, hidden: Sequence[str] = ()) -> None:
         """`hidden` are the directories that a job must not see though they lie in what it may read."""

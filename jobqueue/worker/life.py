@@ -8,8 +8,7 @@ from contextlib import ExitStack, closing, contextmanager
 from jobqueue import logs
 from jobqueue.client.claims import Claims
 from jobqueue.client.transport import Transport, without_secrets
-from jobqueue.settings import InvalidSetting
-from jobqueue.worker import check, hardening, isolation, places
+from jobqueue.worker import hardening, isolation, places
 from jobqueue.worker.attempt import Cause
 from jobqueue.worker.breaker import Breaker
 from jobqueue.worker.cache import Cache
@@ -19,6 +18,7 @@ from jobqueue.worker.family import Family
 from jobqueue.worker.heartbeat import Patience
 from jobqueue.worker.lanes import Lanes
 from jobqueue.worker.loop import Limits, Loop
+from jobqueue.worker.proof import prove
 from jobqueue.worker.run import Means, Runner
 from jobqueue.worker.shutdown import Shutdown
 from jobqueue.worker.slot import Slot
@@ -43,7 +43,7 @@ def live(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutd
     hardening.adopt_orphans()
     hardening.close_memory()
     with _means(settings, variables, shutdown) as means, _slots(settings, means) as slots:
-        check.prove(slots[0], means.workspaces)
+        prove(slots[0], means.workspaces)
         breaker = Breaker()
         lanes = Lanes(slots, lambda: Runner(means), breaker.note)
         claims = means.connect()
@@ -103,10 +103,7 @@ def _slots(settings: WorkerSettings, means: Means) -> Iterator[Sequence[Slot]]:
         slots = []
         for _ in range(settings.slots):
             confined = isolation.make(settings.isolation, hidden, settings.isolation_uid)
-            try:
-                confined.claim()
-            except isolation.ImpossibleIsolation as error:
-                raise InvalidSetting(str(error)) from error
+            confined.claim()
             slots.append(Slot(means.workspaces.family, confined, settings.max_open_files))
             stack.callback(slots[-1].close)
         yield slots

@@ -13,6 +13,7 @@ from jobqueue.worker import isolation
 from tests.end_to_end.deployment import Deployment
 from tests.end_to_end.test_options import own, run
 from tests.servers import wait_until
+from tests.worker.confined import why_impossible
 from tests.worker.proc import alive, wait_for_pids
 from tests.worker.programs import SHELL
 
@@ -29,7 +30,7 @@ def passable() -> Iterator[Path]:
 
 
 def skip_unless_possible(level: str) -> None:
-    if why_not := isolation.probe(level):
+    if why_not := why_impossible(level):
         pytest.skip(why_not)
 
 

@@ -47,7 +47,7 @@ def test_a_check_of_a_good_host_finds_nothing_wrong_and_claims_nothing(deploymen
     told = run("--check", API_URL=deployment.api.url, **own(tmp_path))
     assert told.returncode == 0, told.stdout + told.stderr
     assert "WRONG" not in told.stdout
-    for subject in ("API_URL", "CACHE_DIR", "SPOOL_DIR", "programs", "slots", "isolation landlock", "isolation bwrap"):
+    for subject in ("API_URL", "CACHE_DIR", "SPOOL_DIR", "TMPDIR", "slots", "isolation landlock", "isolation bwrap"):
         assert f" {subject}: " in told.stdout
     assert deployment.jobs.get(job_id)["status"] == "pending"
     assert {path.name for path in tmp_path.iterdir() if path.name.startswith("jobqueue")} == set()

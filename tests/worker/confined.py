@@ -10,7 +10,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,13 @@ from typing import Any
 import pytest
 
 from jobqueue.worker import isolation
+from jobqueue.worker.family import Family
 from jobqueue.worker.isolation import Isolation
 from jobqueue.worker.outcome import Outcome
 from jobqueue.worker.process import Launch
+from jobqueue.worker.proof import probe
 from jobqueue.worker.slot import Slot
-from jobqueue.worker.workspace import ALL_MAY_PASS
+from jobqueue.worker.workspace import ALL_MAY_PASS, Workspaces
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
 
@@ -61,7 +63,8 @@ def python() -> str:
 
 @functools.cache
 def why_impossible(level: str) -> str | None:
-    return isolation.probe(level)
+    with closing(Workspaces(Family(lambda _: None))) as workspaces:
+        return probe(level, workspaces)
 
 
 class House:
