@@ -56,7 +56,7 @@ class Claims:
         self._executor_id = executor_id
 
     def claim(self) -> ClaimedJob | None:
-        """Return the next job, None when there is none."""
+        """Return the next job, None when there is none. A lost answer hides a running attempt, which its lease ends."""
         asked_at = time.monotonic()
         body = {"executor_id": self._executor_id}
         job = self._transport.call("POST", "/jobs/claim", body, CLAIM_SECONDS).body

@@ -14,7 +14,9 @@ class Jobs:
         self._transport = transport
 
     def submit(self, job: dict[str, Any]) -> str:
-        """Submit a job, given as the API documents it; return its id."""
+        """Submit a job, given as the API documents it; return its id. Not to be repeated when the answer is lost: that
+        may hide a stored job.
+        """
         return str(self._transport.call("POST", "/jobs", job).body["id"])
 
     def get(self, job_id: str) -> dict[str, Any]:

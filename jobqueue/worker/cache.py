@@ -23,7 +23,7 @@ from jobqueue.worker.download import (
     DownloadFailed,
     DownloadRules,
     DownloadStopped,
-    allowed_place,
+    allowed_address,
     download,
 )
 from jobqueue.worker.lock_file import hold
@@ -72,7 +72,7 @@ class Cache:
         """
         if not SHA256.fullmatch(sha256):
             raise DownloadFailed("its SHA-256 is none", url)
-        allowed_place(url, self._rules)  # what is cached does not decide what is allowed
+        allowed_address(url, self._rules)  # what is cached does not decide what is allowed
         wish = _Wish(url, sha256, target, stopped)
         try:
             return self._fetch(wish)

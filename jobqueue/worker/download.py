@@ -20,7 +20,7 @@ from jobqueue.worker.download_rules import (
     DownloadStopped,
     MayPass,
 )
-from jobqueue.worker.origin import Answer, Origins, Place
+from jobqueue.worker.origin import Address, Answer, Origins
 from jobqueue.worker.patience import Patience
 
 __all__ = [
@@ -29,7 +29,7 @@ __all__ = [
     "DownloadFailed",
     "DownloadRules",
     "DownloadStopped",
-    "allowed_place",
+    "allowed_address",
     "download",
 ]
 
@@ -58,15 +58,15 @@ def download(url: str, sha256: str, path: Path, stopped: threading.Event, rules:
     path.chmod(0o500)
 
 
-def allowed_place(url: str, rules: DownloadRules) -> Place:
+def allowed_address(url: str, rules: DownloadRules) -> Address:
     """Return where a URL leads. Raises DownloadFailed when it cannot be read, BlockedByPolicy."""
     try:
-        place = Place.of(url)
-        rules.check(place.scheme, place.host, place.port)
+        address = Address.of(url)
+        rules.check(address.scheme, address.host, address.port)
     except DownloadFailed as error:
         error.url = url
         raise
-    return place
+    return address
 
 
 @dataclass(frozen=True)
@@ -111,10 +111,10 @@ class _Download:
         url, here, credentials = self._url, None, None
         for _ in range(1 + REDIRECTS):
             try:
-                place = allowed_place(url, self._rules)
-                credentials = place.credentials or (credentials if place.origin == here else None)
-                here = place.origin
-                with self._origins.ask(place, headers, credentials) as answer:
+                address = allowed_address(url, self._rules)
+                credentials = address.credentials or (credentials if address.origin == here else None)
+                here = address.origin
+                with self._origins.ask(address, headers, credentials) as answer:
                     if not answer.location:
                         return self._write(answer)
                     url = _joined(url, answer.location)

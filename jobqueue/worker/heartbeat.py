@@ -24,7 +24,7 @@ two must never run it at once: the lease counts as lost although nobody has said
 
 
 @dataclass(frozen=True)
-class Patience:
+class StopPolicy:
     """What a worker does with a program whose lease nobody renews, and how long one that is cancelled gets to end."""
 
     finish: bool = False
@@ -37,10 +37,10 @@ class Heartbeat:
     It has a connection of its own: no download, no report and no other job ever stands in its way.
     """
 
-    def __init__(self, claims: Claims, attempt: Attempt, patience: Patience) -> None:
+    def __init__(self, claims: Claims, attempt: Attempt, stop_policy: StopPolicy) -> None:
         self._claims = claims
         self._attempt = attempt
-        self._patience = patience
+        self._stop_policy = stop_policy
         self._ended = False
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -73,7 +73,7 @@ class Heartbeat:
         pause = self._interval
         while self._wait(pause * random.uniform(0.9, 1.0)):
             sent = time.monotonic()
-            if sent >= self._safe_until and not self._patience.finish:
+            if sent >= self._safe_until and not self._stop_policy.finish:
                 self._lose("nobody answered for most of a lease")
                 return
             try:
@@ -89,7 +89,7 @@ class Heartbeat:
             self._safe_until = sent + self._lease_seconds * SAFE_PART
             if held.cancel_requested and self._attempt.cause is None:
                 logs.logger().info("cancel_requested", job_id=self._attempt.job.id)
-                self._attempt.stop(Cause.CANCELLED, self._patience.kill_grace_seconds)
+                self._attempt.stop(Cause.CANCELLED, self._stop_policy.kill_grace_seconds)
 
     def _wait(self, pause: float) -> bool:
         """Wait until the next beat is due, sooner when there is output to tell; return whether there is to be one."""
@@ -97,7 +97,7 @@ class Heartbeat:
         while not self._ended:
             self._wake.clear()
             due = begun + (min(pause, LIVE_SECONDS) if self._attempt.live.pending else pause)
-            if not self._patience.finish:
+            if not self._stop_policy.finish:
                 due = min(due, self._safe_until)
             left = due - time.monotonic()
             if left <= 0:
@@ -107,7 +107,7 @@ class Heartbeat:
 
     def _beat(self, now: float) -> Held | None:
         """Send one, with the latest output; return None when the lease is lost."""
-        within = self._interval if self._patience.finish else min(self._interval, self._safe_until - now)
+        within = self._interval if self._stop_policy.finish else min(self._interval, self._safe_until - now)
         output = self._attempt.live.peek()
         held = self._claims.heartbeat(self._attempt.job, within, output)
         self._attempt.live.forget(output)

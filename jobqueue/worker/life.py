@@ -15,7 +15,7 @@ from jobqueue.worker.cache import Cache
 from jobqueue.worker.config import WorkerSettings
 from jobqueue.worker.environment import shared_variables
 from jobqueue.worker.family import Family
-from jobqueue.worker.heartbeat import Patience
+from jobqueue.worker.heartbeat import StopPolicy
 from jobqueue.worker.lanes import Lanes
 from jobqueue.worker.loop import Limits, Loop
 from jobqueue.worker.proof import prove
@@ -87,11 +87,12 @@ def _means(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shu
             spool=spool,
             shutdown=shutdown,
             variables=shared_variables(variables, settings.env_passthrough),
-            patience=Patience(settings.finish_without_lease, settings.kill_grace_seconds),
+            stop_policy=StopPolicy(settings.finish_without_lease, settings.kill_grace_seconds),
             job_timeout_seconds=settings.job_timeout_seconds,
             hidden=(cache_directory, spool_directory, workspaces.path),
         )
     finally:
+        spool.close(0)
         workspaces.close()
 
 

@@ -29,7 +29,7 @@ REDIRECTS = (301, 302, 303, 307, 308)
 
 
 @dataclass(frozen=True)
-class Place:
+class Address:
     """Where a program lies. `credentials` are the user and password of its URL, for nobody but this origin."""
 
     scheme: str
@@ -44,7 +44,7 @@ class Place:
         return self.scheme, self.host, self.port
 
     @classmethod
-    def of(cls, url: str) -> Place:
+    def of(cls, url: str) -> Address:
         """Read a URL. Raises DownloadFailed."""
         try:
             parts = parse_url(url)
@@ -112,11 +112,11 @@ class Origins:
         self._tls: ssl.SSLContext | None = None
 
     @contextmanager
-    def ask(self, place: Place, headers: Mapping[str, str], credentials: str | None) -> Iterator[Answer]:
+    def ask(self, address: Address, headers: Mapping[str, str], credentials: str | None) -> Iterator[Answer]:
         """Hand out the answer to a GET, open as long as the context. Raises what a Wire raises."""
-        tls = self._trusting() if place.scheme == "https" else None
-        with connect(place.host.strip("[]"), place.port, tls, self._patience) as wire:
-            wire.send(_request(place, headers, credentials))
+        tls = self._trusting() if address.scheme == "https" else None
+        with connect(address.host.strip("[]"), address.port, tls, self._patience) as wire:
+            wire.send(_request(address, headers, credentials))
             with _begun(wire) as response:
                 yield Answer(response, self._patience)
 
@@ -125,13 +125,13 @@ class Origins:
         return self._tls
 
 
-def _request(place: Place, headers: Mapping[str, str], credentials: str | None) -> bytes:
-    port = "" if place.port == DEFAULT_PORTS[place.scheme] else f":{place.port}"
-    own = {"Host": place.host + port, "User-Agent": "jobqueue", "Accept": "*/*"}
+def _request(address: Address, headers: Mapping[str, str], credentials: str | None) -> bytes:
+    port = "" if address.port == DEFAULT_PORTS[address.scheme] else f":{address.port}"
+    own = {"Host": address.host + port, "User-Agent": "jobqueue", "Accept": "*/*"}
     own |= {"Accept-Encoding": "identity", "Connection": "close"}
     if credentials is not None:
         own["Authorization"] = f"Basic {b64encode(unquote(credentials).encode()).decode()}"
-    lines = [f"GET {place.target} HTTP/1.1", *(f"{name}: {value}" for name, value in {**own, **headers}.items())]
+    lines = [f"GET {address.target} HTTP/1.1", *(f"{name}: {value}" for name, value in {**own, **headers}.items())]
     return "".join(f"{line}\r\n" for line in [*lines, ""]).encode("ascii")
 
 

@@ -13,12 +13,12 @@ from jobqueue.worker.own_directory import make_own
 
 
 def cache_directory(asked: Path | None, variables: Mapping[str, str]) -> Path:
-    """Return the directory of the downloaded programs. Raises InvalidSetting when the one asked for cannot be had."""
+    """Return the directory of the downloaded programs. Raises InvalidSetting when it cannot be had."""
     return _directory("CACHE_DIR", asked, _standard(variables, "XDG_CACHE_HOME", ".cache"), "cache")
 
 
 def spool_directory(asked: Path | None, variables: Mapping[str, str]) -> Path:
-    """Return the directory of the waiting reports. Raises InvalidSetting when the one asked for cannot be had."""
+    """Return the directory of the waiting reports. Raises InvalidSetting when it cannot be had."""
     return _directory("SPOOL_DIR", asked, _standard(variables, "XDG_STATE_HOME", ".local/state"), "spool")
 
 
@@ -49,8 +49,14 @@ def _directory(setting: str, asked: Path | None, standard: Path | None, name: st
             return _make(standard)
     except OSError as error:
         logs.logger().warning("directory_unusable", path=str(standard), reason=str(error), instead=str(instead))
-    _make(instead.parent)
-    return _make(instead)
+    try:
+        _make(instead.parent)
+        return _make(instead)
+    except OSError as error:
+        raise InvalidSetting(
+            f"{setting} is not set, and {str(instead)!r} cannot be had for it: {error.strerror or error}. "
+            f"Set {setting} to a directory of the worker's own."
+        ) from error
 
 
 def _make(path: Path) -> Path:

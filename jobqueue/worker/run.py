@@ -15,7 +15,7 @@ from jobqueue.job import Reason
 from jobqueue.worker.attempt import Attempt, Cause
 from jobqueue.worker.download import BlockedByPolicy, ChecksumMismatch, DownloadFailed, DownloadStopped
 from jobqueue.worker.environment import variables_of
-from jobqueue.worker.heartbeat import Heartbeat, Patience
+from jobqueue.worker.heartbeat import Heartbeat, StopPolicy
 from jobqueue.worker.outcome import Outcome
 from jobqueue.worker.process import Launch
 from jobqueue.worker.report import Report, ended, failed, like_sigterm, released
@@ -52,7 +52,7 @@ class Means:
     variables: Mapping[str, str]
     """What every program finds in its environment, besides what its job says."""
     set_aside: SetAside = field(default_factory=SetAside)
-    patience: Patience = field(default_factory=Patience)
+    stop_policy: StopPolicy = field(default_factory=StopPolicy)
     job_timeout_seconds: float | None = None
     hidden: Sequence[Path] = ()
     """Directories that no program is to see, where its isolation can hide them."""
@@ -77,7 +77,7 @@ class Runner:
         supervisor dies while it runs, it is left until its lease ends: it may have been the job that killed it, and
         lost attempts are counted.
         """
-        heartbeat = Heartbeat(self._means.connect(), attempt, self._means.patience)
+        heartbeat = Heartbeat(self._means.connect(), attempt, self._means.stop_policy)
         try:
             heartbeat.start()
             entry = self._attempt(attempt, heartbeat.stop)
@@ -174,7 +174,7 @@ class Runner:
             environment=variables_of(job, self._means.variables, workspace.directory, timeout),
             directory=str(workspace.directory),
             timeout_seconds=timeout,
-            kill_grace_seconds=self._means.patience.kill_grace_seconds,
+            kill_grace_seconds=self._means.stop_policy.kill_grace_seconds,
         )
 
     def _timeout(self, job: ClaimedJob) -> float | None:

@@ -2,7 +2,8 @@
 after a restart of the worker, too.
 
 They survive the death of the worker, not that of the machine: nothing is forced onto the disk. What is lost then is
-lost as if the executor had died, and the job runs again.
+lost as if the executor had died, and the job runs again. A report may be sent twice: the attempt's token tells a repeat
+from a second result.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import IO
 
 from jobqueue import logs
 from jobqueue.client.claims import Claims
-from jobqueue.client.retry import MAY_REPEAT, backoff
+from jobqueue.client.retry import backoff
 from jobqueue.client.transport import ApiRefused, ApiUnavailable
 from jobqueue.worker.locked_directory import LockedDirectory
 
@@ -84,7 +85,7 @@ class Spool:
         self._thread.start()
 
     def send(self, claims: Claims, job_id: str, verb: str, body: IO[bytes], on_answered: Callable[[], None]) -> None:
-        """Write a report down, then deliver it. Raises ValueError for a verb that must not be repeated."""
+        """Write a report down, then deliver it."""
         self.deliver(claims, self.write(job_id, verb, body, on_answered))
 
     def deliver(self, claims: Claims, entry: Entry) -> None:
@@ -104,8 +105,10 @@ class Spool:
             return self._changed.wait_for(lambda: not self._waiting, seconds)
 
     def close(self, within_seconds: float) -> None:
-        """Go on sending for so long, then leave the rest to the next worker on this host."""
+        """Go on sending for so long, then leave the rest to the next worker on this host. Once closed it stays so."""
         with self._changed:
+            if self._closing_at is not None:
+                return
             self._closing_at = time.monotonic() + within_seconds
             self._changed.notify_all()
         self._thread.join(within_seconds + 2 * SHORTEST_TRY_SECONDS)
@@ -129,12 +132,7 @@ class Spool:
         left.close()
 
     def write(self, job_id: str, verb: str, body: IO[bytes], on_answered: Callable[[], None]) -> Entry:
-        """Write a report to disk, to be delivered. Where that takes nothing, it is kept in memory.
-
-        Raises ValueError for a verb that must not be repeated.
-        """
-        if not MAY_REPEAT[verb]:
-            raise ValueError(f"{verb} must not be repeated")
+        """Write a report to disk, to be delivered. Where that takes nothing, it is kept in memory."""
         path = self._own.path / f"{job_id}.{verb}.{secrets.token_hex(4)}.json"
         part = path.with_suffix(".part")
         body.seek(0)

@@ -70,10 +70,14 @@ class Workspace:
         self._root = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=parent))
         self.program = self._root / "program"
         self.directory = self._root / "work"
-        self._root.chmod(ALL_MAY_PASS)
-        self.directory.mkdir(mode=0o700)
-        if isolation.uid is not None:
-            os.chown(self.directory, isolation.uid, isolation.uid)
+        try:
+            self._root.chmod(ALL_MAY_PASS)
+            self.directory.mkdir(mode=0o700)
+            if isolation.uid is not None:
+                os.chown(self.directory, isolation.uid, isolation.uid)
+        except OSError:
+            remove(self._root, family)
+            raise
 
     def __enter__(self) -> Self:
         return self

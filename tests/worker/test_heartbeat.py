@@ -12,7 +12,7 @@ import pytest
 
 from jobqueue.client.claims import ClaimedJob, Claims
 from jobqueue.worker.attempt import Attempt, Cause
-from jobqueue.worker.heartbeat import Heartbeat, Patience
+from jobqueue.worker.heartbeat import Heartbeat, StopPolicy
 from jobqueue.worker.slot import Slot
 from tests.client.fake_server import Reply, Request, in_json
 from tests.servers import wait_until
@@ -31,7 +31,7 @@ def beating(connect: Callable[[], Claims], slot: Slot) -> Beating:
     def beating(lease_ms: int, finish: bool = False) -> Iterator[Attempt]:
         job = ClaimedJob("job-1", "http://host/program", "ab" * 32, [], {}, "token-1", lease_ms)
         attempt = Attempt(job, slot)
-        heartbeat = Heartbeat(connect(), attempt, Patience(finish, kill_grace_seconds=1))
+        heartbeat = Heartbeat(connect(), attempt, StopPolicy(finish, kill_grace_seconds=1))
         heartbeat.start()
         yield attempt
         heartbeat.stop()

@@ -101,6 +101,14 @@ def test_where_that_cannot_be_had_it_is_a_temporary_one(kind: Kind, home: Path, 
 
 
 @BOTH
+def test_where_neither_can_be_had_it_says_what_to_set(kind: Kind, home: Path, temporary: Path) -> None:
+    (home / kind.below_home.parts[0]).write_text("no directory")
+    (temporary / f"jobqueue.{os.geteuid()}").write_text("no directory either")
+    with pytest.raises(InvalidSetting, match=rf"^{kind.setting} is not set, and '.*' cannot be had for it: .*\.$"):
+        kind.find(None, {})
+
+
+@BOTH
 def test_who_has_no_home_has_a_temporary_one(kind: Kind, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HOME")
     monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])
@@ -145,5 +153,5 @@ def test_a_temporary_one_that_somebody_else_has_prepared_is_not_taken(kind: Kind
     trap = temporary / f"jobqueue.{os.geteuid()}"
     trap.mkdir()
     os.chown(trap, 65534, 65534)
-    with pytest.raises(OSError, match="another user"):
+    with pytest.raises(InvalidSetting, match="another user"):
         kind.find(None, {})

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jobqueue.worker.attempt import Cause
-from jobqueue.worker.heartbeat import Patience
+from jobqueue.worker.heartbeat import StopPolicy
 from tests.client.fake_server import Reply, Request
 from tests.servers import wait_until
 from tests.worker.conftest import Run
@@ -50,8 +50,8 @@ def test_a_job_that_is_cancelled_is_asked_to_end_and_reported_with_its_output(ap
 
 def test_a_job_that_is_cancelled_and_does_not_listen_is_killed(api: FakeApi, run: Run, tmp_path: Path) -> None:
     api.answers["heartbeat"] = lambda _: CANCEL if (tmp_path / "pids").exists() else YES
-    patience = Patience(kill_grace_seconds=0.2)
-    run(api.offer(FOREVER, tmp_path / "pids", lease_ms=900), patience=patience)
+    stop_policy = StopPolicy(kill_grace_seconds=0.2)
+    run(api.offer(FOREVER, tmp_path / "pids", lease_ms=900), stop_policy=stop_policy)
     assert api.only_report()[1]["reason"] == "cancelled"
     assert api.only_report()[1]["signal"] == "SIGKILL"
 

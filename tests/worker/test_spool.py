@@ -209,13 +209,6 @@ def test_of_many_at_once_each_is_answered_once(api: FakeServer, talk: Claims, sp
     assert len({request.path for request in api.requests}) == 80
 
 
-@pytest.mark.parametrize("verb", ["claim", "submit"])
-def test_what_must_not_be_repeated_is_not_even_tried(api: FakeServer, talk: Claims, spool: Spool, verb: str) -> None:
-    with in_memory() as body, pytest.raises(ValueError, match=verb):
-        spool.send(talk, "job-1", verb, body, lambda: None)
-    assert api.requests == []
-
-
 def test_whoever_waits_for_the_last_report_hears_that_it_was_answered(
     api: FakeServer, talk: Claims, spool: Spool
 ) -> None:
@@ -226,3 +219,11 @@ def test_whoever_waits_for_the_last_report_hears_that_it_was_answered(
     assert not spool.wait_until_sent(0.05)
     back.set()
     is_sent(spool)
+
+
+def test_once_closed_it_stays_closed(api: FakeServer, talk: Claims, spool: Spool) -> None:
+    spool.send(talk, "job-1", "complete", in_memory(), lambda: None)
+    spool.close(1)
+    spool.close(1)
+    assert list(spool.path.iterdir()) == []
+    assert len(api.requests) == 1

@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 
 from jobqueue.worker import isolation
 from jobqueue.worker.family import Family
+from jobqueue.worker.levels import UserIsolation
 from jobqueue.worker.workspace import Workspaces
 
 NOBODY = 65534
@@ -55,7 +56,7 @@ def workspaces(parent: Path) -> Iterator[Workspaces]:
 
 
 def left_in(workspaces: Workspaces) -> list[str]:
-    """Return what lies there besides the lock."""
+    """Return what lies there."""
     return [path.name for path in workspaces.path.iterdir()]
 
 
@@ -90,6 +91,13 @@ def test_it_is_removed_whole(workspaces: Workspaces) -> None:
 def test_it_is_removed_when_the_job_fails_with_an_exception(workspaces: Workspaces) -> None:
     with pytest.raises(ZeroDivisionError), workspaces.create("job-1", NONE):
         _ = 1 / 0
+    assert left_in(workspaces) == []
+
+
+def test_one_that_cannot_be_given_to_its_user_leaves_nothing(workspaces: Workspaces) -> None:
+    owned = UserIsolation(uid=NOBODY + 1)
+    with without_privileges(), pytest.raises(PermissionError):
+        workspaces.create("job-1", owned)
     assert left_in(workspaces) == []
 
 
