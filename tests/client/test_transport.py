@@ -71,6 +71,12 @@ def test_a_refusal_in_another_shape_was_not_said_by_this_api(
         transport.call("GET", "/jobs/1")
 
 
+def test_what_a_proxy_finds_too_large_is_refused_for_ever(server: FakeServer, transport: Transport) -> None:
+    server.answer = lambda _: Reply(413, b"<html>Request Entity Too Large")
+    with pytest.raises(ApiRefused, match="413"):
+        transport.call("POST", "/jobs/1/complete")
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirects_are_not_followed(server: FakeServer, transport: Transport, status: int) -> None:
     with serving(lambda _: in_json({})) as elsewhere:

@@ -18,7 +18,9 @@ import pytest
 
 from jobqueue.client.jobs import Jobs
 from jobqueue.client.transport import Transport
-from local.run import _print_lines
+from jobqueue.worker import config
+from jobqueue.worker.life import ENDING_SECONDS
+from local.run import STOP_SECONDS, _print_lines
 from tests.client.fake_server import Reply, serving
 from tests.end_to_end.deployment import free_port
 from tests.local.running import Running, copy_project, run_once, running
@@ -179,6 +181,10 @@ def test_a_port_that_is_taken_is_left_alone(project: Path) -> None:
         ended = run_once(project, "run", taken.getsockname()[1])
     assert ended.stderr.startswith("Port ")
     assert not (project / ".data").exists()
+
+
+def test_a_worker_is_given_all_the_time_that_it_may_need_to_end() -> None:
+    assert STOP_SECONDS["worker"] > config.load({}).drain_seconds + ENDING_SECONDS
 
 
 def test_a_very_long_line_is_printed_too(capsys: pytest.CaptureFixture[str]) -> None:

@@ -98,6 +98,14 @@ def test_a_child_is_the_first_to_go_when_memory_runs_out_and_the_last_to_be_serv
     assert json.loads(said_by(script)) == [500, os.nice(0) + 5]
 
 
+def test_a_child_is_never_spared_more_than_its_worker_is() -> None:
+    """Some platforms give everybody the highest score; lowering it back to ours would take a capability."""
+    look = "print(open('/proc/self/oom_score_adj').read())"
+    raised = "open('/proc/self/oom_score_adj', 'w').write('800')"
+    script = f"{raised}\n# ---\nrun({look!r}, preexec_fn=hardening.yield_to_the_worker)"
+    assert json.loads(said_by(script)) == 800
+
+
 def test_orphans_come_to_who_adopts_them() -> None:
     orphans = """
 import pathlib
