@@ -59,7 +59,14 @@ class TestWhileItRuns:
         assert "Hello, world! I was called with: one two words\nstep 1\nstep 2\nstep 3\n" in demo.stdout
         assert demo.stdout.endswith("--- stderr\nThis is standard error.\n--- exit code 0\n")
 
-    def test_the_server_is_reached_from_this_machine_alone(self, shared: Running) -> None:
+    def test_it_is_reached_from_this_machine_alone(self, shared: Running) -> None:
+        """There is no authentication: whoever reaches the API runs programs here."""
+        listening = "0A"
+        sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        found = [address for _, address, _, state, *_ in sockets if state == listening]
+        assert [address for address in found if address.endswith(f":{shared.port:04X}")] == [
+            f"0100007F:{shared.port:04X}"
+        ]
         command = Path(f"/proc/{shared.find('valkey-server')}/cmdline").read_text()
         assert "127.0.0.1" in command
 
