@@ -108,7 +108,7 @@ class Runner:
             else:
                 self._means.spool.leave(self._write(attempt.job, released(None), heartbeat.stop))
 
-        reason = str(error) if isinstance(error, WorkerFault | SlotDied) else repr(error)
+        reason = str(error) if isinstance(error, WorkerFault | SlotDied) else f"{type(error).__name__}: {error}"
         if heartbeat.beating and self._means.set_aside.keep(attempt, give_back):
             logs.logger().error("worker_fault", job_id=attempt.job.id, reason=reason, again=True)
             return

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -36,8 +37,8 @@ class Workspaces:
         """Make the directory in `parent`, left out: where temporary files go. Raises OSError."""
         self.family = family
         self._parent = parent or Path(tempfile.gettempdir())
-        self._own = LockedDirectory.create(self._parent, PREFIX)
-        self._own.path.chmod(ALL_MAY_PASS)
+        self._lock = threading.Lock()
+        self._own = self._make()
 
     @property
     def path(self) -> Path:
@@ -45,8 +46,21 @@ class Workspaces:
         return self._own.path
 
     def create(self, name: str, isolation: Isolation) -> Workspace:
-        """Return a new one for a job that is confined in this way. Raises OSError."""
-        return Workspace(self._own.path, name, isolation, self.family)
+        """Return a new one for a job that is confined in this way. Raises OSError.
+
+        When a job of the worker's own user has removed the directory, there is another one from now on.
+        """
+        with self._lock:
+            if not self._own.path.exists():
+                logs.logger().warning("workspaces_gone", path=str(self._own.path))
+                gone, self._own = self._own, self._make()
+                gone.close()
+            return Workspace(self._own.path, name, isolation, self.family)
+
+    def _make(self) -> LockedDirectory:
+        own = LockedDirectory.create(self._parent, PREFIX)
+        own.path.chmod(ALL_MAY_PASS)
+        return own
 
     def sweep_abandoned(self) -> None:
         """Remove what killed workers have left here, and kill what still runs there."""

@@ -25,3 +25,13 @@ def test_a_program_that_the_disk_cannot_take_does_not_keep_others_from_running(d
     assert worker.wait() == 0
     assert deployment.jobs.get(too_large)["status"] == "pending"
     assert deployment.attempts(too_large) == [("one", "released")] * 2
+
+
+def test_a_job_that_removes_all_its_worker_has_in_tmpdir_does_not_end_the_worker(deployment: Deployment) -> None:
+    worker = deployment.worker("one")
+    removing = deployment.submit(SHELL + 'rm -rf "$(dirname "$HOME")/.."/../jobqueue-*; echo removed')
+    assert deployment.wait_for(removing, "completed")["stdout"] == "removed\n"
+    assert deployment.wait_for(deployment.submit(SHELL + "echo next"), "completed")["stdout"] == "next\n"
+    worker.process.terminate()
+    assert worker.wait() == 0
+    assert list((deployment.folder / "one.tmp").iterdir()) == []

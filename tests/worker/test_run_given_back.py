@@ -45,10 +45,13 @@ def test_a_killed_supervisor_is_not_reported_and_its_job_left_until_the_lease_en
 
 
 def test_a_disk_that_takes_nothing_is_the_workers_fault_and_the_job_given_back(
-    api: FakeApi, run: Run, means: Means
+    api: FakeApi, run: Run, means: Means, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    means.workspaces.path.rmdir()
-    with pytest.raises(WorkerFault):
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/program")
+
+    monkeypatch.setattr(means.programs, "fetch", refuse)
+    with pytest.raises(WorkerFault, match=r"OSError: .*No space left on device: '/program'"):
         run(api.offer(SHELL))
     assert api.only_report() == (
         "release",

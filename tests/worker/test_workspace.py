@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -138,6 +139,17 @@ def test_a_workspace_that_is_gone_already_is_no_error(workspaces: Workspaces) ->
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can leave a file of somebody else's")
+def test_when_a_job_has_removed_all_of_them_there_are_others(workspaces: Workspaces) -> None:
+    gone = workspaces.path
+    with without_privileges():
+        with workspaces.create("job-1", NONE):
+            shutil.rmtree(gone)
+        with workspaces.create("job-2", NONE) as workspace:
+            assert workspace.directory.is_dir()
+    assert workspaces.path != gone
+    assert left_in(workspaces) == []
+
+
 def test_what_cannot_be_removed_is_logged_and_left(workspaces: Workspaces) -> None:
     with capture_logs() as logs, without_privileges(), workspaces.create("job-1", NONE) as workspace:
         os.seteuid(0)
