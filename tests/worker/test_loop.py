@@ -140,11 +140,12 @@ def test_a_worker_whose_every_attempt_fails_pauses_instead_of_eating_the_queue(
 ) -> None:
     for _ in range(20):
         api.offer(SHELL)
-    means.workspaces.path.rename(means.workspaces.path.with_name("elsewhere"))
+    temporary = means.workspaces.path.parent
+    elsewhere = temporary.rename(temporary.with_name("elsewhere"))
     with capture_logs() as logs, running(loop, shutdown):
         wait_until("it pauses", lambda: breaker.seconds_left() > 0)
         wait_until("it says so", lambda: any(log["event"] == "worker_paused" for log in logs))
-    means.workspaces.path.with_name("elsewhere").rename(means.workspaces.path)
+    elsewhere.rename(temporary)
     assert len(api.seen("claim")) <= 4  # three faults, and what the other slot had begun
     assert {verb for verb, _ in api.reports()} == {"release"}
 
