@@ -87,6 +87,6 @@ def _programs(settings: WorkerSettings) -> Iterator[Finding]:
         free = shutil.disk_usage(workspaces.path).free // MEGABYTE
         yield Finding("TMPDIR", True, f"{workspaces.path.parent}, {free} MB free")
         for level in isolation.LEVELS:
-            why_not = probe(level, workspaces, settings.isolation_uid)
+            why_not = probe(level, workspaces, settings.isolation_uid, settings.max_open_files)
             asked = level == settings.isolation
             yield Finding(f"isolation {level}", why_not is None if asked else None, why_not or "possible here")

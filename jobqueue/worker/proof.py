@@ -12,7 +12,7 @@ from jobqueue.worker import isolation
 from jobqueue.worker.isolation import Isolation
 from jobqueue.worker.levels import FIRST_USER
 from jobqueue.worker.process import Launch
-from jobqueue.worker.slot import Slot, SlotDied
+from jobqueue.worker.slot import OPEN_FILES, Slot, SlotDied
 from jobqueue.worker.workspace import Workspace, Workspaces
 
 PROGRAM = """#!/bin/sh
@@ -24,13 +24,13 @@ if [ -n "$1" ] && read -r word <"$1"; then echo "a program can read what it must
 SECONDS = 10.0
 
 
-def probe(level: str, workspaces: Workspaces, first_uid: int = FIRST_USER) -> str | None:
+def probe(level: str, workspaces: Workspaces, first_uid: int = FIRST_USER, open_files: int = OPEN_FILES) -> str | None:
     """Return None when programs can be run at this level of isolation, else the sentence that says why not."""
     try:
         confined = isolation.make(level, (), first_uid)
         confined.claim()
         try:
-            with closing(Slot(workspaces.family, confined)) as slot:
+            with closing(Slot(workspaces.family, confined, open_files)) as slot:
                 prove(slot, workspaces)
         finally:
             confined.release()

@@ -78,6 +78,16 @@ def test_a_wall_with_a_hole_is_found(workspaces: Workspaces, monkeypatch: pytest
     assert "a program can read what it must not" in str(probe("bwrap", workspaces))
 
 
+def test_it_is_run_with_as_many_open_files_as_jobs_get(
+    workspaces: Workspaces, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tells = tmp_path / "bwrap"
+    tells.write_text("#!/bin/sh\nulimit -n\nexit 1")
+    tells.chmod(0o755)
+    monkeypatch.setattr(bubblewrap, "find", lambda: str(tells))
+    assert "(99)" in str(probe("bwrap", workspaces, open_files=99))
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_an_ordinary_user_gets_what_needs_no_root() -> None:
     command = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", python(), "-I", "-c", PROBE_ALL]
