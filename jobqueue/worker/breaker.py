@@ -14,6 +14,11 @@ LONGEST_PAUSE_SECONDS = 300.0
 MOST_DOUBLINGS = 10
 
 
+def growing_pause(doublings: int, first_seconds: float = FIRST_PAUSE_SECONDS) -> float:
+    """Return how long to pause: `first_seconds` without a doubling, and never longer than the longest."""
+    return min(first_seconds * (1 << min(doublings, MOST_DOUBLINGS)), LONGEST_PAUSE_SECONDS)
+
+
 class Breaker:
     """Counts the attempts in a row that could not be made. Any thread may `note`."""
 
@@ -39,8 +44,7 @@ class Breaker:
                 return
             self._faults += 1
             if self.tripped:
-                doublings = min(self._faults - FAULTS, MOST_DOUBLINGS)
-                pause = min(FIRST_PAUSE_SECONDS * 2**doublings, LONGEST_PAUSE_SECONDS)
+                pause = growing_pause(self._faults - FAULTS)
                 self._pause_until = self._monotonic() + pause
                 logs.logger().error("worker_paused", faults_in_a_row=self._faults, seconds=pause)
 

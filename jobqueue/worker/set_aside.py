@@ -12,10 +12,7 @@ from collections.abc import Callable
 
 from jobqueue import logs
 from jobqueue.worker.attempt import Attempt, Cause
-
-FIRST_PAUSE_SECONDS = 15.0
-LONGEST_PAUSE_SECONDS = 300.0
-MOST_DOUBLINGS = 10
+from jobqueue.worker.breaker import FIRST_PAUSE_SECONDS, growing_pause
 
 MOST_KEPT = 16
 """Each takes two threads and a connection: its heartbeats go on."""
@@ -66,9 +63,7 @@ class SetAside:
         self._faults[job_id] = before + 1
         if len(self._faults) > MOST_REMEMBERED:
             self._faults.popitem(last=False)
-        if before == 0:
-            return 0.0
-        return min(self._first_pause_seconds * (1 << min(before - 1, MOST_DOUBLINGS)), LONGEST_PAUSE_SECONDS)
+        return growing_pause(before - 1, self._first_pause_seconds) if before else 0.0
 
     def _wait(self, attempt: Attempt, seconds: float, give_back: Callable[[], None]) -> None:
         attempt.stopped.wait(seconds)
