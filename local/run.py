@@ -98,14 +98,8 @@ async def run(port: int) -> int:
             command = [PYTHON, "-m", "local.redis_server", str(redis_port), str(DATA)]
             programs["redis"] = await Program.start("redis", command, variables)
             say(f"Redis-compatible server on 127.0.0.1:{redis_port}, data in {DATA}/")
-        gunicorn = [
-            PYTHON,
-            "-m",
-            "gunicorn",
-            "--bind",
-            f"127.0.0.1:{port}",
-            "app:app",
-        ]  # others could run programs here
+        only_here = ["--bind", f"127.0.0.1:{port}"]  # whoever reaches it can run programs on this machine
+        gunicorn = [PYTHON, "-m", "gunicorn", *only_here, "app:app"]
         programs["web"] = await Program.start("web", gunicorn, variables)
         programs["worker"] = await Program.start("worker", [PYTHON, "worker.py"], variables)
         say(f"API on {variables['API_URL']} — try `make demo` in a second terminal, Ctrl-C stops everything")

@@ -55,7 +55,7 @@ class Workspaces:
                 logs.logger().warning("workspaces_gone", path=str(self._own.path))
                 gone, self._own = self._own, self._make()
                 gone.close()
-            return Workspace(self._own.path, name, isolation, self.family)
+        return Workspace(self._own.path, name, isolation, self.family)
 
     def _make(self) -> LockedDirectory:
         own = LockedDirectory.create(self._parent, PREFIX)
