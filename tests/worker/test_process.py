@@ -147,7 +147,16 @@ def test_output_that_is_no_text_becomes_text(stage: Stage) -> None:
 
 
 def test_characters_that_come_in_pieces_are_put_together(stage: Stage) -> None:
-    program = PYTHON + "import os, time\nfor byte in '€🎉'.encode(): os.write(1, bytes([byte])); time.sleep(0.02)"
+    program = (
+        PYTHON
+        + """
+import fcntl, os, termios
+for byte in '€🎉'.encode():
+    os.write(1, bytes([byte]))
+    while any(fcntl.ioctl(1, termios.FIONREAD, bytes(4))):  # until it is read
+        os.sched_yield()
+"""
+    )
     assert stage.run(program).stdout == "€🎉"
 
 

@@ -102,7 +102,7 @@ def test_what_is_a_living_workers_is_not_touched(parent: Path) -> None:
             sweep(parent)
         assert all(map(alive, pids))
         assert list(parent.iterdir()) == [path]
-        assert [file.read_text() for file in path.glob("job-1-*/work/file")] == ["text"]
+        assert [(workspace / "work" / "file").read_text() for workspace in path.glob("job-1-*")] == ["text"]
     assert logs == []
 
 
