@@ -15,7 +15,7 @@ from jobqueue.web.errors import STATUSES
 from jobqueue.web.factory import create_app, create_services
 
 HERE = Path(__file__).parents[1]
-NOT_OURS = {"PATH", "LANG", "TMPDIR", "HOME"}
+NOT_OURS = {"PATH", "LANG", "HOME"}
 
 
 def rows(document: str) -> str:

@@ -27,7 +27,7 @@ from jobqueue.worker.download import (
     download,
 )
 from jobqueue.worker.lock_file import hold
-from jobqueue.worker.own_directory import make_own
+from jobqueue.worker.own_directory import make_own, mend_own
 from jobqueue.worker.verified_copy import copy_verified
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -178,9 +178,9 @@ class Cache:
 
     def _make_shard(self, sha256: str) -> Path:
         """Return where an entry lies, made again in case that a job has removed it or closed it to us."""
-        make_own(self._directory)
+        mend_own(self._directory)
         shard = self._directory / sha256[:2]
-        make_own(shard)
+        mend_own(shard)
         return shard
 
 

@@ -68,7 +68,7 @@ def _directories(settings: WorkerSettings, variables: Mapping[str, str]) -> Iter
         ("SPOOL_DIR", places.spool_directory, settings.spool_directory),
     ):
         try:
-            path = find(asked, variables)
+            path = find(asked, variables, settings.temporary_directory)
         except InvalidSetting as error:
             yield Finding(name, False, str(error))
             continue
@@ -79,9 +79,11 @@ def _directories(settings: WorkerSettings, variables: Mapping[str, str]) -> Iter
 def _programs(settings: WorkerSettings) -> Iterator[Finding]:
     """Run a program as a job's would be, at every level of isolation."""
     try:
-        workspaces = Workspaces(Family())
+        workspaces = Workspaces(Family(), settings.temporary_directory)
     except OSError as error:
-        yield Finding("TMPDIR", False, f"no workspace can be made: {error}")
+        yield Finding(
+            "TMPDIR", False, f"nothing can be made in {settings.temporary_directory}: {error.strerror or error}"
+        )
         return
     with closing(workspaces):
         free = shutil.disk_usage(workspaces.path).free // MEGABYTE

@@ -18,6 +18,7 @@ from jobqueue.worker.isolation import LEVELS
 from jobqueue.worker.levels import FIRST_USER
 
 DEFAULT_API_URL = "http://127.0.0.1:8080/api/v1"
+TEMPORARY_DIRECTORY = Path("/tmp")  # noqa: S108  # what lies in it has a random name, mode 0700 and a lock
 LONGEST_ID = 128
 MOST_SLOTS = 1000
 MOST_BYTES = 2**50
@@ -47,6 +48,7 @@ class WorkerSettings:
     ISOLATION_UID (59000): the first user id that the level `user` gives to a slot.
     MAX_OPEN_FILES (4096): how many files each process of a program may have open.
     ENV_PASSTHROUGH (none): names of variables of the worker's that every program gets, with commas.
+    TMPDIR (/tmp): where programs run.
     """
 
     api_url: str
@@ -64,6 +66,7 @@ class WorkerSettings:
     isolation_uid: int
     max_open_files: int
     env_passthrough: tuple[str, ...]
+    temporary_directory: Path
 
 
 def load(variables: Mapping[str, str]) -> WorkerSettings:
@@ -87,6 +90,7 @@ def load(variables: Mapping[str, str]) -> WorkerSettings:
         isolation_uid=environment.whole_number("ISOLATION_UID", FIRST_USER, 1, 2**31 - 1 - MOST_SLOTS),
         max_open_files=environment.whole_number("MAX_OPEN_FILES", 4096, 16, 2**20),
         env_passthrough=environment.words("ENV_PASSTHROUGH", NAME, "names of environment variables"),
+        temporary_directory=environment.directory("TMPDIR") or TEMPORARY_DIRECTORY,
     )
 
 

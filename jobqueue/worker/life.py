@@ -23,7 +23,7 @@ from jobqueue.worker.run import Means, Runner
 from jobqueue.worker.shutdown import Shutdown
 from jobqueue.worker.slot import Slot
 from jobqueue.worker.spool import Spool
-from jobqueue.worker.workspace import Workspaces
+from jobqueue.worker.workspace import Workspaces, sweep
 
 GRACE_SECONDS = 2.0
 """Between SIGTERM and SIGKILL for what has not ended when the worker has to."""
@@ -43,7 +43,8 @@ def live(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutd
     hardening.adopt_orphans()
     hardening.close_memory()
     with _means(settings, variables, shutdown) as means, _slots(settings, means) as slots:
-        prove(slots[0], means.workspaces)
+        with places.usable("TMPDIR", settings.temporary_directory):
+            prove(slots[0], means.workspaces)
         breaker = Breaker()
         lanes = Lanes(slots, lambda: Runner(means), breaker.note)
         claims = means.connect()
@@ -68,21 +69,32 @@ def live(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutd
 
 @contextmanager
 def _means(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutdown) -> Iterator[Means]:
-    """Have all that attempts are made with. What dead workers have left is swept first."""
+    """Have all that attempts are made with. What dead workers have left is swept first: it may be what fills the disk.
+
+    Raises InvalidSetting.
+    """
 
     def connect() -> Claims:
         return Claims(Transport(settings.api_url), settings.executor_id)
 
-    cache_directory = places.cache_directory(settings.cache_directory, variables)
-    spool_directory = places.spool_directory(settings.spool_directory, variables)
-    workspaces = Workspaces(Family())
-    workspaces.sweep_abandoned()
-    spool = Spool(spool_directory, settings.api_url, connect)
-    spool.start()
-    try:
+    temporary, family = settings.temporary_directory, Family()
+    with places.usable("TMPDIR", temporary):
+        sweep(temporary, family)
+    cache_directory = places.cache_directory(settings.cache_directory, variables, temporary)
+    spool_directory = places.spool_directory(settings.spool_directory, variables, temporary)
+    with ExitStack() as stack:
+        with places.usable("TMPDIR", temporary):
+            workspaces = Workspaces(family, temporary)
+        stack.callback(workspaces.close)
+        with places.usable("CACHE_DIR", cache_directory):
+            cache = Cache(cache_directory, settings.cache_max_bytes, settings.download)
+        with places.usable("SPOOL_DIR", spool_directory):
+            spool = Spool(spool_directory, settings.api_url, connect)
+            spool.start()
+        stack.callback(spool.close, 0)
         yield Means(
             connect=connect,
-            programs=Cache(cache_directory, settings.cache_max_bytes, settings.download),
+            programs=cache,
             workspaces=workspaces,
             spool=spool,
             shutdown=shutdown,
@@ -91,9 +103,6 @@ def _means(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shu
             job_timeout_seconds=settings.job_timeout_seconds,
             hidden=(cache_directory, spool_directory, workspaces.path),
         )
-    finally:
-        spool.close(0)
-        workspaces.close()
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from jobqueue import logs
@@ -12,14 +12,27 @@ from jobqueue.settings import InvalidSetting
 from jobqueue.worker.own_directory import make_own
 
 
-def cache_directory(asked: Path | None, variables: Mapping[str, str]) -> Path:
+def cache_directory(asked: Path | None, variables: Mapping[str, str], temporary: Path) -> Path:
     """Return the directory of the downloaded programs. Raises InvalidSetting when it cannot be had."""
-    return _directory("CACHE_DIR", asked, _standard(variables, "XDG_CACHE_HOME", ".cache"), "cache")
+    return _directory("CACHE_DIR", asked, _standard(variables, "XDG_CACHE_HOME", ".cache"), temporary, "cache")
 
 
-def spool_directory(asked: Path | None, variables: Mapping[str, str]) -> Path:
+def spool_directory(asked: Path | None, variables: Mapping[str, str], temporary: Path) -> Path:
     """Return the directory of the waiting reports. Raises InvalidSetting when it cannot be had."""
-    return _directory("SPOOL_DIR", asked, _standard(variables, "XDG_STATE_HOME", ".local/state"), "spool")
+    return _directory("SPOOL_DIR", asked, _standard(variables, "XDG_STATE_HOME", ".local/state"), temporary, "spool")
+
+
+@contextmanager
+def usable(setting: str, directory: Path) -> Iterator[None]:
+    """Do in a directory what the worker cannot start without. Raises InvalidSetting when the system refuses: the disk
+    is full, the directory gone.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InvalidSetting(
+            f"{setting} is {str(directory)!r}, which is of no use now: {error.strerror or error}."
+        ) from error
 
 
 def _standard(variables: Mapping[str, str], variable: str, below_home: str) -> Path | None:
@@ -33,8 +46,8 @@ def _standard(variables: Mapping[str, str], variable: str, below_home: str) -> P
         return None
 
 
-def _directory(setting: str, asked: Path | None, standard: Path | None, name: str) -> Path:
-    """Return the directory asked for, else the standard one, else (no home, or a read-only one) one in TMPDIR."""
+def _directory(setting: str, asked: Path | None, standard: Path | None, temporary: Path, name: str) -> Path:
+    """Return the directory asked for, else the standard one, else (no home, or a read-only one) a temporary one."""
     if asked is not None:
         try:
             return _make(asked)
@@ -43,7 +56,7 @@ def _directory(setting: str, asked: Path | None, standard: Path | None, name: st
                 f"{setting} is {str(asked)!r}, but must be a directory that is the worker's own and can be written: "
                 f"{error.strerror or error}."
             ) from error
-    instead = Path(tempfile.gettempdir()) / f"jobqueue.{os.geteuid()}" / name
+    instead = temporary / f"jobqueue.{os.geteuid()}" / name
     try:
         if standard is not None:
             return _make(standard)

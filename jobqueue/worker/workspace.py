@@ -33,10 +33,10 @@ ROUNDS = 100
 class Workspaces:
     """The workspaces of one worker, in a directory of its own."""
 
-    def __init__(self, family: Family, parent: Path | None = None) -> None:
-        """Make the directory in `parent`, left out: where temporary files go. Raises OSError."""
+    def __init__(self, family: Family, parent: Path) -> None:
+        """Make the directory in `parent`. Raises OSError."""
         self.family = family
-        self._parent = parent or Path(tempfile.gettempdir())
+        self._parent = parent
         self._lock = threading.Lock()
         self._own = self._make()
 
@@ -61,14 +61,6 @@ class Workspaces:
         own = LockedDirectory.create(self._parent, PREFIX)
         own.path.chmod(ALL_MAY_PASS)
         return own
-
-    def sweep_abandoned(self) -> None:
-        """Remove what killed workers have left here, and kill what still runs there."""
-        for left in LockedDirectory.abandoned(self._parent, PREFIX):
-            killed = kill_inhabitants(left.path)
-            remove(left.path, self.family)
-            left.close()
-            logs.logger().warning("abandoned_workspaces_swept", path=str(left.path), processes_killed=killed)
 
     def close(self) -> None:
         """Remove the directory."""
@@ -100,6 +92,18 @@ class Workspace:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         remove(self._root, self._family)
+
+
+def sweep(parent: Path, family: Family) -> None:
+    """Remove what killed workers have left here, and kill what still runs there.
+
+    Raises OSError when `parent` cannot be looked into.
+    """
+    for left in LockedDirectory.abandoned(parent, PREFIX):
+        killed = kill_inhabitants(left.path)
+        remove(left.path, family)
+        left.close()
+        logs.logger().warning("abandoned_workspaces_swept", path=str(left.path), processes_killed=killed)
 
 
 def remove(path: Path, family: Family) -> None:

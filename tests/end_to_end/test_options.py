@@ -76,6 +76,7 @@ def test_a_check_names_each_thing_that_is_wrong(tmp_path: Path) -> None:
         ("CACHE_MAX_BYTES", "5GB"),
         ("ALLOWED_BINARY_HOSTS", "http://host/"),
         ("ENV_PASSTHROUGH", "A=B"),
+        ("TMPDIR", "relative"),
     ],
 )
 def test_a_wrong_setting_ends_it_with_a_sentence(name: str, value: str) -> None:
@@ -97,3 +98,25 @@ def test_a_directory_that_cannot_be_had_is_refused(tmp_path: Path) -> None:
     told = run(**{**own(tmp_path), "SPOOL_DIR": str(tmp_path / "file" / "spool")})
     assert told.returncode == 1
     assert told.stderr.startswith("SPOOL_DIR is ")
+
+
+@pytest.mark.parametrize("name", ["TMPDIR", "SPOOL_DIR"])
+def test_a_directory_in_which_nothing_can_be_made_ends_it_with_a_sentence(tmp_path: Path, name: str) -> None:
+    """/proc takes nothing, from root either."""
+    before = Path("/proc").stat().st_mode
+    told = run(**{**own(tmp_path), name: "/proc"})
+    assert Path("/proc").stat().st_mode == before
+    assert told.returncode == 1
+    assert told.stderr.startswith(f"{name} is '/proc', ")
+    assert len(told.stderr.splitlines()) == 1
+
+
+def test_a_disk_that_takes_nothing_ends_it_with_a_sentence(tmp_path: Path) -> None:
+    """As when it is full: no file may grow beyond 0 bytes. What killed workers left is removed first and may help."""
+    (tmp_path / "jobqueue-0123456789ab").mkdir()
+    command = ["/bin/sh", "-c", 'ulimit -f 0; exec "$@"', "sh", sys.executable, "worker.py"]
+    environment = {"PATH": PATH, "PYTHONDONTWRITEBYTECODE": "1", **own(tmp_path)}
+    told = subprocess.run(command, check=False, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert told.returncode == 1
+    assert told.stderr.splitlines()[-1] == f"TMPDIR is {str(tmp_path)!r}, which is of no use now: File too large."
+    assert {path.name for path in tmp_path.iterdir()} == {"cache", "spool"}

@@ -63,7 +63,7 @@ def python() -> str:
 
 @functools.cache
 def why_impossible(level: str) -> str | None:
-    with closing(Workspaces(Family(lambda _: None))) as workspaces:
+    with closing(Workspaces(Family(lambda _: None), Path(tempfile.gettempdir()))) as workspaces:
         return probe(level, workspaces)
 
 

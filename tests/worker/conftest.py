@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import subprocess
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -72,11 +71,10 @@ def claims(connect: Callable[[], Claims]) -> Claims:
 
 
 @pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def temporary(tmp_path: Path) -> Iterator[Path]:
     """Where workspaces lie; none may be left at the end."""
     folder = tmp_path / "temporary"
     folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
     yield folder
     left = list(folder.iterdir())
     subprocess.run(["rm", "-rf", folder], check=True)  # what one test leaves is too deep for Python
@@ -95,7 +93,7 @@ def means(connect: Callable[[], Claims], temporary: Path, tmp_path: Path, shutdo
     spool_directory.mkdir()
     spool = Spool(spool_directory, "http://api", connect)
     spool.start()
-    with closing(Workspaces(Family(lambda _: None))) as workspaces:
+    with closing(Workspaces(Family(lambda _: None), temporary)) as workspaces:
         yield Means(
             connect=connect,
             programs=Cache(tmp_path / "cache", 1 << 30, DownloadRules()),

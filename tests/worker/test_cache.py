@@ -102,9 +102,14 @@ def test_a_cache_holds_entries_by_their_hash_and_nothing_else(shop: Shop) -> Non
 
 
 def test_the_directories_are_ours_alone(shop: Shop) -> None:
-    shop.directory.mkdir(mode=0o755)
     shop.fetch(shop.open())
     assert [path.stat().st_mode & 0o7777 for path in (shop.directory, shop.entry().parent)] == [0o700, 0o700]
+
+
+def test_in_one_that_is_open_to_others_what_is_kept_is_not(shop: Shop) -> None:
+    shop.directory.mkdir(mode=0o755)
+    shop.fetch(shop.open())
+    assert [path.stat().st_mode & 0o7777 for path in (shop.directory, shop.entry().parent)] == [0o755, 0o700]
 
 
 def test_what_lies_above_the_directory_is_made_too(shop: Shop) -> None:

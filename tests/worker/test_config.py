@@ -38,6 +38,7 @@ def test_everything_has_a_default() -> None:
         isolation_uid=59000,
         max_open_files=4096,
         env_passthrough=(),
+        temporary_directory=Path("/tmp"),
     )
 
 
@@ -72,6 +73,7 @@ def test_what_is_given_is_taken() -> None:
             "ISOLATION_UID": "70000",
             "MAX_OPEN_FILES": "64",
             "ENV_PASSTHROUGH": "MODEL_DIR,_X1",
+            "TMPDIR": "/scratch",
         }
     )
     assert settings == WorkerSettings(
@@ -94,6 +96,7 @@ def test_what_is_given_is_taken() -> None:
         isolation_uid=70000,
         max_open_files=64,
         env_passthrough=("MODEL_DIR", "_X1"),
+        temporary_directory=Path("/scratch"),
     )
 
 
@@ -123,6 +126,7 @@ def test_what_is_given_is_taken() -> None:
         ("ENV_PASSTHROUGH", "A B"),
         ("ENV_PASSTHROUGH", "1A"),
         ("ENV_PASSTHROUGH", "A=1"),
+        ("TMPDIR", "tmp"),
     ],
 )
 def test_a_wrong_setting_is_refused_by_its_name(name: str, text: str) -> None:
@@ -133,7 +137,7 @@ def test_a_wrong_setting_is_refused_by_its_name(name: str, text: str) -> None:
 def test_every_setting_is_explained() -> None:
     explained = WorkerSettings.__doc__ or ""
     read = re.findall(r'environment\.\w+\(\s*"([A-Z_]+)"', Path(config.__file__).read_text())
-    assert len(read) == 17
+    assert len(read) == 18
     assert [name for name in read if f" {name} (" not in explained and f"    {name}: " not in explained] == []
 
 

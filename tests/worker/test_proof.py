@@ -22,14 +22,14 @@ from tests.worker.confined import python
 CODE = Path(__file__).parents[2]
 PACKAGES = str(Path(structlog.__file__).parents[1])
 PROBE_ALL = """
-import json, sys
+import json, pathlib, sys, tempfile
 sys.path += sys.argv[1:]
 from contextlib import closing
 from jobqueue.worker.family import Family
 from jobqueue.worker.isolation import LEVELS
 from jobqueue.worker.proof import probe
 from jobqueue.worker.workspace import Workspaces
-with closing(Workspaces(Family(lambda _: None))) as workspaces:
+with closing(Workspaces(Family(lambda _: None), pathlib.Path(tempfile.gettempdir()))) as workspaces:
     print(json.dumps({level: probe(level, workspaces) for level in LEVELS}))
 """
 

@@ -38,7 +38,7 @@ def test_no_start_fails_while_others_write(slots: list[Slot], temporary: Path, t
     def answer(request: Request) -> Reply:
         return Reply(body=programs[request.path])
 
-    with serving(answer) as host, closing(Workspaces(Family(lambda _: None))) as workspaces:
+    with serving(answer) as host, closing(Workspaces(Family(lambda _: None), temporary)) as workspaces:
         cache = Cache(tmp_path / "cache", 1 << 20, DownloadRules())
         numbers = iter(range(LAUNCHES))
         lock = threading.Lock()

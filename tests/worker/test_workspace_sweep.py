@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from jobqueue.worker import workspace
 from jobqueue.worker.family import Family
 from jobqueue.worker.workspace import PREFIX, Workspaces, kill_inhabitants
 from tests.servers import wait_until
@@ -68,8 +69,7 @@ def worker(parent: Path) -> Iterator[tuple[subprocess.Popen[str], list[int], Pat
 
 def sweep(parent: Path) -> None:
     """Do what a worker does at its start."""
-    with closing(Workspaces(Family(lambda _: None), parent)) as workspaces:
-        workspaces.sweep_abandoned()
+    workspace.sweep(parent, Family(lambda _: None))
 
 
 @contextmanager
