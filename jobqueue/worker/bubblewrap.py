@@ -10,10 +10,11 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import resource
 import shutil
 import signal
 import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from jobqueue.worker import visible
@@ -30,6 +31,17 @@ only where the directories, too, may be written.
 SIGNALLED = 128
 ELF = b"\x7fELF"
 LONGEST_FIRST_LINE = 256
+
+MOST_WORDS = 9000
+"""How many bwrap takes, the program's own included (MAX_ARGS in its bubblewrap.c)."""
+
+MOST_BYTES = 6 * 1024**2
+LONGEST_WORD = 128 * 1024
+POINTER_BYTES = 8
+ROOM_BYTES = 8192
+"""What execve(2) takes: three quarters of the stack's 8 MiB, or a quarter of the stack if that is less; a word with the
+zero behind it; a pointer for each; and some room for what the kernel and bwrap add.
+"""
 
 
 def find() -> str | None:
@@ -68,6 +80,37 @@ def _system(hidden: Sequence[str]) -> Iterator[str]:
     for path in map(os.path.realpath, hidden):
         if os.path.isdir(path) and any(visible.lies_in(path, os.path.realpath(root)) for root in shown):
             yield from ("--tmpfs", path)
+
+
+def write_down(environment: Mapping[str, str]) -> int:
+    """Return a file, to be closed, in which bwrap reads what the environment behind the wall is: on its command line
+    others could. Raises ValueError.
+    """
+    words = [word for name, value in environment.items() for word in ("--setenv", name, value)]
+    told = os.memfd_create("environment", os.MFD_CLOEXEC)
+    try:
+        with open(told, "wb", closefd=False) as file:
+            file.write(b"".join(os.fsencode(word) + b"\0" for word in words))
+        os.lseek(told, 0, os.SEEK_SET)
+    except BaseException:
+        os.close(told)
+        raise
+    return told
+
+
+def refuse_too_much(wall: Sequence[str], words: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Raise the OSError that starting a program would raise that gets too much: from behind the wall it would look like
+    the program's own exit code 1. Raises ValueError when it cannot be encoded.
+    """
+    sizes = [len(os.fsencode(word)) + 1 for word in (*words, *map("=".join, environment.items()))]
+    stack = resource.getrlimit(resource.RLIMIT_STACK)[0]
+    most_bytes = MOST_BYTES if stack == resource.RLIM_INFINITY else min(MOST_BYTES, stack // 4)
+    if (
+        len(wall) + len(words) + 3 * len(environment) + 8 > MOST_WORDS
+        or max(sizes) > LONGEST_WORD
+        or sum(sizes) + len(sizes) * POINTER_BYTES + ROOM_BYTES > most_bytes
+    ):
+        raise OSError(errno.E2BIG, os.strerror(errno.E2BIG), words[0])
 
 
 def refuse_what_cannot_start(program: str) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -27,6 +27,15 @@ class Place:
 
     program: str
     directory: str
+
+
+@dataclass(frozen=True)
+class Command:
+    """What to start: words, environment, and the descriptors that it gets beside the standard ones."""
+
+    words: Sequence[str]
+    environment: Mapping[str, str]
+    descriptors: Sequence[int] = ()
 
 
 class Isolation:
@@ -66,9 +75,9 @@ class Isolation:
         """Return the mode that the program's file has to have."""
         return 0o500
 
-    def command(self, place: Place, arguments: Sequence[str]) -> list[str]:
-        """Return what to start. Raises OSError when that would not start the program."""
-        return [place.program, *arguments]
+    def command(self, place: Place, arguments: Sequence[str], environment: Mapping[str, str]) -> Command:
+        """Return what to start. Raises OSError or ValueError when that would not start the program."""
+        return Command([place.program, *arguments], environment)
 
     def prepare(self, place: Place) -> None:
         """Make ready for starts in this place. Raises OSError."""
@@ -184,6 +193,7 @@ class BubblewrapIsolation(Isolation):
     """Level `bwrap`: the program sees no process but its own, and no file but the system's and its own."""
 
     level = "bwrap"
+    _told: int | None = None
 
     def __init__(self, hidden: Sequence[str] = (), bwrap: str | None = None) -> None:
         """`bwrap` is where that lies, if that was found already."""
@@ -202,12 +212,24 @@ class BubblewrapIsolation(Isolation):
         """Return where bwrap lies, too."""
         return super().describe() | {"bwrap": self._bwrap}
 
-    def command(self, place: Place, arguments: Sequence[str]) -> list[str]:
-        """Return the program behind its wall."""
+    def command(self, place: Place, arguments: Sequence[str], environment: Mapping[str, str]) -> Command:
+        """Return the program behind its wall. bwrap itself stands before it and has no environment: the program's could
+        have the dynamic linker run a job's code there (LD_PRELOAD).
+        """
         assert self._bwrap is not None, "claim comes first"  # noqa: S101
         bubblewrap.refuse_what_cannot_start(place.program)
         wall = bubblewrap.options(place.program, place.directory, self._hidden)
-        return [self._bwrap, *wall, "--", place.program, *arguments]
+        words = [place.program, *arguments]
+        bubblewrap.refuse_too_much(wall, words, environment)
+        self.finish()
+        self._told = bubblewrap.write_down(environment)
+        return Command([self._bwrap, *wall, "--args", str(self._told), "--", *words], {}, [self._told])
+
+    def finish(self) -> None:
+        """Forget what bwrap was told."""
+        if self._told is not None:
+            os.close(self._told)
+            self._told = None
 
     def polite_targets(self, leader: int) -> list[int]:
         """Return the program and what it started: bwrap itself has to outlive them to tell how they ended."""

@@ -118,9 +118,11 @@ def _start(launch: Launch, isolation: Isolation) -> subprocess.Popen[bytes]:
     try:
         for pause in (*BUSY_PAUSES_SECONDS, None):
             try:
+                command = isolation.command(place, launch.arguments, launch.environment)
                 return subprocess.Popen(
-                    isolation.command(place, launch.arguments),
-                    env=dict(launch.environment),
+                    command.words,
+                    env=dict(command.environment),
+                    pass_fds=command.descriptors,
                     cwd=launch.directory,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from jobqueue.worker import bubblewrap, visible
+from jobqueue.worker.tree import children_of
 from tests.servers import wait_until
-from tests.worker.confined import House, house, processes_of
+from tests.worker.confined import PATH, House, house, processes_of, python
 
 
 @pytest.fixture
@@ -100,3 +102,48 @@ def test_links_of_the_system_stay_links() -> None:
     for path in visible.roots([]):
         if Path(path).is_symlink() and str(Path(path).resolve()).startswith("/usr/"):
             assert told[told.index(path) - 2] == "--symlink"
+
+
+def test_what_stands_before_the_wall_has_nothing_of_the_programs_environment(walled: House) -> None:
+    """The dynamic linker would run what LD_PRELOAD names in bwrap itself; and command lines are for all to see."""
+    words = {"PATH": PATH, "LD_PRELOAD": "../program", "SECRET": "canary"}
+    launch = walled.launch('#!/bin/sh\necho "$SECRET" >begun\nexec sleep 600', environment=words)
+    running = walled.begin(launch)
+    begun = Path(launch.directory) / "begun"
+    wait_until("it runs", lambda: begun.exists() and begun.read_text() == "canary\n")
+    (bwrap,) = children_of(walled.slot.pid)
+    (first,) = children_of(bwrap)
+    for pid in (bwrap, first):
+        assert Path(f"/proc/{pid}/environ").read_bytes() == b""
+        assert b"canary" not in Path(f"/proc/{pid}/cmdline").read_bytes()
+    walled.slot.stop(0)
+    assert running.result().stderr.count("LD_PRELOAD cannot be preloaded") == 2  # sh and sleep, not bwrap
+
+
+def test_an_environment_arrives_whole(walled: House) -> None:
+    words = {"PATH": PATH, "EMPTY": "", "--bind": "=/", "LINES": "a\nb", "HIGH": "ü\udcff", "LONG": "x" * 131_000}
+    words |= {f"N{number}": "x" for number in range(2000)}
+    program = f"#!{python()} -IS\nimport json, os\nprint(json.dumps(dict(os.environ)))"
+    outcome = walled.run_launch(walled.launch(program, environment=words))
+    assert outcome.exit_code == 0, outcome
+    found = json.loads(outcome.stdout)
+    assert {name: found[name] for name in words} == words
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["x"] * 9000, {}),
+        ([], {f"N{number}": "x" for number in range(3000)}),
+        (["x" * 131_000] * 17, {}),
+        ([], {f"N{number}": "x" * 131_000 for number in range(17)}),
+        (["x" * 131_072], {}),
+        ([], {"N": "x" * 131_070}),
+    ],
+)
+def test_too_much_to_start_with_is_told_before_the_start(
+    walled: House, arguments: list[str], words: dict[str, str]
+) -> None:
+    outcome = walled.run_launch(walled.launch("#!/bin/sh\n", *arguments, environment={"PATH": PATH, **words}))
+    assert outcome.not_started == "could not be started: Argument list too long"
+    assert not outcome.faulty_machine
