@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TextIO, cast
 
 import pytest
 
 from jobqueue import logs
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -35,3 +40,25 @@ def test_an_exception_is_told_on_the_line_of_its_event(written: io.StringIO) -> 
         logs.logger().exception("crash")
     assert len(written.getvalue().splitlines()) == 1
     assert "RuntimeError" in written.getvalue()
+
+
+def test_what_cannot_be_encoded_is_written_out() -> None:
+    reads, writes = os.pipe()
+    with open(reads) as told, open(writes, "w") as stream:
+        logs.configure(stream)
+        logs.logger().info("claim", job_id="\ud800")
+        logs.configure(cast(TextIO, sys.__stderr__))
+        assert told.readline().rstrip("\n").endswith("event=claim job_id=\\ud800")
+
+
+@pytest.mark.parametrize("script", ["exec 2>&-", "exec 2>/dev/full", "exec 2> >(exec true); sleep 1"])
+def test_a_line_that_nobody_takes_is_dropped_and_stops_nothing(script: str) -> None:
+    program = (
+        "import sys; from jobqueue import logs\n"
+        "logs.configure(sys.stderr)\n"
+        "for number in range(3): logs.logger().info('claim', padding='x' * 10_000)\n"
+        "print('done')"
+    )
+    command = ["/bin/bash", "-c", f'{script}; exec "$@"', "bash", sys.executable, "-c", program]
+    ended = subprocess.run(command, check=False, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert (ended.returncode, ended.stdout) == (0, "done\n")

@@ -61,5 +61,5 @@ class Shutdown:
         while True:
             number = signal.sigwait(SIGNALS)
             event = "hurrying" if self.requested else "stopping"
-            logs.logger().info(event, signal=signal.Signals(number).name)
             self.request()
+            logs.logger().info(event, signal=signal.Signals(number).name)
