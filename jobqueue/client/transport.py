@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import IO, Any
@@ -12,9 +11,10 @@ from urllib.parse import urlsplit, urlunsplit
 import requests
 import urllib3
 
+from jobqueue.client import deadline
+
 CONNECT_SECONDS = 3.05
 ANSWER_SECONDS = 10.0
-CHUNK_BYTES = 64 * 1024
 ASK_AGAIN = (408, 429)
 """Client errors that pass with time; so does every 5xx."""
 
@@ -52,9 +52,12 @@ class Transport:
         self._shown = without_secrets(self._api_url)
         self._session = requests.Session()
         self._session.trust_env = False
+        adapter = deadline.Adapter()
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, adapter)
 
     def call(self, method: str, path: str, body: object = None, within_seconds: float = ANSWER_SECONDS) -> Answer:
-        """Return the answer to a request with this body, as JSON; give up on it after about `within_seconds`.
+        """Return the answer to a request with this body, as JSON; give up on it after `within_seconds`.
 
         Raises ApiUnavailable, ApiRefused.
         """
@@ -69,13 +72,15 @@ class Transport:
         return self._ask(method, path, within_seconds, data=body, headers={"Content-Type": "application/json"})
 
     def _ask(self, method: str, path: str, within_seconds: float, **content: Any) -> Answer:
-        deadline = time.monotonic() + within_seconds
         patience = (min(CONNECT_SECONDS, within_seconds), within_seconds)
         try:
-            with self._session.request(
-                method, self._api_url + path, timeout=patience, allow_redirects=False, stream=True, **content
-            ) as response:
-                answer = _read(response, deadline)
+            with (
+                deadline.within(within_seconds),
+                self._session.request(
+                    method, self._api_url + path, timeout=patience, allow_redirects=False, **content
+                ) as response,
+            ):
+                answer = response.content
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise ApiUnavailable(f"{type(error).__name__} at {self._shown}") from error
         if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR or response.status_code in ASK_AGAIN:
@@ -112,13 +117,3 @@ def without_secrets(url: str) -> str:
     except ValueError:
         return "an unreadable URL"
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
-
-def _read(response: requests.Response, deadline: float) -> bytes:
-    """Return the whole body. Raises Timeout when it has not come by `deadline` (monotonic), however it drips."""
-    body = bytearray()
-    while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
-        body += chunk
-        if time.monotonic() > deadline:
-            raise requests.Timeout
-    return bytes(body)

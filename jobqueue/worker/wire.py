@@ -7,15 +7,14 @@ a host that sends a byte now and then, where a time-out for each operation would
 from __future__ import annotations
 
 import io
-import queue
 import select
 import socket
 import ssl
-import threading
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from jobqueue.client.names import Address, look_up
 from jobqueue.worker.download_rules import DownloadFailed, MayPass
 from jobqueue.worker.patience import SLOW_SECONDS, Patience
 
@@ -26,8 +25,6 @@ CONNECT_SECONDS = 10.0
 BUFFER_BYTES = 256 * 1024
 
 Result = TypeVar("Result")
-Address = tuple[Any, ...]
-"""What `socket.getaddrinfo` finds."""
 
 
 class Wire(io.RawIOBase):
@@ -118,25 +115,11 @@ def _wait(on: socket.socket, event: int, seconds: float) -> None:
 
 
 def _resolve(host: str, port: int, patience: Patience) -> list[Address]:
-    """Return a host's addresses. Nothing can interrupt the look-up, so a thread of its own does it."""
-    answers = queue.SimpleQueue[list[Address] | Exception]()
-
-    def look_up() -> None:
-        try:
-            answers.put([*socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)])
-        except (OSError, ValueError, OverflowError) as error:
-            answers.put(error)
-
     patience.begin(SLOW_SECONDS)
-    threading.Thread(target=look_up, name="look-up", daemon=True).start()
-    while True:
-        try:
-            answer = answers.get(timeout=patience.check())
-        except queue.Empty:
-            continue
-        if isinstance(answer, Exception):
-            raise failure(answer) from answer
-        return answer
+    try:
+        return look_up(host, port, patience.check)
+    except (OSError, ValueError) as error:
+        raise failure(error) from error
 
 
 def _connect_to_any(addresses: list[Address], patience: Patience) -> socket.socket:

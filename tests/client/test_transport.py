@@ -89,7 +89,7 @@ def test_redirects_are_not_followed(server: FakeServer, transport: Transport, st
 def test_an_answer_that_drips_is_given_up_in_time(server: FakeServer, transport: Transport) -> None:
     server.answer = lambda _: Reply(pieces=server.drip(1000, 0.01), length=1000)
     begun = time.monotonic()
-    with pytest.raises(ApiUnavailable, match="Timeout"):
+    with pytest.raises(ApiUnavailable):
         transport.call("GET", "/jobs/1", within_seconds=0.2)
     assert time.monotonic() - begun < 5
 
