@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -37,6 +38,12 @@ can stop it) is killed.
 
 OPEN_FILES = 4096
 LOOK_UP_MS = 1000
+
+TAKING_SECONDS = 5.0
+"""How long a supervisor may take to read what it is told."""
+
+MOST_RESUMES = 10
+"""How often a supervisor that was stopped is continued in a run, a look-up apart, before it is killed."""
 RECEIVED_AT_A_TIME = 256 * 1024
 
 Show = Callable[[dict[str, Any]], None]
@@ -64,9 +71,13 @@ class Slot:
         self._family = family or Family(lambda _: None)
         self._open_files = open_files
         self._lock = threading.Lock()
+        self._replacing = threading.Lock()
         self._running: threading.Event | None = None
+        self._grace_seconds: float | None = None
+        self._wake: int | None = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._begun = self._closed = False
         self._overdue_at: float | None = None
+        self._resumes = 0
         self._fds: list[int] = []
         self._process: subprocess.Popen[bytes]
         self._start()
@@ -78,37 +89,40 @@ class Slot:
 
     def run(self, launch: Launch, stopped: threading.Event, show: Show = lambda _: None) -> Outcome:
         """Run a program to its end, or until `stop`; not at all when `stopped` is set. Raises SlotDied."""
+        if self._process.poll() is not None and not stopped.is_set():
+            self._replace()
         with self._lock:
             if stopped.is_set():
                 return Outcome(stopped=True)
             if self._closed:
                 raise SlotDied(begun=False)
-            if self._process.poll() is not None:
-                self._replace()
             self._running = stopped
-            self._begun = False
-            self._overdue_at = None
+            self._grace_seconds = self._overdue_at = None
+            self._forget_the_stop()
             if launch.timeout_seconds is not None:
                 self._expect_end_within(launch.timeout_seconds + launch.kill_grace_seconds)
-            self._send({"launch": asdict(launch)})
-        outcome = self._await_outcome(show)
-        with self._lock:
-            self._running = None
-            if outcome is None and not self._closed:
-                self._replace()
+        try:
+            outcome = self._converse(launch, show)
+        finally:
+            with self._lock:
+                self._running = None
+                self._forget_wake()
         if outcome is None:
+            self._replace()
             raise SlotDied(self._begun)
         return outcome
 
     def stop(self, grace_seconds: float = 0.0, run: threading.Event | None = None) -> None:
         """End the program that runs, if any, and all it started: asked to first when there is a grace, then killed.
 
-        `run` is the event that the run to be ended was given: another one that has begun since is let alone.
+        `run` is the event that the run to be ended was given: another one that has begun since is let alone. Does not
+        wait: the thread in `run` tells the supervisor.
         """
         with self._lock:
-            if self._running is not None and run in (None, self._running):
+            if self._running is not None and self._wake is not None and run in (None, self._running):
                 self._expect_end_within(grace_seconds)
-                self._send({"stop": {"grace_seconds": grace_seconds}})
+                self._grace_seconds = grace_seconds
+                os.eventfd_write(self._wake, 1)
 
     def hang_up(self) -> None:
         """Let the supervisor end, with its program; `close` waits for it."""
@@ -120,12 +134,23 @@ class Slot:
     def close(self, within_seconds: float = OVERDUE_SECONDS) -> None:
         """End the supervisor, by force after that time; returns when it and all that its program started are gone."""
         self.hang_up()
-        self._end(within_seconds)
+        with self._replacing:
+            self._end(within_seconds)
+        with self._lock:
+            self._forget_wake()
 
     def _replace(self) -> None:
-        """Start another supervisor in place of one that is gone."""
-        self._end(0)
-        self._start()
+        """Start another supervisor in place of one that is gone, unless none is wanted any more."""
+        with self._replacing:
+            if not self._closed:
+                self._end(0)
+                self._start()
+
+    def _forget_wake(self) -> None:
+        """Close what wakes the thread in `run` once there will be none."""
+        if self._closed and self._running is None and self._wake is not None:
+            os.close(self._wake)
+            self._wake = None
 
     def _end(self, within_seconds: float) -> None:
         try:
@@ -155,8 +180,11 @@ class Slot:
         overdue_at = time.monotonic() + seconds + OVERDUE_SECONDS
         self._overdue_at = overdue_at if self._overdue_at is None else min(overdue_at, self._overdue_at)
 
-    def _await_outcome(self, show: Show) -> Outcome | None:
-        """Return the outcome, None when none will come."""
+    def _converse(self, launch: Launch, show: Show) -> Outcome | None:
+        """Have a program run; return the outcome, None when none will come."""
+        self._begun = False
+        self._resumes = 0
+        self._send({"launch": asdict(launch)})
         while (line := self._next_line()) is not None:
             message = json.loads(line)
             if "begun" in message:
@@ -169,29 +197,71 @@ class Slot:
 
     def _next_line(self) -> bytes | None:
         """Return the next line, None when the supervisor is gone. One that is overdue is killed."""
+        control, wake = self._control.fileno(), self._wake
+        if control < 0 or wake is None:
+            return None
         poll = select.poll()
-        poll.register(self._control, select.POLLIN)
+        poll.register(control, select.POLLIN)
+        poll.register(wake, select.POLLIN)
         while b"\n" not in self._unfinished:
-            if not poll.poll(LOOK_UP_MS):
-                if self._overdue_at is not None and time.monotonic() > self._overdue_at:
-                    self._process.kill()
-                continue
-            try:
-                received, fds, _, _ = socket.recv_fds(self._control, RECEIVED_AT_A_TIME, 1, socket.MSG_CMSG_CLOEXEC)
-            except OSError:
+            ready = [fd for fd, _ in poll.poll(LOOK_UP_MS)]
+            if self._overdue_at is not None and time.monotonic() > self._overdue_at:
+                self._process.kill()
+            if not ready:
+                self._resume()
+            if wake in ready:
+                self._pass_on_the_stop()
+            if control in ready and not self._receive():
                 return None
-            if not received:
-                return None
-            self._fds += fds
-            self._unfinished += received
         line, _, self._unfinished = self._unfinished.partition(b"\n")
         return line
 
-    def _send(self, message: dict[str, object]) -> None:
+    def _receive(self) -> bool:
+        """Take what the supervisor has said; return False when it is gone."""
         try:
-            self._control.sendall(json.dumps(message).encode() + b"\n")
+            received, fds, _, _ = socket.recv_fds(self._control, RECEIVED_AT_A_TIME, 1, socket.MSG_CMSG_CLOEXEC)
         except OSError:
-            return  # the reader of the answer finds the socket closed
+            return False
+        self._fds += fds
+        self._unfinished += received
+        return bool(received)
+
+    def _pass_on_the_stop(self) -> None:
+        with self._lock:
+            self._forget_the_stop()
+            grace_seconds = self._grace_seconds
+        self._send({"stop": {"grace_seconds": grace_seconds}})
+
+    def _forget_the_stop(self) -> None:
+        if self._wake is not None:
+            with suppress(BlockingIOError):
+                os.eventfd_read(self._wake)
+
+    def _send(self, message: dict[str, object]) -> None:
+        """Tell the supervisor something. One that does not take it is killed: who reads the answer finds it gone."""
+        rest = memoryview(json.dumps(message).encode() + b"\n")
+        give_up_at = time.monotonic() + TAKING_SECONDS
+        poll = select.poll()
+        poll.register(self._control, select.POLLOUT)
+        while rest:
+            try:
+                rest = rest[self._control.send(rest, socket.MSG_DONTWAIT) :]
+            except BlockingIOError:
+                if time.monotonic() > give_up_at:
+                    self._process.kill()
+                    return
+                if not poll.poll(LOOK_UP_MS):
+                    self._resume()
+            except OSError:
+                return
+
+    def _resume(self) -> None:
+        """Continue a supervisor that a job has stopped; kill it when that happens again and again."""
+        with suppress(ChildProcessError):
+            if os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is None:
+                return
+            self._resumes += 1
+            self._process.send_signal(signal.SIGCONT if self._resumes <= MOST_RESUMES else signal.SIGKILL)
 
 
 def _outcome(message: dict[str, Any], fds: list[int]) -> Outcome:

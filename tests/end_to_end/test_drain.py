@@ -173,7 +173,7 @@ STOPS_SUPERVISOR = SHELL + 'kill -STOP $PPID; echo $$ >> "$1"; sleep 600'
 def test_a_slot_whose_job_has_stopped_it_holds_nobody_up_and_leaves_nothing(
     deployment: Deployment, tmp_path: Path
 ) -> None:
-    """Nor is its job given back: what runs there cannot be seen to end before the worker itself does."""
+    """It is continued, and its job given back."""
     job_id = deployment.submit(STOPS_SUPERVISOR, tmp_path / "pids")
     worker = deployment.worker("one", DRAIN_SECONDS="0")
     wait_for_pids(tmp_path / "pids", 1)
@@ -185,7 +185,7 @@ def test_a_slot_whose_job_has_stopped_it_holds_nobody_up_and_leaves_nothing(
     assert not any(map(alive, everybody))
     assert len(everybody) == 4
     deployment.wait_for(job_id, "pending")
-    assert deployment.attempts(job_id) == [("one", "lost")]
+    assert deployment.attempts(job_id) == [("one", "released")]
 
 
 def test_an_api_that_hangs_holds_nobody_up(deployment: Deployment) -> None:

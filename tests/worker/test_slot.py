@@ -202,3 +202,65 @@ def test_a_supervisor_that_its_program_stopped_goes_with_a_killed_worker(stage: 
         os.kill(children(worker.pid)[0], signal.SIGSTOP)
         worker.kill()
         wait_until_gone(everybody)
+
+
+@contextmanager
+def stopped_again_and_again(pid: int) -> Iterator[None]:
+    """As a job does that means it: a process that has just been continued is stopped."""
+    over = threading.Event()
+
+    def stop() -> None:
+        while not over.wait(0.001):
+            os.kill(pid, signal.SIGSTOP)
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    yield
+    over.set()
+    thread.join()
+
+
+def test_a_supervisor_that_was_stopped_idle_is_continued(stage: Stage) -> None:
+    os.kill(supervisor_of(stage.slot), signal.SIGSTOP)
+    assert stage.run(SHELL + "echo ran", "x" * 100_000, "x" * 100_000, "x" * 100_000).stdout == "ran\n"
+
+
+def test_a_program_that_stops_its_supervisor_and_ends_has_ended(stage: Stage) -> None:
+    assert stage.run(SHELL + "kill -STOP $PPID; echo ran").stdout == "ran\n"
+
+
+def test_one_that_takes_nothing_it_is_told_is_killed_and_the_next_one_runs(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobqueue.worker.slot.TAKING_SECONDS", 0.5)
+    monkeypatch.setattr("jobqueue.worker.slot.LOOK_UP_MS", 100)
+    supervisor = supervisor_of(stage.slot)
+    with stopped_again_and_again(supervisor), pytest.raises(SlotDied) as died:
+        stage.run(SHELL + "echo ran", *["x" * 100_000] * 20)
+    assert not died.value.begun
+    assert not alive(supervisor)
+    assert stage.run(SHELL + "echo next").stdout == "next\n"
+
+
+def test_one_that_is_stopped_again_and_again_is_killed_and_the_next_one_runs(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobqueue.worker.slot.LOOK_UP_MS", 20)
+    supervisor = supervisor_of(stage.slot)
+    with stopped_again_and_again(supervisor), pytest.raises(SlotDied):
+        stage.run(SHELL + "echo ran")
+    assert not alive(supervisor)
+    assert stage.run(SHELL + "echo next").stdout == "next\n"
+
+
+def test_a_stop_does_not_wait_for_a_supervisor_that_takes_nothing(stage: Stage, tmp_path: Path) -> None:
+    """Whoever asks for it has others to ask as well."""
+    with stopped_again_and_again(supervisor_of(stage.slot)):
+        run = stage.begin(SHELL + "echo ran", *["x" * 100_000] * 20)
+        wait_until("the launch is being sent", lambda: stage.slot._running is not None)
+        begun = time.monotonic()
+        stage.slot.stop()
+        stage.slot.hang_up()
+        assert time.monotonic() - begun < 1
+        with pytest.raises(SlotDied):
+            run.result(60)
