@@ -60,9 +60,13 @@ class Program:
         self._before = resource.getrusage(resource.RUSAGE_CHILDREN)
         self._ooms_before = _count_oom_kills()
         self._process = _start(launch, isolation)
-        self.stdout = Stream(cast("IO[bytes]", self._process.stdout))
-        self.stderr = Stream(cast("IO[bytes]", self._process.stderr))
-        self.pidfd = os.pidfd_open(self._process.pid)
+        try:
+            self.stdout = Stream(cast("IO[bytes]", self._process.stdout))
+            self.stderr = Stream(cast("IO[bytes]", self._process.stderr))
+            self.pidfd = os.pidfd_open(self._process.pid)
+        except BaseException:
+            kill_children(spare=self._others)
+            raise
 
     def terminate(self) -> None:
         """Ask the program to end; one that is stopped goes on to hear it."""

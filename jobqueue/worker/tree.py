@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import resource
+import select
 import signal
+import time
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+DYING_SECONDS = 2.0
+TRACED_PAUSE_SECONDS = 0.005
 
 
 @dataclass
@@ -27,15 +32,43 @@ def kill_children(spare: Collection[int] = frozenset()) -> Reaped:
     """Kill every child of this process but those to spare, all that descends from each, and whatever orphans come up.
 
     A round kills all that can be seen, each as soon as it is, so that what starts processes faster than they are looked
-    at runs dry.
+    at runs dry. What cannot be waited for, because somebody traces it or the kernel does not let go of it, is left.
     """
     reaped = Reaped()
-    while doomed := [child for child in children_of(os.getpid()) if child not in spare]:
+    spared = set(spare)
+    while doomed := [child for child in children_of(os.getpid()) if child not in spared]:
         for child in doomed:
             _kill_with_descendants(child)
-        for child in doomed:
-            reaped.add(os.wait4(child, 0)[2])
+        spared |= _reap(doomed, reaped)
     return reaped
+
+
+def _reap(doomed: Iterable[int], reaped: Reaped) -> set[int]:
+    """Wait for killed children; return those that are left after a time that is long for a process to die in."""
+    give_up_at = time.monotonic() + DYING_SECONDS
+    left = set(doomed)
+    while left:
+        for child in list(left):
+            _await_death(child, give_up_at)
+            pid, _, usage = os.wait4(child, os.WNOHANG)
+            if pid:
+                reaped.add(usage)
+                left.remove(child)
+        if time.monotonic() > give_up_at:
+            break
+        if left:
+            time.sleep(TRACED_PAUSE_SECONDS)  # dead, and still its tracer's: no event tells when it lets go
+    return left
+
+
+def _await_death(child: int, give_up_at: float) -> None:
+    fd = os.pidfd_open(child)
+    try:
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        poll.poll(max(give_up_at - time.monotonic(), 0) * 1000)
+    finally:
+        os.close(fd)
 
 
 def descendants_of(pid: int) -> list[int]:
@@ -49,13 +82,11 @@ def descendants_of(pid: int) -> list[int]:
 
 
 def children_of(pid: int) -> list[int]:
-    """Return the children of every thread of a process, none when it is gone."""
+    """Return the children of every thread of a process; none when it is gone or hidden from us (`hidepid`, proc(5))."""
     found: list[int] = []
-    try:
+    with suppress(OSError):
         for task in Path(f"/proc/{pid}/task").iterdir():
             found += map(int, (task / "children").read_text().split())
-    except (FileNotFoundError, ProcessLookupError):
-        pass
     return found
 
 
@@ -65,5 +96,5 @@ def _kill_with_descendants(pid: int) -> None:
     while waiting:
         doomed = waiting.popleft()
         waiting += children_of(doomed)
-        with suppress(ProcessLookupError):
+        with suppress(OSError):
             os.kill(doomed, signal.SIGKILL)

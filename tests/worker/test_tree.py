@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
+from jobqueue.worker import tree
 from jobqueue.worker.tree import children_of, descendants_of
 
 ROOT = str(Path(__file__).parents[2])
 BEGIN = """
-import json, os, signal, subprocess, sys, threading, time
+import json, os, pathlib, signal, subprocess, sys, threading, time
 sys.path.insert(0, sys.argv[1])
 from jobqueue.worker.hardening import adopt_orphans
 from jobqueue.worker.tree import children_of, descendants_of, kill_children
@@ -232,3 +234,43 @@ def test_ones_own_children_are_found_among_those_of_other_tests() -> None:
     with subprocess.Popen(["/bin/sleep", "600"]) as process:
         assert process.pid in children_of(os.getpid())
         process.kill()
+
+
+def test_what_somebody_traces_is_left_when_it_is_dead() -> None:
+    """It stays a zombie until its tracer lets go of it, however long that takes."""
+    script = """
+import ctypes
+PTRACE_SEIZE = 0x4206
+doomed = begin(lambda: time.sleep(600))
+told, tell_tracer = os.pipe()
+tracer = os.fork()
+if tracer == 0:
+    failed = ctypes.CDLL(None, use_errno=True).ptrace(PTRACE_SEIZE, doomed, None, None)
+    os.write(tell_tracer, b"0" if failed else b"1")
+    time.sleep(600)
+if os.read(told, 1) == b"1":
+    begun = time.monotonic()
+    kill_children(spare=[tracer])
+    state = pathlib.Path(f"/proc/{doomed}/stat").read_text().rpartition(")")[2].split()[0]
+    print(json.dumps([state, time.monotonic() - begun < 10]))
+else:
+    print(json.dumps(None))
+os.kill(tracer, signal.SIGKILL)
+"""
+    outcome = outcome_of(script, 0)
+    if outcome is None:
+        pytest.skip("tracing is not allowed here")
+    assert outcome == ["Z", True]
+
+
+def test_one_whose_children_are_hidden_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """/proc may be mounted with hidepid=1."""
+    with subprocess.Popen(["/bin/sleep", "600"]) as process:
+
+        def hide(_: Path) -> NoReturn:
+            raise PermissionError
+
+        monkeypatch.setattr(Path, "iterdir", hide)
+        assert tree.children_of(process.pid) == []
+        tree._kill_with_descendants(process.pid)
+        assert process.wait(10) == -signal.SIGKILL
