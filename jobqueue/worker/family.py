@@ -1,13 +1,16 @@
-"""The worker's own child processes, told from the orphans that a killed one leaves to it."""
+"""The worker's own child processes and those that it had before it was a worker, told from the orphans that a killed
+one leaves to it.
+"""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from jobqueue.worker.tree import kill_children
+from jobqueue.worker.tree import children_of, kill_children
 
 
 class Family:
@@ -18,6 +21,7 @@ class Family:
         self._kill = kill
         self._lock = threading.Lock()
         self._own: set[int] = set()
+        self._older = frozenset(children_of(os.getpid()))
 
     def start(self, command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
         """Start a process, with Popen's options. It counts as ours until `wait` has returned."""
@@ -34,6 +38,8 @@ class Family:
         return status
 
     def sweep(self) -> None:
-        """Kill every child that is not ours: what a killed supervisor's program had started came to us."""
+        """Kill every child that neither is ours nor was there before us (a shell that becomes a worker may have started
+        others): what a killed supervisor's program had started came to us.
+        """
         with self._lock:
-            self._kill(self._own)
+            self._kill(self._own | self._older)

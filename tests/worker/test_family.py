@@ -52,3 +52,29 @@ def test_what_a_killed_supervisor_leaves_is_swept_and_nothing_else(stage: Stage,
         said, _ = worker.communicate("", 20)
         assert said == "None\n"
     wait_until_gone(second)
+
+
+OLDER = """
+sleep 600 &
+exec "$@"
+"""
+SWEEP = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from jobqueue.worker.family import Family
+from jobqueue.worker.tree import children_of
+family = Family()
+before = children_of(os.getpid())
+if os.fork() == 0:
+    os.execv("/bin/sleep", ["sleep", "600"])
+family.sweep()
+print(len(before), children_of(os.getpid()) == before)
+os.kill(before[0], 9)
+"""
+
+
+def test_what_was_there_before_the_worker_is_nobodys_orphan() -> None:
+    """A shell may start other things before it becomes the worker: what takes its log, say."""
+    root = str(Path(__file__).parents[2])
+    command = ["/bin/sh", "-c", OLDER, "sh", sys.executable, "-c", SWEEP, root]
+    assert subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=60).stdout == "1 True\n"
