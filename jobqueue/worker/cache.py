@@ -77,15 +77,25 @@ class Cache:
         try:
             return self._fetch(wish)
         except OSError as error:
-            if error.errno not in DISK_FULL or not self._evict(0, sha256):
+            apart = self._directory.stat().st_dev != target.parent.stat().st_dev
+            if error.errno not in DISK_FULL or (apart and self._has_more_room_than(target.parent)):
                 raise
-        return self._fetch(wish)
+            if not self._evict(0, sha256) and not apart:
+                raise
+        return self._fetch_alone(wish) if apart else self._fetch(wish)
+
+    def _has_more_room_than(self, directory: Path) -> bool:
+        return shutil.disk_usage(self._directory).free > shutil.disk_usage(directory).free
+
+    def _fetch_alone(self, wish: _Wish) -> bool:
+        """Download it without the cache."""
+        with _finished_or_gone(wish.target):
+            download(wish.url, wish.sha256, wish.target, wish.stopped, self._rules)
+        return False
 
     def _fetch(self, wish: _Wish) -> bool:
         if self._max_bytes <= 0:
-            with _finished_or_gone(wish.target):
-                download(wish.url, wish.sha256, wish.target, wish.stopped, self._rules)
-            return False
+            return self._fetch_alone(wish)
         return self._take(wish) or self._take_or_store(wish)
 
     def _take(self, wish: _Wish) -> bool:
@@ -119,7 +129,9 @@ class Cache:
         try:
             download(wish.url, wish.sha256, part, wish.stopped, self._rules)
             with _opened(str(part)) as source_fd:
-                if source_fd is None or not copy_verified(source_fd, wish.target, wish.sha256, wish.stopped):
+                if source_fd is None:  # swept by another worker, since we have waited too long for the lock
+                    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(part))
+                if not copy_verified(source_fd, wish.target, wish.sha256, wish.stopped):
                     raise ChecksumMismatch("the file was changed as soon as it was there", wish.url)
             self._keep(part, wish.sha256)
         finally:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -118,3 +121,45 @@ def test_a_disk_that_stays_full_is_an_error_of_the_system(shop: Shop, monkeypatc
     assert disk.refusals == 3  # nothing was left to throw out
     assert not shop.latest.exists()
     assert shop.files() == set()
+
+
+@pytest.fixture
+def elsewhere(shop: Shop) -> Iterator[Path]:
+    """A directory on another disk than the cache's."""
+    with tempfile.TemporaryDirectory(prefix="jq-", dir="/dev/shm") as folder:
+        if os.stat(folder).st_dev == os.stat(shop.folder).st_dev:
+            pytest.skip("there is one file system only")
+        yield Path(folder)
+
+
+@pytest.mark.parametrize("step", ["download", "copy_verified"])
+def test_another_disk_that_is_full_is_no_reason_to_empty_the_cache(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, elsewhere: Path, step: str
+) -> None:
+    cache = shop.open()
+    shop.fetch(cache, b"other")
+    FullDisk(monkeypatch, step, [elsewhere])
+    room = {elsewhere: 0, shop.directory: 1000}
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=room[path]))
+    with pytest.raises(OSError, match="No space left"):
+        shop.fetch(cache, target=elsewhere / "program")
+    assert sha256_of(b"other") in shop.files()
+
+
+def test_where_the_caches_disk_stays_full_a_program_goes_past_it(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, elsewhere: Path
+) -> None:
+    cache = shop.open()
+    room = {elsewhere: 1000, shop.directory: 0}
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=room[path]))
+    download = vars(cache_module)["download"]
+
+    def download_elsewhere(url: str, sha256: str, target: Path, *more: Any) -> None:
+        if shop.directory in target.parents:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        download(url, sha256, target, *more)
+
+    monkeypatch.setattr(cache_module, "download", download_elsewhere)
+    assert shop.fetch(cache, target=elsewhere / "program") is False
+    assert (elsewhere / "program").read_bytes() == PROGRAM
+    assert (elsewhere / "program").stat().st_mode & 0o777 == 0o500
