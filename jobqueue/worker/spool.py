@@ -70,8 +70,9 @@ class Spool:
         Its name tells the API that the reports are for: two workers for two of them may share `parent`.
         """
         self._prefix = hashlib.sha256(api_url.encode()).hexdigest()[:12] + "-"
-        self._own = LockedDirectory.create(parent, self._prefix)
         self.path = parent
+        self._making = threading.Lock()
+        self._own = self._make()
         self._connect = connect
         self._waiting: list[Entry] = []
         self._changed = threading.Condition()
@@ -133,6 +134,7 @@ class Spool:
 
     def write(self, job_id: str, verb: str, body: IO[bytes], on_answered: Callable[[], None]) -> Entry:
         """Write a report to disk, to be delivered. Where that takes nothing, it is kept in memory."""
+        self._mend()
         path = self._own.path / f"{job_id}.{verb}.{secrets.token_hex(4)}.json"
         part = path.with_suffix(".part")
         body.seek(0)
@@ -147,6 +149,18 @@ class Spool:
             return Entry(job_id, verb, body, on_answered)
         body.close()
         return Entry(job_id, verb, path, on_answered)
+
+    def _make(self) -> LockedDirectory:
+        return LockedDirectory.create(self.path, self._prefix)
+
+    def _mend(self) -> None:
+        """Make the directory again when a job of the worker's own user has removed it. What was in it is lost."""
+        with self._making, suppress(OSError):
+            if not self._own.path.exists():
+                logs.logger().error("spool_gone", path=str(self._own.path))
+                self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                gone, self._own = self._own, self._make()
+                gone.close()
 
     def _run(self) -> None:
         pauses = backoff(0.25, LONGEST_PAUSE_SECONDS)

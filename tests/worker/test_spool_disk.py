@@ -47,13 +47,6 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
 
 
 @contextmanager
-def without_its_directory(spool: Spool) -> Iterator[None]:
-    (directory,) = spool.path.iterdir()
-    shutil.rmtree(directory)
-    yield
-
-
-@contextmanager
 def without_room(spool: Spool) -> Iterator[None]:
     """Let the disk take the beginning of a report only."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -80,7 +73,7 @@ def without_rights(spool: Spool) -> Iterator[None]:
     directory.chmod(0o700)
 
 
-@pytest.mark.parametrize("disk", [without_its_directory, without_room, without_rights])
+@pytest.mark.parametrize("disk", [without_room, without_rights])
 def test_a_report_that_the_disk_does_not_take_is_kept_in_memory(
     bench: Bench, disk: Callable[[Spool], AbstractContextManager[None]]
 ) -> None:
@@ -96,7 +89,7 @@ def test_a_report_that_the_disk_does_not_take_is_kept_in_memory(
     assert (answered.told, body.closed) == (1, True)
 
 
-@pytest.mark.parametrize("disk", [without_its_directory, without_room, without_rights])
+@pytest.mark.parametrize("disk", [without_room, without_rights])
 def test_a_report_that_the_disk_does_not_take_is_sent_at_once_all_the_same(
     bench: Bench, disk: Callable[[Spool], AbstractContextManager[None]]
 ) -> None:
@@ -117,3 +110,13 @@ def test_a_waiting_report_that_somebody_removed_is_given_up_and_holds_up_no_othe
     bench.api.answer = lambda _: YES
     is_sent(bench.spool)
     assert other.told == 1
+
+
+def test_a_directory_that_a_job_has_removed_is_made_again(bench: Bench, tmp_path: Path) -> None:
+    """With the one above it, if need be."""
+    shutil.rmtree(tmp_path)
+    with capture_logs() as logs:
+        bench.send("job-1", in_memory(), lambda: None)
+    assert "spool_gone" in [log["event"] for log in logs]
+    (report,) = tmp_path.glob("*/*.json")
+    assert report.read_bytes() == BODY
