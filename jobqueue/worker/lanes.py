@@ -22,7 +22,9 @@ class Lanes:
     def __init__(
         self, slots: Sequence[Slot], make_runner: Callable[[], Runner], on_ended: Callable[[bool], None]
     ) -> None:
-        """`on_ended` is called after each attempt, with whether it could be made."""
+        """`on_ended` is called after each attempt with whether it could be made, but not for a job that was set aside:
+        that tells nothing of the worker.
+        """
         self._slots = slots
         self._on_ended = on_ended
         self._jobs: SimpleQueue[ClaimedJob | None] = SimpleQueue()
@@ -75,20 +77,22 @@ class Lanes:
 
     def _serve(self, slot: Slot, runner: Runner) -> None:
         while (job := self._jobs.get()) is not None:
-            self._on_ended(self._make(Attempt(job, slot), runner))
+            made = self._make(Attempt(job, slot), runner)
+            if made is not None:
+                self._on_ended(made)
             with self._changed:
                 self._busy -= 1
                 self._changed.notify_all()
         runner.close()
 
-    def _make(self, attempt: Attempt, runner: Runner) -> bool:
+    def _make(self, attempt: Attempt, runner: Runner) -> bool | None:
         with self._changed:
             self._attempts.add(attempt)
             stopped = self._stopped
         if stopped:
             attempt.stop(*stopped)
         try:
-            runner.run(attempt)
+            return runner.run(attempt)
         except WorkerFault as fault:
             logs.logger().error("worker_fault", job_id=attempt.job.id, reason=str(fault))
             return False
@@ -98,4 +102,3 @@ class Lanes:
         finally:
             with self._changed:
                 self._attempts.discard(attempt)
-        return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -24,6 +25,9 @@ from jobqueue.worker.shutdown import Shutdown
 from jobqueue.worker.slot import SlotDied
 from jobqueue.worker.spool import Entry, Spool
 from jobqueue.worker.workspace import Workspace, Workspaces
+
+REMOVING_SECONDS = 1.0
+"""How long a report waits for the removal of what its job has left."""
 
 PLATFORM_SECONDS = 1.0
 """How long after the program the worker may get the SIGTERM that a platform sends to both."""
@@ -69,8 +73,9 @@ class Runner:
         """Close the connection."""
         self._claims.close()
 
-    def run(self, attempt: Attempt) -> None:
-        """Make an attempt and report it, unless its lease is lost meanwhile.
+    def run(self, attempt: Attempt) -> bool | None:
+        """Make an attempt and report it, unless its lease is lost meanwhile. Return whether it was made, None for a job
+        that was set aside.
 
         A job that the worker cannot run is given back and WorkerFault raised. When that happens with the same job again
         nothing is raised, since it may well be the job's doing; it is set aside, to be given back later. When its
@@ -79,28 +84,39 @@ class Runner:
         """
         heartbeat = Heartbeat(self._means.connect(), attempt, self._means.stop_policy)
         try:
-            heartbeat.start()
-            entry = self._attempt(attempt, heartbeat.stop)
-        except SlotDied as died:
-            if not died.begun:
-                self._at_fault(attempt, heartbeat, died)
-                return
-            logs.logger().error("attempt_abandoned", job_id=attempt.job.id, reason=str(died))
-            entry = None
-        except Exception as error:  # noqa: BLE001  # whatever one job makes us meet, the worker lives for the next
-            self._at_fault(attempt, heartbeat, error)
-            return
-        if entry is None:
-            heartbeat.stop()
-        else:
-            self._means.spool.deliver(self._claims, entry)
+            return self._run_and_report(attempt, heartbeat)
+        except WorkerFault:
+            raise  # it is reported; heartbeats go on until that is answered
+        except BaseException:
+            heartbeat.stop()  # else the lease of a job that nobody runs would be renewed for ever
+            raise
+
+    def _run_and_report(self, attempt: Attempt, heartbeat: Heartbeat) -> bool | None:
+        with ExitStack() as last:
+            try:
+                heartbeat.start()
+                entry = self._attempt(attempt, heartbeat.stop, last)
+            except SlotDied as died:
+                if not died.begun:
+                    self._at_fault(attempt, heartbeat, died)
+                    return None
+                logs.logger().error("attempt_abandoned", job_id=attempt.job.id, reason=str(died))
+                entry = None
+            except Exception as error:  # noqa: BLE001  # whatever one job makes us meet, the worker lives for the next
+                self._at_fault(attempt, heartbeat, error)
+                return None
+            if entry is None:
+                heartbeat.stop()
+            else:
+                self._means.spool.deliver(self._claims, entry)
+            return True
 
     def give_back(self, job: ClaimedJob) -> None:
         """Release a job that was claimed too late to be begun."""
         self._means.spool.leave(self._write(job, released(Reason.WORKER_SHUTDOWN), lambda: None))
 
     def _at_fault(self, attempt: Attempt, heartbeat: Heartbeat, error: Exception) -> None:
-        """Give a job back that could not be run, or set it aside. Raises WorkerFault when that was its first time."""
+        """Give a job back that could not be run, or set it aside. Raises WorkerFault when it is given back."""
 
         def give_back() -> None:
             if attempt.cause is Cause.LEASE_LOST:
@@ -115,14 +131,18 @@ class Runner:
         self._send(attempt.job, released(None), heartbeat.stop)
         raise WorkerFault(reason) from error
 
-    def _attempt(self, attempt: Attempt, on_answered: Callable[[], None]) -> Entry | None:
+    def _attempt(self, attempt: Attempt, on_answered: Callable[[], None], last: ExitStack) -> Entry | None:
         """Return the report, on disk before anything is removed; None when the lease was lost.
 
-        Raises WorkerFault, SlotDied and whatever goes wrong.
+        Removing what the job has left may take long: the rest of it is the `last` thing to be waited for. Raises
+        WorkerFault, SlotDied and whatever goes wrong.
         """
-        with self._means.workspaces.create(attempt.job.id, attempt.slot.isolation) as workspace:
+        workspace = self._means.workspaces.create(attempt.job.id, attempt.slot.isolation)
+        try:
             report = self._run(attempt, workspace)
             return None if report is None else self._write(attempt.job, report, on_answered)
+        finally:
+            last.callback(workspace.remove_within(REMOVING_SECONDS))
 
     def _run(self, attempt: Attempt, workspace: Workspace) -> Report | None:
         job = attempt.job

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +26,8 @@ from jobqueue.worker.locked_directory import LockedDirectory
 PREFIX = "jobqueue-"
 ALL_MAY_PASS = 0o711
 """The mode of what lies above a job's directory: another user's job may pass through, and look at nothing."""
+
+CHUNK_BYTES = 64 * 1024
 
 ROUNDS = 100
 """How often to look again for processes that were started while others were killed."""
@@ -62,9 +65,11 @@ class Workspaces:
         own.path.chmod(ALL_MAY_PASS)
         return own
 
-    def close(self) -> None:
-        """Remove the directory."""
-        remove(self._own.path, self.family)
+    def close(self, within_seconds: float | None = None) -> None:
+        """Remove the directory. What takes longer than that is left to the next worker on this host."""
+        _begin_to_remove(self._own.path, self.family)(within_seconds)
+        if self._own.path.exists():
+            logs.logger().warning("workspaces_left", path=str(self._own.path))
         self._own.close()
 
 
@@ -92,6 +97,29 @@ class Workspace:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         remove(self._root, self._family)
+
+    def remove_within(self, seconds: float) -> Callable[[], None]:
+        """Remove it, in a thread when there is much in it; return what waits for the rest, after that time at most."""
+        try:
+            self.program.unlink(missing_ok=True)
+            self.directory.rmdir()
+            self._root.rmdir()
+        except OSError:
+            wait = _begin_to_remove(self._root, self._family)
+            wait(seconds)
+            return wait
+        return lambda: None
+
+
+def _begin_to_remove(path: Path, family: Family) -> Callable[..., None]:
+    """Remove a directory in a thread; return its `join`, or what does nothing when that was done at once."""
+    thread = threading.Thread(target=remove, args=(path, family), name="remove", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # there are too many threads
+        remove(path, family)
+        return lambda *_: None
+    return thread.join
 
 
 def sweep(parent: Path, family: Family) -> None:
@@ -129,7 +157,9 @@ def _remove_by_force(path: Path, family: Family) -> None:
             reason = str(error)
             continue
         with process.stderr as said:  # type: ignore[union-attr]  # a pipe was asked for
-            reason = said.read().decode(errors="replace")[:500]
+            reason = said.read(500).decode(errors="replace")
+            while said.read(CHUNK_BYTES):
+                continue
         family.wait(process)
     if path.exists():
         logs.logger().error("workspace_left", path=str(path), reason=reason)

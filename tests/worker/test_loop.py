@@ -230,3 +230,18 @@ def test_no_job_ends_the_worker(api: FakeApi, make_loop: Make, lanes: Lanes) -> 
     make_loop(jobs=1).run()
     assert lanes.wait_for_all(60)
     assert len(api.reports()) == 1
+
+
+def test_jobs_that_are_set_aside_do_not_hide_that_the_worker_is_at_fault(
+    slots: list[Slot], means: Means, breaker: Breaker, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk no job can be run, and each second try of one is set aside."""
+    first, second, third = (api.offer(SHELL) for _ in range(3))
+    monkeypatch.setattr(means.programs, "fetch", lambda *_: 1 / 0)
+    with closing(Lanes(slots[:1], lambda: Runner(means), breaker.note)) as lanes:
+        for job in (first, first, second, second, third):
+            assert not breaker.tripped
+            lanes.take(job)
+            assert lanes.wait_for_all(20)
+    means.set_aside.close()
+    assert breaker.tripped

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from jobqueue.worker import workspace
 from jobqueue.worker.environment import shared_variables
 from jobqueue.worker.family import Family
 from tests.client.fake_server import Reply
+from tests.servers import wait_until
 from tests.worker.conftest import Run
 from tests.worker.fake_api import FakeApi
 from tests.worker.programs import ENVIRONMENT, PYTHON, SHELL
@@ -131,8 +133,25 @@ def test_a_report_is_on_disk_before_anything_is_removed(
         remove(path, family)
 
     monkeypatch.setattr(workspace, "remove", look_and_remove)
-    run(api.offer(SHELL))
+    run(api.offer(SHELL + "touch left"))
     assert written == [1]
+
+
+def test_a_report_does_not_wait_for_all_that_its_job_has_left(
+    api: FakeApi, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be a million files. The slot does wait."""
+    remove, reported = workspace.remove, threading.Event()
+    monkeypatch.setattr("jobqueue.worker.run.REMOVING_SECONDS", 0.1)
+
+    def remove_late(path: Path, family: Family) -> None:
+        wait_until("it is reported", lambda: bool(api.reports()))
+        reported.set()
+        remove(path, family)
+
+    monkeypatch.setattr(workspace, "remove", remove_late)
+    run(api.offer(SHELL + "touch left"))
+    assert reported.is_set()
 
 
 def test_a_job_that_leaves_what_is_hard_to_remove_is_still_reported(api: FakeApi, run: Run) -> None:

@@ -128,3 +128,17 @@ def test_one_that_sends_its_supervisor_a_sigterm_has_failed(api: FakeApi, run: R
 def test_one_that_sends_itself_a_sigterm_has_failed(api: FakeApi, run: Run) -> None:
     run(api.offer(SHELL + "kill -TERM $$"))
     assert (api.only_report()[0], api.only_report()[1]["signal"]) == ("fail", "SIGTERM")
+
+
+def test_a_job_whose_end_cannot_be_told_is_left_to_its_lease(
+    api: FakeApi, run: Run, means: Means, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Heartbeats without anybody who runs it would keep it for ever."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(means.spool, "write", refuse)
+    with pytest.raises(OSError, match="Too many open files"):
+        run(api.offer(SHELL, lease_ms=900))
+    wait_until("its heartbeats end", lambda: not any(thread.name == "heartbeat" for thread in threading.enumerate()))
