@@ -6,6 +6,7 @@ a host that sends a byte now and then, where a time-out for each operation would
 
 from __future__ import annotations
 
+import errno
 import io
 import select
 import socket
@@ -23,12 +24,17 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 10.0
 BUFFER_BYTES = 256 * 1024
+OF_THIS_MACHINE = frozenset({errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""Errors that no host can help: another machine may well do the same download."""
+OF_THIS_RESOLVER = frozenset({socket.EAI_SYSTEM, socket.EAI_MEMORY})
 
 Result = TypeVar("Result")
 
 
 class Wire(io.RawIOBase):
-    """An open connection. What goes wrong on it raises what Patience raises, MayPass, or DownloadFailed for good."""
+    """An open connection. What goes wrong on it raises what Patience raises, MayPass, or DownloadFailed for good;
+    OSError when this machine has no memory or no descriptors left.
+    """
 
     def __init__(self, connected: socket.socket, patience: Patience) -> None:
         super().__init__()
@@ -93,19 +99,26 @@ def eventually(on: socket.socket, event: int, operation: Callable[[], Result], p
             raise failure(error) from error
 
 
-def failure(error: Exception) -> DownloadFailed:
-    """Return what an error of the network means for a download."""
+def failure(error: Exception) -> DownloadFailed | OSError:
+    """Return what an error of the network means for a download: nothing that another machine could not do."""
+    if isinstance(error, ssl.SSLError):
+        return _failure_of_tls(error)
+    if not isinstance(error, OSError):
+        return DownloadFailed("the host's name cannot be read")
+    looked_up = isinstance(error, socket.gaierror)
+    if error.errno in (OF_THIS_RESOLVER if looked_up else OF_THIS_MACHINE):
+        return OSError(error.errno, error.strerror)
+    if looked_up and error.errno != socket.EAI_AGAIN:
+        return DownloadFailed(f"the host is not known: {error.strerror}")
+    return MayPass(error.strerror or type(error).__name__)
+
+
+def _failure_of_tls(error: ssl.SSLError) -> DownloadFailed:
     if isinstance(error, ssl.SSLCertVerificationError):
         return DownloadFailed(f"the certificate cannot be trusted: {error.verify_message}")
     if isinstance(error, ssl.SSLEOFError):
         return MayPass("the connection ended early")
-    if isinstance(error, ssl.SSLError):
-        return DownloadFailed(f"no TLS: {error.reason}")
-    if isinstance(error, socket.gaierror) and error.errno != socket.EAI_AGAIN:
-        return DownloadFailed(f"the host is not known: {error.strerror}")
-    if isinstance(error, OSError):
-        return MayPass(error.strerror or type(error).__name__)
-    return DownloadFailed("the host's name cannot be read")
+    return DownloadFailed(f"no TLS: {error.reason}")
 
 
 def _wait(on: socket.socket, event: int, seconds: float) -> None:

@@ -120,3 +120,14 @@ def test_a_disk_that_takes_nothing_ends_it_with_a_sentence(tmp_path: Path) -> No
     assert told.returncode == 1
     assert told.stderr.splitlines()[-1] == f"TMPDIR is {str(tmp_path)!r}, which is of no use now: File too large."
     assert {path.name for path in tmp_path.iterdir()} == {"cache", "spool"}
+
+
+def test_more_slots_than_files_may_be_open_for_are_refused(tmp_path: Path) -> None:
+    command = ["/bin/sh", "-c", 'ulimit -n 64; exec "$@"', "sh", sys.executable, "worker.py"]
+    environment = {"PATH": PATH, **own(tmp_path), "SLOTS": "8"}
+    told = subprocess.run(command, check=False, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert told.returncode == 1
+    assert told.stderr == (
+        "SLOTS is 8, for which the worker has to open up to 88 files, but this host allows it 64: raise the limit "
+        "(ulimit -n) or set SLOTS lower.\n"
+    )

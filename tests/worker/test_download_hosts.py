@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -80,3 +83,27 @@ BROKEN_OFF = [
 def test_an_answer_that_breaks_off_anywhere_is_no_wrong_checksum(tmp_path: Path, reply: bytes) -> None:
     with serving_bytes(reply) as url, pytest.raises(DownloadFailed, match="the connection ended early"):
         fetch(url, tmp_path / "program")
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
+def test_what_this_machine_has_none_left_of_is_no_fault_of_the_download(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("socket.socket", refuse)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        fetch("http://127.0.0.1:9/program", tmp_path / "program")
+
+
+@pytest.mark.parametrize("number", [socket.EAI_SYSTEM, socket.EAI_MEMORY])
+def test_nor_is_a_name_that_this_machine_cannot_look_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise socket.gaierror(number, "no luck")
+
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+    with pytest.raises(OSError, match="no luck"):
+        fetch("http://host/program", tmp_path / "program")

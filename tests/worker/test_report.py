@@ -121,8 +121,19 @@ def test_a_body_says_who_speaks_even_when_there_is_nothing_else_to_say() -> None
 
 def test_a_body_can_be_sent_by_its_length() -> None:
     """Nothing of it may wait in a buffer: it is the file that is asked how long it is."""
+    with Report("complete", {"reason": "exited"}, Outputs.write({"stdout": "x"})).body(HOLDER) as body:
+        size = os.fstat(body.fileno()).st_size
+        body.seek(0)
+        assert size == len(body.read())
+
+
+def test_a_small_report_takes_no_descriptor() -> None:
+    """It has to be made when there are none left, too."""
+    before = open_files()
     with Report("release", {"reason": "worker_shutdown"}).body(HOLDER) as body:
-        assert os.fstat(body.fileno()).st_size == len(json.dumps({**HOLDER, "reason": "worker_shutdown"}))
+        assert open_files() == before
+        body.seek(0)
+        assert json.load(body) == {**HOLDER, "reason": "worker_shutdown"}
 
 
 def test_a_body_of_megabytes_is_made_of_the_file_that_the_outputs_are_in_and_nothing_stays_open() -> None:
