@@ -12,6 +12,9 @@ from jobqueue.worker import check, config, life
 from jobqueue.worker.loop import Limits
 from jobqueue.worker.shutdown import Shutdown
 
+NOBODY_ANSWERED = 75
+"""The exit code of `--burst` when the API was away: EX_TEMPFAIL of <sysexits.h>, try again later."""
+
 
 def main() -> int:
     """Work until SIGTERM or SIGINT, or for as long as the arguments say; return the exit code."""
@@ -28,6 +31,8 @@ def main() -> int:
         life.live(settings, os.environ, shutdown, Limits(1 if options.once else options.max_jobs, options.burst))
     except InvalidSetting as error:
         sys.exit(str(error))
+    except life.GaveUp:
+        return NOBODY_ANSWERED
     return 0
 
 
@@ -39,7 +44,7 @@ def _arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--once", action="store_true", help="run one job, then end; the same as --max-jobs 1")
     parser.add_argument("--max-jobs", type=_positive, metavar="N", help="run N jobs, then end")
-    parser.add_argument("--burst", action="store_true", help="end when no job is pending")
+    parser.add_argument("--burst", action="store_true", help="end when no job is pending, or the API is away")
     parser.add_argument("--check", action="store_true", help="say what this host can do and what is wrong, run nothing")
     return parser
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -12,6 +13,9 @@ from urllib.parse import urlsplit
 T = TypeVar("T")
 
 LONGEST_SECONDS = 10 * 365 * 24 * 3600
+LONGEST_SHOWN = 200
+LIKE = 0.85
+"""From which similarity on (0 to 1, as difflib counts it) a name counts as a misspelt one."""
 
 
 class InvalidSetting(Exception):
@@ -26,6 +30,8 @@ class Environment:
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._variables = variables
+        self.names: set[str] = set()
+        """Of the variables that were asked for."""
 
     def whole_number(self, name: str, default: int, lowest: int, highest: int) -> int:
         """Return a whole number between `lowest` and `highest`."""
@@ -103,13 +109,27 @@ class Environment:
 
     def read(self, name: str, default: T, parse: Callable[[str], T], allowed: str) -> T:
         """Return what `parse` makes of the text; its ValueError becomes an InvalidSetting that says `allowed`."""
+        self.names.add(name)
         text = self._variables.get(name, "").strip()
         if not text:
             return default
         try:
             return parse(text)
         except ValueError:
-            raise InvalidSetting(f"{name} is {_without_password(text)!r}, but must be {allowed}.") from None
+            raise InvalidSetting(f"{name} is {_shown(text)!r}, but must be {allowed}.") from None
+
+    def misspelt(self) -> dict[str, str]:
+        """Return the variables that nobody has asked for though their name is nearly one of those, with that one."""
+        near = {
+            name: difflib.get_close_matches(name, self.names, 1, LIKE) for name in self._variables.keys() - self.names
+        }
+        return {name: found[0] for name, found in sorted(near.items()) if found}
+
+
+def _shown(text: str) -> str:
+    """Return what a sentence can quote."""
+    text = _without_password(text)
+    return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…"
 
 
 def _without_password(text: str) -> str:

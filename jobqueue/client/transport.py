@@ -82,7 +82,7 @@ class Transport:
             ):
                 answer = response.content
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise ApiUnavailable(f"{type(error).__name__} at {self._shown}") from error
+            raise ApiUnavailable(f"{_reason(error)} at {self._shown}") from error
         if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR or response.status_code in ASK_AGAIN:
             raise ApiUnavailable(f"{response.status_code} from {self._shown}")
         return self._understood(response.status_code, answer)
@@ -117,3 +117,13 @@ def without_secrets(url: str) -> str:
     except ValueError:
         return "an unreadable URL"
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _reason(error: BaseException | None) -> str:
+    """Return what the system said that is behind an error; else what kind of error it is."""
+    kind = type(error).__name__
+    while error is not None:
+        if isinstance(error, OSError) and error.strerror:
+            return error.strerror
+        error = error.__cause__ or error.__context__
+    return kind

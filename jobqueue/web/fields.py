@@ -139,6 +139,9 @@ class WholeNumber(fields.Integer):
 class QueryNumber(fields.Integer):
     """A whole number in a query string: ASCII digits and nothing else (`int` would take "+5", "1_0" and "١٢")."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, error_messages={"invalid": "Not a whole number from 0 on."})
+
     def _validated(self, value: Any) -> int:
         if not isinstance(value, str) or not re.fullmatch("[0-9]{1,20}", value):
             raise self.make_error("invalid", input=value)

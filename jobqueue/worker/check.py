@@ -41,12 +41,14 @@ def report(settings: WorkerSettings, variables: Mapping[str, str]) -> int:
 
 
 def _findings(settings: WorkerSettings, variables: Mapping[str, str]) -> Iterator[Finding]:
+    for name, meant in settings.misspelt.items():
+        yield Finding(name, False, f"is no setting; is {meant} meant?")
     yield Finding("executor", None, settings.executor_id)
     yield _api(settings.api_url)
     yield Finding("slots", None, f"{settings.slots} of {usable_processors()} usable processors")
     yield from _directories(settings, variables)
     yield from _programs(settings)
-    if hardening.is_root():
+    if hardening.is_root() and settings.isolation != "user":
         yield Finding("user", None, "root: better give the worker a user of its own, or set ISOLATION to user")
 
 

@@ -9,7 +9,7 @@ import secrets
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jobqueue.settings import Environment
@@ -49,6 +49,8 @@ class WorkerSettings:
     MAX_OPEN_FILES (4096): how many files each process of a program may have open.
     ENV_PASSTHROUGH (none): names of variables of the worker's that every program gets, with commas.
     TMPDIR (/tmp): where programs run.
+
+    `misspelt` are variables that are none of these though their name is nearly one, with that name.
     """
 
     api_url: str
@@ -67,12 +69,13 @@ class WorkerSettings:
     max_open_files: int
     env_passthrough: tuple[str, ...]
     temporary_directory: Path
+    misspelt: Mapping[str, str]
 
 
 def load(variables: Mapping[str, str]) -> WorkerSettings:
     """Read the settings. Raises InvalidSetting with a sentence for whoever starts the worker."""
     environment = Environment(variables)
-    return WorkerSettings(
+    settings = WorkerSettings(
         api_url=environment.url("API_URL", DEFAULT_API_URL, ("http", "https")),
         executor_id=environment.read(
             "EXECUTOR_ID", _own_name(), _executor_id, "1 to 128 printable characters without white space"
@@ -91,7 +94,9 @@ def load(variables: Mapping[str, str]) -> WorkerSettings:
         max_open_files=environment.whole_number("MAX_OPEN_FILES", 4096, 16, 2**20),
         env_passthrough=environment.words("ENV_PASSTHROUGH", NAME, "names of environment variables"),
         temporary_directory=environment.directory("TMPDIR") or TEMPORARY_DIRECTORY,
+        misspelt={},
     )
+    return replace(settings, misspelt=environment.misspelt())
 
 
 def usable_processors() -> int:

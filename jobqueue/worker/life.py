@@ -49,14 +49,20 @@ were seen to run with 19 in all.
 LOOK_UP_SECONDS = 0.25
 
 
+class GaveUp(Exception):
+    """The worker was to end when no job is pending, and the API did not say whether one is."""
+
+
 def live(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutdown, limits: Limits) -> None:
-    """Work until asked to stop or until the limits are reached. Raises InvalidSetting."""
+    """Work until asked to stop or until the limits are reached. Raises InvalidSetting, GaveUp."""
     hardening.adopt_orphans()
     hardening.close_memory()
     _allow_open_files(settings.slots)
     with _means(settings, variables, shutdown) as means, _slots(settings, means) as slots:
         with places.usable("TMPDIR", settings.temporary_directory):
             prove(slots[0], means.workspaces)
+        for name, meant in settings.misspelt.items():
+            logs.logger().warning("setting_unknown", name=name, meant=meant)
         breaker = Breaker()
         lanes = Lanes(slots, lambda: Runner(means), breaker.note)
         claims = means.connect()
@@ -67,16 +73,19 @@ def live(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutd
             slots=len(slots),
             isolation=settings.isolation,
         )
-        late = Loop(claims, lanes, shutdown, breaker, limits).run()
+        loop = Loop(claims, lanes, shutdown, breaker, limits)
+        late = loop.run()
         if late:
             with closing(Runner(means)) as runner:
                 runner.give_back(late)
         claims.close()
         means.set_aside.close()
         _drain(lanes, shutdown, settings.drain_seconds)
-        _deliver_the_rest(means.spool, shutdown, settings.drain_seconds)
+        _deliver_the_rest(means.spool, shutdown, settings.drain_seconds, loop.gave_up)
         lanes.close()
     logs.logger().info("worker_stopped", executor_id=settings.executor_id)
+    if loop.gave_up:
+        raise GaveUp
 
 
 def _allow_open_files(slots: int) -> None:
@@ -155,9 +164,9 @@ def _drain(lanes: Lanes, shutdown: Shutdown, drain_seconds: float) -> None:
             lanes.stop(Cause.SHUTDOWN, 0)
 
 
-def _deliver_the_rest(spool: Spool, shutdown: Shutdown, drain_seconds: float) -> None:
+def _deliver_the_rest(spool: Spool, shutdown: Shutdown, drain_seconds: float, nobody_answers: bool) -> None:
     """Send the reports that wait: until they are answered, but in the time that is left once asked to stop."""
-    while not shutdown.requested and not spool.wait_until_sent(LOOK_UP_SECONDS):
+    while not nobody_answers and not shutdown.requested and not spool.wait_until_sent(LOOK_UP_SECONDS):
         continue
     spool.close(max(_time_left(shutdown, drain_seconds), SHORTEST_SECONDS))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ SHORTEST_IDLE_SECONDS = 0.25
 LONGEST_IDLE_SECONDS = 1.0
 LONGEST_OUTAGE_SECONDS = 5.0
 LOOK_UP_SECONDS = 0.25
+BURST_PATIENCE_SECONDS = 60.0
+"""How long who is to end when there is no job waits for an API that does not answer: cron will start another."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,9 @@ class Loop:
         self._limits = limits
         self._claimed = 0
         self._found_none = False
-        self._away = False
+        self._away_since: float | None = None
+        self.gave_up = False
+        """Whether it has ended since the API did not answer."""
         self._idle = self._fresh_idle()
         self._trouble = self._fresh_trouble()
 
@@ -87,16 +92,19 @@ class Loop:
     def _limit_reached(self) -> bool:
         if self._limits.jobs is not None and self._claimed >= self._limits.jobs:
             return True
-        return self._limits.until_empty and self._found_none
+        if self._limits.until_empty and self._away_since is not None:
+            self.gave_up = time.monotonic() - self._away_since > BURST_PATIENCE_SECONDS
+        return self.gave_up or (self._limits.until_empty and self._found_none)
 
     def _note(self, away: bool, reason: str = "") -> None:
         """Log an outage when it starts and when it ends, not at each claim."""
-        if away and not self._away:
+        if away and self._away_since is None:
             logs.logger().error("api_away", reason=reason)
-        if self._away and not away:
+            self._away_since = time.monotonic()
+        if self._away_since is not None and not away:
             logs.logger().info("api_back")
             self._trouble = self._fresh_trouble()
-        self._away = away
+            self._away_since = None
 
     @staticmethod
     def _fresh_idle() -> Iterator[float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
 from dataclasses import dataclass, field
 
@@ -13,6 +14,8 @@ OF_THE_MACHINE = frozenset(
     {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ETXTBSY}
 )
 """Errors that say more about the machine than about the program: on another one it may well start."""
+
+LONGEST_FIRST_LINE = 256
 
 
 @dataclass(frozen=True)
@@ -55,11 +58,30 @@ def not_started(error: Exception, launch: Launch) -> Outcome:
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.ENOENT and isinstance(error, OSError) and error.filename == launch.directory:
         return Outcome(not_started="could not be started: its directory is gone", faulty_machine=True)
-    if number == errno.ENOENT:
-        return Outcome(not_started="could not be started: the interpreter or the loader that it names does not exist")
     if isinstance(error, OSError):
-        return Outcome(not_started=f"could not be started: {error.strerror}", faulty_machine=number in OF_THE_MACHINE)
+        reason = _looked_into(launch.program, number) or error.strerror
+        return Outcome(not_started=f"could not be started: {reason}", faulty_machine=number in OF_THE_MACHINE)
     return Outcome(not_started=f"could not be started: {error}", faulty_machine=not isinstance(error, ValueError))
+
+
+def _looked_into(program: str, number: int | None) -> str | None:
+    """Return what the file says of why it could not be started, where the error's number does not say it."""
+    if number not in (errno.ENOENT, errno.ENOEXEC):
+        return None
+    try:
+        with open(program, "rb") as file:
+            first_line = file.read(LONGEST_FIRST_LINE).split(b"\n", 1)[0]
+    except OSError:
+        return None
+    if first_line.startswith(b"#!"):
+        words = first_line[2:].strip(b" \t").split(b" ", 1)
+        interpreter = os.fsdecode(words[0])
+        return f"its interpreter {interpreter!r} does not exist" if number == errno.ENOENT else None
+    if first_line.startswith(b"\x7fELF"):
+        return (
+            "the loader that it names does not exist" if number == errno.ENOENT else "it is for another kind of machine"
+        )
+    return "it is neither an ELF file nor a script whose first line is #! and an interpreter"
 
 
 def signal_name(number: int) -> str:

@@ -71,11 +71,11 @@ def test_a_body_that_drips_behind_tls(tmp_path: Path, monkeypatch: pytest.Monkey
 @needs_openssl
 def test_tls_is_spoken_to_whom_somebody_vouches_for_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving_tls(tmp_path, lambda _: in_json({})) as site:
-        with pytest.raises(ApiUnavailable, match="SSLError"):
+        with pytest.raises(ApiUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
             ask(site.url)
         monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(site.certificate))
         assert ask(site.url) == 200
-        with pytest.raises(ApiUnavailable, match="SSLError"):
+        with pytest.raises(ApiUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
             ask(site.url.replace("localhost", "127.0.0.1"))
 
 
@@ -123,7 +123,7 @@ def test_a_host_may_be_an_address_of_ipv6() -> None:
         except OSError:
             pytest.skip("no IPv6 here")
         port = int(server.url.rpartition(":")[2])
-        with pytest.raises(ApiUnavailable, match="ConnectionError"):  # it listens on IPv4 alone, so nobody is there
+        with pytest.raises(ApiUnavailable, match="refused"):  # it listens on IPv4 alone, so nobody is there
             ask(f"http://[::1]:{port}")
 
 
@@ -132,5 +132,5 @@ def test_threads_cannot_be_started(server: FakeServer, monkeypatch: pytest.Monke
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr("threading.Thread.start", fail)
-    with pytest.raises(ApiUnavailable, match="ConnectionError"):
+    with pytest.raises(ApiUnavailable, match="Resource temporarily unavailable"):
         ask(server.url)

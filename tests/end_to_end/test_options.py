@@ -55,10 +55,11 @@ def test_a_check_of_a_good_host_finds_nothing_wrong_and_claims_nothing(deploymen
 
 def test_a_check_names_each_thing_that_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    wrong = {"API_URL": "http://127.0.0.1:1/api/v1", **own(tmp_path), "CACHE_DIR": str(tmp_path / "file")}
+    wrong = {"API_URL": "http://127.0.0.1:1/api/v1", **own(tmp_path), "CACHE_DIR": str(tmp_path / "file"), "SLOT": "3"}
     told = run("--check", **wrong)
     assert told.returncode == 1
     assert [line.split()[1].rstrip(":") for line in told.stdout.splitlines() if line.startswith("WRONG")] == [
+        "SLOT",
         "API_URL",
         "CACHE_DIR",
     ]

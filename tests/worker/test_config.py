@@ -39,7 +39,26 @@ def test_everything_has_a_default() -> None:
         max_open_files=4096,
         env_passthrough=(),
         temporary_directory=Path("/tmp"),
+        misspelt={},
     )
+
+
+def test_a_name_that_is_nearly_a_settings_is_noticed_and_no_other() -> None:
+    meant = {"ISOLATON": "ISOLATION", "SLOT": "SLOTS", "CACHE_DIRS": "CACHE_DIR", "API_UR": "API_URL"}
+    others = (
+        "PATH",
+        "HOME",
+        "LANG",
+        "PWD",
+        "TERM",
+        "USER",
+        "SHELL",
+        "HOSTNAME",
+        "REDIS_URL",
+        "PORT",
+        "WEB_CONCURRENCY",
+    )
+    assert config.load(dict.fromkeys([*meant, *others], "x")).misspelt == meant
 
 
 def test_no_two_workers_have_the_same_name_by_default() -> None:
@@ -97,6 +116,7 @@ def test_what_is_given_is_taken() -> None:
         max_open_files=64,
         env_passthrough=("MODEL_DIR", "_X1"),
         temporary_directory=Path("/scratch"),
+        misspelt={},
     )
 
 

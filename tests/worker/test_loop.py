@@ -245,3 +245,14 @@ def test_jobs_that_are_set_aside_do_not_hide_that_the_worker_is_at_fault(
             assert lanes.wait_for_all(20)
     means.set_aside.close()
     assert breaker.tripped
+
+
+def test_who_is_to_end_when_there_is_no_job_does_not_wait_for_the_api_for_ever(
+    api: FakeApi, make_loop: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobqueue.worker.loop.BURST_PATIENCE_SECONDS", 0.5)
+    api.answers["claim"] = lambda _: AWAY
+    loop = make_loop(until_empty=True)
+    assert loop.run() is None
+    assert loop.gave_up
+    assert len(api.seen("claim")) >= 2

@@ -6,6 +6,8 @@ import errno
 import os
 import signal
 import subprocess
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -32,12 +34,27 @@ def test_what_another_machine_may_well_start_is_this_ones_fault(number: int) -> 
     assert outcome == Outcome(not_started=f"could not be started: {os.strerror(number)}", faulty_machine=True)
 
 
-def test_a_missing_interpreter_is_the_programs_fault_and_said_to_be_missing() -> None:
+@pytest.mark.parametrize(
+    ("number", "content", "reason"),
+    [
+        (errno.ENOENT, b"#!/bin/sh\r\necho hello\r\n", r"its interpreter '/bin/sh\r' does not exist"),
+        (errno.ENOENT, b"#! /no/such -x y\n", "its interpreter '/no/such' does not exist"),
+        (errno.ENOENT, b"\x7fELF\x02\x01", "the loader that it names does not exist"),
+        (errno.ENOEXEC, b"\x7fELF\x02\x01", "it is for another kind of machine"),
+        (errno.ENOEXEC, b"", "it is neither an ELF file nor a script whose first line is #! and an interpreter"),
+        (errno.ENOEXEC, b"<html>", "it is neither an ELF file nor a script whose first line is #! and an interpreter"),
+        (errno.ENOEXEC, b"#!\n", "Exec format error"),
+        (errno.EACCES, b"", "Permission denied"),
+    ],
+)
+def test_what_is_wrong_with_a_program_is_said(tmp_path: Path, number: int, content: bytes, reason: str) -> None:
     """The kernel says of a script without its interpreter that the script does not exist."""
-    outcome = not_started(FileNotFoundError(errno.ENOENT, "No such file or directory", LAUNCH.program), LAUNCH)
-    assert outcome.not_started is not None
-    assert "the interpreter or the loader" in outcome.not_started
-    assert not outcome.faulty_machine
+    program = tmp_path / "program"
+    program.write_bytes(content)
+    launch = replace(LAUNCH, program=str(program))
+    assert not_started(OSError(number, os.strerror(number), launch.program), launch) == Outcome(
+        not_started=f"could not be started: {reason}"
+    )
 
 
 def test_a_missing_directory_is_not_the_programs_fault() -> None:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -210,8 +210,9 @@ def stopped_again_and_again(pid: int) -> Iterator[None]:
     over = threading.Event()
 
     def stop() -> None:
-        while not over.wait(0.001):
-            os.kill(pid, signal.SIGSTOP)
+        with suppress(ProcessLookupError):
+            while not over.wait(0.001):
+                os.kill(pid, signal.SIGSTOP)
 
     thread = threading.Thread(target=stop)
     thread.start()
