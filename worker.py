@@ -42,8 +42,9 @@ def _arguments() -> argparse.ArgumentParser:
         description="Claims jobs, runs their programs, reports how they ended. All settings are environment variables: "
         "docs/worker.md.",
     )
-    parser.add_argument("--once", action="store_true", help="run one job, then end; the same as --max-jobs 1")
-    parser.add_argument("--max-jobs", type=_positive, metavar="N", help="run N jobs, then end")
+    how_many = parser.add_mutually_exclusive_group()
+    how_many.add_argument("--once", action="store_true", help="run one job, then end; the same as --max-jobs 1")
+    how_many.add_argument("--max-jobs", type=_positive, metavar="N", help="run N jobs, then end")
     parser.add_argument("--burst", action="store_true", help="end when no job is pending, or the API is away")
     parser.add_argument("--check", action="store_true", help="say what this host can do and what is wrong, run nothing")
     return parser

@@ -86,7 +86,9 @@ async def run(port: int) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, asked.set)
     variables = {**os.environ, "PORT": str(port), "PYTHONUNBUFFERED": "1"}
-    variables.setdefault("API_URL", f"http://127.0.0.1:{port}/api/v1")
+    variables["API_URL"] = (
+        f"http://127.0.0.1:{port}/api/v1"  # the worker's is this API, whatever else is meant elsewhere
+    )
     variables.setdefault("CACHE_DIR", str(DATA.absolute() / "cache"))
     variables.setdefault("SPOOL_DIR", str(DATA.absolute() / "spool"))
     variables.setdefault("DRAIN_SECONDS", "3")  # whoever presses Ctrl-C does not want to wait

@@ -17,7 +17,7 @@ import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
-from jobqueue.worker import visible
+from jobqueue.worker import elf, visible
 from jobqueue.worker.tree import children_of, descendants_of
 
 NAMESPACES = ("user", "pid", "ipc", "uts", "cgroup-try")
@@ -29,7 +29,6 @@ only where the directories, too, may be written.
 """
 
 SIGNALLED = 128
-ELF = b"\x7fELF"
 LONGEST_FIRST_LINE = 256
 
 MOST_WORDS = 9000
@@ -120,11 +119,12 @@ def refuse_what_cannot_start(program: str) -> None:
     with open(program, "rb") as file:
         _refuse_busy(file.fileno(), program)
         first_line = file.read(LONGEST_FIRST_LINE).split(b"\n", 1)[0]
+        for_this_machine = elf.can_start(file)
     if first_line.startswith(b"#!"):
         interpreter = os.fsdecode(first_line[2:].split(maxsplit=1)[0] if first_line[2:].strip() else b"")
         if not os.path.exists(interpreter):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)
-    elif not first_line.startswith(ELF):
+    elif not for_this_machine:
         raise OSError(errno.ENOEXEC, os.strerror(errno.ENOEXEC), program)
 
 

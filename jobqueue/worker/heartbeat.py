@@ -71,6 +71,7 @@ class Heartbeat:
 
     def _beat_while_held(self) -> None:
         pause = self._interval
+        unanswered = False
         while self._wait(pause * random.uniform(0.9, 1.0)):
             sent = time.monotonic()
             if sent >= self._safe_until and not self._stop_policy.finish:
@@ -79,12 +80,17 @@ class Heartbeat:
             try:
                 held = self._beat(sent)
             except Exception as error:  # noqa: BLE001  # whatever it is, the thread must live to say that the lease is lost
-                logs.logger().warning("heartbeat_unanswered", job_id=self._attempt.job.id, reason=str(error))
+                if not unanswered:
+                    logs.logger().warning("heartbeat_unanswered", job_id=self._attempt.job.id, reason=str(error))
+                unanswered = True
                 pause = self._interval / 4
                 continue
             if held is None:
                 self._lose("it is held by nobody, or by another attempt")
                 return
+            if unanswered:
+                logs.logger().info("heartbeat_answered", job_id=self._attempt.job.id)
+            unanswered = False
             pause = self._interval
             self._safe_until = sent + self._lease_seconds * SAFE_PART
             if held.cancel_requested and self._attempt.cause is None:

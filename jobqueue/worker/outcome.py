@@ -7,6 +7,7 @@ import os
 import signal
 from dataclasses import dataclass, field
 
+from jobqueue.worker import elf
 from jobqueue.worker.outputs import Outputs
 from jobqueue.worker.process import Launch, Usage
 
@@ -77,9 +78,11 @@ def _looked_into(program: str, number: int | None) -> str | None:
         words = first_line[2:].strip(b" \t").split(b" ", 1)
         interpreter = os.fsdecode(words[0])
         return f"its interpreter {interpreter!r} does not exist" if number == errno.ENOENT else None
-    if first_line.startswith(b"\x7fELF"):
+    if first_line.startswith(elf.MAGIC):
         return (
-            "the loader that it names does not exist" if number == errno.ENOENT else "it is for another kind of machine"
+            "the loader that it names does not exist"
+            if number == errno.ENOENT
+            else "it is damaged, or for another kind of machine"
         )
     return "it is neither an ELF file nor a script whose first line is #! and an interpreter"
 

@@ -87,7 +87,9 @@ def test_a_wrong_setting_ends_it_with_a_sentence(name: str, value: str) -> None:
     assert len(told.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("options", [["--max-jobs", "0"], ["--max-jobs", "x"], ["--what"]])
+@pytest.mark.parametrize(
+    "options", [["--max-jobs", "0"], ["--max-jobs", "x"], ["--once", "--max-jobs", "3"], ["--what"]]
+)
 def test_a_wrong_option_ends_it_with_how_it_is_used(options: list[str]) -> None:
     told = run(*options)
     assert told.returncode == 2

@@ -68,7 +68,7 @@ def test_a_missing_interpreter_is_told_before_the_start(walled: House) -> None:
     assert "interpreter" in str(outcome.not_started)
 
 
-@pytest.mark.parametrize("text", ["", "<html>", "echo no first line", "#!", "#! \n"])
+@pytest.mark.parametrize("text", ["", "<html>", "echo no first line", "#!", "#! \n", "\x7fELF\necho ran as a script"])
 def test_what_is_no_program_is_told_before_the_start(walled: House, text: str) -> None:
     outcome = walled.run(text)
     assert (outcome.exit_code, outcome.faulty_machine) == (None, False)

@@ -40,7 +40,7 @@ def test_what_another_machine_may_well_start_is_this_ones_fault(number: int) -> 
         (errno.ENOENT, b"#!/bin/sh\r\necho hello\r\n", r"its interpreter '/bin/sh\r' does not exist"),
         (errno.ENOENT, b"#! /no/such -x y\n", "its interpreter '/no/such' does not exist"),
         (errno.ENOENT, b"\x7fELF\x02\x01", "the loader that it names does not exist"),
-        (errno.ENOEXEC, b"\x7fELF\x02\x01", "it is for another kind of machine"),
+        (errno.ENOEXEC, b"\x7fELF\x02\x01", "it is damaged, or for another kind of machine"),
         (errno.ENOEXEC, b"", "it is neither an ELF file nor a script whose first line is #! and an interpreter"),
         (errno.ENOEXEC, b"<html>", "it is neither an ELF file nor a script whose first line is #! and an interpreter"),
         (errno.ENOEXEC, b"#!\n", "Exec format error"),

@@ -1,0 +1,59 @@
+"""Whether an ELF file can be started is what the kernel says, told before it is asked."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from jobqueue.worker import elf
+
+TRUE = Path("/bin/true").read_bytes()
+PHENTSIZE, PHNUM, PHOFF, MACHINE, TYPE, CLASS, ORDER = 54, 56, 32, 18, 16, 4, 5
+WIDE_ONLY = pytest.mark.skipif(TRUE[CLASS] != elf.WIDE, reason="the places of fields are those of 64 bits")
+
+
+def with_byte(place: int, value: int) -> bytes:
+    return TRUE[:place] + bytes([value]) + TRUE[place + 1 :]
+
+
+@WIDE_ONLY
+@pytest.mark.parametrize(
+    "content",
+    [
+        TRUE,
+        TRUE[:64],
+        TRUE[:63],
+        TRUE[:200],
+        elf.MAGIC,
+        b"",
+        elf.MAGIC + b"\necho I ran as a shell script; exit 0" + b" " * 100,
+        with_byte(TYPE, 1),
+        with_byte(TYPE, 4),
+        with_byte(PHNUM, 0),
+        with_byte(PHENTSIZE, 55),
+        with_byte(PHOFF + 5, 1),
+        with_byte(MACHINE, 20),
+        b"MZ" + TRUE[2:],
+    ],
+)
+def test_it_is_what_the_kernel_says(tmp_path: Path, content: bytes) -> None:
+    program = tmp_path / "program"
+    program.write_bytes(content)
+    program.chmod(0o700)
+    with program.open("rb") as file:
+        told = elf.can_start(file)
+    try:
+        subprocess.run([program], check=False, env={})
+        starts = True
+    except OSError:
+        starts = False
+    assert told == starts
+
+
+@WIDE_ONLY
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="it is x86-64 that runs i386's, too")
+def test_what_the_processor_runs_too_is_for_this_machine() -> None:
+    assert 3 in elf._machines_here()
