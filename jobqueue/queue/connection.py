@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -29,7 +31,8 @@ UNAVAILABLE = (
     redis.exceptions.TryAgainError,
     redis.exceptions.NoPermissionError,
 )
-UNAVAILABLE_CODES = ("NOREPLICAS", "MASTERDOWN", "BUSY", "MISCONF", "LOADING", "READONLY")
+UNAVAILABLE_CODES = ("NOREPLICAS", "MASTERDOWN", "BUSY", "MISCONF", "LOADING", "READONLY", "DB index is out of range")
+"""How errors begin that say nothing of the command. The last comes of a REDIS_URL with too high a database."""
 
 
 def connect(url: str) -> redis.Redis:
@@ -53,7 +56,10 @@ def connect(url: str) -> redis.Redis:
 
 
 def check_url(url: str) -> None:
-    """Raise ValueError for a URL that redis-py would not take, without connecting."""
+    """Raise ValueError, without connecting, for a URL that redis-py would not take, or take for database 0's."""
+    parts = urlsplit(url)
+    if parts.scheme != "unix" and not re.fullmatch(r"/?[0-9]{0,9}", parts.path):
+        raise ValueError("the path of such a URL is the number of a database")
     try:
         connect(url).connection_pool.make_connection()
     except TypeError as error:  # an option that it does not know

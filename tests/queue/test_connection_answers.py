@@ -42,6 +42,7 @@ def outages(logged: list[EventDict]) -> list[str]:
         "CLUSTERDOWN The cluster is down",
         "TRYAGAIN Multiple keys request during rehashing of slot",
         "NOAUTH Authentication required.",
+        "ERR DB index is out of range",
         "WRONGPASS invalid username-password pair or user is disabled.",
     ],
 )

@@ -25,7 +25,10 @@ WRONG = [
     ("JOB_TIMEOUT_SECONDS", "0"),
     ("JOB_TIMEOUT_SECONDS", "0.09"),
     *(("REDIS_URL", value) for value in ["http://x", "redis", "localhost:6379", "redis://", "unix://", "redis://h:0"]),
-    *(("REDIS_URL", value) for value in ["redis://h:99999", "redis://h:port", "redis://[::1", "rediss:///0", "//h"]),
+    *(
+        ("REDIS_URL", value)
+        for value in ["redis://h:99999", "redis://h:port", "redis://[::1", "rediss:///0", "//h", "redis://h/abc"]
+    ),
 ]
 
 
