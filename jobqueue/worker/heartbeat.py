@@ -41,7 +41,7 @@ class Heartbeat:
         self._claims = claims
         self._attempt = attempt
         self._stop_policy = stop_policy
-        self._ended = False
+        self._ended = self._unanswered = self._outlived = False
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._lease_seconds = attempt.job.lease_ms / 1000
@@ -71,7 +71,6 @@ class Heartbeat:
 
     def _beat_while_held(self) -> None:
         pause = self._interval
-        unanswered = False
         while self._wait(pause * random.uniform(0.9, 1.0)):
             sent = time.monotonic()
             if sent >= self._safe_until and not self._stop_policy.finish:
@@ -80,17 +79,13 @@ class Heartbeat:
             try:
                 held = self._beat(sent)
             except Exception as error:  # noqa: BLE001  # whatever it is, the thread must live to say that the lease is lost
-                if not unanswered:
-                    logs.logger().warning("heartbeat_unanswered", job_id=self._attempt.job.id, reason=str(error))
-                unanswered = True
+                self._note_silence(sent, error)
                 pause = self._interval / 4
                 continue
             if held is None:
                 self._lose("it is held by nobody, or by another attempt")
                 return
-            if unanswered:
-                logs.logger().info("heartbeat_answered", job_id=self._attempt.job.id)
-            unanswered = False
+            self._note_answer()
             pause = self._interval
             self._safe_until = sent + self._lease_seconds * SAFE_PART
             if held.cancel_requested and self._attempt.cause is None:
@@ -118,6 +113,20 @@ class Heartbeat:
         held = self._claims.heartbeat(self._attempt.job, within, output)
         self._attempt.live.forget(output)
         return held
+
+    def _note_silence(self, sent: float, error: Exception) -> None:
+        """Log that nobody answers, and later that the program goes on without a lease: each once."""
+        if not self._unanswered:
+            logs.logger().warning("heartbeat_unanswered", job_id=self._attempt.job.id, reason=str(error))
+        if sent >= self._safe_until and not self._outlived:
+            logs.logger().warning("lease_outlived", job_id=self._attempt.job.id)
+            self._outlived = True
+        self._unanswered = True
+
+    def _note_answer(self) -> None:
+        if self._unanswered:
+            logs.logger().info("heartbeat_answered", job_id=self._attempt.job.id)
+        self._unanswered = self._outlived = False
 
     def _lose(self, reason: str) -> None:
         logs.logger().warning("lease_lost", job_id=self._attempt.job.id, reason=reason)
