@@ -58,8 +58,9 @@ def outage(request: pytest.FixtureRequest, own_redis: Redis, server: Server) -> 
 
 
 def recovered(server: Server) -> bool:
-    """Whether both processes see Redis: of a crowd at once each gets a part."""
-    return all(at_once([server.is_healthy] * 16))
+    """Whether both processes see Redis: each that has noticed an outage has noticed its end, and a crowd is served."""
+    over = server.log.count("event=redis_away") == server.log.count("event=redis_back")
+    return all(at_once([server.is_healthy] * 16)) and over
 
 
 def timed(server: Server, method: str, path: str, body: Any) -> tuple[requests.Response, float]:
