@@ -117,7 +117,7 @@ def test_what_stands_before_the_wall_has_nothing_of_the_programs_environment(wal
         assert Path(f"/proc/{pid}/environ").read_bytes() == b""
         assert b"canary" not in Path(f"/proc/{pid}/cmdline").read_bytes()
     walled.slot.stop(0)
-    assert running.result().stderr.count("LD_PRELOAD cannot be preloaded") == 2  # sh and sleep, not bwrap
+    assert running.result().stderr.count("LD_PRELOAD cannot be preloaded") <= 2  # sh and, if it got that far, sleep
 
 
 def test_an_environment_arrives_whole(walled: House) -> None:
