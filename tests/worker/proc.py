@@ -66,4 +66,8 @@ def wait_for_pids(path: Path, count: int) -> list[int]:
 
 def wait_until_gone(pids: list[int], seconds: float = 5) -> None:
     """Return as soon as none of them is alive."""
-    wait_until(f"{pids} are gone", lambda: not any(map(alive, pids)), seconds)
+    try:
+        wait_until("they are gone", lambda: not any(map(alive, pids)), seconds)
+    except AssertionError:
+        left = {pid: state(pid) for pid in pids}
+        raise AssertionError(f"after {seconds} s there are processes left, in these states: {left}") from None

@@ -89,11 +89,11 @@ def test_what_a_killed_worker_left_is_swept(parent: Path) -> None:
         assert all(map(alive, pids))
         with capture_logs() as logs:
             sweep(parent)
+        (log,) = logs
+        assert (log["event"], log["path"]) == ("abandoned_workspaces_swept", str(path))
+        assert log["processes_killed"] >= 4
         wait_until_gone(pids)
     assert list(parent.iterdir()) == []
-    (log,) = logs
-    assert (log["event"], log["path"]) == ("abandoned_workspaces_swept", str(path))
-    assert log["processes_killed"] >= 4
 
 
 def test_what_is_a_living_workers_is_not_touched(parent: Path) -> None:
