@@ -5,6 +5,7 @@ are those of <linux/prctl.h> and <linux/capability.h>.
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import resource
 import signal
@@ -25,6 +26,7 @@ SYS_CHROOT, MKNOD, AUDIT_WRITE, SETFCAP. Not among them: SYS_PTRACE, SYS_ADMIN a
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 
+OOM_SCORE = "/proc/self/oom_score_adj"
 OOM_SCORE_ADJUSTMENT = 500
 """When memory runs out the kernel kills the job, not the worker."""
 
@@ -69,12 +71,25 @@ def open_as_many_files_as_allowed() -> int:
     return sys.maxsize if hard == resource.RLIM_INFINITY else hard
 
 
-def yield_to_the_worker() -> None:
-    """In a new child: be the first to go when memory runs out, the last when the processor does."""
+@functools.cache
+def oom_score_of_jobs() -> bytes:
+    """Return what jobs get for an `oom_score_adj`: no less than this process has. Ask before there is a child."""
+    own = 0
+    with suppress(OSError):
+        own = int(Path(OOM_SCORE).read_text())
+    return b"%d" % max(OOM_SCORE_ADJUSTMENT, own)
+
+
+def yield_to_the_worker(oom_score: bytes) -> None:
+    """In a new child: be the first to go when memory runs out, the last when the processor does.
+
+    Everything a child touches is copied first: so it does little, and nothing that takes much memory.
+    """
     LIBC.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # else /proc/self is root's
-    score = Path("/proc/self/oom_score_adj")
     with suppress(OSError):  # some platforms fix it, higher than that for all
-        score.write_text(str(max(OOM_SCORE_ADJUSTMENT, int(score.read_text()))))
+        score_fd = os.open(OOM_SCORE, os.O_WRONLY | os.O_CLOEXEC)
+        os.write(score_fd, oom_score)
+        os.close(score_fd)
     os.nice(NICENESS)
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
-from jobqueue.worker.hardening import die_with, yield_to_the_worker
+from jobqueue.worker.hardening import die_with, oom_score_of_jobs, yield_to_the_worker
 from jobqueue.worker.isolation import Isolation, Place
 from jobqueue.worker.stream import Stream
 from jobqueue.worker.tree import children_of, kill_children
@@ -113,9 +113,10 @@ def _start(launch: Launch, isolation: Isolation) -> subprocess.Popen[bytes]:
     place = Place(launch.program, launch.directory)
     isolation.prepare(place)
     parent = os.getpid()
+    oom_score = oom_score_of_jobs()
 
     def in_the_child() -> None:
-        yield_to_the_worker()
+        yield_to_the_worker(oom_score)
         isolation.enter()
         die_with(parent)
 

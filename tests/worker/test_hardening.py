@@ -92,9 +92,12 @@ def test_an_open_file_too_many_is_refused() -> None:
     assert json.loads(said_by(f"hardening.limit(64)\n# ---\nrun({opening + script!r})")) == 64 - 3
 
 
+YIELD = "score = hardening.oom_score_of_jobs(); yield_ = lambda: hardening.yield_to_the_worker(score)"
+
+
 def test_a_child_is_the_first_to_go_when_memory_runs_out_and_the_last_to_be_served() -> None:
     look = "import os; print([int(open('/proc/self/oom_score_adj').read()), os.nice(0)])"
-    script = f"hardening.close_memory()\n# ---\nrun({look!r}, preexec_fn=hardening.yield_to_the_worker)"
+    script = f"hardening.close_memory()\n{YIELD}\n# ---\nrun({look!r}, preexec_fn=yield_)"
     assert json.loads(said_by(script)) == [500, os.nice(0) + 5]
 
 
@@ -102,7 +105,7 @@ def test_a_child_is_never_spared_more_than_its_worker_is() -> None:
     """Some platforms give everybody the highest score; lowering it back to ours would take a capability."""
     look = "print(open('/proc/self/oom_score_adj').read())"
     raised = "open('/proc/self/oom_score_adj', 'w').write('800')"
-    script = f"{raised}\n# ---\nrun({look!r}, preexec_fn=hardening.yield_to_the_worker)"
+    script = f"{raised}\n{YIELD}\n# ---\nrun({look!r}, preexec_fn=yield_)"
     assert json.loads(said_by(script)) == 800
 
 
