@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -120,10 +119,18 @@ class Environment:
 
     def misspelt(self) -> dict[str, str]:
         """Return the variables that nobody has asked for though their name is nearly one of those, with that one."""
-        near = {
-            name: difflib.get_close_matches(name, self.names, 1, LIKE) for name in self._variables.keys() - self.names
-        }
-        return {name: found[0] for name, found in sorted(near.items()) if found}
+        others = sorted(self._variables.keys() - self.names)
+        found = {other: next((name for name in self.names if _is_like(other, name)), None) for other in others}
+        return {other: name for other, name in found.items() if name}
+
+
+def _is_like(other: str, name: str) -> bool:
+    """Whether a name is another misspelt. One with something before it (UV_CACHE_DIR) is another program's."""
+    import difflib  # noqa: PLC0415  # its memory would be copied whenever a program is started
+
+    if other[:1] != name[:1] or other.endswith(name):
+        return False
+    return difflib.SequenceMatcher(None, other, name).ratio() >= LIKE
 
 
 def _shown(text: str) -> str:
