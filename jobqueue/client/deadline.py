@@ -6,6 +6,7 @@ server that does not answer, never run into them.
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 import time
@@ -19,7 +20,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util.ssl_ import create_urllib3_context
 
-from jobqueue.client.names import look_up
+from jobqueue.client.names import Address, look_up
 
 _over_at: ContextVar[float] = ContextVar("over_at")
 
@@ -102,10 +103,17 @@ class _TlsPool(HTTPSConnectionPool):
     ConnectionCls = _TlsConnection
 
 
+def _addresses(connection: HTTPConnection) -> list[Address]:
+    try:
+        return look_up(connection.host.strip("[]"), connection.port, left)
+    except ValueError as error:
+        raise OSError(errno.EINVAL, "The host's name cannot be read") from error
+
+
 def _connect(connection: HTTPConnection) -> socket.socket:
     """Return a connection to the first address that takes one. Raises OSError."""
     reason = OSError("the host has no address")
-    for family, kind, protocol, _, place in look_up(connection.host.strip("[]"), connection.port, left):
+    for family, kind, protocol, _, place in _addresses(connection):
         opened = _Socket(family, kind, protocol)
         try:
             for option in connection.socket_options or ():

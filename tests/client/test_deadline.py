@@ -134,3 +134,9 @@ def test_threads_cannot_be_started(server: FakeServer, monkeypatch: pytest.Monke
     monkeypatch.setattr("threading.Thread.start", fail)
     with pytest.raises(ApiUnavailable, match="Resource temporarily unavailable"):
         ask(server.url)
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64])
+def test_a_host_whose_name_is_none(host: str) -> None:
+    with pytest.raises(ApiUnavailable, match="name cannot be read"):
+        ask(f"http://{host}/api/v1")
