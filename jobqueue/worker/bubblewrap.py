@@ -119,13 +119,27 @@ def refuse_what_cannot_start(program: str) -> None:
     with open(program, "rb") as file:
         _refuse_busy(file.fileno(), program)
         first_line = file.read(LONGEST_FIRST_LINE).split(b"\n", 1)[0]
-        for_this_machine = elf.can_start(file)
-    if first_line.startswith(b"#!"):
-        interpreter = os.fsdecode(first_line[2:].split(maxsplit=1)[0] if first_line[2:].strip() else b"")
-        if not os.path.exists(interpreter):
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)
-    elif not for_this_machine:
-        raise OSError(errno.ENOEXEC, os.strerror(errno.ENOEXEC), program)
+        if first_line.startswith(b"#!"):
+            starter: str | None = os.fsdecode(first_line[2:].replace(b"\t", b" ").strip(b" ").split(b" ", 1)[0])
+        elif elf.can_start(file):
+            starter = elf.loader(file)
+        else:
+            starter = ""
+    if starter is not None:
+        _refuse_unless_startable(starter, program)
+
+
+def _refuse_unless_startable(starter: str, program: str) -> None:
+    """Raise the OSError that starting a program raises whose interpreter or loader is this one, "" for none at all."""
+    number = 0
+    if not starter:
+        number = errno.ENOEXEC
+    elif not os.path.exists(starter):
+        number = errno.ENOENT
+    elif not os.path.isfile(starter) or not os.access(starter, os.X_OK):
+        number = errno.EACCES
+    if number:
+        raise OSError(number, os.strerror(number), program)
 
 
 def _refuse_busy(descriptor: int, program: str) -> None:

@@ -1,4 +1,7 @@
-"""Whether the kernel would start an ELF file, as far as its header tells. All numbers are those of <elf.h>."""
+"""Whether the kernel would start an ELF file, as far as its headers tell. All numbers are those of <elf.h>.
+
+The kernel, too, goes by the machine alone: it reads a header as that machine's whatever the file says of itself.
+"""
 
 from __future__ import annotations
 
@@ -6,57 +9,88 @@ import functools
 import os
 import struct
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import BinaryIO
 
 MAGIC = b"\x7fELF"
-LONGEST_HEADER = 64
+HEADER_BYTES = 64
 EXECUTABLES = (2, 3)
 """ET_EXEC, and ET_DYN: what can be loaded anywhere."""
 
-NARROW, WIDE = 1, 2
-"""32 and 64 bits: ELFCLASS32 and ELFCLASS64."""
+LOADER = 3
+"""PT_INTERP: the segment that names what loads the program."""
 
-ORDERS = {1: "<", 2: ">"}
-FIELDS = {NARROW: "HHIIIIIHHH", WIDE: "HHIQQQIHHH"}
-ENTRY_BYTES = {NARROW: 32, WIDE: 56}
-"""What a program header takes."""
+WIDE = 2
+"""ELFCLASS64."""
 
 ALSO = {62: {3}, 183: {40}}
-"""What else processors run: x86-64 also i386, AArch64 also ARM."""
+"""What else processors run, in 32 bits: x86-64 also i386, AArch64 also ARM."""
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where the numbers stand: e_phoff and e_phentsize with e_phnum in the header; p_offset and p_filesz in a segment's
+    header, which begins with p_type.
+    """
+
+    offset: tuple[str, int]
+    table: tuple[str, int]
+    entry_bytes: int
+    segment: tuple[str, int, int]
+
+
+_NARROW = _Layout(("I", 28), ("HH", 42), 32, ("I", 4, 16))
+_WIDE = _Layout(("Q", 32), ("HH", 54), 56, ("Q", 8, 32))
 
 
 def can_start(file: BinaryIO) -> bool:
     """Whether an open file is an ELF program for this machine, whole as far as its headers."""
-    file.seek(0)
-    header = file.read(LONGEST_HEADER)
-    machine = _machine(header)
-    return (
-        machine is not None and _has_its_headers(file, header) and (machine in _machines_here() or _are_interpreted())
-    )
-
-
-def _machine(header: bytes) -> int | None:
-    """Return what an ELF program is for; None for what is none."""
-    fields = _fields(header)
-    return fields[1] if fields and fields[0] in EXECUTABLES else None
-
-
-def _has_its_headers(file: BinaryIO, header: bytes) -> bool:
-    fields = _fields(header)
-    if not fields:
+    header = _header(file)
+    if not header.startswith(MAGIC):
         return False
-    offset, entry_bytes, count = fields[4], fields[8], fields[9]
-    file.seek(0, 2)
-    return entry_bytes == ENTRY_BYTES[header[4]] and count > 0 and offset + entry_bytes * count <= file.tell()
+    kind, machine = struct.unpack_from("HH", header, 16)
+    if kind not in EXECUTABLES:
+        return False
+    if machine not in _machines_here():
+        return _are_interpreted()
+    layout = _machines_here()[machine]
+    offset, entry_bytes, count = _table(header, layout)
+    return entry_bytes == layout.entry_bytes and count > 0 and offset + entry_bytes * count <= _size(file)
 
 
-def _fields(header: bytes) -> tuple[int, ...] | None:
-    """Return e_type, e_machine, e_version, e_entry, e_phoff, e_shoff, e_flags, e_ehsize, e_phentsize and e_phnum."""
-    if not header.startswith(MAGIC) or len(header) < LONGEST_HEADER:
+def loader(file: BinaryIO) -> str | None:
+    """Return the path of what loads a program that `can_start`; None when that is the kernel alone."""
+    header = _header(file)
+    layout = _machines_here().get(struct.unpack_from("H", header, 18)[0])
+    if layout is None:
         return None
-    if header[4] not in FIELDS or header[5] not in ORDERS:
-        return None
-    return struct.unpack_from(ORDERS[header[5]] + FIELDS[header[4]], header, 16)
+    offset, entry_bytes, count = _table(header, layout)
+    file.seek(offset)
+    segments = file.read(entry_bytes * count)
+    number, place, length = layout.segment
+    for begin in range(0, len(segments) - entry_bytes + 1, entry_bytes):
+        if struct.unpack_from("I", segments, begin)[0] == LOADER:
+            file.seek(struct.unpack_from(number, segments, begin + place)[0])
+            path = file.read(
+                min(struct.unpack_from(number, segments, begin + length)[0], os.pathconf("/", "PC_PATH_MAX"))
+            )
+            return os.fsdecode(path.rstrip(b"\0"))
+    return None
+
+
+def _header(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read(HEADER_BYTES).ljust(HEADER_BYTES, b"\0")
+
+
+def _table(header: bytes, layout: _Layout) -> tuple[int, int, int]:
+    """Return where the segments' headers are, how long each is, and how many."""
+    (offset,) = struct.unpack_from(layout.offset[0], header, layout.offset[1])
+    return offset, *struct.unpack_from(layout.table[0], header, layout.table[1])
+
+
+def _size(file: BinaryIO) -> int:
+    return file.seek(0, os.SEEK_END)
 
 
 def _are_interpreted() -> bool:
@@ -67,7 +101,8 @@ def _are_interpreted() -> bool:
 
 
 @functools.cache
-def _machines_here() -> frozenset[int]:
+def _machines_here() -> dict[int, _Layout]:
     with open("/proc/self/exe", "rb") as file:
-        own = _machine(file.read(LONGEST_HEADER))
-    return frozenset() if own is None else frozenset({own, *ALSO.get(own, ())})
+        header = _header(file)
+    (own,) = struct.unpack_from("H", header, 18)
+    return {own: _WIDE if header[4] == WIDE else _NARROW} | dict.fromkeys(ALSO.get(own, ()), _NARROW)

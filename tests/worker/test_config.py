@@ -58,7 +58,7 @@ def test_a_name_that_is_nearly_a_settings_is_noticed_and_no_other() -> None:
         "PORT",
         "WEB_CONCURRENCY",
     )
-    of_others = ("CCACHE_DIR", "SCCACHE_DIR", "UV_CACHE_DIR", "PIP_CACHE_DIR", "XDG_CACHE_HOME", "TEMP", "TMP", "API_KEY")
+    of_others = ("CCACHE_DIR", "SCCACHE_DIR", "UV_CACHE_DIR", "PIP_CACHE_DIR", "XDG_CACHE_HOME", "TMP", "API_KEY")
     assert config.load(dict.fromkeys([*meant, *others, *of_others], "x")).misspelt == meant
 
 

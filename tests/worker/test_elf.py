@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from jobqueue.worker import elf
+from jobqueue.worker.bubblewrap import refuse_what_cannot_start as refuse
 
 TRUE = Path("/bin/true").read_bytes()
 PHENTSIZE, PHNUM, PHOFF, MACHINE, TYPE, CLASS, ORDER = 54, 56, 32, 18, 16, 4, 5
@@ -31,6 +33,9 @@ def with_byte(place: int, value: int) -> bytes:
         b"",
         elf.MAGIC + b"\necho I ran as a shell script; exit 0" + b" " * 100,
         with_byte(TYPE, 1),
+        with_byte(CLASS, 0),
+        with_byte(CLASS, 1),
+        with_byte(ORDER, 2),
         with_byte(TYPE, 4),
         with_byte(PHNUM, 0),
         with_byte(PHENTSIZE, 55),
@@ -51,6 +56,44 @@ def test_it_is_what_the_kernel_says(tmp_path: Path, content: bytes) -> None:
     except OSError:
         starts = False
     assert told == starts
+
+
+@WIDE_ONLY
+def test_what_loads_it_is_found(tmp_path: Path) -> None:
+    with open("/bin/true", "rb") as file:
+        loader = elf.loader(file)
+    assert loader is not None
+    assert Path(loader).is_file()
+    program = tmp_path / "program"
+    program.write_bytes(TRUE.replace(loader.encode() + b"\0", loader.replace("/ld", "/no").encode() + b"\0"))
+    program.chmod(0o700)
+    with pytest.raises(FileNotFoundError):
+        subprocess.run([program], check=False)
+    with program.open("rb") as file:
+        assert elf.loader(file) == loader.replace("/ld", "/no")
+    with pytest.raises(FileNotFoundError):
+        refuse(str(program))
+
+
+@pytest.mark.parametrize(
+    ("first_line", "error"),
+    [
+        ("#!/bin/sh\r", FileNotFoundError),
+        ("#! /no/such -x", FileNotFoundError),
+        ("#!/usr", PermissionError),
+        ("#!/etc/passwd", PermissionError),
+        ("#!", OSError),
+        ("#!\t/bin/sh -e", None),
+        ("#!/bin/sh", None),
+    ],
+)
+def test_of_a_script_it_is_what_the_kernel_says(tmp_path: Path, first_line: str, error: type[OSError] | None) -> None:
+    program = tmp_path / "program"
+    program.write_text(f"{first_line}\nexit 0\n")
+    program.chmod(0o700)
+    for start in (lambda: subprocess.run([program], check=True), lambda: refuse(str(program))):
+        with pytest.raises(error) if error else nullcontext():
+            start()
 
 
 @WIDE_ONLY
