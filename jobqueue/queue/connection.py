@@ -58,7 +58,7 @@ def connect(url: str) -> redis.Redis:
 def check_url(url: str) -> None:
     """Raise ValueError, without connecting, for a URL that redis-py would not take, or take for database 0's."""
     parts = urlsplit(url)
-    if parts.scheme != "unix" and not re.fullmatch(r"/?[0-9]{0,9}", parts.path):
+    if parts.scheme != "unix" and not re.fullmatch("[0-9]{0,9}", parts.path.replace("/", "")):
         raise ValueError("the path of such a URL is the number of a database")
     try:
         connect(url).connection_pool.make_connection()

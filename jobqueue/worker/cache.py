@@ -85,7 +85,7 @@ class Cache:
         return self._fetch_alone(wish) if apart else self._fetch(wish)
 
     def _has_more_room_than(self, directory: Path) -> bool:
-        return shutil.disk_usage(self._directory).free > shutil.disk_usage(directory).free
+        return _room(self._directory) > _room(directory)
 
     def _fetch_alone(self, wish: _Wish) -> bool:
         """Download it without the cache."""
@@ -194,6 +194,12 @@ class Cache:
         shard = self._directory / sha256[:2]
         mend_own(shard)
         return shard
+
+
+def _room(directory: Path) -> int:
+    """Return how many bytes fit on a disk, none when it has no place for another file (`f_files` 0: it counts none)."""
+    disk = os.statvfs(directory)
+    return disk.f_bavail * disk.f_frsize if disk.f_favail or not disk.f_files else 0
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from jobqueue.client.transport import ApiRefused, ApiUnavailable, Transport, without_secrets
 from jobqueue.settings import InvalidSetting
-from jobqueue.worker import hardening, isolation, places
+from jobqueue.worker import hardening, isolation, open_files, places
 from jobqueue.worker.config import WorkerSettings, usable_processors
 from jobqueue.worker.family import Family
 from jobqueue.worker.proof import probe
@@ -45,7 +45,7 @@ def _findings(settings: WorkerSettings, variables: Mapping[str, str]) -> Iterato
         yield Finding(name, False, f"is no setting; is {meant} meant?")
     yield Finding("executor", None, settings.executor_id)
     yield _api(settings.api_url)
-    yield Finding("slots", None, f"{settings.slots} of {usable_processors()} usable processors")
+    yield _slots(settings.slots)
     yield from _directories(settings, variables)
     yield from _programs(settings)
     if hardening.is_root() and settings.isolation != "user":
@@ -62,6 +62,14 @@ def _api(api_url: str) -> Finding:
     except ApiRefused as error:
         return Finding("API_URL", False, f"{shown} is not this API: {error}")
     return Finding("API_URL", True, f"{shown} is healthy")
+
+
+def _slots(slots: int) -> Finding:
+    try:
+        open_files.allow(slots)
+    except InvalidSetting as error:
+        return Finding("slots", False, str(error))
+    return Finding("slots", None, f"{slots} of {usable_processors()} usable processors")
 
 
 def _directories(settings: WorkerSettings, variables: Mapping[str, str]) -> Iterator[Finding]:

@@ -9,7 +9,6 @@ import functools
 import os
 import resource
 import signal
-import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -62,13 +61,6 @@ def limit(open_files: int) -> None:
     allowed = open_files if hard == resource.RLIM_INFINITY else min(open_files, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def open_as_many_files_as_allowed() -> int:
-    """Raise this process's own limit on open files as far as it may, and return it."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return sys.maxsize if hard == resource.RLIM_INFINITY else hard
 
 
 @functools.cache

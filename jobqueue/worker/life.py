@@ -8,8 +8,7 @@ from contextlib import ExitStack, closing, contextmanager
 from jobqueue import logs
 from jobqueue.client.claims import Claims
 from jobqueue.client.transport import Transport, without_secrets
-from jobqueue.settings import InvalidSetting
-from jobqueue.worker import hardening, isolation, places
+from jobqueue.worker import hardening, isolation, open_files, places
 from jobqueue.worker.attempt import Cause
 from jobqueue.worker.breaker import Breaker
 from jobqueue.worker.cache import Cache
@@ -39,13 +38,6 @@ SHORTEST_SECONDS = 1.0
 REMOVING_SECONDS = 1.0
 """How long what jobs have left may take to be removed, after all else."""
 
-OPEN_FILES = 24
-OPEN_FILES_PER_SLOT = 8
-"""What the worker itself may have open at a time, and what comes on top for each slot: the supervisor's socket and what
-wakes its thread, connections for the API, heartbeats and a download, the program, its copy, the outputs. Four slots
-were seen to run with 19 in all.
-"""
-
 LOOK_UP_SECONDS = 0.25
 
 
@@ -57,7 +49,7 @@ def live(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutd
     """Work until asked to stop or until the limits are reached. Raises InvalidSetting, GaveUp."""
     hardening.adopt_orphans()
     hardening.close_memory()
-    _allow_open_files(settings.slots)
+    open_files.allow(settings.slots)
     with _means(settings, variables, shutdown) as means, _slots(settings, means) as slots:
         with places.usable("TMPDIR", settings.temporary_directory):
             prove(slots[0], means.workspaces)
@@ -86,17 +78,6 @@ def live(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutd
     logs.logger().info("worker_stopped", executor_id=settings.executor_id)
     if loop.gave_up:
         raise GaveUp
-
-
-def _allow_open_files(slots: int) -> None:
-    """Let this process open the files that so many slots need. Raises InvalidSetting when it may not."""
-    needed = OPEN_FILES + slots * OPEN_FILES_PER_SLOT
-    allowed = hardening.open_as_many_files_as_allowed()
-    if allowed < needed:
-        raise InvalidSetting(
-            f"SLOTS is {slots}, for which the worker has to open up to {needed} files, but this host allows it "
-            f"{allowed}: raise the limit (ulimit -n) or set SLOTS lower."
-        )
 
 
 @contextmanager

@@ -69,6 +69,7 @@ class Loop:
             job = self._claims.claim()
         except (ApiUnavailable, ApiRefused) as error:
             self._note(away=True, reason=str(error))
+            self._consider_to_give_up()
             return None, next(self._trouble)
         self._note(away=False)
         self._found_none = job is None
@@ -92,9 +93,11 @@ class Loop:
     def _limit_reached(self) -> bool:
         if self._limits.jobs is not None and self._claimed >= self._limits.jobs:
             return True
+        return self.gave_up or (self._limits.until_empty and self._found_none)
+
+    def _consider_to_give_up(self) -> None:
         if self._limits.until_empty and self._away_since is not None:
             self.gave_up = time.monotonic() - self._away_since > BURST_PATIENCE_SECONDS
-        return self.gave_up or (self._limits.until_empty and self._found_none)
 
     def _note(self, away: bool, reason: str = "") -> None:
         """Log an outage when it starts and when it ends, not at each claim."""

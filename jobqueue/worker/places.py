@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +11,9 @@ from pathlib import Path
 from jobqueue import logs
 from jobqueue.settings import InvalidSetting
 from jobqueue.worker.own_directory import make_own
+
+SHORT_OF_ALL_ELSE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+"""Errors that are no directory's: there are no more processes, there is no more memory, there are no more files."""
 
 
 def cache_directory(asked: Path | None, variables: Mapping[str, str], temporary: Path) -> Path:
@@ -30,6 +34,8 @@ def usable(setting: str, directory: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno in SHORT_OF_ALL_ELSE:
+            raise InvalidSetting(f"The worker cannot begin on this machine now: {error.strerror}.") from error
         raise InvalidSetting(
             f"{setting} is {str(directory)!r}, which is of no use now: {error.strerror or error}."
         ) from error

@@ -108,7 +108,8 @@ class Slot:
                 self._running = None
                 self._forget_wake()
         if outcome is None:
-            self._replace()
+            with suppress(OSError):  # the next run tries again, and is told
+                self._replace()
             raise SlotDied(self._begun)
         return outcome
 

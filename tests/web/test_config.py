@@ -60,7 +60,9 @@ def test_every_setting_is_taken_and_seconds_may_have_fractions() -> None:
     assert settings.rules == Rules(250, 10_000, 7, 0, 0.1)
 
 
-@pytest.mark.parametrize("url", ["redis://h", "redis://:secret@h:6379/3", "redis://[::1]:1", "unix:///run/redis.sock"])
+@pytest.mark.parametrize(
+    "url", ["redis://h", "redis://:secret@h:6379/3", "redis://h/0/", "redis://[::1]:1", "unix:///run/redis.sock"]
+)
 def test_every_kind_of_redis_url_is_taken(url: str) -> None:
     assert config.load({"REDIS_URL": url}).redis_url == url
 

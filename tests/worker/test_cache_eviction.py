@@ -8,7 +8,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -140,7 +139,7 @@ def test_another_disk_that_is_full_is_no_reason_to_empty_the_cache(
     shop.fetch(cache, b"other")
     FullDisk(monkeypatch, step, [elsewhere])
     room = {elsewhere: 0, shop.directory: 1000}
-    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=room[path]))
+    monkeypatch.setattr(cache_module, "_room", room.__getitem__)
     with pytest.raises(OSError, match="No space left"):
         shop.fetch(cache, target=elsewhere / "program")
     assert sha256_of(b"other") in shop.files()
@@ -151,7 +150,7 @@ def test_where_the_caches_disk_stays_full_a_program_goes_past_it(
 ) -> None:
     cache = shop.open()
     room = {elsewhere: 1000, shop.directory: 0}
-    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=room[path]))
+    monkeypatch.setattr(cache_module, "_room", room.__getitem__)
     download = vars(cache_module)["download"]
 
     def download_elsewhere(url: str, sha256: str, target: Path, *more: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -169,3 +170,15 @@ def test_a_temporary_one_that_somebody_else_has_prepared_is_not_taken(kind: Kind
     os.chown(trap, 65534, 65534)
     with pytest.raises(InvalidSetting, match="another user"):
         kind.find(None, {}, temporary)
+
+
+def test_what_cannot_be_done_in_a_directory_is_told_by_its_setting(tmp_path: Path) -> None:
+    told = r"^TMPDIR is '.*', which is of no use now: No space left on device\.$"
+    with pytest.raises(InvalidSetting, match=told), places.usable("TMPDIR", tmp_path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_what_the_machine_has_none_left_of_is_no_directorys_fault(tmp_path: Path) -> None:
+    told = r"^The worker cannot begin .*: Resource temporarily unavailable\.$"
+    with pytest.raises(InvalidSetting, match=told), places.usable("TMPDIR", tmp_path):
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import signal
@@ -265,3 +266,19 @@ def test_a_stop_does_not_wait_for_a_supervisor_that_takes_nothing(stage: Stage, 
         assert time.monotonic() - begun < 1
         with pytest.raises(SlotDied):
             run.result(60)
+
+
+def test_one_that_cannot_be_replaced_at_once_is_still_told_of_as_dead(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a job that kills its supervisors would be given back uncounted where processes are few."""
+
+    def refuse() -> None:
+        monkeypatch.undo()
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(stage.slot, "_start", refuse)
+    with pytest.raises(SlotDied) as died:
+        stage.run(SHELL + "kill -9 $PPID; exec sleep 60")
+    assert died.value.begun
+    assert stage.run(SHELL + "echo next").stdout == "next\n"
