@@ -243,9 +243,9 @@ class Slot:
         rest = memoryview(json.dumps(message).encode() + b"\n")
         give_up_at = time.monotonic() + TAKING_SECONDS
         poll = select.poll()
-        poll.register(self._control, select.POLLOUT)
         while rest:
             try:
+                poll.register(self._control, select.POLLOUT)
                 rest = rest[self._control.send(rest, socket.MSG_DONTWAIT) :]
             except BlockingIOError:
                 if time.monotonic() > give_up_at:
@@ -253,7 +253,7 @@ class Slot:
                     return
                 if not poll.poll(LOOK_UP_MS):
                     self._resume()
-            except OSError:
+            except (OSError, ValueError):  # the second of a socket that is closed
                 return
 
     def _resume(self) -> None:
