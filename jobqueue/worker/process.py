@@ -14,7 +14,6 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, cast
 
 from jobqueue.worker.hardening import die_with, oom_score_of_jobs, yield_to_the_worker
@@ -146,6 +145,6 @@ def _start(launch: Launch, isolation: Isolation) -> subprocess.Popen[bytes]:
 
 def _count_oom_kills() -> int:
     """Return how often the kernel has killed for want of memory, as far as it tells us."""
-    with suppress(OSError, ValueError, IndexError):
-        return int(Path("/proc/vmstat").read_text().split("oom_kill ", 1)[1].split(maxsplit=1)[0])
+    with suppress(OSError, ValueError, IndexError), open("/proc/vmstat", "rb", buffering=0) as file:
+        return int(file.read().split(b"oom_kill ", 1)[1].split(maxsplit=1)[0])
     return 0

@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 DYING_SECONDS = 2.0
 TRACED_PAUSE_SECONDS = 0.005
@@ -85,8 +84,9 @@ def children_of(pid: int) -> list[int]:
     """Return the children of every thread of a process; none when it is gone or hidden from us (`hidepid`, proc(5))."""
     found: list[int] = []
     with suppress(OSError):
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            found += map(int, (task / "children").read_text().split())
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/children", "rb", buffering=0) as file:
+                found += map(int, file.read().split())
     return found
 
 

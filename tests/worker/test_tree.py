@@ -267,10 +267,10 @@ def test_one_whose_children_are_hidden_is_killed(monkeypatch: pytest.MonkeyPatch
     """/proc may be mounted with hidepid=1."""
     with subprocess.Popen(["/bin/sleep", "600"]) as process:
 
-        def hide(_: Path) -> NoReturn:
+        def hide(_: str) -> NoReturn:
             raise PermissionError
 
-        monkeypatch.setattr(Path, "iterdir", hide)
+        monkeypatch.setattr("os.listdir", hide)
         assert tree.children_of(process.pid) == []
         tree._kill_with_descendants(process.pid)
         assert process.wait(10) == -signal.SIGKILL
