@@ -8,29 +8,21 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from jobqueue.worker import isolation
+from jobqueue.worker import boot, isolation
 from jobqueue.worker.family import Family
 from jobqueue.worker.isolation import Isolation
 from jobqueue.worker.outcome import Outcome
 from jobqueue.worker.outputs import Outputs
 from jobqueue.worker.process import Launch, Usage
+from jobqueue.worker.wake import Wake
 
-CODE = Path(__file__).parents[2]
-BOOT = """
-import sys
-sys.path.insert(0, sys.argv[1])
-from jobqueue.worker import supervisor
-supervisor.main(int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
-"""
 OVERDUE_SECONDS = 10.0
 """How much longer than its program may take a supervisor may. One that does not answer then (a program of the same user
 can stop it) is killed.
@@ -74,7 +66,7 @@ class Slot:
         self._replacing = threading.Lock()
         self._running: threading.Event | None = None
         self._grace_seconds: float | None = None
-        self._wake: int | None = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._wake = Wake()
         self._begun = self._closed = False
         self._overdue_at: float | None = None
         self._resumes = 0
@@ -98,7 +90,7 @@ class Slot:
                 raise SlotDied(begun=False)
             self._running = stopped
             self._grace_seconds = self._overdue_at = None
-            self._forget_the_stop()
+            self._wake.clear()
             if launch.timeout_seconds is not None:
                 self._expect_end_within(launch.timeout_seconds + launch.kill_grace_seconds)
         try:
@@ -120,10 +112,10 @@ class Slot:
         wait: the thread in `run` tells the supervisor.
         """
         with self._lock:
-            if self._running is not None and self._wake is not None and run in (None, self._running):
+            if self._running is not None and run in (None, self._running):
                 self._expect_end_within(grace_seconds)
                 self._grace_seconds = grace_seconds
-                os.eventfd_write(self._wake, 1)
+                self._wake.set()
 
     def hang_up(self) -> None:
         """Let the supervisor end, with its program; `close` waits for it."""
@@ -149,9 +141,8 @@ class Slot:
 
     def _forget_wake(self) -> None:
         """Close what wakes the thread in `run` once there will be none."""
-        if self._closed and self._running is None and self._wake is not None:
-            os.close(self._wake)
-            self._wake = None
+        if self._closed and self._running is None:
+            self._wake.close()
 
     def _end(self, within_seconds: float) -> None:
         try:
@@ -166,16 +157,8 @@ class Slot:
         self._fds = []
 
     def _start(self) -> None:
-        self._control, theirs = socket.socketpair()
+        self._process, self._control = boot.start(self._family, self.isolation, self._open_files)
         self._unfinished = b""
-        told = [str(theirs.fileno()), json.dumps(self.isolation.describe()), str(self._open_files)]
-        with theirs:
-            self._process = self._family.start(
-                [sys.executable, "-I", "-c", BOOT, str(CODE), *told],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                env={"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"},  # none of the worker's secrets
-            )
 
     def _expect_end_within(self, seconds: float) -> None:
         overdue_at = time.monotonic() + seconds + OVERDUE_SECONDS
@@ -198,8 +181,8 @@ class Slot:
 
     def _next_line(self) -> bytes | None:
         """Return the next line, None when the supervisor is gone. One that is overdue is killed."""
-        control, wake = self._control.fileno(), self._wake
-        if control < 0 or wake is None:
+        control, wake = self._control.fileno(), self._wake.fd
+        if control < 0 or wake < 0:
             return None
         poll = select.poll()
         poll.register(control, select.POLLIN)
@@ -229,14 +212,9 @@ class Slot:
 
     def _pass_on_the_stop(self) -> None:
         with self._lock:
-            self._forget_the_stop()
+            self._wake.clear()
             grace_seconds = self._grace_seconds
         self._send({"stop": {"grace_seconds": grace_seconds}})
-
-    def _forget_the_stop(self) -> None:
-        if self._wake is not None:
-            with suppress(BlockingIOError):
-                os.eventfd_read(self._wake)
 
     def _send(self, message: dict[str, object]) -> None:
         """Tell the supervisor something. One that does not take it is killed: who reads the answer finds it gone."""

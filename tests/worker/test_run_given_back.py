@@ -139,6 +139,8 @@ def test_a_job_whose_end_cannot_be_told_is_left_to_its_lease(
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     monkeypatch.setattr(means.spool, "write", refuse)
+    older = set(threading.enumerate())
     with pytest.raises(OSError, match="Too many open files"):
         run(api.offer(SHELL, lease_ms=900))
-    wait_until("its heartbeats end", lambda: not any(thread.name == "heartbeat" for thread in threading.enumerate()))
+    newer = [thread for thread in threading.enumerate() if thread not in older and thread.name == "heartbeat"]
+    wait_until("its heartbeats end", lambda: not any(thread.is_alive() for thread in newer))

@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 
 from jobqueue.output import HALF_BYTES, missing_line
+from jobqueue.worker.boot import BOOT, CODE
 from jobqueue.worker.outputs import Outputs
 from jobqueue.worker.process import Launch
-from jobqueue.worker.slot import BOOT, CODE, Slot
+from jobqueue.worker.slot import Slot
 from tests.servers import wait_until
 from tests.worker.proc import alive, file_descriptors, peak_megabytes, wait_for_pids, wait_until_gone
 from tests.worker.programs import FOREVER, SHELL, WITH_ORPHANS, Stage
