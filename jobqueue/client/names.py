@@ -25,7 +25,9 @@ def look_up(host: str, port: int, patience: Callable[[], float]) -> list[Address
     def ask() -> None:
         try:
             answers.put([*socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)])
-        except (OSError, ValueError, OverflowError) as error:
+        except OverflowError as error:  # of a port
+            answers.put(ValueError(str(error)))
+        except (OSError, ValueError) as error:
             answers.put(error)
 
     try:

@@ -17,7 +17,7 @@ import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
-from jobqueue.worker import elf, visible
+from jobqueue.worker import elf, shebang, visible
 from jobqueue.worker.tree import children_of, descendants_of
 
 NAMESPACES = ("user", "pid", "ipc", "uts", "cgroup-try")
@@ -29,7 +29,6 @@ only where the directories, too, may be written.
 """
 
 SIGNALLED = 128
-LONGEST_FIRST_LINE = 256
 
 MOST_WORDS = 9000
 """How many bwrap takes, the program's own included (MAX_ARGS in its bubblewrap.c)."""
@@ -118,13 +117,9 @@ def refuse_what_cannot_start(program: str) -> None:
     """
     with open(program, "rb") as file:
         _refuse_busy(file.fileno(), program)
-        first_line = file.read(LONGEST_FIRST_LINE).split(b"\n", 1)[0]
-        if first_line.startswith(b"#!"):
-            starter: str | None = os.fsdecode(first_line[2:].replace(b"\t", b" ").strip(b" ").split(b" ", 1)[0])
-        elif elf.can_start(file):
-            starter = elf.loader(file)
-        else:
-            starter = ""
+        starter = shebang.interpreter(file)
+        if starter is None:
+            starter = elf.loader(file) if elf.can_start(file) else ""
     if starter is not None:
         _refuse_unless_startable(starter, program)
 

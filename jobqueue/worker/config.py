@@ -9,7 +9,7 @@ import secrets
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from jobqueue.settings import Environment
@@ -75,7 +75,7 @@ class WorkerSettings:
 def load(variables: Mapping[str, str]) -> WorkerSettings:
     """Read the settings. Raises InvalidSetting with a sentence for whoever starts the worker."""
     environment = Environment(variables)
-    settings = WorkerSettings(
+    return WorkerSettings(
         api_url=environment.url("API_URL", DEFAULT_API_URL, ("http", "https")),
         executor_id=environment.read(
             "EXECUTOR_ID", _own_name(), _executor_id, "1 to 128 printable characters without white space"
@@ -94,9 +94,8 @@ def load(variables: Mapping[str, str]) -> WorkerSettings:
         max_open_files=environment.whole_number("MAX_OPEN_FILES", 4096, 16, 2**20),
         env_passthrough=environment.words("ENV_PASSTHROUGH", NAME, "names of environment variables"),
         temporary_directory=environment.directory("TMPDIR") or TEMPORARY_DIRECTORY,
-        misspelt={},
+        misspelt=environment.misspelt(),  # the last: all names are known by now
     )
-    return replace(settings, misspelt=environment.misspelt())
 
 
 def usable_processors() -> int:

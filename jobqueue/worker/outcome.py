@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import errno
-import os
 import signal
 from dataclasses import dataclass, field
 
-from jobqueue.worker import elf
+from jobqueue.worker import elf, shebang
 from jobqueue.worker.outputs import Outputs
 from jobqueue.worker.process import Launch, Usage
 
@@ -15,8 +14,6 @@ OF_THE_MACHINE = frozenset(
     {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ETXTBSY}
 )
 """Errors that say more about the machine than about the program: on another one it may well start."""
-
-LONGEST_FIRST_LINE = 256
 
 
 @dataclass(frozen=True)
@@ -71,14 +68,14 @@ def _looked_into(program: str, number: int | None) -> str | None:
         return None
     try:
         with open(program, "rb") as file:
-            first_line = file.read(LONGEST_FIRST_LINE).split(b"\n", 1)[0]
+            interpreter = shebang.interpreter(file)
+            file.seek(0)
+            magic = file.read(len(elf.MAGIC))
     except OSError:
         return None
-    if first_line.startswith(b"#!"):
-        words = first_line[2:].strip(b" \t").split(b" ", 1)
-        interpreter = os.fsdecode(words[0])
+    if interpreter is not None:
         return f"its interpreter {interpreter!r} does not exist" if number == errno.ENOENT else None
-    if first_line.startswith(elf.MAGIC):
+    if magic == elf.MAGIC:
         return (
             "the loader that it names does not exist"
             if number == errno.ENOENT

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from jobqueue.client.names import look_up
 from jobqueue.client.transport import ApiUnavailable, Transport
 from tests.client.fake_server import FakeServer, Reply, in_json, nobody, serving
 from tests.client.tls import needs_openssl, serving_tls
@@ -140,3 +141,8 @@ def test_threads_cannot_be_started(server: FakeServer, monkeypatch: pytest.Monke
 def test_a_host_whose_name_is_none(host: str) -> None:
     with pytest.raises(ApiUnavailable, match="name cannot be read"):
         ask(f"http://{host}/api/v1")
+
+
+def test_a_port_that_is_too_high_is_no_name() -> None:
+    with pytest.raises(ValueError, match="too large"):
+        look_up("127.0.0.1", 2**100, lambda: 10.0)
