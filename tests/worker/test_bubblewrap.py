@@ -41,11 +41,13 @@ def test_namespaces_are_new_but_for_the_networks(walled: House) -> None:
 
 
 def test_what_others_left_in_temporary_directories_is_not_there(walled: House) -> None:
-    found = walled.try_each("os.listdir('/tmp')", "os.listdir('/var/tmp')", "os.listdir('/dev/shm')", "write('/tmp/x')")
+    new = Path("/tmp", f"written-inside-{os.getpid()}")
+    listed = [f"os.listdir({directory!r})" for directory in ("/tmp", "/var/tmp", "/dev/shm")]
+    found = walled.try_each(*listed, f"write({str(new)!r})")
     pythons = {root.split("/")[2] for root in visible.roots([]) if root.startswith("/tmp/")}  # of a checkout there
     assert set(found[0]) == {walled.root.name, *pythons}
     assert found[1:] == [[], [], None]
-    assert not Path("/tmp/x").exists()
+    assert not new.exists()
 
 
 def test_the_system_cannot_be_written(walled: House) -> None:

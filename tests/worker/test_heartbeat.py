@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from itertools import pairwise
+from itertools import chain, cycle, pairwise, repeat
 
 import pytest
 
@@ -16,9 +16,10 @@ from jobqueue.worker.heartbeat import Heartbeat, StopPolicy
 from jobqueue.worker.slot import Slot
 from tests.client.fake_server import Reply, Request, in_json
 from tests.servers import wait_until
-from tests.worker.fake_api import AWAY, REFUSED, FakeApi
+from tests.worker.fake_api import AWAY, CANCEL, REFUSED, YES, FakeApi
 
 SAFE_PART = 0.8
+UNCLEAR = [AWAY, in_json({"error": "no", "context": {}}, 400), Reply(302), Reply(429)]
 
 Beating = Callable[..., AbstractContextManager[Attempt]]
 
@@ -50,18 +51,8 @@ def lost_after(attempt: Attempt, begun: float) -> float:
 
 def replies(*first: Reply, then: Reply) -> Callable[[Request], Reply]:
     """Answer with each of the first, then always the same."""
-
-    def endless() -> Iterator[Reply]:
-        yield from first
-        while True:
-            yield then
-
-    answers = endless()
+    answers = chain(first, repeat(then))
     return lambda _: next(answers)
-
-
-YES = in_json({"status": "running"})
-CANCEL = in_json({"status": "running", "cancel_requested": True})
 
 
 def test_it_beats_three_times_a_lease_in_the_name_of_the_attempt(api: FakeApi, beating: Beating) -> None:
@@ -81,66 +72,66 @@ def test_a_long_lease_is_renewed_every_few_seconds_all_the_same(beating: Beating
 
 def test_a_lease_is_lost_when_the_api_says_so(api: FakeApi, beating: Beating) -> None:
     api.answers["heartbeat"] = replies(YES, then=REFUSED)
-    with beating(300) as attempt:
+    with beating(3000) as attempt:
         assert attempt.stopped.wait(10)
     assert attempt.cause is Cause.LEASE_LOST
     assert len(api.seen("heartbeat")) == 2
 
 
-@pytest.mark.parametrize("reply", [AWAY, in_json({"error": "no", "context": {}}, 400), Reply(302), Reply(429)])
 def test_without_a_clear_answer_it_goes_on_trying_and_is_lost_at_the_end_of_the_safe_part(
-    api: FakeApi, beating: Beating, reply: Reply
+    api: FakeApi, beating: Beating
 ) -> None:
-    api.answers["heartbeat"] = lambda _: reply
+    answers = cycle(UNCLEAR)
+    api.answers["heartbeat"] = lambda _: next(answers)
     begun = time.monotonic()
-    with beating(1500) as attempt:
-        assert SAFE_PART * 1.5 - 0.01 <= lost_after(attempt, begun) < 1.5
-    assert len(api.seen("heartbeat")) >= 4
+    with beating(6000) as attempt:
+        assert SAFE_PART * 6 - 0.01 <= lost_after(attempt, begun) < 6
+    assert len(api.seen("heartbeat")) >= len(UNCLEAR)
 
 
 def test_an_api_that_hangs_does_not_make_a_lease_longer(api: FakeApi, beating: Beating) -> None:
     api.answers["heartbeat"] = lambda _: api.server.hang()
     begun = time.monotonic()
-    with beating(1500) as attempt:
-        assert SAFE_PART * 1.5 - 0.01 <= lost_after(attempt, begun) < 1.5
+    with beating(6000) as attempt:
+        assert SAFE_PART * 6 - 0.01 <= lost_after(attempt, begun) < 6
 
 
 def test_an_api_that_is_down_does_not_make_a_lease_longer(api: FakeApi, beating: Beating) -> None:
     api.server.close()
     begun = time.monotonic()
-    with beating(1500) as attempt:
-        assert SAFE_PART * 1.5 - 0.01 <= lost_after(attempt, begun) < 1.5
+    with beating(6000) as attempt:
+        assert SAFE_PART * 6 - 0.01 <= lost_after(attempt, begun) < 6
 
 
 def test_an_api_that_drips_does_not_make_a_lease_longer(api: FakeApi, beating: Beating) -> None:
     api.answers["heartbeat"] = lambda _: Reply(pieces=api.server.drip(100, 0.02), length=100)
     begun = time.monotonic()
-    with beating(900) as attempt:
-        assert lost_after(attempt, begun) < 0.9
+    with beating(6000) as attempt:
+        assert lost_after(attempt, begun) < 6
 
 
 def test_a_short_outage_costs_nothing(api: FakeApi, beating: Beating) -> None:
     api.answers["heartbeat"] = replies(AWAY, AWAY, AWAY, then=YES)
-    with beating(1500) as attempt:
-        wait_until("beats are answered again", lambda: len(api.seen("heartbeat")) >= 6)
+    with beating(4500) as attempt:
+        wait_until("beats are answered again", lambda: len(api.seen("heartbeat")) >= 5)
         assert attempt.cause is None
 
 
 def test_a_lease_counts_from_when_the_last_good_beat_was_sent(api: FakeApi, beating: Beating) -> None:
     """Not from when its answer came: the API may have renewed the lease just before."""
-    slow, answers = threading.Event(), replies(YES, then=AWAY)
+    answers = replies(YES, then=AWAY)
 
     def answer(request: Request) -> Reply:
         if len(api.seen("heartbeat")) == 1:
-            slow.wait(0.4)
+            api.server.closed.wait(1.6)  # of the 2.5 s that it may take, and more than what is left of the lease
         return answers(request)
 
     api.answers["heartbeat"] = answer
-    with beating(4500) as attempt:  # a third of which the first answer may take
+    with beating(7500) as attempt:
         assert attempt.stopped.wait(20)
         lost_at = time.monotonic()
     sent = api.seen("heartbeat")[0].at
-    assert SAFE_PART * 4.5 - 0.1 < lost_at - sent < 4.5
+    assert SAFE_PART * 7.5 - 1 < lost_at - sent < 7.5
 
 
 def test_to_finish_without_a_lease_nobody_is_stopped_while_the_api_is_away(api: FakeApi, beating: Beating) -> None:
@@ -155,10 +146,10 @@ def test_to_finish_without_a_lease_nobody_is_stopped_while_the_api_is_away(api: 
 
 def test_a_wish_to_cancel_stops_the_attempt_and_its_lease_is_kept(api: FakeApi, beating: Beating) -> None:
     api.answers["heartbeat"] = replies(YES, then=CANCEL)
-    with beating(300) as attempt:
+    with beating(3000) as attempt:
         assert attempt.stopped.wait(10)
         assert attempt.cause is Cause.CANCELLED
-        wait_until("it goes on", lambda: len(api.seen("heartbeat")) >= 5)
+        wait_until("it goes on", lambda: len(api.seen("heartbeat")) >= 3)
     assert attempt.cause is Cause.CANCELLED
 
 
@@ -176,7 +167,7 @@ def test_new_output_goes_along_soon_and_once(api: FakeApi, beating: Beating) -> 
 
 def test_output_that_nobody_answered_for_is_told_again(api: FakeApi, beating: Beating) -> None:
     api.answers["heartbeat"] = replies(AWAY, then=YES)
-    with beating(1500) as attempt:
+    with beating(3000) as attempt:
         attempt.live.add({"stdout": [0, "one\n"]})
         wait_until("it is told twice", lambda: len(outputs_told(api)) == 2)
     assert outputs_told(api) == [{"stdout": {"offset": 0, "data": "one\n"}}] * 2
@@ -197,4 +188,4 @@ def test_it_stops_beating_when_it_is_told_to(api: FakeApi, beating: Beating) -> 
 def test_an_answer_that_nobody_can_read_is_at_worst_a_lost_lease(api: FakeApi, beating: Beating) -> None:
     api.answers["heartbeat"] = lambda _: Reply(400, b"[" * 200_000)
     with beating(600) as attempt:
-        assert attempt.stopped.wait(2)
+        assert attempt.stopped.wait(20)

@@ -25,7 +25,7 @@ pytestmark = [
 
 def test_a_job_whose_lease_is_lost_is_stopped_whole_and_not_reported(api: FakeApi, run: Run, tmp_path: Path) -> None:
     pids = tmp_path / "pids"
-    job = api.offer(WITH_ORPHANS, pids, 600, lease_ms=1500)
+    job = api.offer(WITH_ORPHANS, pids, 600, lease_ms=3000)
     api.answers["heartbeat"] = lambda _: REFUSED if pids.exists() and pids.read_text().count("\n") == 5 else YES
     assert run(job).cause is Cause.LEASE_LOST
     assert api.reports() == []
@@ -41,9 +41,13 @@ def test_a_lease_that_is_lost_during_the_download_ends_the_attempt(api: FakeApi,
     assert api.reports() == []
 
 
-def test_a_job_that_is_cancelled_is_asked_to_end_and_reported_with_its_output(api: FakeApi, run: Run) -> None:
-    api.answers["heartbeat"] = lambda _: CANCEL
-    run(api.offer(SHELL + 'trap "echo asked; exit 0" TERM; while true; do sleep 0.02; done', lease_ms=900))
+def test_a_job_that_is_cancelled_is_asked_to_end_and_reported_with_its_output(
+    api: FakeApi, run: Run, tmp_path: Path
+) -> None:
+    listens = tmp_path / "listens"
+    trap = SHELL + 'trap "echo asked; exit 0" TERM; touch "$1"; while true; do sleep 0.02; done'
+    api.answers["heartbeat"] = lambda _: CANCEL if listens.exists() else YES
+    run(api.offer(trap, listens, lease_ms=3000))
     verb, body = api.only_report()
     assert (verb, body["reason"], body["stdout"]) == ("fail", "cancelled", "asked\n")
 
@@ -51,7 +55,7 @@ def test_a_job_that_is_cancelled_is_asked_to_end_and_reported_with_its_output(ap
 def test_a_job_that_is_cancelled_and_does_not_listen_is_killed(api: FakeApi, run: Run, tmp_path: Path) -> None:
     api.answers["heartbeat"] = lambda _: CANCEL if (tmp_path / "pids").exists() else YES
     stop_policy = StopPolicy(kill_grace_seconds=0.2)
-    run(api.offer(FOREVER, tmp_path / "pids", lease_ms=900), stop_policy=stop_policy)
+    run(api.offer(FOREVER, tmp_path / "pids", lease_ms=3000), stop_policy=stop_policy)
     assert api.only_report()[1]["reason"] == "cancelled"
     assert api.only_report()[1]["signal"] == "SIGKILL"
 
@@ -79,7 +83,7 @@ def test_what_is_still_said_to_an_ended_job_does_not_reach_the_next_in_its_slot(
 ) -> None:
     """Its lease is kept until its report is answered; the slot goes on meanwhile."""
     api.answers["complete"] = lambda request: AWAY if "job-1" in request.path else YES
-    first = run(api.offer(SHELL, lease_ms=900))
+    first = run(api.offer(SHELL, lease_ms=3000))
     cancelled = threading.Event()
 
     def answer(request: Request) -> Reply:
@@ -104,17 +108,22 @@ def test_the_lease_is_kept_alive_while_the_report_is_not_answered(api: FakeApi, 
     give_up_at = time.monotonic() + 20
 
     def answer(request: Request) -> Reply:
-        return YES if len(api.seen("heartbeat")) > 3 or request.at > give_up_at else AWAY
+        return YES if len(api.seen("heartbeat")) > 1 or request.at > give_up_at else AWAY
 
     api.answers["complete"] = answer
-    run(api.offer(SHELL, lease_ms=1500))
-    wait_until("the report is answered", lambda: len(api.seen("heartbeat")) > 3)
+    run(api.offer(SHELL, lease_ms=3000))
+    wait_until("the lease is renewed", lambda: len(api.seen("heartbeat")) > 1)
 
 
-def test_beats_stop_with_the_attempt(api: FakeApi, run: Run) -> None:
-    run(api.offer(SHELL + "sleep 0.8", lease_ms=1500))
+def test_beats_stop_with_the_attempt(api: FakeApi, run: Run, tmp_path: Path) -> None:
+    def answer(_: Request) -> Reply:
+        (tmp_path / "beaten").touch()
+        return YES
+
+    api.answers["heartbeat"] = answer
+    run(api.offer(SHELL + 'while [ ! -e "$1" ]; do sleep 0.02; done', tmp_path / "beaten", lease_ms=1500))
     count = len(api.seen("heartbeat"))
     assert count > 0
-    run(api.offer(SHELL + "sleep 0.3"))
+    run(api.offer(SHELL + "sleep 0.7"))  # longer than until the next would be due
     assert len(api.reports()) == 2
     assert len(api.seen("heartbeat")) == count
