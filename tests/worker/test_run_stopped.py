@@ -63,7 +63,7 @@ def test_a_job_that_is_cancelled_and_does_not_listen_is_killed(api: FakeApi, run
 def test_a_job_that_is_cancelled_during_its_download_never_begins(api: FakeApi, run: Run) -> None:
     api.answers["program"] = lambda _: api.server.hang()
     api.answers["heartbeat"] = lambda _: CANCEL
-    run(api.offer(SHELL, lease_ms=300))
+    run(api.offer(SHELL, lease_ms=3000))
     verb, body = api.only_report()
     assert (verb, body["reason"], body["exit_code"]) == ("fail", "cancelled", None)
 
