@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -199,9 +200,11 @@ def test_two_workers_share_one_cache(deployment: Deployment) -> None:
     assert len(deployment.host.requests) == 1
 
 
-def test_heartbeats_keep_their_time_while_slots_stream_gigabytes(deployment: Deployment) -> None:
-    """The lease is so short that a beat that comes late loses it."""
-    jobs = [deployment.submit(SHELL + f"head -c 1G /dev/zero; sleep {LEASE_SECONDS}") for _ in range(4)]
+def test_heartbeats_keep_their_time_while_slots_stream_gigabytes(deploy: Callable[[float], Deployment]) -> None:
+    """The lease is so short that beats that come late lose it, and long enough for a busy machine."""
+    lease_seconds = 2 * LEASE_SECONDS
+    deployment = deploy(lease_seconds)
+    jobs = [deployment.submit(SHELL + f"head -c 1G /dev/zero; sleep {lease_seconds}") for _ in range(4)]
     deployment.worker("one", SLOTS="4")
     for job_id in jobs:
         job = deployment.wait_for(job_id, "completed", seconds=60)
