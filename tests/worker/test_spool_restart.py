@@ -202,7 +202,7 @@ def test_closing_takes_its_time_and_leaves_the_rest_to_the_next_worker(
     begun = time.monotonic()
     with capture_logs() as logs:
         spool.close(0.3)
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 10
     assert [(log["event"], log["reports"]) for log in logs] == [("reports_left", 3)]
     assert on_disk(tmp_path) == [BODY] * 3
     assert hangs or "spool" not in [thread.name for thread in threading.enumerate()]

