@@ -12,6 +12,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -31,6 +32,9 @@ CHUNK_BYTES = 64 * 1024
 
 ROUNDS = 100
 """How often to look again for processes that were started while others were killed."""
+
+STARTING_SECONDS = 0.01
+"""Between two looks while there are processes that are just being started: nobody can tell yet where they live."""
 
 
 class Workspaces:
@@ -169,10 +173,13 @@ def kill_inhabitants(path: Path) -> int:
     """Kill every process that lives in a directory: that works there, or was started to. Return how many."""
     killed: set[int] = set()
     for _ in range(ROUNDS):
-        processes = [entry for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-        found = {int(entry.name) for entry in processes if _lives_in(entry, path)} - {os.getpid()}
-        if not found - killed:
-            break
+        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+        told = {pid: _lives_in(Path(f"/proc/{pid}"), path) for pid in pids if pid != os.getpid()}
+        found = {pid for pid, lives_there in told.items() if lives_there}
+        if found <= killed:
+            if None not in told.values():
+                break
+            time.sleep(STARTING_SECONDS)  # the kernel tells nobody when a process has been started
         killed |= found
         for pid in found:
             with suppress(OSError):
@@ -180,10 +187,28 @@ def kill_inhabitants(path: Path) -> int:
     return len(killed)
 
 
-def _lives_in(process: Path, path: Path) -> bool:
+def _lives_in(process: Path, path: Path) -> bool | None:
+    """Whether a process lives there; None when it has not told yet."""
     with suppress(OSError):
         if f"{os.readlink(process / 'cwd')}/".startswith(f"{path}/"):
             return True
         variables = (process / "environ").read_bytes().split(b"\0")
-        return any(f"={path}/".encode() in each for each in variables if not each.startswith(b"OLDPWD="))
+        if any(f"={path}/".encode() in each for each in variables if not each.startswith(b"OLDPWD=")):
+            return True
+        if variables == [b""] and _is_starting(process):
+            return None
     return False
+
+
+def _is_starting(process: Path) -> bool:
+    """Whether a process whose environment was empty has one that is not loaded yet, or was not then.
+
+    An exec takes the old environment away before it brings the new one; fs/proc/base.c shows nothing meanwhile. The end
+    of it, the 51st field in proc_pid_stat(5), is 0 then, as it is for the kernel's own threads and for zombies: those
+    have no exe.
+    """
+    begin, end = (process / "stat").read_bytes().rpartition(b")")[2].split()[47:49]
+    if end != b"0":
+        return begin != end
+    os.readlink(process / "exe")
+    return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ from structlog.testing import capture_logs
 
 from jobqueue.worker import workspace
 from jobqueue.worker.family import Family
-from jobqueue.worker.workspace import PREFIX, Workspaces, kill_inhabitants
+from jobqueue.worker.workspace import PREFIX, Workspaces, _lives_in, kill_inhabitants
 from tests.servers import wait_until
 from tests.worker.proc import alive, state, wait_until_gone
 
@@ -175,6 +176,31 @@ def test_who_was_there_before_is_no_inhabitant(parent: Path) -> None:
     with bystander(Path("/"), OLDPWD=str(parent / "job/work")) as pid:
         assert kill_inhabitants(parent) == 0
         assert alive(pid)
+
+
+def test_who_is_just_being_started_is_an_inhabitant(parent: Path) -> None:
+    """While a process is replaced by the next, the kernel tells nobody what its environment is."""
+    again = parent / "again"
+    again.write_text('#!/bin/sh\nexec "$0"\n')
+    again.chmod(0o700)
+    for _ in range(100):
+        with subprocess.Popen([again], cwd="/", env={"HOME": f"{parent}/work"}) as process:
+            kill_inhabitants(parent)
+            try:
+                assert process.wait(20) == -signal.SIGKILL
+            finally:
+                process.kill()
+
+
+def test_who_has_no_environment_is_not_taken_for_somebody_who_is_just_being_started(parent: Path) -> None:
+    with bystander(Path("/")) as pid:
+        process = Path(f"/proc/{pid}")
+        wait_until("it has been started", lambda: (process / "cmdline").read_bytes() != b"")
+        assert (process / "environ").read_bytes() == b""
+        assert _lives_in(process, parent) is False
+        os.kill(pid, signal.SIGKILL)
+        wait_until("it is a zombie", lambda: state(pid) == "Z")
+        assert _lives_in(process, parent) is False
 
 
 def test_who_sweeps_does_not_sweep_itself(parent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
