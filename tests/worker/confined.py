@@ -156,7 +156,7 @@ def secret_below(parent: Path) -> Iterator[Path]:
 
 
 def processes_of(launch: Launch) -> list[int]:
-    """Return the processes that were started with a launch's program or in its directory."""
+    """Return the processes that were started with a launch's program."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
