@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +11,7 @@ from http import HTTPStatus
 from typing import IO, Any
 
 from jobqueue.client.transport import ANSWER_SECONDS, ApiRefused, ApiUnavailable, Transport
+from jobqueue.output import in_json
 
 CLAIM_SECONDS = 5.0
 """A worker that is to stop waits for a claim that is under way: what it brings must be given back."""
@@ -73,15 +76,28 @@ class Claims:
 
         `output` is what is new of the program's outputs, as the API documents it.
         """
-        body = self.holder(job) | ({"output": output} if output else {})
         path = f"/jobs/{job.id}/heartbeat"
         try:
-            answer = self._transport.call("PUT", path, body, within_seconds).body
+            if output:
+                answer = self._transport.send("PUT", path, self._with_output(job, output), within_seconds).body
+            else:
+                answer = self._transport.call("PUT", path, self.holder(job), within_seconds).body
         except ApiRefused as refused:
             if refused.status == HTTPStatus.NOT_FOUND:
                 return None
             raise
         return Held(_checked(answer, "heartbeat").get("cancel_requested") is True)
+
+    def _with_output(self, job: ClaimedJob, output: Mapping[str, Any]) -> IO[bytes]:
+        """Return the body of a heartbeat in a file. Made as a whole it would be in memory several times over."""
+        body = io.BytesIO()
+        body.write(json.dumps(self.holder(job)).encode()[:-1] + b',"output":{')
+        for number, (name, piece) in enumerate(output.items()):
+            body.write(b'%s"%s":{"offset":%d,"data":"' % (b"," if number else b"", name.encode(), piece["offset"]))
+            body.writelines(in_json(piece["data"]))
+            body.write(b'"}')
+        body.write(b"}}")
+        return body
 
     def report(self, job_id: str, verb: str, body: IO[bytes], within_seconds: float = ANSWER_SECONDS) -> None:
         """Report how an attempt ended: `complete`, `fail` or `release`, with the JSON that is in the file.

@@ -7,9 +7,8 @@ from __future__ import annotations
 import json
 import os
 
+from jobqueue.output import in_json
 from jobqueue.worker.stream import Stream
-
-ENCODED_AT_A_TIME = 64 * 1024
 
 
 class Outputs:
@@ -25,9 +24,7 @@ class Outputs:
         with open(outputs.fd, "wb", closefd=False) as file:
             for number, (name, text) in enumerate(texts.items()):
                 file.write(b'%s"%s":"' % (b"," if number else b"{", name.encode()))
-                for first in range(0, len(text), ENCODED_AT_A_TIME):
-                    piece = text[first : first + ENCODED_AT_A_TIME]
-                    file.write(json.dumps(piece, ensure_ascii=False)[1:-1].encode())
+                file.writelines(in_json(text))
                 file.write(b'"')
         return outputs
 

@@ -11,6 +11,9 @@ from jobqueue.output import HALF_BYTES, LIVE_BYTES, OUTPUT_LIMIT_BYTES, missing_
 
 CHUNK_BYTES = 256 * 1024
 
+PIECE_BYTES = 64 * 1024
+"""How much of the latest output is told at a time: on its way it may take six times that, in several copies."""
+
 
 class Stream:
     """A pipe that is read until its end; `total_bytes` came so far."""
@@ -40,7 +43,9 @@ class Stream:
                 return
 
     def take_live(self) -> tuple[int, str] | None:
-        """Return where the output goes on and the text that came since the last time, None when there is none."""
+        """Return where the output goes on and a piece of the text that came since the last time, None when there is
+        none.
+        """
         return self._live.take()
 
     def kept(self) -> tuple[str, bool]:
@@ -83,13 +88,16 @@ class Live:
             self._offset += skipped
 
     def take(self) -> tuple[int, str] | None:
-        """Return offset and text, None when nothing came. A character that has not come whole waits for the rest."""
+        """Return offset and text of the next piece, None when there is none. A character that has not come whole waits
+        for the rest.
+        """
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        text = decoder.decode(bytes(self._new))
+        piece = bytes(self._new[:PIECE_BYTES])
+        text = decoder.decode(piece)
         if not text:
             return None
         waiting = len(decoder.getstate()[0])
-        del self._new[: len(self._new) - waiting]
+        del self._new[: len(piece) - waiting]
         offset = self._offset
         self._offset += len(text.encode())
         return offset, text

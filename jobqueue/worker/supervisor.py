@@ -121,9 +121,9 @@ class Supervisor:
         return ending.advance(program)
 
     def _show(self, program: Program) -> None:
-        live = {"stdout": program.stdout.take_live(), "stderr": program.stderr.take_live()}
-        if any(live.values()):
-            self._control.sendall(json.dumps({"live": live}, ensure_ascii=False).encode() + b"\n")
+        for name, stream in (("stdout", program.stdout), ("stderr", program.stderr)):
+            while piece := stream.take_live():
+                self._control.sendall(json.dumps({"live": {name: piece}}, ensure_ascii=False).encode() + b"\n")
 
     def _answer(self, outcome: Outcome) -> None:
         told = {each.name: getattr(outcome, each.name) for each in fields(outcome) if each.name != "outputs"}

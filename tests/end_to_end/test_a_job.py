@@ -93,16 +93,17 @@ def test_output_that_is_no_text_and_too_long_is_cut_and_stored(deployment: Deplo
     [
         "yes | head -c 2M; head -c 3M /dev/urandom >&2; head -c 1G /dev/zero",
         "head -c 500M /dev/zero & head -c 500M /dev/zero >&2; wait",  # 12 MB of JSON
+        "for part in 1 2 3 4; do head -c 125M /dev/zero; head -c 125M /dev/zero >&2; sleep 0.8; done",  # told live
     ],
 )
 def test_a_gigabyte_of_output_takes_little_memory(deployment: Deployment, program: str) -> None:
-    """The worker starts with some 40 MB, the supervisor with 14."""
+    """The worker starts with some 40 MB, the supervisor with 16."""
     job_id = deployment.submit(SHELL + program)
     worker = deployment.worker()
     deployment.wait_for(job_id, "completed")
     (supervisor,) = children(worker.pid)
     assert peak_megabytes(supervisor) < 64
-    assert peak_megabytes(worker.pid) < 64
+    assert peak_megabytes(worker.pid) < 55  # each copy of what is told live would be 3 MB more
 
 
 def test_a_job_longer_than_its_lease_is_done_in_one_attempt(deployment: Deployment) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from jobqueue.output import HALF_BYTES, LIVE_BYTES, OUTPUT_LIMIT_BYTES, cut, missing_line
 from jobqueue.worker.outputs import Outputs
-from jobqueue.worker.stream import Live, Stream
+from jobqueue.worker.stream import PIECE_BYTES, Live, Stream
 
 
 @contextmanager
@@ -110,9 +110,22 @@ def test_what_comes_faster_than_it_is_told_is_skipped() -> None:
     for _ in range(10):
         live.add(b"y" * LIVE_BYTES)
     live.add(b"end")
-    offset, text = live.take() or (0, "")
-    assert offset == 100 + 10 * LIVE_BYTES + 3 - LIVE_BYTES
+    pieces = list(iter(live.take, None))
+    text = "".join(text for _, text in pieces)
+    assert pieces[0][0] == 100 + 10 * LIVE_BYTES + 3 - LIVE_BYTES
     assert (len(text), text[-3:]) == (LIVE_BYTES, "end")
+
+
+def test_the_latest_output_is_told_in_pieces_that_go_on_where_the_one_before_ended() -> None:
+    live, told = Live(), ("a" + "€🎉é" * 20_000).encode() + b"\xff"
+    live.add(told)
+    heard, largest = "", 0
+    for offset, text in iter(live.take, None):
+        assert offset == len(heard.encode())
+        heard += text
+        largest = max(largest, len(text.encode()))
+    assert heard == told.decode(errors="replace")
+    assert 0 < largest <= PIECE_BYTES
 
 
 def test_outputs_written_down_are_read_back_exactly() -> None:
