@@ -27,6 +27,11 @@ from jobqueue.worker.outputs import write_down
 from jobqueue.worker.process import Launch, Program
 
 LIVE_SECONDS = 1.0
+
+TO_EVERYBODY_SECONDS = 0.03
+"""How long after a program that has failed a SIGTERM to everybody may reach this process: whoever sends them one by one
+may be held up in between.
+"""
 HEARD = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
@@ -72,7 +77,10 @@ class Supervisor:
             self._hear(program, ending)
         finally:
             status, usage = program.end()
+        ended_at_ms = _now_ms()
         outputs, told = write_down(program.stdout, program.stderr)
+        if status > 0 and not (ending.stopped or ending.timed_out):
+            self._wait_for_the_end_of_everybody()
         return Outcome(
             exit_code=status if status >= 0 else 128 - status,
             signal=-status if status < 0 else None,
@@ -81,7 +89,7 @@ class Supervisor:
             told_to_end=self._told_to_end,
             met_oom_killer=status == -signal.SIGKILL and program.met_oom_killer(),
             started_at_ms=started_at_ms,
-            ended_at_ms=_now_ms(),
+            ended_at_ms=ended_at_ms,
             usage=usage,
             told_of_outputs=told,
             outputs=outputs,
@@ -142,6 +150,14 @@ class Supervisor:
             raise WorkerGone
         *lines, self._unfinished = (self._unfinished + received).split(b"\n")
         self._inbox.extend(json.loads(line) for line in lines)
+
+    def _wait_for_the_end_of_everybody(self) -> None:
+        if self._told_to_end:
+            return
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        heard = signal.sigtimedwait([signal.SIGTERM], TO_EVERYBODY_SECONDS)
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        self._told_to_end = self._told_to_end or heard is not None
 
     def _hear_signal(self, number: int, _frame: object) -> None:
         """Note it and go on: the worker decides when to stop."""

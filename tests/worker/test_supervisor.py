@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ from jobqueue.worker.boot import BOOT, CODE
 from jobqueue.worker.outputs import Outputs
 from jobqueue.worker.process import Launch
 from jobqueue.worker.slot import Slot
+from jobqueue.worker.supervisor import TO_EVERYBODY_SECONDS
 from tests.servers import wait_until
 from tests.worker.proc import alive, file_descriptors, peak_megabytes, wait_for_pids, wait_until_gone
 from tests.worker.programs import FOREVER, SHELL, WITH_ORPHANS, Stage
@@ -54,11 +56,28 @@ class Supervised:
 
 
 @pytest.fixture
-def supervised() -> Iterator[Supervised]:
+def patience() -> float:
+    """How long a supervisor waits for a signal to everybody, in seconds."""
+    return TO_EVERYBODY_SECONDS
+
+
+@pytest.fixture
+def supervised(patience: float) -> Iterator[Supervised]:
     ours, theirs = socket.socketpair()
+    patient = BOOT.replace("\nsupervisor.main", f"\nsupervisor.TO_EVERYBODY_SECONDS = {patience}\nsupervisor.main")
+    assert patient != BOOT
     with ours:
         with theirs:
-            command = [sys.executable, "-I", "-c", BOOT, str(CODE), str(theirs.fileno()), '{"level": "none"}', "4096"]
+            command = [
+                sys.executable,
+                "-I",
+                "-c",
+                patient,
+                str(CODE),
+                str(theirs.fileno()),
+                '{"level": "none"}',
+                "4096",
+            ]
             process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env={"PATH": os.defpath})
         with process:
             ours.settimeout(20)
@@ -66,6 +85,7 @@ def supervised() -> Iterator[Supervised]:
             ours.close()
 
 
+BEGUN = b'{"begun": true}\n'
 STOP = {"stop": {"grace_seconds": 0}}
 
 
@@ -140,6 +160,29 @@ def test_signals_to_everybody_do_not_end_it(supervised: Supervised, stage: Stage
     supervised.process.send_signal(number)
     supervised.send(launching(stage.launch(SHELL + "echo still here")))
     assert supervised.outcomes(1)[0]["stdout"] == "still here\n"
+
+
+@pytest.mark.parametrize("patience", [600])
+def test_a_signal_to_everybody_may_come_after_the_program_has_failed_of_it(
+    supervised: Supervised, stage: Stage, tmp_path: Path
+) -> None:
+    supervised.send(launching(stage.launch(SHELL + 'echo $$ >> "$1"; exit 1', tmp_path / "pids")))
+    assert supervised.control.recv(len(BEGUN)) == BEGUN
+    (program,) = wait_for_pids(tmp_path / "pids", 1)
+    wait_until("it has ended and is heard of", lambda: not Path(f"/proc/{program}").exists())
+    assert select.select([supervised.control], [], [], 0.3)[0] == []
+    supervised.process.send_signal(signal.SIGTERM)
+    outcome = supervised.outcomes(1)[0]
+    assert (outcome["exit_code"], outcome["told_to_end"]) == (1, True)
+    supervised.send(launching(stage.launch(SHELL + "kill -TERM $PPID; exit 1")))
+    assert supervised.outcomes(1)[0]["told_to_end"]
+
+
+@pytest.mark.parametrize("patience", [600])
+def test_a_program_that_has_not_failed_is_told_of_at_once(supervised: Supervised, stage: Stage) -> None:
+    supervised.send(launching(stage.launch(SHELL + "exit 0")))
+    supervised.send(launching(stage.launch(SHELL + "kill -KILL $$")))
+    assert [outcome["told_to_end"] for outcome in supervised.outcomes(2)] == [False, False]
 
 
 def test_a_job_finds_nothing_of_the_workers_environment_in_its_own_and_its_parents(
