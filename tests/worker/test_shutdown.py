@@ -17,7 +17,7 @@ from jobqueue.worker.shutdown import Shutdown
 from tests.worker.programs import SHELL
 
 BEGIN = """
-import subprocess, sys, threading, time
+import sys, threading
 sys.path.insert(0, sys.argv[1])
 from jobqueue import logs
 from jobqueue.worker.shutdown import Shutdown
@@ -80,8 +80,7 @@ def test_the_first_signal_asks(number: signal.Signals) -> None:
 
 
 WAIT_FOR_HURRY = """
-while not shutdown.hurried:
-    time.sleep(0.005)
+shutdown._hurried.wait()
 print("hurried", shutdown.seconds_left(600), flush=True)
 sys.stdin.readline()
 """
