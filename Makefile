@@ -9,10 +9,10 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 .PHONY: run demo test lint fuzz benchmark install install-dev requirements clean
 
 run: install ## the API, a worker and (unless REDIS_URL is set) an embedded server
-	@exec $(BIN)/python -m local.run
+	@exec $(BIN)/python -m jobqueue.local.run
 
 demo: install ## beside `make run`: submit a small program, follow it, print its output
-	@exec $(BIN)/python -m local.demo
+	@exec $(BIN)/python -m jobqueue.local.demo
 
 test: install-dev
 	$(BIN)/python -m pytest

@@ -12,7 +12,7 @@ import gunicorn.util
 
 from jobqueue.settings import Environment, InvalidSetting
 from jobqueue.web.config import load, load_port
-from jobqueue.web.server import write_error
+from jobqueue.web.gunicorn_errors import write_error
 
 try:
     load(os.environ)  # a wrong setting ends the master with a sentence, before any process is forked

@@ -8,7 +8,7 @@ import sys
 
 from jobqueue import logs
 from jobqueue.settings import InvalidSetting
-from jobqueue.worker import check, config, life
+from jobqueue.worker import check, config, lifecycle
 from jobqueue.worker.loop import Limits
 from jobqueue.worker.shutdown import Shutdown
 
@@ -28,10 +28,10 @@ def main() -> int:
             return check.report(settings, os.environ)
         shutdown = Shutdown()
         shutdown.listen()
-        life.live(settings, os.environ, shutdown, Limits(1 if options.once else options.max_jobs, options.burst))
+        lifecycle.live(settings, os.environ, shutdown, Limits(1 if options.once else options.max_jobs, options.burst))
     except InvalidSetting as error:
         sys.exit(str(error))
-    except life.GaveUp:
+    except lifecycle.GaveUp:
         return NOBODY_ANSWERED
     return 0
 

@@ -22,8 +22,8 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from local import redis_server
-from local.run import free_port
+from jobqueue.local import redis_server
+from jobqueue.local.run import free_port
 
 PROCESSES = 2
 CONNECTIONS = 8

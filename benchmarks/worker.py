@@ -17,18 +17,18 @@ from pathlib import Path
 
 from jobqueue import logs
 from jobqueue.client.claims import ClaimedJob, Claims
-from jobqueue.worker import isolation
-from jobqueue.worker.attempt import Attempt
-from jobqueue.worker.cache import Cache
-from jobqueue.worker.download import DownloadRules
-from jobqueue.worker.environment import shared_variables
-from jobqueue.worker.family import Family
-from jobqueue.worker.proof import probe
-from jobqueue.worker.run import Means, Runner
+from jobqueue.worker.attempts.attempt import Attempt
+from jobqueue.worker.attempts.environment import shared_variables
+from jobqueue.worker.attempts.runner import Means, Runner
+from jobqueue.worker.attempts.spool import Spool
+from jobqueue.worker.isolation import levels
+from jobqueue.worker.programs.cache import Cache
+from jobqueue.worker.programs.download import DownloadRules
 from jobqueue.worker.shutdown import Shutdown
-from jobqueue.worker.slot import Slot
-from jobqueue.worker.spool import Spool
-from jobqueue.worker.workspace import Workspaces
+from jobqueue.worker.slots.children import Family
+from jobqueue.worker.slots.selftest import probe
+from jobqueue.worker.slots.slot import Slot
+from jobqueue.worker.slots.workspace import Workspaces
 
 PROGRAM = Path("/bin/true")
 WARM_UP, RUNS, MANY = 20, 300, 10_000
@@ -62,7 +62,7 @@ def main() -> None:
 def _measure_all() -> None:
     with tempfile.TemporaryDirectory(prefix="jobqueue.benchmark.") as folder:
         os.chmod(folder, 0o711)
-        for level in isolation.LEVELS:
+        for level in levels.LEVELS:
             with closing(Workspaces(Family(), Path(folder))) as workspaces:
                 why_not = probe(level, workspaces)
             if why_not:
@@ -73,7 +73,7 @@ def _measure_all() -> None:
 
 
 def _measure(level: str, folder: Path, runs: int) -> None:
-    confined = isolation.make(level, [])
+    confined = levels.make(level, [])
     confined.claim()
     api = NoApi()
     spool = Spool(folder, "benchmark", lambda: api)

@@ -1,1 +1,16 @@
-"""A job queue that runs programs on a few machines: HTTP in front, one Redis behind."""
+"""A job queue that runs programs on a few machines: HTTP in front, one Redis behind.
+
+web: the HTTP API. The only package that knows Flask.
+queue: the jobs in Redis. The only package that knows Redis.
+worker: the executor that runs jobs.
+client: the Python client of the API.
+net: names, sockets, time limits and URLs for every HTTP request that we send.
+local: everything on one machine, for a first look.
+job: a job and the attempts made at it.
+result: what an executor says about a job.
+output: how much of a program's output is kept.
+errors: every error that the API answers, with its code.
+settings: reads settings from environment variables.
+backoff: how long to wait before trying again.
+logs: one event per line.
+"""

@@ -17,10 +17,10 @@ from jobqueue import logs
 from jobqueue.job import NewJob, Priority, Spec
 from jobqueue.queue.commands import Commands
 from jobqueue.queue.connection import Connection, connect
+from jobqueue.queue.policy import Rules
 from jobqueue.queue.queries import Queries
-from jobqueue.queue.rules import Rules
 from jobqueue.queue.scripts import Scripts
-from tests.servers import running_redis
+from tests.support.servers import running_redis
 
 SHA256 = "ab" * 32
 START_MS = 1_700_000_000_000

@@ -7,8 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.servers import running_redis
-from tests.web.serving import PREFIX, ROOT, running_api
+from tests.support.servers import running_redis
+from tests.support.serving import PREFIX, ROOT, running_api
 
 SECONDS = 120
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -10,9 +11,9 @@ import pytest
 from jobqueue import errors
 from jobqueue.queue.scripts import LUA, REFUSALS, ROOT
 from jobqueue.web import config
-from jobqueue.web.api import PREFIX
 from jobqueue.web.errors import STATUSES
 from jobqueue.web.factory import create_app, create_services
+from jobqueue.web.openapi import PREFIX
 
 HERE = Path(__file__).parents[1]
 NOT_OURS = {"PATH", "LANG", "HOME"}
@@ -117,8 +118,22 @@ def test_every_file_the_pages_name_exists() -> None:
     assert [name for name in sorted(named) if not any((root / name).exists() for root in roots)] == []
 
 
-def test_every_room_is_on_the_walk_through_the_code() -> None:
+def packages() -> list[Path]:
+    """Return every package of the product."""
+    return sorted(path.parent for path in (HERE / "jobqueue").rglob("__init__.py"))
+
+
+@pytest.mark.parametrize("package", packages(), ids=lambda path: str(path.relative_to(HERE)))
+def test_a_package_lists_its_modules(package: Path) -> None:
+    docstring = ast.get_docstring(ast.parse((package / "__init__.py").read_text())) or ""
+    listed = re.findall(r"^(\w+): ", docstring, re.MULTILINE)
+    modules = {path.stem for path in package.glob("*.py")} | {
+        path.parent.name for path in package.glob("*/__init__.py")
+    }
+    assert sorted(listed) == sorted(modules - {"__init__"})
+
+
+def test_internals_names_every_package() -> None:
     walk = (HERE / "docs/internals.md").read_text()
-    rooms = [path for wing in ("queue", "web", "worker", "client") for path in (HERE / "jobqueue" / wing).glob("*.py")]
-    named = [f"{path.parent.name}/{path.name}" for path in rooms if path.name != "__init__.py"]
+    named = [path.relative_to(HERE / "jobqueue").as_posix() + "/" for path in packages()[1:]]
     assert [name for name in named if name not in walk] == []

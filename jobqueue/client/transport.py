@@ -6,12 +6,12 @@ import json
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import IO, Any
-from urllib.parse import urlsplit, urlunsplit
 
 import requests
 import urllib3
 
-from jobqueue.client import deadline
+from jobqueue.net import deadline
+from jobqueue.net.urls import without_secrets
 
 CONNECT_SECONDS = 3.05
 ANSWER_SECONDS = 10.0
@@ -108,15 +108,6 @@ class Transport:
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
-
-
-def without_secrets(url: str) -> str:
-    """Return a URL without what may be secret in it: password, query, fragment."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "an unreadable URL"
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def _reason(error: BaseException | None) -> str:

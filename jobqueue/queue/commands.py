@@ -4,31 +4,23 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
 from jobqueue import logs
 from jobqueue.errors import JobQueueError
 from jobqueue.job import Job, NewJob, Reason, Spec, Status
+from jobqueue.queue.policy import Rules
 from jobqueue.queue.records import UNKNOWN_IP, read_attempt, read_job, write_measured, write_spec
-from jobqueue.queue.reports import Holder, LiveOutput, Result
-from jobqueue.queue.rules import Rules
-from jobqueue.queue.scripts import Scripts, refusal
+from jobqueue.queue.scripts import Clock, Scripts, redis_clock, refusal
+from jobqueue.result import Holder, LiveOutput, Result
 
 SWEEP_LIMIT = 100
 FORCE, ASKED = "force", "asked"
 """What `lua/cancel.lua` is told and answers when running jobs are to stop, too."""
 
 NOTHING_NEW = LiveOutput()
-
-Clock = Callable[[], str]
-"""The time in milliseconds as text, or "" to let Redis say it. Only tests know better than Redis."""
-
-
-def redis_clock() -> str:
-    """Leave the time to Redis."""
-    return ""
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import cast
 
 from jobqueue.job import Job, JobSummary, Priority, Status, Stream
-from jobqueue.queue.commands import Clock, redis_clock
-from jobqueue.queue.follow import Part, follow_live, follow_stored
+from jobqueue.queue.output_window import Part, follow_live, follow_stored
+from jobqueue.queue.policy import Rules
 from jobqueue.queue.records import read_job, read_measured, read_summaries
-from jobqueue.queue.rules import Rules
-from jobqueue.queue.scripts import Reply, Scripts
+from jobqueue.queue.scripts import Clock, Reply, Scripts, redis_clock
 
 STATUSES = " ".join(Status)
 PRIORITIES = " ".join(Priority)

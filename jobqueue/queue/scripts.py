@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import redis
@@ -25,6 +25,14 @@ REFUSALS: dict[str, type[JobQueueError]] = {
 }
 
 Reply = int | str | None | list["Reply"]
+
+Clock = Callable[[], str]
+"""The time in milliseconds as text, or "" to let Redis say it. Only tests know better than Redis."""
+
+
+def redis_clock() -> str:
+    """Leave the time to Redis."""
+    return ""
 
 
 class Scripts:

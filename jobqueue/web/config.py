@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from jobqueue.queue.connection import check_url
-from jobqueue.queue.rules import Rules
+from jobqueue.queue.policy import Rules
 from jobqueue.settings import Environment
 
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"

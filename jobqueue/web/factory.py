@@ -9,9 +9,10 @@ from jobqueue.queue.commands import Commands
 from jobqueue.queue.connection import Connection, connect
 from jobqueue.queue.queries import Queries
 from jobqueue.queue.scripts import Scripts
-from jobqueue.web import admin, api, claims, health, jobs, metrics, services
+from jobqueue.web import metrics, openapi, services
 from jobqueue.web.bodies import MAX_BODY_BYTES
 from jobqueue.web.config import ServerSettings
+from jobqueue.web.routes import admin, claims, health, jobs
 
 
 def create_services(settings: ServerSettings) -> services.Services:
@@ -33,7 +34,7 @@ def create_app(queue: services.Services) -> Flask:
     app.json = PlainJson(app)
     services.install(app, queue)
     metrics.install(app, queue.queries)
-    api.install(app, [jobs.blueprint, claims.blueprint, admin.blueprint, health.blueprint])
+    openapi.install(app, [jobs.blueprint, claims.blueprint, admin.blueprint, health.blueprint])
     return app
 
 

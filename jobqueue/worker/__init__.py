@@ -1,1 +1,16 @@
-"""The executor: claims jobs over HTTP, downloads, verifies and runs their programs, reports how they ended."""
+"""The executor: claims jobs, runs their programs and reports how they ended.
+
+lifecycle: puts the parts together, drains them and takes them down.
+loop: claims jobs while a slot is free.
+pool: one thread per slot, each running one attempt after another.
+breaker: pauses the worker after several faults of its own.
+shutdown: hears SIGTERM and SIGINT.
+config: the worker's settings.
+check: `worker.py --check`.
+attempts: one job, from its claim to its report.
+slots: where a job runs, seen from the worker.
+supervisor: the other process: starts the program, reads it, ends it.
+programs: how a program is fetched and cached.
+isolation: what a program may touch, one module per level.
+host: the machine: processes, files and directories.
+"""

@@ -7,16 +7,9 @@ import time
 from collections.abc import Callable
 
 from jobqueue import logs
+from jobqueue.backoff import growing_pause
 
 FAULTS = 3
-FIRST_PAUSE_SECONDS = 15.0
-LONGEST_PAUSE_SECONDS = 300.0
-MOST_DOUBLINGS = 10
-
-
-def growing_pause(doublings: int, first_seconds: float = FIRST_PAUSE_SECONDS) -> float:
-    """Return how long to pause: `first_seconds` without a doubling, and never longer than the longest."""
-    return min(first_seconds * (1 << min(doublings, MOST_DOUBLINGS)), LONGEST_PAUSE_SECONDS)
 
 
 class Breaker:

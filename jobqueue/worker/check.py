@@ -8,13 +8,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
-from jobqueue.client.transport import ApiRefused, ApiUnavailable, Transport, without_secrets
+from jobqueue.client.transport import ApiRefused, ApiUnavailable, Transport
+from jobqueue.net.urls import without_secrets
 from jobqueue.settings import InvalidSetting
-from jobqueue.worker import hardening, isolation, open_files, places
 from jobqueue.worker.config import WorkerSettings, usable_processors
-from jobqueue.worker.family import Family
-from jobqueue.worker.proof import probe
-from jobqueue.worker.workspace import Workspaces
+from jobqueue.worker.host import directories, hardening, open_files
+from jobqueue.worker.isolation import levels
+from jobqueue.worker.slots.children import Family
+from jobqueue.worker.slots.selftest import probe
+from jobqueue.worker.slots.workspace import Workspaces
 
 MEGABYTE = 1024**2
 
@@ -74,8 +76,8 @@ def _slots(slots: int) -> Finding:
 
 def _directories(settings: WorkerSettings, variables: Mapping[str, str]) -> Iterator[Finding]:
     for name, find, asked in (
-        ("CACHE_DIR", places.cache_directory, settings.cache_directory),
-        ("SPOOL_DIR", places.spool_directory, settings.spool_directory),
+        ("CACHE_DIR", directories.cache_directory, settings.cache_directory),
+        ("SPOOL_DIR", directories.spool_directory, settings.spool_directory),
     ):
         try:
             path = find(asked, variables, settings.temporary_directory)
@@ -98,7 +100,7 @@ def _programs(settings: WorkerSettings) -> Iterator[Finding]:
     with closing(workspaces):
         free = shutil.disk_usage(workspaces.path).free // MEGABYTE
         yield Finding("TMPDIR", True, f"{workspaces.path.parent}, {free} MB free")
-        for level in isolation.LEVELS:
+        for level in levels.LEVELS:
             why_not = probe(level, workspaces, settings.isolation_uid, settings.max_open_files)
             asked = level == settings.isolation
             yield Finding(f"isolation {level}", why_not is None if asked else None, why_not or "possible here")

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobqueue.settings import Environment
-from jobqueue.worker.download import DownloadRules
-from jobqueue.worker.isolation import LEVELS
-from jobqueue.worker.levels import FIRST_USER
+from jobqueue.worker.isolation.base import FIRST_USER
+from jobqueue.worker.isolation.levels import LEVELS
+from jobqueue.worker.programs.download import DownloadRules
 
 DEFAULT_API_URL = "http://127.0.0.1:8080/api/v1"
 TEMPORARY_DIRECTORY = Path("/tmp")  # noqa: S108  # what lies in it has a random name, mode 0700 and a lock

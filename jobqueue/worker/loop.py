@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from jobqueue import logs
+from jobqueue.backoff import backoff
 from jobqueue.client.claims import ClaimedJob, Claims
-from jobqueue.client.retry import backoff
 from jobqueue.client.transport import ApiRefused, ApiUnavailable
 from jobqueue.worker.breaker import Breaker
-from jobqueue.worker.lanes import Lanes
+from jobqueue.worker.pool import Lanes
 from jobqueue.worker.shutdown import Shutdown
 
 SHORTEST_IDLE_SECONDS = 0.25

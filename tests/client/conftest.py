@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from jobqueue.client.transport import Transport
-from tests.client.fake_server import FakeServer, in_json, serving
+from tests.support.fake_server import FakeServer, in_json, serving
 
 
 @pytest.fixture

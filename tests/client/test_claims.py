@@ -11,7 +11,7 @@ import pytest
 
 from jobqueue.client.claims import METHODS, ClaimedJob, Claims, Held
 from jobqueue.client.transport import ApiRefused, ApiUnavailable, Transport
-from tests.client.fake_server import FakeServer, Reply, Request, in_json
+from tests.support.fake_server import FakeServer, Reply, Request, in_json
 
 JOB = ClaimedJob(
     "id-1", "http://host/program", "ab" * 32, ["one", ""], {"KEY": "value"}, "token-1", 60_000, "demo", 3, 2.5

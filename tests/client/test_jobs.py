@@ -6,7 +6,7 @@ import pytest
 
 from jobqueue.client.jobs import Jobs
 from jobqueue.client.transport import ApiRefused, ApiUnavailable, Transport
-from tests.client.fake_server import FakeServer, Reply, in_json
+from tests.support.fake_server import FakeServer, Reply, in_json
 
 JOB = {"type": "demo", "binary_url": "http://host/program", "binary_sha256": "ab" * 32, "priority": "background"}
 

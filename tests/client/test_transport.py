@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from jobqueue.client.transport import ApiRefused, ApiUnavailable, Transport
-from tests.client.fake_server import FakeServer, Reply, in_json, nobody, serving, serving_bytes
+from tests.support.fake_server import FakeServer, Reply, in_json, nobody, serving, serving_bytes
 
 
 def test_a_yes_is_its_status_and_its_body(server: FakeServer, transport: Transport) -> None:

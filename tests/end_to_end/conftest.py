@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.end_to_end.deployment import Api, Deployment, Redis, deployed, running_api, running_host
+from tests.support.deployment import Api, Deployment, Redis, deployed, running_api, running_host
 
 
 @pytest.fixture

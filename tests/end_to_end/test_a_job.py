@@ -9,11 +9,11 @@ import pytest
 import requests
 
 from jobqueue.output import HALF_BYTES, missing_line
-from tests.end_to_end.deployment import LEASE_SECONDS, Deployment
-from tests.servers import wait_until
-from tests.worker.proc import children, environment, peak_megabytes
-from tests.worker.programs import ARGUMENTS, ENVIRONMENT, SHELL
-from tests.worker.test_process import ODD_ARGUMENTS
+from tests.support.deployment import LEASE_SECONDS, Deployment
+from tests.support.processes import children, environment, peak_megabytes
+from tests.support.programs import ARGUMENTS, ENVIRONMENT, SHELL
+from tests.support.servers import wait_until
+from tests.worker.supervisor.test_program import ODD_ARGUMENTS
 
 MEGABYTE = 1 << 20
 TIMESTAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue.worker.life import ENDING_SECONDS
-from tests.client.fake_server import serving
-from tests.end_to_end.deployment import LEASE_SECONDS, Deployment
-from tests.servers import wait_until
-from tests.worker.proc import alive, family, wait_for_pids
-from tests.worker.programs import FOREVER, SHELL
+from jobqueue.worker.lifecycle import ENDING_SECONDS
+from tests.support.deployment import LEASE_SECONDS, Deployment
+from tests.support.fake_server import serving
+from tests.support.processes import alive, family, wait_for_pids
+from tests.support.programs import FOREVER, SHELL
+from tests.support.servers import wait_until
 
 WAITING = SHELL + 'echo $$ >> "$1"; while [ ! -e "$2" ]; do sleep 0.05; done; echo finished'
 """Writes its process id into the first file, and ends when there is a second."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import resource
 
-from tests.end_to_end.deployment import Deployment
-from tests.servers import wait_until
-from tests.worker.programs import SHELL
+from tests.support.deployment import Deployment
+from tests.support.programs import SHELL
+from tests.support.servers import wait_until
 
 SMALL_DISK_BYTES = 100_000
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import requests
 
-from tests.end_to_end.deployment import LEASE_SECONDS, Deployment, Service
-from tests.servers import wait_until
-from tests.worker.proc import alive, children, environment, state, wait_for_pids, wait_until_gone
-from tests.worker.programs import FOREVER, PYTHON, SHELL, STOPS_ITSELF, WITH_ORPHANS
+from tests.support.deployment import LEASE_SECONDS, Deployment, Service
+from tests.support.processes import alive, children, environment, state, wait_for_pids, wait_until_gone
+from tests.support.programs import FOREVER, PYTHON, SHELL, STOPS_ITSELF, WITH_ORPHANS
+from tests.support.servers import wait_until
 
 SPY = (
     PYTHON

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue.worker import isolation
-from tests.end_to_end.deployment import Deployment
+from jobqueue.worker.isolation import levels
 from tests.end_to_end.test_options import own, run
-from tests.servers import wait_until
-from tests.worker.confined import why_impossible
-from tests.worker.proc import alive, wait_for_pids
-from tests.worker.programs import SHELL
+from tests.support.confined import why_impossible
+from tests.support.deployment import Deployment
+from tests.support.processes import alive, wait_for_pids
+from tests.support.programs import SHELL
+from tests.support.servers import wait_until
 
 DAEMON = SHELL + """setsid sh -c 'echo $$ >> "$0"; exec sleep 600' "$1" & until [ -s "$1" ]; do sleep 0.05; done"""
-CONFINED = [level for level in isolation.LEVELS if level != "none"]
+CONFINED = [level for level in levels.LEVELS if level != "none"]
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def skip_unless_possible(level: str) -> None:
         pytest.skip(why_not)
 
 
-@pytest.mark.parametrize("level", isolation.LEVELS)
+@pytest.mark.parametrize("level", levels.LEVELS)
 def test_a_job_is_run_and_says_how_it_ended(deployment: Deployment, passable: Path, level: str) -> None:
     skip_unless_possible(level)
     job_id = deployment.submit(SHELL + 'echo "$1" > file; cat file; exit 3', "hello")

@@ -16,10 +16,10 @@ import pytest
 
 from jobqueue.client.jobs import Jobs
 from jobqueue.client.transport import ApiUnavailable, Transport
-from tests.end_to_end.deployment import LEASE_SECONDS, Deployment, Redis
-from tests.servers import wait_until
-from tests.worker.proc import alive, family, wait_for_pids, wait_until_gone
-from tests.worker.programs import SHELL, WITH_ORPHANS
+from tests.support.deployment import LEASE_SECONDS, Deployment, Redis
+from tests.support.processes import alive, family, wait_for_pids, wait_until_gone
+from tests.support.programs import SHELL, WITH_ORPHANS
+from tests.support.servers import wait_until
 
 TAKES_TURNS = (
     SHELL

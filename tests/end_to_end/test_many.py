@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from tests.end_to_end.deployment import Deployment
-from tests.servers import wait_until
-from tests.worker.programs import SHELL
+from tests.support.deployment import Deployment
+from tests.support.programs import SHELL
+from tests.support.servers import wait_until
 
 NOTES = SHELL + 'echo "start $2" >> "$1"; sleep 0.05; echo "end $2" >> "$1"; echo "$2"'
 """Writes down when it starts and when it ends: one line each, and lines of this length are written whole."""

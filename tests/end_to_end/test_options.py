@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.deployment import PATH, ROOT, Deployment
-from tests.worker.programs import SHELL
+from tests.support.deployment import PATH, ROOT, Deployment
+from tests.support.programs import SHELL
 
 
 def run(*options: str, **variables: str) -> subprocess.CompletedProcess[str]:

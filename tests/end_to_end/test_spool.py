@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.deployment import Deployment, Service
-from tests.servers import wait_until
-from tests.worker.proc import wait_for_pids
-from tests.worker.programs import SHELL
+from tests.support.deployment import Deployment, Service
+from tests.support.processes import wait_for_pids
+from tests.support.programs import SHELL
+from tests.support.servers import wait_until
 
 WAITING = SHELL + 'echo $$ >> "$1"; while [ ! -e "$2" ]; do sleep 0.05; done; echo finished'
 """Writes its process id into the first file, and ends when there is a second."""

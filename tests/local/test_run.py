@@ -18,15 +18,15 @@ import pytest
 
 from jobqueue.client.jobs import Jobs
 from jobqueue.client.transport import Transport
+from jobqueue.local.run import STOP_SECONDS, _print_lines
 from jobqueue.worker import config
-from jobqueue.worker.life import ENDING_SECONDS
-from local.run import STOP_SECONDS, _print_lines
-from tests.client.fake_server import Reply, serving
-from tests.end_to_end.deployment import free_port
-from tests.local.running import Running, copy_project, run_once, running
-from tests.servers import running_redis, wait_until
-from tests.worker.proc import alive, wait_for_pids
-from tests.worker.programs import FOREVER
+from jobqueue.worker.lifecycle import ENDING_SECONDS
+from tests.support.deployment import free_port
+from tests.support.fake_server import Reply, serving
+from tests.support.launcher import Running, copy_project, run_once, running
+from tests.support.processes import alive, wait_for_pids
+from tests.support.programs import FOREVER
+from tests.support.servers import running_redis, wait_until
 
 PREFIX = r"(run   |redis |web   |worker) \| .*"
 

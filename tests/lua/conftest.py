@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from tests.conftest import Bench
-from tests.queue.check import check
+from tests.support.consistency import check
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from jobqueue.errors import JobNotFound, NotPending
 from jobqueue.job import Reason, Status
 from jobqueue.queue.scripts import ROOT
 from tests.conftest import START_MS, Bench
-from tests.lua.attempts import BROKEN, DONE, claim, lose, start, status_of
-from tests.queue.contents import contents
+from tests.support.attempts import BROKEN, DONE, claim, lose, start, status_of
+from tests.support.contents import contents
 
 
 def refused(bench: Bench, job_id: str, force: bool = False) -> object:

@@ -11,13 +11,13 @@ from jobqueue.errors import JobNotFound, JobQueueError, LeaseLost, NotRunning
 from jobqueue.job import AttemptStatus, Measured, Reason, Status
 from jobqueue.output import OUTPUT_LIMIT_BYTES
 from jobqueue.queue.commands import Finished
+from jobqueue.queue.policy import Rules
 from jobqueue.queue.queries import Executor
-from jobqueue.queue.reports import Holder, LiveOutput, Piece, Result
-from jobqueue.queue.rules import Rules
 from jobqueue.queue.scripts import ROOT
+from jobqueue.result import Holder, LiveOutput, Piece, Result
 from tests.conftest import Bench
-from tests.lua.attempts import DONE, claim, let_leases_end, lose, start, status_of
-from tests.queue.contents import contents
+from tests.support.attempts import DONE, claim, let_leases_end, lose, start, status_of
+from tests.support.contents import contents
 
 
 def refused(bench: Bench, job_id: str, holder: Holder, result: Result = DONE) -> tuple[type[JobQueueError], object]:

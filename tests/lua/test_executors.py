@@ -9,8 +9,8 @@ import pytest
 from jobqueue.job import Priority
 from jobqueue.queue.queries import Executor
 from tests.conftest import START_MS, Bench
-from tests.lua.attempts import BROKEN, DONE, Attempt, claim, start
-from tests.queue.contents import contents
+from tests.support.attempts import BROKEN, DONE, Attempt, claim, start
+from tests.support.contents import contents
 
 
 def test_at_first_there_are_none(bench: Bench) -> None:

@@ -10,10 +10,10 @@ from jobqueue.errors import JobNotFound, JobQueueError, LeaseLost, NotRunning
 from jobqueue.job import AttemptStatus, Reason, Status
 from jobqueue.output import OUTPUT_LIMIT_BYTES
 from jobqueue.queue.commands import Finished
-from jobqueue.queue.reports import Holder, Result
+from jobqueue.result import Holder, Result
 from tests.conftest import Bench
-from tests.lua.attempts import BROKEN, claim, lose, start, status_of
-from tests.queue.contents import contents
+from tests.support.attempts import BROKEN, claim, lose, start, status_of
+from tests.support.contents import contents
 
 
 def refused(bench: Bench, job_id: str, holder: Holder, result: Result = BROKEN) -> tuple[type[JobQueueError], object]:

@@ -9,8 +9,8 @@ import pytest
 from jobqueue.errors import JobNotFound
 from jobqueue.job import Attempt, AttemptStatus, Job, Measured, Reason, Spec, Status
 from tests.conftest import SHA256, START_MS, Bench
-from tests.lua.attempts import DONE, claim, lose
-from tests.queue.contents import contents
+from tests.support.attempts import DONE, claim, lose
+from tests.support.contents import contents
 
 
 def test_an_unknown_job_is_not_found(bench: Bench) -> None:

@@ -7,11 +7,11 @@ import pytest
 from jobqueue.errors import JobNotFound, NotHeld
 from jobqueue.job import Status
 from jobqueue.queue.commands import Renewed
-from jobqueue.queue.reports import Holder, LiveOutput, Piece
 from jobqueue.queue.scripts import ROOT
+from jobqueue.result import Holder, LiveOutput, Piece
 from tests.conftest import Bench
-from tests.lua.attempts import BROKEN, DONE, Attempt, claim, let_leases_end, lose, start, status_of
-from tests.queue.contents import contents
+from tests.support.attempts import BROKEN, DONE, Attempt, claim, let_leases_end, lose, start, status_of
+from tests.support.contents import contents
 
 
 def refused(bench: Bench, job_id: str, holder: Holder) -> object:

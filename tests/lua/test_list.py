@@ -11,8 +11,8 @@ import pytest
 from jobqueue.job import Job, JobSummary, Priority, Status
 from jobqueue.queue.queries import Filter
 from tests.conftest import Bench
-from tests.lua.attempts import BROKEN, DONE, claim, lose, start
-from tests.queue.contents import contents
+from tests.support.attempts import BROKEN, DONE, claim, lose, start
+from tests.support.contents import contents
 
 TYPES = ("demo", "demo:demo", "größe")
 FILTERS = [

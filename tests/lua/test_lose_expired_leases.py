@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from jobqueue.job import AttemptStatus, Reason, Status
-from jobqueue.queue.reports import LiveOutput, Piece
-from jobqueue.queue.rules import Rules
+from jobqueue.queue.policy import Rules
 from jobqueue.queue.scripts import ROOT
+from jobqueue.result import LiveOutput, Piece
 from tests.conftest import START_MS, Bench
-from tests.lua.attempts import claim, let_leases_end, lose, start, status_of
+from tests.support.attempts import claim, let_leases_end, lose, start, status_of
 
 
 def test_an_expired_lease_is_handed_out_again(bench: Bench) -> None:

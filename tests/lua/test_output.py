@@ -7,12 +7,12 @@ import pytest
 from jobqueue.errors import JobNotFound
 from jobqueue.job import Measured, Status, Stream
 from jobqueue.output import HALF_BYTES, missing_line
-from jobqueue.queue.follow import Part
+from jobqueue.queue.output_window import Part
 from jobqueue.queue.queries import Output
-from jobqueue.queue.reports import LiveOutput, Piece, Result
+from jobqueue.result import LiveOutput, Piece, Result
 from tests.conftest import Bench
-from tests.lua.attempts import BROKEN, DONE, claim, let_leases_end, lose, start
-from tests.queue.contents import contents
+from tests.support.attempts import BROKEN, DONE, claim, let_leases_end, lose, start
+from tests.support.contents import contents
 
 
 def test_an_unknown_job_is_not_found(bench: Bench) -> None:

@@ -6,12 +6,12 @@ import pytest
 
 from jobqueue.errors import JobNotFound, JobQueueError, LeaseLost, NotRunning
 from jobqueue.job import Attempt, AttemptStatus, Reason, Status
-from jobqueue.queue.reports import Holder, LiveOutput, Piece
-from jobqueue.queue.rules import Rules
+from jobqueue.queue.policy import Rules
 from jobqueue.queue.scripts import ROOT
+from jobqueue.result import Holder, LiveOutput, Piece
 from tests.conftest import START_MS, Bench
-from tests.lua.attempts import BROKEN, DONE, claim, let_leases_end, lose, start, status_of
-from tests.queue.contents import contents
+from tests.support.attempts import BROKEN, DONE, claim, let_leases_end, lose, start, status_of
+from tests.support.contents import contents
 
 
 def refused(bench: Bench, job_id: str, holder: Holder) -> tuple[type[JobQueueError], object]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from jobqueue.job import Priority, Status
 from tests.conftest import Bench
-from tests.lua.attempts import BROKEN, DONE, claim, let_leases_end, lose, start
-from tests.queue.contents import contents
+from tests.support.attempts import BROKEN, DONE, claim, let_leases_end, lose, start
+from tests.support.contents import contents
 
 
 def test_an_empty_queue_counts_nothing(bench: Bench) -> None:

@@ -7,11 +7,11 @@ import redis
 
 from jobqueue.job import NewJob, Priority, Spec, Status
 from jobqueue.queue.commands import Commands
+from jobqueue.queue.policy import Rules
 from jobqueue.queue.queries import Filter
-from jobqueue.queue.rules import Rules
 from tests.conftest import SHA256, START_MS, Bench, new_job
-from tests.lua.attempts import claim
-from tests.queue.contents import contents
+from tests.support.attempts import claim
+from tests.support.contents import contents
 
 
 def test_a_new_job_is_pending_and_has_no_past(bench: Bench) -> None:

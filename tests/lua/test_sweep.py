@@ -10,8 +10,8 @@ from jobqueue.queue.commands import SWEEP_LIMIT, Swept
 from jobqueue.queue.queries import Filter
 from jobqueue.queue.scripts import ROOT
 from tests.conftest import Bench
-from tests.lua.attempts import BROKEN, DONE, claim, let_leases_end, lose, start, status_of
-from tests.queue.contents import contents
+from tests.support.attempts import BROKEN, DONE, claim, let_leases_end, lose, start, status_of
+from tests.support.contents import contents
 
 
 def test_an_empty_queue_has_nothing_to_sweep(bench: Bench) -> None:

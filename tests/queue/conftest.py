@@ -9,7 +9,7 @@ import redis
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from tests.queue.proxy import Proxy
+from tests.support.redis_proxy import Proxy
 
 
 @pytest.fixture

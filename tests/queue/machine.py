@@ -13,16 +13,16 @@ from jobqueue.errors import JobQueueError
 from jobqueue.job import Priority, Reason, Status, Stream
 from jobqueue.queue.commands import Commands
 from jobqueue.queue.connection import Connection
+from jobqueue.queue.policy import Rules
 from jobqueue.queue.queries import Filter, Queries
-from jobqueue.queue.reports import Holder, LiveOutput, Piece, Result
-from jobqueue.queue.rules import Rules
 from jobqueue.queue.scripts import ROOT, Scripts
+from jobqueue.result import Holder, LiveOutput, Piece, Result
 from tests.conftest import Clock, new_job
-from tests.lua.attempts import Attempt
-from tests.queue.check import judge
-from tests.queue.contents import contents
 from tests.queue.model import Model
 from tests.queue.telling import expected, seen, written
+from tests.support.attempts import Attempt
+from tests.support.consistency import judge
+from tests.support.contents import contents
 
 T = TypeVar("T")
 

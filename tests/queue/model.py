@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from jobqueue.errors import JobNotFound, JobQueueError, LeaseLost, NotHeld, NotPending, NotRunning
 from jobqueue.job import Attempt, AttemptStatus, Priority, Reason, Status
 from jobqueue.queue.commands import Finished, Renewed, Swept
-from jobqueue.queue.reports import Holder, Piece, Result
-from jobqueue.queue.rules import Rules
+from jobqueue.queue.policy import Rules
+from jobqueue.result import Holder, Piece, Result
 
 Refusal = type[JobQueueError]
 NOTHING = Piece(0, "")

@@ -10,10 +10,10 @@ from structlog.typing import EventDict
 from jobqueue.errors import JobNotFound, NotRunning, StoreUnavailable
 from jobqueue.queue.commands import Commands
 from jobqueue.queue.connection import connect
-from jobqueue.queue.reports import Holder
+from jobqueue.result import Holder
 from tests.conftest import Bench, new_job
-from tests.lua.attempts import BROKEN, DONE, claim, lose, start
-from tests.queue.proxy import Proxy
+from tests.support.attempts import BROKEN, DONE, claim, lose, start
+from tests.support.redis_proxy import Proxy
 
 HOLDER = Holder("executor-1", "a token")
 VERBS: dict[str, Callable[[Commands], object]] = {

@@ -17,10 +17,10 @@ from jobqueue.errors import StoreUnavailable
 from jobqueue.queue.connection import ANSWER_SECONDS, CONNECT_SECONDS, PAUSE_SECONDS, Connection, connect
 from jobqueue.queue.scripts import ROOT
 from tests.conftest import Bench
-from tests.lua.attempts import claim
-from tests.queue.check import check
-from tests.queue.proxy import Parrot, Proxy
-from tests.servers import wait_until
+from tests.support.attempts import claim
+from tests.support.consistency import check
+from tests.support.redis_proxy import Parrot, Proxy
+from tests.support.servers import wait_until
 
 LONGEST_SECONDS = 5.0
 

@@ -14,8 +14,8 @@ from structlog.typing import EventDict
 from jobqueue.errors import StoreFull, StoreUnavailable
 from jobqueue.queue.connection import Connection, check_url, connect
 from tests.conftest import Bench
-from tests.queue.proxy import Parrot
-from tests.servers import running_redis, wait_until
+from tests.support.redis_proxy import Parrot
+from tests.support.servers import running_redis, wait_until
 
 
 @contextmanager

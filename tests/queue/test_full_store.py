@@ -10,11 +10,11 @@ import redis
 from jobqueue.errors import StoreFull
 from jobqueue.job import Status, Stream
 from jobqueue.queue.commands import Finished
-from jobqueue.queue.reports import Holder, LiveOutput, Piece
+from jobqueue.result import Holder, LiveOutput, Piece
 from tests.conftest import Bench
-from tests.lua.attempts import BROKEN, DONE, claim, let_leases_end, start, status_of
-from tests.queue.check import check
-from tests.queue.contents import contents
+from tests.support.attempts import BROKEN, DONE, claim, let_leases_end, start, status_of
+from tests.support.consistency import check
+from tests.support.contents import contents
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from jobqueue.queue.connection import connect
 from jobqueue.queue.queries import EXECUTORS_PER_CALL, Filter
 from jobqueue.queue.scripts import ROOT
 from tests.conftest import START_MS, Bench
-from tests.queue.proxy import Proxy
+from tests.support.redis_proxy import Proxy
 
 
 @pytest.mark.parametrize("count", [EXECUTORS_PER_CALL - 1, EXECUTORS_PER_CALL, EXECUTORS_PER_CALL + 1])

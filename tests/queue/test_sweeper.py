@@ -17,9 +17,9 @@ from jobqueue.queue.connection import connect
 from jobqueue.queue.scripts import ROOT
 from jobqueue.queue.sweeper import Sweeper
 from tests.conftest import Bench
-from tests.lua.attempts import claim, start, status_of
-from tests.queue.proxy import Proxy
-from tests.servers import PATIENCE_SECONDS, wait_until
+from tests.support.attempts import claim, start, status_of
+from tests.support.redis_proxy import Proxy
+from tests.support.servers import PATIENCE_SECONDS, wait_until
 
 SELDOM_SECONDS = 600.0
 

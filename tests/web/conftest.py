@@ -13,12 +13,12 @@ import redis
 from werkzeug.test import TestResponse
 
 from jobqueue.queue.connection import connect
-from jobqueue.queue.rules import Rules
+from jobqueue.queue.policy import Rules
 from jobqueue.web.factory import create_app
 from jobqueue.web.services import Services
 from tests.conftest import SHA256, START_MS, Bench
-from tests.servers import running_redis
-from tests.web.serving import PREFIX, Server, running_api
+from tests.support.servers import running_redis
+from tests.support.serving import PREFIX, Server, running_api
 
 START = "2023-11-14T22:13:20Z"
 """What the clock by hand shows at first (tests.conftest.START_MS)."""

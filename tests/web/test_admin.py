@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobqueue.queue.rules import Rules
+from jobqueue.queue.policy import Rules
 from tests.web.conftest import START, Api
 
 STATUSES = ("pending", "running", "completed", "failed", "cancelled")

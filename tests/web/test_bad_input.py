@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jobqueue.web.schemas import OVERHEAD_BYTES
+from jobqueue.web.schemas.submitters import OVERHEAD_BYTES
 from tests.conftest import SHA256
 from tests.web.conftest import JOB, UNKNOWN_ID, Api
 

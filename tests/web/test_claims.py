@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from werkzeug.test import TestResponse
 
-from jobqueue.queue.rules import Rules
+from jobqueue.queue.policy import Rules
 from tests.web.conftest import START, UNKNOWN_ID, Api
 
 VERBS = ("heartbeat", "complete", "fail")

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from jobqueue.web.bodies import MAX_BODY_BYTES
-from tests.servers import wait_until
+from tests.support.servers import wait_until
+from tests.support.serving import Server, running_api
 from tests.web.conftest import JOB, UNKNOWN_ID
-from tests.web.serving import Server, running_api
 
 CLAIM = b'{"executor_id": "worker-1"}'
 HEALTH = b"GET /api/v1/health HTTP/1.1\r\nHost: x\r\n"

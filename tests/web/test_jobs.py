@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from jobqueue.queue.rules import Rules
+from jobqueue.queue.policy import Rules
 from tests.web.conftest import JOB, START, UNKNOWN_ID, Api
 
 DOCUMENTED: dict[str, Any] = {

@@ -10,11 +10,11 @@ import pytest
 import redis
 
 from jobqueue.queue.connection import connect
-from jobqueue.queue.rules import Rules
+from jobqueue.queue.policy import Rules
 from tests.conftest import Bench
-from tests.servers import running_redis
+from tests.support.servers import running_redis
+from tests.support.serving import Server, running_api
 from tests.web.conftest import JOB, Api
-from tests.web.serving import Server, running_api
 
 STATUSES = ("pending", "running", "completed", "failed", "cancelled")
 PRIORITIES = ("foreground", "background", "best_effort")

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import requests
 
-from tests.servers import wait_until
+from tests.support.servers import wait_until
+from tests.support.serving import Redis, Server, at_once, restartable_redis, running_api
 from tests.web.conftest import JOB
-from tests.web.serving import Redis, Server, at_once, restartable_redis, running_api
 from tests.web.test_health import NEEDS_REDIS, UNHEALTHY
 
 LONGEST_SECONDS = 5.0

@@ -16,18 +16,18 @@ import pytest
 
 from jobqueue.client.claims import ClaimedJob, Claims
 from jobqueue.client.transport import Transport
-from jobqueue.worker.attempt import Attempt
-from jobqueue.worker.cache import Cache
-from jobqueue.worker.download import DownloadRules
-from jobqueue.worker.environment import shared_variables
-from jobqueue.worker.family import Family
-from jobqueue.worker.run import Means, Runner
+from jobqueue.worker.attempts.attempt import Attempt
+from jobqueue.worker.attempts.environment import shared_variables
+from jobqueue.worker.attempts.runner import Means, Runner
+from jobqueue.worker.attempts.spool import Spool
+from jobqueue.worker.programs.cache import Cache
+from jobqueue.worker.programs.download import DownloadRules
 from jobqueue.worker.shutdown import Shutdown
-from jobqueue.worker.slot import Slot
-from jobqueue.worker.spool import Spool
-from jobqueue.worker.workspace import Workspaces
-from tests.worker.fake_api import FakeApi
-from tests.worker.programs import Stage
+from jobqueue.worker.slots.children import Family
+from jobqueue.worker.slots.slot import Slot
+from jobqueue.worker.slots.workspace import Workspaces
+from tests.support.fake_api import FakeApi
+from tests.support.programs import Stage
 
 Run = Callable[..., Attempt]
 
@@ -121,7 +121,7 @@ def run(means: Means, slot: Slot) -> Run:
 @pytest.fixture
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what is tried again be tried again soon."""
-    for module in ("worker.spool", "worker.download"):
+    for module in ("worker.attempts.spool", "worker.programs.download"):
         monkeypatch.setattr(f"jobqueue.{module}.backoff", lambda *_: repeat(0.01))
 
 

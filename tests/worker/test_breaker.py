@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from jobqueue.worker.breaker import FAULTS, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Breaker
+from jobqueue.backoff import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
+from jobqueue.worker.breaker import FAULTS, Breaker
 
 
 class Clock:

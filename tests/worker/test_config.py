@@ -13,7 +13,7 @@ import pytest
 from jobqueue.settings import InvalidSetting
 from jobqueue.worker import config
 from jobqueue.worker.config import WorkerSettings
-from jobqueue.worker.download import DownloadRules
+from jobqueue.worker.programs.download import DownloadRules
 
 ROOT = Path(__file__).parents[2]
 

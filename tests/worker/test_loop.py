@@ -11,16 +11,16 @@ import pytest
 from structlog.testing import capture_logs
 
 from jobqueue.client.claims import ClaimedJob, Claims
+from jobqueue.worker.attempts.runner import Means, Runner
 from jobqueue.worker.breaker import Breaker
-from jobqueue.worker.lanes import Lanes
 from jobqueue.worker.loop import LONGEST_IDLE_SECONDS, LONGEST_OUTAGE_SECONDS, Limits, Loop
-from jobqueue.worker.run import Means, Runner
+from jobqueue.worker.pool import Lanes
 from jobqueue.worker.shutdown import Shutdown
-from jobqueue.worker.slot import Slot
-from tests.client.fake_server import Reply, Request
-from tests.servers import wait_until
-from tests.worker.fake_api import AWAY, REFUSED, FakeApi
-from tests.worker.programs import PYTHON, SHELL
+from jobqueue.worker.slots.slot import Slot
+from tests.support.fake_api import AWAY, REFUSED, FakeApi
+from tests.support.fake_server import Reply, Request
+from tests.support.programs import PYTHON, SHELL
+from tests.support.servers import wait_until
 
 Make = Callable[..., Loop]
 

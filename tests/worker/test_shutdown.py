@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from jobqueue.worker.shutdown import Shutdown
-from tests.worker.programs import SHELL
+from tests.support.programs import SHELL
 
 BEGIN = """
 import sys, threading
@@ -150,8 +150,8 @@ def test_what_the_worker_starts_takes_signals_when_it_wants_to(tmp_path: Path) -
     program.write_text(SHELL + "exec grep SigBlk /proc/self/status")
     program.chmod(0o500)
     run = f"""
-from jobqueue.worker.process import Launch
-from jobqueue.worker.slot import Slot
+from jobqueue.worker.supervisor.messages import Launch
+from jobqueue.worker.slots.slot import Slot
 slot = Slot()
 launch = Launch({str(program)!r}, [], {{"PATH": "/usr/bin:/bin"}}, {str(tmp_path)!r})
 print(slot.run(launch, threading.Event()).stdout, flush=True)

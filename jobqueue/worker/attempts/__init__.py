@@ -1,0 +1,10 @@
+"""One job, from its claim to its report. Runs in the worker process, on one thread per slot.
+
+runner: makes one attempt: download, run, report.
+attempt: one attempt, shared by all threads that deal with it.
+heartbeat: the thread that renews the lease.
+environment: the program's environment variables.
+report: what the API is told about how an attempt ended.
+spool: reports on disk until the API has answered them.
+quarantine: holds back a job that this worker failed to run twice.
+"""

@@ -1,0 +1,10 @@
+"""The machine. Knows no jobs and no HTTP.
+
+hardening: kernel settings that protect the worker from its jobs.
+process_tree: finds and kills the processes below this one.
+lock_file: a lock between processes of a host.
+locked_directory: a directory that belongs to one living worker.
+private_directory: a directory that only this user can write.
+directories: where caches and spools lie.
+open_files: the limit of open files.
+"""

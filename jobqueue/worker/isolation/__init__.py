@@ -1,0 +1,11 @@
+"""What a program may touch: one module per level.
+
+levels: the levels by name.
+base: level `none`, and what every level can do.
+landlock: level `landlock`.
+user: level `user`.
+bubblewrap: level `bwrap`.
+executable: what the kernel would execute.
+shebang: the first line of a script.
+system_paths: directories of the host that a confined program may read.
+"""

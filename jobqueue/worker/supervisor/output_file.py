@@ -1,0 +1,59 @@
+"""Both outputs of a run as a piece of JSON, in a file that lives in memory: it goes from process to process as a
+descriptor, and no process but the one that heard the program ever holds it whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from jobqueue.output import in_json
+from jobqueue.worker.supervisor.capture import Stream
+
+
+class Outputs:
+    """The beginning of a JSON object, `{"stdout":"…","stderr":"…"`. Closed at the latest when nobody needs it."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    @classmethod
+    def write(cls, texts: dict[str, str]) -> Outputs:
+        """Return texts by name, written down. Raises OSError when there is no memory for them."""
+        outputs = cls(os.memfd_create("outputs", os.MFD_CLOEXEC))
+        with open(outputs.fd, "wb", closefd=False) as file:
+            for number, (name, text) in enumerate(texts.items()):
+                file.write(b'%s"%s":"' % (b"," if number else b"{", name.encode()))
+                file.writelines(in_json(text))
+                file.write(b'"')
+        return outputs
+
+    def read(self) -> dict[str, str]:
+        """Return the texts by name."""
+        content = os.pread(self.fd, os.fstat(self.fd).st_size, 0)
+        texts: dict[str, str] = json.loads(content + b"}")
+        return texts
+
+    def detach(self) -> int:
+        """Return the descriptor and forget it: it is the caller's to close."""
+        fd, self.fd = self.fd, -1
+        return fd
+
+    def close(self) -> None:
+        """Free the memory."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def write_down(stdout: Stream, stderr: Stream) -> tuple[Outputs, dict[str, object]]:
+    """Return both outputs, and what is to be told of them: how much came, and whether some of it is missing."""
+    texts: dict[str, str] = {}
+    told: dict[str, object] = {}
+    for name, stream in (("stdout", stdout), ("stderr", stderr)):
+        texts[name], truncated = stream.kept()
+        told |= {f"{name}_bytes": stream.total_bytes, f"{name}_truncated": truncated}
+    return Outputs.write(texts), told

@@ -1,0 +1,46 @@
+"""Why a program could not be started, in words for the job's error message."""
+
+from __future__ import annotations
+
+import errno
+
+from jobqueue.worker.isolation import executable, shebang
+from jobqueue.worker.supervisor.messages import Launch, Outcome
+
+OF_THE_MACHINE = frozenset(
+    {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ETXTBSY}
+)
+"""Errors that say more about the machine than about the program: on another one it may well start."""
+
+
+def not_started(error: Exception, launch: Launch) -> Outcome:
+    """Return the outcome of a launch that failed with this error."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number == errno.ENOENT and isinstance(error, OSError) and error.filename == launch.directory:
+        return Outcome(not_started="could not be started: its directory is gone", faulty_machine=True)
+    if isinstance(error, OSError):
+        reason = _looked_into(launch.program, number) or error.strerror
+        return Outcome(not_started=f"could not be started: {reason}", faulty_machine=number in OF_THE_MACHINE)
+    return Outcome(not_started=f"could not be started: {error}", faulty_machine=not isinstance(error, ValueError))
+
+
+def _looked_into(program: str, number: int | None) -> str | None:
+    """Return what the file says of why it could not be started, where the error's number does not say it."""
+    if number not in (errno.ENOENT, errno.ENOEXEC):
+        return None
+    try:
+        with open(program, "rb") as file:
+            interpreter = shebang.interpreter(file)
+            file.seek(0)
+            magic = file.read(len(executable.MAGIC))
+    except OSError:
+        return None
+    if interpreter is not None:
+        return f"its interpreter {interpreter!r} does not exist" if number == errno.ENOENT else None
+    if magic == executable.MAGIC:
+        return (
+            "the loader that it names does not exist"
+            if number == errno.ENOENT
+            else "it is damaged, or for another kind of machine"
+        )
+    return "it is neither an ELF file nor a script whose first line is #! and an interpreter"

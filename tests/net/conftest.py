@@ -1,0 +1,16 @@
+"""A server to connect to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.fake_server import FakeServer, in_json, serving
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    """Answers 200 with an empty object until told otherwise."""
+    with serving(lambda _: in_json({})) as server:
+        yield server

@@ -1,0 +1,60 @@
+"""Attempts as tests make them: claim a job, speak for it, let the lease end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jobqueue.job import Priority, Status
+from jobqueue.result import Holder, Result
+from tests.conftest import Bench
+
+DONE = Result(0, "out", "err")
+BROKEN = Result(1, "out", "err", "it broke")
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A job that was claimed, and who may speak for it."""
+
+    job_id: str
+    holder: Holder
+
+    @property
+    def without_token(self) -> Holder:
+        """The same executor, as a client that keeps no token."""
+        return Holder(self.holder.executor_id)
+
+
+def claim(bench: Bench, executor_id: str = "executor-1") -> Attempt:
+    """Claim the next job, which must be there."""
+    claimed = bench.commands.claim(executor_id, "10.0.0.1")
+    assert claimed is not None, "no job is pending"
+    return Attempt(claimed.job.id, Holder(executor_id, claimed.attempt_token))
+
+
+def start(bench: Bench, executor_id: str = "executor-1", priority: Priority = Priority.BACKGROUND) -> Attempt:
+    """Submit a job and claim it."""
+    [job_id] = bench.submit(1, priority)
+    attempt = claim(bench, executor_id)
+    assert attempt.job_id == job_id
+    return attempt
+
+
+def let_leases_end(bench: Bench) -> None:
+    """Let one lease go by, with sweeps often enough that the queue itself was never away."""
+    bench.commands.sweep()
+    for _ in range(2):
+        bench.clock.advance(bench.rules.lease_ms // 2)
+        bench.commands.sweep()
+
+
+def lose(bench: Bench, executor_id: str = "executor-1") -> Attempt:
+    """Submit a job, claim it and let its lease end; return the attempt that was lost."""
+    attempt = start(bench, executor_id)
+    let_leases_end(bench)
+    return attempt
+
+
+def status_of(bench: Bench, job_id: str) -> Status:
+    """Return what the job is now."""
+    return bench.queries.get(job_id).status

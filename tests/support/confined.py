@@ -1,0 +1,167 @@
+"""A house in which programs run confined, with things lying about that they must not touch."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobqueue.worker.isolation import levels
+from jobqueue.worker.isolation.levels import Isolation
+from jobqueue.worker.slots.children import Family
+from jobqueue.worker.slots.selftest import probe
+from jobqueue.worker.slots.slot import Slot
+from jobqueue.worker.slots.workspace import ALL_MAY_PASS, Workspaces
+from jobqueue.worker.supervisor.messages import Launch, Outcome
+
+PATH = "/usr/local/bin:/usr/bin:/bin"
+
+TRY_EACH = """
+import ctypes, json, os, pathlib, signal, socket, subprocess, sys
+read = lambda path: open(path).read()
+write = lambda path: open(path, "a").close()
+def rewrite(path):
+    os.chmod(path, 0o700)
+    write(path)
+def connect(address):
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(address)
+found = []
+for expression in sys.argv[1:]:
+    try:
+        found.append(eval(expression))
+    except OSError as error:
+        found.append(type(error).__name__)
+print(json.dumps(found))
+"""
+"""Prints what each expression that it is given comes to, for an OSError the name of its class."""
+
+DENIED = ("PermissionError", "FileNotFoundError", "OSError")
+"""What a file that must not be touched may answer: that it is so, that there is none, that it is read-only."""
+
+
+@functools.cache
+def python() -> str:
+    """Return a Python that every user of this host may run."""
+    for path in (os.path.realpath(shutil.which("python3") or "/"), "/usr/local/bin/python3", "/usr/bin/python3"):
+        if os.path.isfile(path) and all(folder.stat().st_mode & 0o001 for folder in Path(path).resolve().parents):
+            return path
+    pytest.skip("every Python on this host is closed to other users")
+
+
+@functools.cache
+def why_impossible(level: str) -> str | None:
+    with closing(Workspaces(Family(lambda _: None), Path(tempfile.gettempdir()))) as workspaces:
+        return probe(level, workspaces)
+
+
+class House:
+    """Where the programs of one slot run, at one level of isolation."""
+
+    def __init__(self, root: Path, level: str, *hidden: Path) -> None:
+        self.root = root
+        self.level = level
+        self.hidden = root / "hidden"
+        self.hidden.mkdir(mode=0o700)
+        self._all_hidden = [str(path) for path in (self.hidden, *hidden)]
+        self.confined = self.claim()
+        self.slot = Slot(confined=self.confined)
+        self._numbers = count()
+
+    def claim(self) -> Isolation:
+        confined = levels.make(self.level, self._all_hidden)
+        confined.claim()
+        return confined
+
+    def close(self) -> None:
+        self.slot.close()
+        self.confined.release()
+
+    def launch(self, program: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Launch:
+        """Make a workspace and say how to start the program there."""
+        workspace = self.root / f"attempt-{next(self._numbers)}"
+        directory = workspace / "work"
+        directory.mkdir(parents=True, mode=0o700)
+        workspace.chmod(ALL_MAY_PASS)
+        if self.confined.uid is not None:
+            os.chown(directory, self.confined.uid, self.confined.uid)
+        path = workspace / "program"
+        path.write_text(program)
+        path.chmod(self.confined.program_mode())
+        return Launch(str(path), arguments, environment or {"PATH": PATH, "HOME": str(directory)}, str(directory))
+
+    def run(self, program: str, *arguments: str) -> Outcome:
+        return self.run_launch(self.launch(program, *arguments))
+
+    def run_launch(self, launch: Launch) -> Outcome:
+        return self.slot.run(launch, threading.Event())
+
+    def begin(self, launch: Launch) -> Future[Outcome]:
+        """Run it from another thread."""
+        pool = ThreadPoolExecutor(1)
+        future = pool.submit(self.run_launch, launch)
+        pool.shutdown(wait=False)
+        return future
+
+    def try_each(self, *expressions: str) -> list[Any]:
+        """Return what Python expressions come to in a program."""
+        outcome = self.run(f"#!{python()} -IS\n{TRY_EACH}", *expressions)
+        assert outcome.exit_code == 0, (outcome, outcome.stderr)
+        found: list[Any] = json.loads(outcome.stdout)
+        return found
+
+
+@contextmanager
+def house(level: str, *hidden: Path) -> Iterator[House]:
+    """Build one; skip when the level is not possible here."""
+    if why := why_impossible(level):
+        assert level != "none", why
+        pytest.skip(why)
+    root = Path(tempfile.mkdtemp(prefix="jobqueue-test-"))
+    root.chmod(ALL_MAY_PASS)
+    built = House(root, level, *hidden)
+    try:
+        yield built
+    finally:
+        built.close()
+        shutil.rmtree(root)
+
+
+@contextmanager
+def secret_below(parent: Path) -> Iterator[Path]:
+    """Put a secret of the worker's user there; skip when that is not allowed."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=".jobqueue-test-", dir=parent))
+    except OSError as error:
+        pytest.skip(f"no file can be made in {parent}: {error}")
+    try:
+        secret = folder / "secret"
+        secret.write_text("secret")
+        secret.chmod(0o600)
+        yield secret
+    finally:
+        shutil.rmtree(folder)
+
+
+def processes_of(launch: Launch) -> list[int]:
+    """Return the processes that were started with a launch's program."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if launch.program.encode() in words:
+            found.append(int(process.name))
+    return found

@@ -1,0 +1,239 @@
+"""The whole queue as people run it: gunicorn in front of Redis, workers, and a host their programs come from.
+
+Everything is a process of its own, started as the Procfile says and stopped by its process id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from jobqueue.client.jobs import Jobs
+from jobqueue.client.transport import ApiUnavailable, Transport
+from tests.support.fake_server import FakeServer, Reply, Request, serving
+from tests.support.processes import alive, children, family
+from tests.support.servers import running_redis, wait_until
+
+ROOT = Path(__file__).parents[2]
+PATH = "/usr/local/bin:/usr/bin:/bin"
+LEASE_SECONDS = 2.0
+
+
+def free_port() -> int:
+    """Return a port nobody listens on, and which no outgoing connection is given meanwhile."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("0.0.0.0", port))
+            except OSError:
+                continue
+            return port
+
+
+@dataclass
+class Service:
+    """A program of ours that runs, and the file its lines go to."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @classmethod
+    def start(cls, command: list[str], folder: Path, name: str, variables: Mapping[str, str]) -> Service:
+        """Start it in the project's folder with nothing in its environment but `variables`, PATH and TMPDIR."""
+        log = folder / f"{name}.log"
+        temporary = folder / f"{name}.tmp"
+        temporary.mkdir(exist_ok=True)
+        environment = {"PATH": PATH, "TMPDIR": str(temporary), **variables}
+        with log.open("ab") as file:
+            process = subprocess.Popen(
+                [sys.executable, *command], cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT
+            )
+        return cls(process, log)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.process.pid
+
+    def logged(self, text: str) -> bool:
+        """Whether a line says that."""
+        return text in self.log.read_text(errors="replace")
+
+    def wait(self) -> int:
+        """Return its exit code."""
+        return self.process.wait(20)
+
+    def kill(self) -> None:
+        """Kill it, and it alone."""
+        self.process.kill()
+        self.process.wait()
+
+    def kill_whole(self) -> None:
+        """Kill it and all that descends from it."""
+        for pid in family(self.pid):
+            if alive(pid):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@dataclass
+class Api:
+    """The API on a port of its own; it can be killed and started again."""
+
+    folder: Path
+    variables: Mapping[str, str]
+    port: int = field(default_factory=free_port)
+    service: Service | None = None
+
+    @property
+    def url(self) -> str:
+        """What a worker takes as API_URL."""
+        return f"http://127.0.0.1:{self.port}/api/v1"
+
+    def start(self) -> None:
+        """Start it; returns when it is healthy."""
+        variables = {"PORT": str(self.port), **self.variables}
+        self.service = Service.start(["-m", "gunicorn", "app:app"], self.folder, "api", variables)
+        wait_until("the API is healthy", self.healthy)
+
+    def healthy(self) -> bool:
+        """Whether it answers that it is."""
+        try:
+            return requests.get(f"{self.url}/health", timeout=5).status_code == 200
+        except requests.RequestException:
+            return False
+
+    def kill(self) -> None:
+        """Kill all of its processes."""
+        if self.service:
+            self.service.kill_whole()
+
+    def processes(self) -> list[int]:
+        """Return the process ids of those that answer."""
+        return children(self.service.pid) if self.service else []
+
+
+@dataclass
+class Deployment:
+    """Everything there is for one test. Workers that it starts are killed at its end."""
+
+    folder: Path
+    api: Api
+    jobs: Jobs
+    host: FakeServer
+    programs: dict[str, bytes]
+    workers: list[Service] = field(default_factory=list)
+
+    def submit(
+        self, program: str, *arguments: object, priority: str = "background", environment: dict[str, str] | None = None
+    ) -> str:
+        """Submit a job that runs this program; return its id."""
+        return self.jobs.submit(self.job(program, *arguments, priority=priority, environment=environment))
+
+    def job(
+        self, program: str, *arguments: object, priority: str = "background", environment: dict[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Return a job to submit."""
+        sha256 = hashlib.sha256(program.encode()).hexdigest()
+        self.programs[f"/{sha256}"] = program.encode()
+        return {
+            "type": "demo",
+            "binary_url": f"{self.host.url}/{sha256}",
+            "binary_sha256": sha256,
+            "arguments": [str(argument) for argument in arguments],
+            "env_variables": environment or {},
+            "priority": priority,
+        }
+
+    def worker(self, name: str = "worker", *options: str, **variables: str) -> Service:
+        """Start a worker, with one slot unless told otherwise; returns when it is about to claim."""
+        self.folder.mkdir(exist_ok=True)
+        kept = {"CACHE_DIR": str(self.folder / "cache"), "SPOOL_DIR": str(self.folder / "spool")}
+        told = {"API_URL": self.api.url, "EXECUTOR_ID": name, "SLOTS": "1", **kept, **variables}
+        service = Service.start(["worker.py", *options], self.folder, name, told)
+        self.workers.append(service)
+        wait_until(f"{name} has started", lambda: service.logged("event=worker_started"))
+        return service
+
+    def wait_for(self, job_id: str, *statuses: str, seconds: float = 20) -> dict[str, Any]:
+        """Return the job as soon as it has one of these statuses; the API may be away meanwhile."""
+        found: list[dict[str, Any]] = []
+
+        def there() -> bool:
+            with suppress(ApiUnavailable):
+                found.append(self.jobs.get(job_id))
+            return bool(found) and found[-1]["status"] in statuses
+
+        wait_until(f"{job_id} is {statuses}", there, seconds)
+        return found[-1]
+
+    def attempts(self, job_id: str) -> list[tuple[str, str]]:
+        """Return who tried the job, and how it went."""
+        return [(each["executor_id"], each["status"]) for each in self.jobs.get(job_id)["attempts"]]
+
+
+@contextmanager
+def running_host() -> Iterator[tuple[FakeServer, dict[str, bytes]]]:
+    """A host of programs, and the programs by path."""
+    programs: dict[str, bytes] = {}
+
+    def answer(request: Request) -> Reply:
+        program = programs.get(request.path)
+        return Reply(404) if program is None else Reply(body=program)
+
+    with serving(answer) as host:
+        yield host, programs
+
+
+@contextmanager
+def running_api(folder: Path, redis_url: str, lease_seconds: float = LEASE_SECONDS) -> Iterator[Api]:
+    """An API that is killed at the end."""
+    api = Api(folder, {"REDIS_URL": redis_url, "HEARTBEAT_TIMEOUT_SECONDS": str(lease_seconds)})
+    try:
+        api.start()
+        yield api
+    finally:
+        api.kill()
+
+
+@contextmanager
+def deployed(api: Api, host: FakeServer, programs: dict[str, bytes], folder: Path) -> Iterator[Deployment]:
+    """What a test works with; its workers are killed at the end."""
+    with closing(Transport(api.url)) as transport:
+        deployment = Deployment(folder, api, Jobs(transport), host, programs)
+        try:
+            yield deployment
+        finally:
+            for worker in deployment.workers:
+                worker.kill_whole()
+
+
+class Redis:
+    """A Redis with an append-only file; it can be killed and started again on the same."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.url = f"unix://{folder / 'redis.sock'}"
+        self._running = ExitStack()
+
+    def start(self) -> None:
+        """Start it; returns when it answers."""
+        self._running.enter_context(running_redis(self.folder, "--appendonly", "yes"))
+
+    def kill(self) -> None:
+        """Kill it as a crash would."""
+        self._running.close()

@@ -1,0 +1,73 @@
+"""What /proc tells about processes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tests.support.servers import wait_until
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs (a zombie does not)."""
+    return state(pid) not in ("Z", "X", "")
+
+
+def state(pid: int) -> str:
+    """Return the letter of a process's state (T: stopped), "" when there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def children(pid: int) -> list[int]:
+    """Return a process's children, zombies among them."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            found += map(int, task.read_text().split())
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+def family(pid: int) -> list[int]:
+    """Return a process and all that descend from it."""
+    return [pid, *(each for child in children(pid) for each in family(child))]
+
+
+def environment(pid: int) -> dict[str, str]:
+    """Return what a process was started with."""
+    lines = Path(f"/proc/{pid}/environ").read_text().split("\0")
+    return dict(line.split("=", 1) for line in lines if line)
+
+
+def peak_megabytes(pid: int) -> float:
+    """Return the most memory that a process has held at a time."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))
+
+
+def file_descriptors(pid: int) -> int:
+    """Return how many files a process has open."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def wait_for_pids(path: Path, count: int) -> list[int]:
+    """Return the process ids that a program writes into a file, a line each, as soon as there are that many."""
+
+    def written() -> list[str]:
+        return path.read_text().split("\n")[:-1] if path.exists() else []
+
+    wait_until(f"{count} process ids in {path.name}", lambda: len(written()) >= count)
+    return [int(line) for line in written()]
+
+
+def wait_until_gone(pids: list[int], seconds: float = 5) -> None:
+    """Return as soon as none of them is alive."""
+    try:
+        wait_until("they are gone", lambda: not any(map(alive, pids)), seconds)
+    except AssertionError:
+        left = {pid: state(pid) for pid in pids}
+        raise AssertionError(f"after {seconds} s there are processes left, in these states: {left}") from None

@@ -1,0 +1,104 @@
+"""Programs that jobs run, and a stage to run them on."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+from jobqueue.worker.slots.slot import Show, Slot
+from jobqueue.worker.supervisor.messages import Launch, Outcome
+
+PATH = "/usr/local/bin:/usr/bin:/bin"
+PYTHON = f"#!{sys.executable} -IS\n"
+SHELL = "#!/bin/sh\n"
+
+ARGUMENTS = PYTHON + "import json, sys; print(json.dumps(sys.argv[1:]))"
+ENVIRONMENT = SHELL + "cat /proc/$$/environ"
+EXIT_WITH = SHELL + "exit $1"
+FOREVER = (
+    PYTHON
+    + """
+import os, signal, sys, time
+for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
+    signal.signal(number, signal.SIG_IGN)
+with open(sys.argv[1], "a") as file:
+    file.write(f"{os.getpid()}\\n")
+time.sleep(600)
+"""
+)
+"""Ignores what can be ignored; writes its process id into the file it is given. So do those below."""
+
+STOPS_ITSELF = SHELL + "echo $$ >> $1\nkill -STOP $$\nexec sleep 600"
+WITH_ORPHANS = (
+    PYTHON
+    + """
+import os, sys, time
+def note():
+    with open(sys.argv[1], "a") as file:
+        file.write(f"{os.getpid()}\\n")
+def daemonize(seconds):
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            note()
+            time.sleep(seconds)
+        os._exit(0)
+    os.wait()
+for _ in range(3):
+    daemonize(600)
+if os.fork() == 0:
+    note()
+    time.sleep(600)
+note()
+while open(sys.argv[1]).read().count("\\n") < 5:
+    time.sleep(0.01)
+time.sleep(float(sys.argv[2]))
+"""
+)
+"""Five processes: itself, for the seconds it is given, a child and three daemons (setsid and a double fork)."""
+
+
+@dataclass
+class Stage:
+    """Runs programs through a slot, each in an empty directory of its own."""
+
+    slot: Slot
+    folder: Path
+    _numbers: count[int] = field(default_factory=count)
+
+    def launch(
+        self, program: str | bytes, *arguments: str | Path, environment: Mapping[str, str] | None = None
+    ) -> Launch:
+        """Write a program and say how to start it."""
+        number = next(self._numbers)
+        path = self.folder / f"program-{number}"
+        path.write_bytes(program.encode() if isinstance(program, str) else program)
+        path.chmod(0o500)
+        directory = self.folder / f"work-{number}"
+        directory.mkdir()
+        variables = {"PATH": PATH} if environment is None else environment
+        return Launch(str(path), [str(argument) for argument in arguments], variables, str(directory))
+
+    def run(
+        self, program: str | bytes, *arguments: str | Path, environment: Mapping[str, str] | None = None
+    ) -> Outcome:
+        """Run a program to its end."""
+        return self.slot.run(self.launch(program, *arguments, environment=environment), threading.Event())
+
+    def begin(self, program: str | bytes, *arguments: str | Path) -> Future[Outcome]:
+        """Run a program from another thread."""
+        return self.begin_launch(self.launch(program, *arguments))
+
+    def begin_launch(
+        self, launch: Launch, show: Show = lambda _: None, stopped: threading.Event | None = None
+    ) -> Future[Outcome]:
+        """Run what was prepared from another thread."""
+        pool = ThreadPoolExecutor(1)
+        future = pool.submit(self.slot.run, launch, stopped or threading.Event(), show)
+        pool.shutdown(wait=False)
+        return future

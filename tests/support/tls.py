@@ -1,0 +1,43 @@
+"""A server that speaks TLS, with a certificate that nobody vouches for."""
+
+from __future__ import annotations
+
+import shutil
+import ssl
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.fake_server import Reply, Request, serving
+
+needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="makes a certificate with openssl")
+MAKE = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -keyout key.pem -out cert.pem"
+
+
+@dataclass
+class Site:
+    """Where it is, its certificate, and the names that clients have asked for."""
+
+    url: str
+    certificate: Path
+    handshakes: list[str | None]
+
+
+@contextmanager
+def serving_tls(folder: Path, answer: Callable[[Request], Reply]) -> Iterator[Site]:
+    """Serve as `localhost`; the certificate is made in `folder`."""
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run([*MAKE.split(), *names], cwd=folder, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    handshakes: list[str | None] = []
+    context.sni_callback = lambda _socket, name, _context: handshakes.append(name)
+    with serving(answer) as server:
+        listener = server._http.socket
+        server._http.socket = context.wrap_socket(listener, server_side=True)
+        url = server.url.replace("http", "https").replace("127.0.0.1", "localhost")
+        yield Site(url, folder / "cert.pem", handshakes)

@@ -1,0 +1,161 @@
+"""How an attempt ended is told to the API in its words: what ran, why it ended, and all that is known of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import pytest
+
+from jobqueue.job import Reason
+from jobqueue.worker.attempts.report import Report, ended, failed, like_sigterm, released
+from jobqueue.worker.supervisor.messages import Outcome, Usage
+from jobqueue.worker.supervisor.output_file import Outputs
+
+HOLDER = {"executor_id": "executor-1", "attempt_token": "token-1"}
+
+
+def told(report: Report) -> Any:
+    """Return the body of a report as the API reads it."""
+    with report.body(HOLDER) as body:
+        body.seek(0)
+        return json.load(body)
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason", "signal", "message"),
+    [
+        (Outcome(0), Reason.EXITED, None, None),
+        (Outcome(3), Reason.EXITED, None, "exited with code 3"),
+        (Outcome(137), Reason.EXITED, None, "exited with code 137"),
+        (Outcome(137, 9), Reason.SIGNALLED, "SIGKILL", "killed by signal 9 (SIGKILL)"),
+        (Outcome(165, 37), Reason.SIGNALLED, "SIGRTMIN+3", "killed by signal 37 (SIGRTMIN+3)"),
+        (
+            Outcome(137, 9, met_oom_killer=True),
+            Reason.OOM_KILLED,
+            "SIGKILL",
+            "killed when the machine ran out of memory",
+        ),
+        (Outcome(143, 15, timed_out=True), Reason.TIMEOUT, "SIGTERM", "ran for longer than 2.5 seconds"),
+        (Outcome(0, timed_out=True), Reason.TIMEOUT, None, "ran for longer than 2.5 seconds"),
+    ],
+)
+def test_only_exit_code_0_in_time_is_a_success_and_all_else_says_why(
+    outcome: Outcome, reason: Reason, signal: str | None, message: str | None
+) -> None:
+    report = ended(outcome, 2.5, cancelled=False)
+    body = told(report)
+    assert report.verb == ("fail" if message else "complete")
+    assert (body["reason"], body["exit_code"], body["signal"]) == (reason, outcome.exit_code, signal)
+    assert body.get("error_message") == message
+
+
+@pytest.mark.parametrize("outcome", [Outcome(0), Outcome(1), Outcome(137, 9), Outcome(0, timed_out=True)])
+def test_what_was_cancelled_is_cancelled_however_it_ended(outcome: Outcome) -> None:
+    report = ended(outcome, 2.5, cancelled=True)
+    assert (report.verb, told(report)["reason"]) == ("fail", "cancelled")
+
+
+def test_all_that_is_known_of_a_run_goes_along() -> None:
+    outcome = Outcome(
+        0,
+        started_at_ms=2,
+        ended_at_ms=3,
+        usage=Usage(0.5, 0.25, 4096),
+        told_of_outputs={"stdout_bytes": 9, "stdout_truncated": False, "stderr_bytes": 1, "stderr_truncated": True},
+        outputs=Outputs.write({"stdout": 'out "ü"\0\n', "stderr": "\U0001f389"}),
+    )
+    assert told(ended(outcome, None, cancelled=False, download_started_at_ms=1)) == {
+        **HOLDER,
+        "reason": "exited",
+        "exit_code": 0,
+        "signal": None,
+        "stdout": 'out "ü"\0\n',
+        "stderr": "\U0001f389",
+        "stdout_bytes": 9,
+        "stdout_truncated": False,
+        "stderr_bytes": 1,
+        "stderr_truncated": True,
+        "user_cpu_seconds": 0.5,
+        "system_cpu_seconds": 0.25,
+        "peak_memory_bytes": 4096,
+        "download_started_at_ms": 1,
+        "program_started_at_ms": 2,
+        "program_ended_at_ms": 3,
+    }
+
+
+def test_a_program_that_never_ran_has_no_exit_code() -> None:
+    report = failed(Reason.CHECKSUM_MISMATCH, "checksum mismatch", download_started_at_ms=1)
+    assert report.verb == "fail"
+    assert told(report) == {
+        **HOLDER,
+        "reason": "checksum_mismatch",
+        "exit_code": None,
+        "error_message": "checksum mismatch",
+        "download_started_at_ms": 1,
+    }
+
+
+@pytest.mark.parametrize("reason", [Reason.WORKER_SHUTDOWN, None])
+def test_an_attempt_that_is_given_back_says_nothing_but_why(reason: Reason | None) -> None:
+    report = released(reason)
+    assert report.verb == "release"
+    assert told(report) == {**HOLDER, "reason": reason}
+
+
+def test_a_body_says_who_speaks_even_when_there_is_nothing_else_to_say() -> None:
+    assert told(Report("release", {})) == HOLDER
+    assert told(Report("complete", {}, Outputs.write({"stdout": "", "stderr": ""}))) == {
+        **HOLDER,
+        "stdout": "",
+        "stderr": "",
+    }
+
+
+def test_a_body_can_be_sent_by_its_length() -> None:
+    """Nothing of it may wait in a buffer: it is the file that is asked how long it is."""
+    with Report("complete", {"reason": "exited"}, Outputs.write({"stdout": "x"})).body(HOLDER) as body:
+        size = os.fstat(body.fileno()).st_size
+        body.seek(0)
+        assert size == len(body.read())
+
+
+def test_a_small_report_takes_no_descriptor() -> None:
+    """It has to be made when there are none left, too."""
+    before = open_files()
+    with Report("release", {"reason": "worker_shutdown"}).body(HOLDER) as body:
+        assert open_files() == before
+        body.seek(0)
+        assert json.load(body) == {**HOLDER, "reason": "worker_shutdown"}
+
+
+def test_a_body_of_megabytes_is_made_of_the_file_that_the_outputs_are_in_and_nothing_stays_open() -> None:
+    before = open_files()
+    outputs = Outputs.write({"stdout": "x" * 1_000_000, "stderr": "\0" * 1_000_000})
+    report = Report("complete", {"exit_code": 0}, outputs)
+    with report.body(HOLDER) as body:
+        assert outputs.fd == -1
+        assert open_files() == before + 1
+        body.seek(0)
+        assert json.load(body)["stderr"] == "\0" * 1_000_000
+    assert open_files() == before
+
+
+@pytest.mark.parametrize(
+    ("outcome", "like"),
+    [
+        (Outcome(143, 15), True),
+        (Outcome(143), True),
+        (Outcome(0), False),
+        (Outcome(15), False),
+        (Outcome(137, 9), False),
+    ],
+)
+def test_what_ended_like_by_sigterm_is_told_apart(outcome: Outcome, like: bool) -> None:
+    assert like_sigterm(outcome) is like

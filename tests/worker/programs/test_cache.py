@@ -1,0 +1,216 @@
+"""A program is downloaded once and then taken from the cache, whole and unchanged."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from jobqueue.worker.programs.cache import Cache
+from jobqueue.worker.programs.download import (
+    BlockedByPolicy,
+    ChecksumMismatch,
+    DownloadFailed,
+    DownloadRules,
+    DownloadStopped,
+)
+from tests.support.fake_server import FakeServer, Reply, serving
+from tests.support.servers import wait_until
+
+pytestmark = pytest.mark.usefixtures("short_pauses")
+
+PROGRAM = b"#!/bin/sh\necho hello\n"
+
+
+def sha256_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@dataclass
+class Shop:
+    """A cache, a host that has every program under its hash, and a place for what is taken."""
+
+    folder: Path
+    host: FakeServer
+    max_bytes: int = 1 << 30
+    rules: DownloadRules = field(default_factory=DownloadRules)
+    programs: dict[str, bytes] = field(default_factory=dict)
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.host.answer = lambda request: Reply(body=self.programs[request.path[1:]])
+        self.taken = 0
+
+    @property
+    def directory(self) -> Path:
+        return self.folder / "cache"
+
+    def open(self) -> Cache:
+        return Cache(self.directory, self.max_bytes, self.rules)
+
+    def fetch(self, cache: Cache, content: bytes = PROGRAM, target: Path | None = None) -> bool:
+        sha256 = sha256_of(content)
+        self.programs.setdefault(sha256, content)
+        self.taken += 1
+        self.latest = target or self.folder / f"program-{self.taken}"
+        return cache.fetch(f"{self.host.url}/{sha256}", sha256, self.latest, self.stopped)
+
+    def entry(self, content: bytes = PROGRAM) -> Path:
+        return self.directory / sha256_of(content)[:2] / sha256_of(content)
+
+    def files(self) -> set[str]:
+        return {path.name for path in self.directory.rglob("*") if not path.is_dir()}
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    with serving(lambda _: Reply(500)) as host:
+        yield Shop(tmp_path, host)
+
+
+def test_the_second_time_nobody_is_asked(shop: Shop) -> None:
+    cache = shop.open()
+    assert [shop.fetch(cache), shop.fetch(cache), shop.fetch(cache)] == [False, True, True]
+    assert len(shop.host.requests) == 1
+
+
+def test_a_later_worker_finds_what_an_earlier_one_has_left(shop: Shop) -> None:
+    shop.fetch(shop.open())
+    assert shop.fetch(shop.open()) is True
+
+
+def test_what_is_taken_is_whole_and_executable_by_us_alone(shop: Shop) -> None:
+    content = os.urandom(1_000_000)
+    cache = shop.open()
+    for _ in range(2):
+        shop.fetch(cache, content)
+        assert shop.latest.read_bytes() == content
+        assert shop.latest.stat().st_mode & 0o7777 == 0o500
+
+
+def test_an_empty_program_is_one(shop: Shop) -> None:
+    cache = shop.open()
+    assert [shop.fetch(cache, b""), shop.fetch(cache, b"")] == [False, True]
+    assert shop.latest.read_bytes() == b""
+
+
+def test_a_cache_holds_entries_by_their_hash_and_nothing_else(shop: Shop) -> None:
+    cache = shop.open()
+    shop.fetch(cache)
+    shop.fetch(cache)
+    assert shop.files() == {sha256_of(PROGRAM)}
+    assert shop.entry().is_file()
+
+
+def test_the_directories_are_ours_alone(shop: Shop) -> None:
+    shop.fetch(shop.open())
+    assert [path.stat().st_mode & 0o7777 for path in (shop.directory, shop.entry().parent)] == [0o700, 0o700]
+
+
+def test_in_one_that_is_open_to_others_what_is_kept_is_not(shop: Shop) -> None:
+    shop.directory.mkdir(mode=0o755)
+    shop.fetch(shop.open())
+    assert [path.stat().st_mode & 0o7777 for path in (shop.directory, shop.entry().parent)] == [0o755, 0o700]
+
+
+def test_what_lies_above_the_directory_is_made_too(shop: Shop) -> None:
+    cache = Cache(shop.folder / "a" / "b" / "c", shop.max_bytes, shop.rules)
+    assert shop.fetch(cache) is False
+
+
+def test_a_copy_that_is_changed_leaves_the_cache_as_it_was(shop: Shop) -> None:
+    cache = shop.open()
+    for _ in range(2):
+        shop.fetch(cache)
+        shop.latest.chmod(0o700)
+        shop.latest.write_bytes(b"changed")
+        assert shop.entry().read_bytes() == PROGRAM
+        assert shop.entry().stat().st_ino != shop.latest.stat().st_ino
+
+
+def test_a_file_that_is_there_already_is_not_touched(shop: Shop, tmp_path: Path) -> None:
+    cache = shop.open()
+    shop.fetch(cache)
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FileExistsError):
+        shop.fetch(cache, target=tmp_path / "link")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("max_bytes", [0, 1000])
+@pytest.mark.parametrize(
+    ("reply", "rules", "error"),
+    [
+        (Reply(404), DownloadRules(), DownloadFailed),
+        (Reply(body=b"wrong"), DownloadRules(), ChecksumMismatch),
+        (Reply(body=b"short", length=100), DownloadRules(), DownloadFailed),
+        (Reply(body=b"x" * 101), DownloadRules(max_bytes=100), DownloadFailed),
+        (Reply(), DownloadRules(allowed_hosts=("elsewhere",)), BlockedByPolicy),
+    ],
+)
+def test_a_download_that_fails_leaves_nothing(
+    shop: Shop, max_bytes: int, reply: Reply, rules: DownloadRules, error: type[DownloadFailed]
+) -> None:
+    shop.max_bytes, shop.rules, shop.host.answer = max_bytes, rules, lambda _: reply
+    with pytest.raises(error):
+        shop.fetch(shop.open())
+    assert not shop.latest.exists()
+    assert shop.files() == set()
+
+
+@pytest.mark.parametrize("max_bytes", [0, 1000])
+def test_a_download_that_is_stopped_leaves_nothing(shop: Shop, max_bytes: int) -> None:
+    def half(_: object) -> Iterator[bytes]:
+        yield b"half"
+        shop.stopped.set()
+        shop.host.closed.wait()
+
+    shop.max_bytes, shop.host.answer = max_bytes, lambda request: Reply(pieces=half(request), length=100)
+    with pytest.raises(DownloadStopped):
+        shop.fetch(shop.open())
+    assert not shop.latest.exists()
+    assert shop.files() == set()
+
+
+@pytest.mark.parametrize("sha256", ["", "x", "../" * 21 + "x", "A" * 64, "a" * 64 + "\n", "a" * 63, "/" * 64])
+def test_what_is_no_hash_is_no_path(shop: Shop, sha256: str) -> None:
+    with pytest.raises(DownloadFailed, match="SHA-256"):
+        shop.open().fetch(shop.host.url, sha256, shop.folder / "program", threading.Event())
+
+
+def test_what_a_dead_worker_was_downloading_is_removed_at_the_next_start(shop: Shop) -> None:
+    shop.fetch(shop.open())
+    dead = shop.entry(b"dead")
+    dead.parent.mkdir(mode=0o700)
+    for name in (f"{dead.name}.0123abcd.part", f"{dead.name}.4567abcd.part", f"{dead.name}.lock"):
+        (dead.parent / name).write_bytes(b"x")
+    shop.open()
+    assert shop.files() == {shop.entry().name}
+
+
+def test_what_a_living_worker_is_downloading_is_not(shop: Shop) -> None:
+    seen: list[str] = []
+
+    def look(_: object) -> Iterator[bytes]:
+        yield PROGRAM[:5]
+        wait_until("a part is there", lambda: any(name.endswith(".part") for name in shop.files()))
+        shop.open()
+        seen.extend(shop.files())
+        yield PROGRAM[5:]
+
+    shop.host.answer = lambda request: Reply(pieces=look(request), length=len(PROGRAM))
+    shop.fetch(shop.open())
+    assert sorted(name.rpartition(".")[2] for name in seen) == ["lock", "part"]
+
+
+def test_what_is_cached_does_not_decide_what_is_allowed(shop: Shop) -> None:
+    shop.fetch(shop.open())
+    shop.rules = DownloadRules(allowed_hosts=("elsewhere",))
+    with pytest.raises(BlockedByPolicy):
+        shop.fetch(shop.open())
+    assert not shop.latest.exists()

@@ -1,0 +1,164 @@
+"""A cache keeps to its size, and on a full disk to less: the least recently used programs make room."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobqueue.worker.programs import cache as cache_module
+from tests.support.fake_server import Reply, serving
+from tests.worker.programs.test_cache import PROGRAM, Shop, sha256_of
+
+pytestmark = pytest.mark.usefixtures("short_pauses")
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    with serving(lambda _: Reply(500)) as host:
+        yield Shop(tmp_path, host)
+
+
+def test_the_least_recently_used_goes_first(shop: Shop) -> None:
+    shop.max_bytes = 3500
+    cache = shop.open()
+    contents = [bytes([number]) * 1000 for number in range(4)]
+    for age, content in zip((300, 200, 100), contents, strict=False):
+        shop.fetch(cache, content)
+        os.utime(shop.entry(content), (time.time() - age,) * 2)
+    assert shop.fetch(cache, contents[0]) is True
+    shop.fetch(cache, contents[3])
+    assert [shop.entry(content).exists() for content in contents] == [True, False, True, True]
+
+
+def test_as_many_go_as_must(shop: Shop) -> None:
+    shop.max_bytes = 3000
+    cache = shop.open()
+    for number in range(3):
+        shop.fetch(cache, bytes([number]) * 1000)
+    shop.fetch(cache, b"x" * 2500)
+    assert shop.files() == {sha256_of(b"x" * 2500)}
+
+
+def test_a_cache_that_was_made_smaller_shrinks_with_the_next_program(shop: Shop) -> None:
+    for number in range(5):
+        shop.fetch(shop.open(), bytes([number]) * 1000)
+    shop.max_bytes = 1500
+    shop.fetch(shop.open(), b"x" * 1000)
+    assert shop.files() == {sha256_of(b"x" * 1000)}
+
+
+def test_a_program_larger_than_the_cache_is_used_but_not_kept(shop: Shop) -> None:
+    shop.max_bytes = 1000
+    cache = shop.open()
+    shop.fetch(cache, b"small")
+    assert [shop.fetch(cache, b"x" * 1001), shop.fetch(cache, b"x" * 1001)] == [False, False]
+    assert shop.latest.read_bytes() == b"x" * 1001
+    assert shop.files() == {sha256_of(b"small")}
+
+
+def test_a_cache_of_no_size_keeps_nothing(shop: Shop) -> None:
+    shop.max_bytes = 0
+    cache = shop.open()
+    assert [shop.fetch(cache), shop.fetch(cache)] == [False, False]
+    assert shop.latest.read_bytes() == PROGRAM
+    assert shop.files() == set()
+
+
+class FullDisk:
+    """A disk that takes no program before the entries named are gone."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str, until_gone: list[Path]) -> None:
+        self.refusals = 0
+        self._until_gone = until_gone
+        self._real = getattr(cache_module, name)
+        monkeypatch.setattr(cache_module, name, self)
+
+    def __call__(self, *arguments: object) -> object:
+        if any(path.exists() for path in self._until_gone):
+            self.refusals += 1
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return self._real(*arguments)
+
+
+@pytest.mark.parametrize("step", ["download", "copy_verified"])
+def test_a_full_disk_is_emptied_of_what_else_is_cached(shop: Shop, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    cache = shop.open()
+    others = [b"one", b"two"]
+    for content in others:
+        shop.fetch(cache, content)
+    disk = FullDisk(monkeypatch, step, [shop.entry(content) for content in others])
+    assert shop.fetch(cache) is False
+    assert shop.latest.read_bytes() == PROGRAM
+    assert disk.refusals == 1
+    assert shop.files() == {sha256_of(PROGRAM)}
+
+
+def test_a_full_disk_is_no_reason_to_throw_out_what_is_wanted(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = shop.open()
+    shop.fetch(cache, b"other")
+    shop.fetch(cache)
+    FullDisk(monkeypatch, "copy_verified", [shop.entry(b"other")])
+    assert shop.fetch(cache) is True
+
+
+def test_a_disk_that_stays_full_is_an_error_of_the_system(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = shop.open()
+    shop.fetch(cache, b"other")
+    disk = FullDisk(monkeypatch, "download", [shop.folder])
+    with pytest.raises(OSError, match="No space left"):
+        shop.fetch(cache)
+    assert disk.refusals == 2
+    with pytest.raises(OSError, match="No space left"):
+        shop.fetch(cache)
+    assert disk.refusals == 3  # nothing was left to throw out
+    assert not shop.latest.exists()
+    assert shop.files() == set()
+
+
+@pytest.fixture
+def elsewhere(shop: Shop) -> Iterator[Path]:
+    """A directory on another disk than the cache's."""
+    with tempfile.TemporaryDirectory(prefix="jq-", dir="/dev/shm") as folder:
+        if os.stat(folder).st_dev == os.stat(shop.folder).st_dev:
+            pytest.skip("there is one file system only")
+        yield Path(folder)
+
+
+@pytest.mark.parametrize("step", ["download", "copy_verified"])
+def test_another_disk_that_is_full_is_no_reason_to_empty_the_cache(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, elsewhere: Path, step: str
+) -> None:
+    cache = shop.open()
+    shop.fetch(cache, b"other")
+    FullDisk(monkeypatch, step, [elsewhere])
+    room = {elsewhere: 0, shop.directory: 1000}
+    monkeypatch.setattr(cache_module, "_room", room.__getitem__)
+    with pytest.raises(OSError, match="No space left"):
+        shop.fetch(cache, target=elsewhere / "program")
+    assert sha256_of(b"other") in shop.files()
+
+
+def test_where_the_caches_disk_stays_full_a_program_goes_past_it(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, elsewhere: Path
+) -> None:
+    cache = shop.open()
+    room = {elsewhere: 1000, shop.directory: 0}
+    monkeypatch.setattr(cache_module, "_room", room.__getitem__)
+    download = vars(cache_module)["download"]
+
+    def download_elsewhere(url: str, sha256: str, target: Path, *more: Any) -> None:
+        if shop.directory in target.parents:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        download(url, sha256, target, *more)
+
+    monkeypatch.setattr(cache_module, "download", download_elsewhere)
+    assert shop.fetch(cache, target=elsewhere / "program") is False
+    assert (elsewhere / "program").read_bytes() == PROGRAM
+    assert (elsewhere / "program").stat().st_mode & 0o777 == 0o500

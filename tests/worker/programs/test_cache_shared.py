@@ -1,0 +1,172 @@
+"""However many want one program at once, in threads or in processes, it is downloaded once."""
+
+from __future__ import annotations
+
+import fcntl
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from jobqueue.worker.programs.cache import Cache
+from jobqueue.worker.programs.download import DownloadFailed, DownloadRules, DownloadStopped
+from tests.support.fake_server import Reply, Request, serving
+from tests.support.servers import wait_until
+from tests.worker.programs.test_cache import PROGRAM, Shop, sha256_of
+
+pytestmark = pytest.mark.usefixtures("short_pauses")
+
+SCRIPT = """
+import pathlib, sys, threading
+sys.path.insert(0, sys.argv[1])
+from jobqueue.worker.programs.cache import Cache
+from jobqueue.worker.programs.download import DownloadRules
+directory, target, url, sha256 = sys.argv[2:]
+cache = Cache(pathlib.Path(directory), 1 << 30, DownloadRules())
+print("ready", flush=True)
+sys.stdin.readline()
+print(cache.fetch(url, sha256, pathlib.Path(target), threading.Event()))
+"""
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    with serving(lambda _: Reply(500)) as host:
+        yield Shop(tmp_path, host)
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(8) as pool:
+        yield pool
+
+
+class Gate:
+    """Holds answers back until it is opened."""
+
+    def __init__(self, shop: Shop, reply: Callable[[], Reply]) -> None:
+        self.opened = threading.Event()
+        self.arrived = threading.Event()
+        self._reply = reply
+        shop.host.answer = self
+
+    def __call__(self, _: Request) -> Reply:
+        self.arrived.set()
+        self.opened.wait(30)
+        return self._reply()
+
+
+def fetch_all(shop: Shop, pool: ThreadPoolExecutor, caches: list[Cache]) -> list[Future[bool]]:
+    targets = [shop.folder / f"thread-{number}" for number in range(len(caches))]
+    return [pool.submit(shop.fetch, cache, PROGRAM, target) for cache, target in zip(caches, targets, strict=True)]
+
+
+@pytest.mark.parametrize("cache_count", [1, 8])
+def test_eight_threads_make_one_download(shop: Shop, pool: ThreadPoolExecutor, cache_count: int) -> None:
+    gate = Gate(shop, lambda: Reply(body=PROGRAM))
+    caches = [shop.open() for _ in range(cache_count)] * (8 // cache_count)
+    futures = fetch_all(shop, pool, caches)
+    gate.arrived.wait(10)
+    wait_until("all want it", lambda: shop.taken == 8)
+    gate.opened.set()
+    assert sorted(future.result(10) for future in futures) == [False] + [True] * 7
+    assert len(shop.host.requests) == 1
+    assert all((shop.folder / f"thread-{number}").read_bytes() == PROGRAM for number in range(8))
+    assert shop.files() == {sha256_of(PROGRAM)}
+
+
+def test_when_a_download_fails_the_next_who_waits_tries_itself(shop: Shop, pool: ThreadPoolExecutor) -> None:
+    replies = iter([Reply(404), Reply(404), Reply(body=PROGRAM)])
+    gate = Gate(shop, lambda: next(replies))
+    futures = fetch_all(shop, pool, [shop.open()] * 8)
+    gate.arrived.wait(10)
+    wait_until("all want it", lambda: shop.taken == 8)
+    gate.opened.set()
+    errors = [future.exception(10) for future in futures]
+    assert sum(isinstance(error, DownloadFailed) for error in errors) == 2
+    assert sum(error is None for error in errors) == 6
+    assert len(shop.host.requests) == 3
+
+
+def test_different_programs_do_not_wait_for_one_another(shop: Shop, pool: ThreadPoolExecutor) -> None:
+    cache = shop.open()
+    gate = Gate(shop, lambda: Reply(body=PROGRAM))
+    held = pool.submit(shop.fetch, cache)
+    gate.arrived.wait(10)
+    shop.host.answer = lambda _: Reply(body=b"another")
+    shop.fetch(cache, b"another", shop.folder / "another")
+    gate.opened.set()
+    assert held.result(10) is False
+
+
+def test_who_waits_hears_a_stop(shop: Shop, pool: ThreadPoolExecutor) -> None:
+    cache, stopped = shop.open(), threading.Event()
+    gate = Gate(shop, lambda: Reply(body=PROGRAM))
+    held = pool.submit(shop.fetch, cache)
+    gate.arrived.wait(10)
+    threading.Timer(0.1, stopped.set).start()
+    with pytest.raises(DownloadStopped):
+        cache.fetch(shop.host.url, sha256_of(PROGRAM), shop.folder / "waits", stopped)
+    gate.opened.set()
+    assert held.result(10) is False
+
+
+def test_nobody_waits_for_ever_for_somebody_who_hangs(shop: Shop) -> None:
+    shop.rules = DownloadRules(timeout_seconds=0.3)
+    cache = shop.open()
+    shard = shop.entry().parent
+    shard.mkdir(mode=0o700)
+    with (shard / f"{sha256_of(PROGRAM)}.lock").open("w") as hostile:
+        fcntl.flock(hostile, fcntl.LOCK_EX)
+        assert shop.fetch(cache) is False
+        assert shop.fetch(cache) is True
+
+
+def test_two_workers_on_one_host_make_one_download(shop: Shop) -> None:
+    gate = Gate(shop, lambda: Reply(body=PROGRAM))
+    sha256 = sha256_of(PROGRAM)
+    root = str(Path(__file__).parents[3])
+    command = [sys.executable, "-I", "-c", SCRIPT, root, str(shop.directory)]
+    workers = [
+        subprocess.Popen(
+            [*command, str(shop.folder / name), shop.host.url, sha256],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name in ("one", "two")
+    ]
+    for worker in workers:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "ready\n"
+    workers[0].stdin.write("\n")  # type: ignore[union-attr]
+    workers[0].stdin.flush()  # type: ignore[union-attr]
+    gate.arrived.wait(10)
+    workers[1].stdin.write("\n")  # type: ignore[union-attr]
+    workers[1].stdin.flush()  # type: ignore[union-attr]
+    gate.opened.set()
+    assert [worker.communicate(timeout=10)[0] for worker in workers] == ["False\n", "True\n"]
+    assert len(shop.host.requests) == 1
+    assert (shop.folder / "two").read_bytes() == PROGRAM
+
+
+def test_many_programs_through_a_cache_that_is_too_small_all_arrive(shop: Shop, pool: ThreadPoolExecutor) -> None:
+    """Entries are evicted by some while others use them."""
+    shop.max_bytes = 2500
+    caches = [shop.open(), shop.open()]
+    contents = [bytes([number]) * 1000 for number in range(6)]
+
+    def use(number: int) -> bytes:
+        target = shop.folder / f"use-{number}"
+        content = contents[number * number % 7 % 6]
+        caches[number % 2].fetch(f"{shop.host.url}/{sha256_of(content)}", sha256_of(content), target, shop.stopped)
+        assert target.read_bytes() == content
+        return content
+
+    shop.programs = {sha256_of(content): content for content in contents}
+    list(pool.map(use, range(300)))
+    assert len(shop.files()) <= 2

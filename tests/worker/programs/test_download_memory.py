@@ -1,0 +1,44 @@
+"""A download holds a piece of the file at a time, never the whole."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from itertools import repeat
+from pathlib import Path
+
+from tests.support.fake_server import Reply, serving
+
+MEGABYTE = bytes(1_000_000)
+SIZE = 200
+SCRIPT = """
+import pathlib, sys, threading
+sys.path.insert(0, sys.argv[1])
+from jobqueue.worker.programs.download import download
+from tests.support.processes import peak_megabytes
+before = peak_megabytes("self")
+download(sys.argv[2], sys.argv[3], pathlib.Path(sys.argv[4]), threading.Event())
+print(peak_megabytes("self") - before)
+"""
+
+
+def growth_of_a_process_that_downloads(url: str, sha256: str, path: Path) -> float:
+    root = str(Path(__file__).parents[3])
+    command = [sys.executable, "-I", "-c", SCRIPT, root, url, sha256, str(path)]
+    return float(subprocess.run(command, capture_output=True, check=True).stdout)
+
+
+def test_a_large_file_costs_little_memory(tmp_path: Path) -> None:
+    sha256 = hashlib.sha256(MEGABYTE * SIZE).hexdigest()
+    with serving(lambda _: Reply(pieces=repeat(MEGABYTE, SIZE), length=SIZE * len(MEGABYTE))) as host:
+        grown = growth_of_a_process_that_downloads(host.url, sha256, tmp_path / "program")
+    assert (tmp_path / "program").stat().st_size == SIZE * len(MEGABYTE)
+    assert grown < 20
+
+
+def test_the_body_of_a_redirect_costs_little_memory(tmp_path: Path) -> None:
+    body = Reply(302, headers={"Location": "/program"}, pieces=repeat(MEGABYTE, SIZE), length=SIZE * len(MEGABYTE))
+    with serving(lambda request: Reply() if request.path == "/program" else body) as host:
+        empty = hashlib.sha256().hexdigest()
+        assert growth_of_a_process_that_downloads(host.url, empty, tmp_path / "program") < 20

@@ -1,0 +1,48 @@
+"""A download by https: from whom it is, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobqueue.worker.programs.download import DownloadFailed
+from tests.support.fake_server import Reply, serving
+from tests.support.tls import Site, needs_openssl, serving_tls
+from tests.worker.programs.test_download import PROGRAM, fetch
+
+pytestmark = [pytest.mark.usefixtures("short_pauses"), needs_openssl]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """A host with a program."""
+    with serving_tls(tmp_path, lambda _: Reply(body=PROGRAM)) as site:
+        yield site
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused_at_once(site: Site, tmp_path: Path) -> None:
+    with pytest.raises(DownloadFailed, match="certificate cannot be trusted: self-signed"):
+        fetch(site.url, tmp_path / "program")
+    assert site.handshakes == ["localhost"]
+
+
+def test_a_certificate_of_somebody_else_is_refused_at_once(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("certifi.where", lambda: str(site.certificate))
+    with pytest.raises(DownloadFailed, match="certificate cannot be trusted"):
+        fetch(site.url.replace("localhost", "127.0.0.1"), tmp_path / "program")
+    assert len(site.handshakes) == 1
+
+
+def test_a_good_certificate_is_good(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("certifi.where", lambda: str(site.certificate))
+    fetch(site.url, tmp_path / "program")
+    assert (tmp_path / "program").read_bytes() == PROGRAM
+
+
+def test_a_host_without_tls_is_refused_at_once(tmp_path: Path) -> None:
+    with serving(lambda _: Reply(body=PROGRAM)) as server, pytest.raises(DownloadFailed, match="no TLS"):
+        fetch(server.url.replace("http", "https"), tmp_path / "program")

@@ -1,0 +1,176 @@
+"""A workspace is empty when a job comes and gone when it went, whatever it left there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from jobqueue.worker.isolation import levels
+from jobqueue.worker.isolation.base import UserIsolation
+from jobqueue.worker.slots.children import Family
+from jobqueue.worker.slots.workspace import Workspaces
+
+NOBODY = 65534
+NONE = levels.make("none", ())
+
+
+@contextmanager
+def without_privileges() -> Iterator[None]:
+    """Be a user whom file modes stop."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def parent() -> Iterator[Path]:
+    """A directory that everybody may use, as /tmp is."""
+    with tempfile.TemporaryDirectory(prefix="jq-") as folder:
+        os.chmod(folder, 0o1777)
+        yield Path(folder)
+        subprocess.run(["rm", "-rf", folder], check=True)  # Python's own way is no match for what these tests leave
+        os.mkdir(folder)
+
+
+@pytest.fixture
+def workspaces(parent: Path) -> Iterator[Workspaces]:
+    """Those of a worker that is no root: its job's files are its own."""
+    with without_privileges():
+        workspaces = Workspaces(Family(lambda _: None), parent)
+    yield workspaces
+    with without_privileges():
+        workspaces.close()
+
+
+def left_in(workspaces: Workspaces) -> list[str]:
+    """Return what lies there."""
+    return [path.name for path in workspaces.path.iterdir()]
+
+
+def test_a_workspace_is_closed_to_others_and_its_directory_empty(workspaces: Workspaces) -> None:
+    with workspaces.create("job-1", NONE) as workspace:
+        assert list(workspace.directory.iterdir()) == []
+        assert workspace.directory.stat().st_mode & 0o777 == 0o700
+        assert workspace.program.parent.stat().st_mode & 0o777 == 0o711
+        assert workspaces.path.stat().st_mode & 0o777 == 0o711
+        assert not workspace.program.exists()
+        assert workspace.directory not in workspace.program.parents
+
+
+def test_two_workspaces_share_nothing(workspaces: Workspaces) -> None:
+    with workspaces.create("job-1", NONE) as one, workspaces.create("job-1", NONE) as other:
+        assert one.directory.parent != other.directory.parent
+
+
+def test_it_is_removed_whole(workspaces: Workspaces) -> None:
+    with workspaces.create("job-1", NONE) as workspace:
+        workspace.program.write_text("program")
+        (workspace.directory / "a/b/c").mkdir(parents=True)
+        (workspace.directory / "a/b/file").write_text("text")
+        (workspace.directory / ".hidden").write_text("text")
+        (workspace.directory / "loop").symlink_to(workspace.directory)
+        os.mkfifo(workspace.directory / "fifo")
+        (workspace.directory / "\n ü").write_text("text")
+        (workspace.directory / os.fsdecode(b"\xff")).mkdir()
+    assert left_in(workspaces) == []
+
+
+def test_it_is_removed_when_the_job_fails_with_an_exception(workspaces: Workspaces) -> None:
+    with pytest.raises(ZeroDivisionError), workspaces.create("job-1", NONE):
+        _ = 1 / 0
+    assert left_in(workspaces) == []
+
+
+def test_one_that_cannot_be_given_to_its_user_leaves_nothing(workspaces: Workspaces) -> None:
+    owned = UserIsolation(uid=NOBODY + 1)
+    with without_privileges(), pytest.raises(PermissionError):
+        workspaces.create("job-1", owned)
+    assert left_in(workspaces) == []
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o100, 0o400, 0o500])
+def test_directories_that_the_job_locked_are_removed_too(workspaces: Workspaces, mode: int) -> None:
+    with without_privileges(), workspaces.create("job-1", NONE) as workspace:
+        inner = workspace.directory / "a/b"
+        inner.mkdir(parents=True)
+        (inner / "file").write_text("text")
+        for each in (inner, inner.parent, workspace.directory):
+            each.chmod(mode)
+    assert left_in(workspaces) == []
+
+
+def test_it_is_removed_when_the_job_locked_the_directory_above_its_own(workspaces: Workspaces) -> None:
+    with without_privileges(), workspaces.create("job-1", NONE) as workspace:
+        workspace.directory.parent.chmod(0o000)
+    assert left_in(workspaces) == []
+
+
+def test_what_symbolic_links_point_to_stays_as_it_is(workspaces: Workspaces, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir(mode=0o500)
+    (tmp_path / "file").write_text("text")
+    (tmp_path / "file").chmod(0o400)
+    with workspaces.create("job-1", NONE) as workspace:
+        (workspace.directory / "directory").symlink_to(outside)
+        (workspace.directory / "file").symlink_to(tmp_path / "file")
+        (workspace.directory / "nowhere").symlink_to(tmp_path / "nowhere")
+    assert left_in(workspaces) == []
+    assert outside.stat().st_mode & 0o777 == 0o500
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o400
+
+
+def test_a_workspace_that_is_gone_already_is_no_error(workspaces: Workspaces) -> None:
+    with workspaces.create("job-1", NONE) as workspace:
+        subprocess.run(["rm", "-rf", workspace.directory.parent], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can leave a file of somebody else's")
+def test_when_a_job_has_removed_all_of_them_there_are_others(workspaces: Workspaces) -> None:
+    gone = workspaces.path
+    with without_privileges():
+        with workspaces.create("job-1", NONE):
+            shutil.rmtree(gone)
+        with workspaces.create("job-2", NONE) as workspace:
+            assert workspace.directory.is_dir()
+    assert workspaces.path != gone
+    assert left_in(workspaces) == []
+
+
+def test_what_cannot_be_removed_is_logged_and_left(workspaces: Workspaces) -> None:
+    with capture_logs() as logs, without_privileges(), workspaces.create("job-1", NONE) as workspace:
+        os.seteuid(0)
+        (workspace.directory / "a/b").mkdir(parents=True)
+        os.seteuid(NOBODY)
+    assert [log["event"] for log in logs] == ["workspace_left"]
+
+
+def test_directories_with_very_long_names_are_removed_too(workspaces: Workspaces) -> None:
+    with workspaces.create("job-1", NONE) as workspace:
+        nest(workspace.directory, "d" * 250, 20)
+    assert left_in(workspaces) == []
+
+
+def test_directories_nested_very_deeply_are_removed_too(workspaces: Workspaces) -> None:
+    with workspaces.create("job-1", NONE) as workspace:
+        nest(workspace.directory, "d", 1500)
+    assert left_in(workspaces) == []
+
+
+def nest(directory: Path, name: str, depth: int) -> None:
+    """Make directories in directories, in a process of its own: the way there may be too long for a path."""
+    script = f"import os\nfor _ in range({depth}):\n    os.mkdir({name!r})\n    os.chdir({name!r})"
+    subprocess.run([sys.executable, "-IS", "-c", script], cwd=directory, check=True)

@@ -1,0 +1,99 @@
+"""How a launch ended: what kept it from starting, and whose fault that is."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from jobqueue.worker.attempts.report import signal_name
+from jobqueue.worker.supervisor.messages import Launch, Outcome
+from jobqueue.worker.supervisor.output_file import Outputs
+from jobqueue.worker.supervisor.start_failure import not_started
+
+LAUNCH = Launch("/attempt/program", [], {}, "/attempt/directory")
+
+
+@pytest.mark.parametrize(
+    "number", [errno.EACCES, errno.ENOEXEC, errno.E2BIG, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG]
+)
+def test_a_program_that_no_machine_would_start_is_to_blame_itself(number: int) -> None:
+    outcome = not_started(OSError(number, os.strerror(number), LAUNCH.program), LAUNCH)
+    assert outcome == Outcome(not_started=f"could not be started: {os.strerror(number)}")
+
+
+@pytest.mark.parametrize(
+    "number", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EIO, errno.ETXTBSY]
+)
+def test_what_another_machine_may_well_start_is_this_ones_fault(number: int) -> None:
+    outcome = not_started(OSError(number, os.strerror(number), LAUNCH.program), LAUNCH)
+    assert outcome == Outcome(not_started=f"could not be started: {os.strerror(number)}", faulty_machine=True)
+
+
+@pytest.mark.parametrize(
+    ("number", "content", "reason"),
+    [
+        (errno.ENOENT, b"#!/bin/sh\r\necho hello\r\n", r"its interpreter '/bin/sh\r' does not exist"),
+        (errno.ENOENT, b"#! /no/such -x y\n", "its interpreter '/no/such' does not exist"),
+        (errno.ENOENT, b"\x7fELF\x02\x01", "the loader that it names does not exist"),
+        (errno.ENOEXEC, b"\x7fELF\x02\x01", "it is damaged, or for another kind of machine"),
+        (errno.ENOEXEC, b"", "it is neither an ELF file nor a script whose first line is #! and an interpreter"),
+        (errno.ENOEXEC, b"<html>", "it is neither an ELF file nor a script whose first line is #! and an interpreter"),
+        (errno.ENOEXEC, b"#!\n", "Exec format error"),
+        (errno.EACCES, b"", "Permission denied"),
+    ],
+)
+def test_what_is_wrong_with_a_program_is_said(tmp_path: Path, number: int, content: bytes, reason: str) -> None:
+    """The kernel says of a script without its interpreter that the script does not exist."""
+    program = tmp_path / "program"
+    program.write_bytes(content)
+    launch = replace(LAUNCH, program=str(program))
+    assert not_started(OSError(number, os.strerror(number), launch.program), launch) == Outcome(
+        not_started=f"could not be started: {reason}"
+    )
+
+
+def test_a_missing_directory_is_not_the_programs_fault() -> None:
+    outcome = not_started(FileNotFoundError(errno.ENOENT, "No such file or directory", LAUNCH.directory), LAUNCH)
+    assert outcome.faulty_machine
+    assert outcome.not_started == "could not be started: its directory is gone"
+
+
+def test_an_argument_that_no_program_can_get_is_the_jobs_fault() -> None:
+    assert not_started(ValueError("embedded null byte"), LAUNCH) == Outcome(
+        not_started="could not be started: embedded null byte"
+    )
+
+
+def test_whatever_goes_wrong_between_fork_and_exec_is_not() -> None:
+    outcome = not_started(subprocess.SubprocessError("Exception occurred in preexec_fn."), LAUNCH)
+    assert outcome.faulty_machine
+
+
+@pytest.mark.parametrize("number", sorted(signal.Signals))
+def test_a_signal_that_has_a_name_is_called_by_it(number: signal.Signals) -> None:
+    assert signal_name(int(number)) == number.name
+
+
+def test_the_others_are_counted_from_the_first_real_time_signal() -> None:
+    assert signal_name(signal.SIGRTMIN + 3) == "SIGRTMIN+3"
+    assert signal_name(signal.SIGRTMIN - 1) == "SIGRTMIN-1"
+
+
+def test_every_signal_there_is_has_a_name_of_its_own() -> None:
+    assert len({signal_name(number) for number in range(1, signal.SIGRTMAX + 1)}) == signal.SIGRTMAX
+
+
+def test_outputs_can_be_read_more_than_once() -> None:
+    outcome = Outcome(0, outputs=Outputs.write({"stdout": "out ü", "stderr": "err\0"}))
+    for _ in range(2):
+        assert (outcome.stdout, outcome.stderr) == ("out ü", "err\0")
+
+
+def test_what_never_ran_has_said_nothing() -> None:
+    assert (Outcome().stdout, Outcome().stderr) == ("", "")
