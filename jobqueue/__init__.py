@@ -9,6 +9,7 @@ local: everything on one machine, for a first look.
 job: a job and the attempts made at it.
 result: what an executor says about a job.
 output: how much of a program's output is kept.
+json_stream: writes JSON piece by piece.
 errors: every error that the API answers, with its code.
 settings: reads settings from environment variables.
 backoff: how long to wait before trying again.

@@ -6,8 +6,7 @@ it is told.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from dataclasses import dataclass
 
 OUTPUT_LIMIT_BYTES = 1_048_576
 HALF_BYTES = OUTPUT_LIMIT_BYTES // 2 - 32
@@ -15,9 +14,6 @@ HALF_BYTES = OUTPUT_LIMIT_BYTES // 2 - 32
 
 LIVE_BYTES = 256 * 1024
 """How much of the latest output is kept of a program that still runs."""
-
-ENCODED_AT_A_TIME = 64 * 1024
-"""Characters. A NUL takes six bytes in JSON, so that the whole of a binary output takes six times its memory there."""
 
 CONTINUATION, LEADING, LONGEST_REST_BYTES = 0x80, 0xC0, 3
 """In UTF-8 the bytes from the first number to the second go on with a character; at most so many do."""
@@ -33,12 +29,6 @@ def cut(text: str) -> str:
     return encoded[:OUTPUT_LIMIT_BYTES].decode(errors="ignore")
 
 
-def in_json(text: str) -> Iterator[bytes]:
-    """Yield a text as JSON has it between the quotes, piece by piece."""
-    for first in range(0, len(text), ENCODED_AT_A_TIME):
-        yield json.dumps(text[first : first + ENCODED_AT_A_TIME], ensure_ascii=False)[1:-1].encode()
-
-
 def missing_line(missing_bytes: int) -> str:
     """Return the line that stands where so many bytes of an output were left out."""
     return f"\n[... {missing_bytes} bytes omitted ...]\n"
@@ -50,3 +40,33 @@ def without_half_a_character(text: bytes) -> bytes:
     while begin < min(len(text), LONGEST_REST_BYTES) and CONTINUATION <= text[begin] < LEADING:
         begin += 1
     return text[begin:]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of a stream of UTF-8: where it begins, counted in bytes of the whole stream, and its bytes.
+
+    It begins and ends with whole characters, given that what is put into it does.
+    """
+
+    offset: int
+    data: bytes
+
+    @property
+    def end(self) -> int:
+        """Where the part after this one begins."""
+        return self.offset + len(self.data)
+
+    def append(self, offset: int, data: bytes) -> Window:
+        """Return this part and the one that begins at `offset`; the latter alone when there is a gap between them."""
+        return Window(self.offset, self.data + data) if offset == self.end else Window(offset, data)
+
+    def keep_last(self, size: int) -> Window:
+        """Return the last `size` bytes, or up to three fewer where a character would be cut."""
+        return self.after(self.end - size) if len(self.data) > size else self
+
+    def after(self, offset: int) -> Window:
+        """Return what comes at or after `offset`, from the next whole character on; empty beyond the end."""
+        first = min(max(offset, self.offset), self.end)
+        data = without_half_a_character(self.data[first - self.offset :])
+        return Window(self.end - len(data), data)

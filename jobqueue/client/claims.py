@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import io
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import IO, Any
 
+from jobqueue import json_stream
 from jobqueue.client.transport import ANSWER_SECONDS, ApiRefused, ApiUnavailable, Transport
-from jobqueue.output import in_json
 
 CLAIM_SECONDS = 5.0
 """A worker that is to stop waits for a claim that is under way: what it brings must be given back."""
@@ -91,12 +90,7 @@ class Claims:
     def _with_output(self, job: ClaimedJob, output: Mapping[str, Any]) -> IO[bytes]:
         """Return the body of a heartbeat in a file. Made as a whole it would be in memory several times over."""
         body = io.BytesIO()
-        body.write(json.dumps(self.holder(job)).encode()[:-1] + b',"output":{')
-        for number, (name, piece) in enumerate(output.items()):
-            body.write(b'%s"%s":{"offset":%d,"data":"' % (b"," if number else b"", name.encode(), piece["offset"]))
-            body.writelines(in_json(piece["data"]))
-            body.write(b'"}')
-        body.write(b"}}")
+        json_stream.write(body, {**self.holder(job), "output": output})
         return body
 
     def report(self, job_id: str, verb: str, body: IO[bytes], within_seconds: float = ANSWER_SECONDS) -> None:

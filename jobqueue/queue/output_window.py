@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jobqueue.output import HALF_BYTES, OUTPUT_LIMIT_BYTES
+from jobqueue.output import HALF_BYTES, OUTPUT_LIMIT_BYTES, Window
 
 LONGEST_CHARACTER = 4
-CONTINUATIONS = frozenset(bytes([byte]) for byte in range(0x80, 0xC0))
-"""What every byte of a character is but its first."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +43,6 @@ def follow_stored(stored: str, total_bytes: int | None, offset: int) -> Part:
 
 
 def _from(text: bytes, begin: int, offset: int) -> Part:
-    end = begin + len(text)
-    first = _to_character(text, min(max(offset, begin), end) - begin)
-    return Part(begin + first, text[first:].decode(), end)
-
-
-def _to_character(text: bytes, first: int) -> int:
-    """Return `first`, or the beginning of the next character when it is inside one."""
-    while text[first : first + 1] in CONTINUATIONS:
-        first += 1
-    return first
+    window = Window(begin, text)
+    rest = window.after(offset)
+    return Part(rest.offset, rest.data.decode(), window.end)

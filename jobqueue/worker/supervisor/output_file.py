@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import json
 import os
+from typing import Any
 
-from jobqueue.output import in_json
+from jobqueue import json_stream
 from jobqueue.worker.supervisor.capture import Stream
 
 
 class Outputs:
-    """The beginning of a JSON object, `{"stdout":"…","stderr":"…"`. Closed at the latest when nobody needs it."""
+    """A JSON object, `{"stdout":"…","stderr":"…"}`. Closed at the latest when nobody needs it."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
@@ -22,16 +23,13 @@ class Outputs:
         """Return texts by name, written down. Raises OSError when there is no memory for them."""
         outputs = cls(os.memfd_create("outputs", os.MFD_CLOEXEC))
         with open(outputs.fd, "wb", closefd=False) as file:
-            for number, (name, text) in enumerate(texts.items()):
-                file.write(b'%s"%s":"' % (b"," if number else b"{", name.encode()))
-                file.writelines(in_json(text))
-                file.write(b'"')
+            json_stream.write(file, texts)
         return outputs
 
     def read(self) -> dict[str, str]:
         """Return the texts by name."""
         content = os.pread(self.fd, os.fstat(self.fd).st_size, 0)
-        texts: dict[str, str] = json.loads(content + b"}")
+        texts: dict[str, str] = json.loads(content)
         return texts
 
     def detach(self) -> int:
@@ -49,10 +47,10 @@ class Outputs:
         self.close()
 
 
-def write_down(stdout: Stream, stderr: Stream) -> tuple[Outputs, dict[str, object]]:
+def write_down(stdout: Stream, stderr: Stream) -> tuple[Outputs, dict[str, Any]]:
     """Return both outputs, and what is to be told of them: how much came, and whether some of it is missing."""
     texts: dict[str, str] = {}
-    told: dict[str, object] = {}
+    told: dict[str, Any] = {}
     for name, stream in (("stdout", stdout), ("stderr", stderr)):
         texts[name], truncated = stream.kept()
         told |= {f"{name}_bytes": stream.total_bytes, f"{name}_truncated": truncated}

@@ -1,0 +1,50 @@
+"""Writes JSON to a file piece by piece, so that a long text is never held in memory as JSON.
+
+JSON takes six bytes for a NUL. A program's binary output, encoded at once, would take six times its memory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import IO
+
+PIECE_CHARACTERS = 64 * 1024
+"""How much of a text is encoded at a time."""
+
+
+def write(file: IO[bytes], value: object) -> None:
+    """Write a value to the file. Texts, also those inside mappings, go out in pieces."""
+    if isinstance(value, str):
+        file.write(b'"')
+        for first in range(0, len(value), PIECE_CHARACTERS):
+            file.write(json.dumps(value[first : first + PIECE_CHARACTERS], ensure_ascii=False)[1:-1].encode())
+        file.write(b'"')
+    elif isinstance(value, Mapping):
+        file.write(b"{")
+        _write_members(file, value)
+        file.write(b"}")
+    else:
+        file.write(json.dumps(value, ensure_ascii=False).encode())
+
+
+def extend(file: IO[bytes], members: Mapping[str, object]) -> None:
+    """Add members to the object that the file holds; to an empty file, write the object."""
+    size = file.seek(0, os.SEEK_END)
+    if size == 0:
+        write(file, members)
+        return
+    if members:
+        file.seek(size - 1)  # the closing brace
+        file.write(b"," if size > len(b"{}") else b"")
+        _write_members(file, members)
+        file.write(b"}")
+
+
+def _write_members(file: IO[bytes], members: Mapping[str, object]) -> None:
+    for number, (name, value) in enumerate(members.items()):
+        file.write(b"," if number else b"")
+        write(file, name)
+        file.write(b":")
+        write(file, value)
