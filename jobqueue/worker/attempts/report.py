@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-import json
-import os
 import signal
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import IO, Any
 
+from jobqueue import json_stream
 from jobqueue.job import Reason
 from jobqueue.worker.supervisor.messages import Outcome
 from jobqueue.worker.supervisor.output_file import Outputs
@@ -26,8 +25,7 @@ class Report:
     def body(self, holder: Mapping[str, object]) -> IO[bytes]:
         """Return the request's body, in a file in memory. The outputs become part of it and are gone from here."""
         file = open(self.outputs.detach(), "r+b") if self.outputs else io.BytesIO()  # noqa: SIM115  # the caller's
-        begun = file.seek(0, os.SEEK_END) > 0
-        file.write((b"," if begun else b"{") + json.dumps({**holder, **self.fields}).encode()[1:])
+        json_stream.extend(file, {**holder, **self.fields})
         file.flush()
         return file
 
@@ -48,12 +46,8 @@ def ended(outcome: Outcome, timeout_seconds: float | None, cancelled: bool, **ti
     fields: dict[str, Any] = {
         "reason": reason,
         "exit_code": outcome.exit_code,
-        "signal": signal_name(outcome.signal) if outcome.signal is not None else None,
-        **outcome.told_of_outputs,
-        **(asdict(outcome.usage) if outcome.usage else {}),
+        **asdict(outcome.measured),
         **times,
-        "program_started_at_ms": outcome.started_at_ms,
-        "program_ended_at_ms": outcome.ended_at_ms,
     }
     if message is None:
         return Report("complete", fields, outcome.outputs)
@@ -66,21 +60,13 @@ def _why(outcome: Outcome, timeout_seconds: float | None, cancelled: bool) -> tu
         return Reason.CANCELLED, "cancelled while it ran"
     if outcome.timed_out:
         return Reason.TIMEOUT, f"ran for longer than {timeout_seconds:g} seconds"
-    if outcome.met_oom_killer:
+    if outcome.oom_killed:
         return Reason.OOM_KILLED, "killed when the machine ran out of memory"
-    if outcome.signal is not None:
-        return Reason.SIGNALLED, f"killed by signal {outcome.signal} ({signal_name(outcome.signal)})"
+    if outcome.measured.signal is not None and outcome.exit_code is not None:
+        return Reason.SIGNALLED, f"killed by signal {outcome.exit_code - 128} ({outcome.measured.signal})"
     return Reason.EXITED, f"exited with code {outcome.exit_code}" if outcome.exit_code else None
 
 
 def like_sigterm(outcome: Outcome) -> bool:
     """Whether a program ended as one does that was sent SIGTERM: by it, or with the code that shells make of it."""
-    return outcome.signal == signal.SIGTERM or outcome.exit_code == 128 + signal.SIGTERM
-
-
-def signal_name(number: int) -> str:
-    """Return a signal's name: `SIGKILL`, `SIGRTMIN+3` (or, of those that libraries use, `SIGRTMIN-2`)."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"SIGRTMIN{number - signal.SIGRTMIN:+d}"
+    return outcome.exit_code == 128 + signal.SIGTERM

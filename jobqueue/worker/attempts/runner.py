@@ -158,10 +158,10 @@ class Runner:
         return self._report(attempt, outcome, download_started_at_ms)
 
     def _report(self, attempt: Attempt, outcome: Outcome, download_started_at_ms: int) -> Report | None:
-        if outcome.faulty_machine:
-            raise WorkerFault(outcome.not_started)
-        if outcome.not_started is not None:
-            return failed(Reason.EXEC_FAILED, outcome.not_started, download_started_at_ms=download_started_at_ms)
+        if outcome.host_fault:
+            raise WorkerFault(outcome.start_failure)
+        if outcome.start_failure is not None:
+            return failed(Reason.EXEC_FAILED, outcome.start_failure, download_started_at_ms=download_started_at_ms)
         if outcome.stopped and (outcome.exit_code is None or attempt.cause is not Cause.CANCELLED):
             return self._stopped(attempt)
         if self._ended_by_the_platform(outcome):
@@ -183,7 +183,9 @@ class Runner:
         """
         if outcome.exit_code == 0 or outcome.timed_out or outcome.stopped:
             return False
-        return (outcome.told_to_end or like_sigterm(outcome)) and not self._means.shutdown.wait(PLATFORM_SECONDS)
+        return (outcome.supervisor_terminated or like_sigterm(outcome)) and not self._means.shutdown.wait(
+            PLATFORM_SECONDS
+        )
 
     def _launch(self, job: ClaimedJob, workspace: Workspace) -> Launch:
         timeout = self._timeout(job)

@@ -71,7 +71,7 @@ def _run(slot: Slot, workspace: Workspace) -> str | None:
     if outcome.exit_code == 0:
         return None
     return (
-        outcome.not_started
+        outcome.start_failure
         or (outcome.stdout + outcome.stderr).strip()
         or f"it ended with exit code {outcome.exit_code}"
     )

@@ -15,12 +15,13 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
+from jobqueue.job import Measured
 from jobqueue.worker.isolation import levels
 from jobqueue.worker.isolation.levels import Isolation
 from jobqueue.worker.slots import spawn
 from jobqueue.worker.slots.children import Family
 from jobqueue.worker.slots.waker import Wake
-from jobqueue.worker.supervisor.messages import Launch, Outcome, Usage
+from jobqueue.worker.supervisor.messages import Launch, Outcome
 from jobqueue.worker.supervisor.output_file import Outputs
 
 OVERDUE_SECONDS = 10.0
@@ -245,6 +246,5 @@ class Slot:
 
 def _outcome(message: dict[str, Any], fds: list[int]) -> Outcome:
     told = message["outcome"]
-    if told["usage"]:
-        told["usage"] = Usage(**told["usage"])
-    return Outcome(**told, outputs=Outputs(fds.pop()) if message["outputs"] else None)
+    told |= {"measured": Measured(**told["measured"]), "outputs": Outputs(fds.pop()) if message["outputs"] else None}
+    return Outcome(**told)

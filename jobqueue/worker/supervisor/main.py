@@ -16,15 +16,16 @@ import socket
 import subprocess
 import time
 from collections import deque
-from dataclasses import asdict, fields
+from dataclasses import asdict, replace
 from typing import Any
 
+from jobqueue.job import Measured
 from jobqueue.worker.host import hardening
 from jobqueue.worker.isolation.levels import Isolation, from_description
-from jobqueue.worker.supervisor.messages import Launch, Outcome
+from jobqueue.worker.supervisor.messages import Launch, Outcome, signal_name
 from jobqueue.worker.supervisor.output_file import write_down
 from jobqueue.worker.supervisor.program import Program
-from jobqueue.worker.supervisor.start_failure import not_started
+from jobqueue.worker.supervisor.start_failure import start_failed
 from jobqueue.worker.supervisor.termination import Ending
 
 LIVE_SECONDS = 1.0
@@ -72,27 +73,29 @@ class Supervisor:
         try:
             program = Program(launch, self._isolation)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
-            return not_started(error, launch)
+            return start_failed(error, launch)
         ending = Ending(launch)
         try:
             self._hear(program, ending)
         finally:
             status, usage = program.end()
         ended_at_ms = _now_ms()
-        outputs, told = write_down(program.stdout, program.stderr)
+        outputs, lengths = write_down(program.stdout, program.stderr)
         if status > 0 and not (ending.stopped or ending.timed_out):
             self._wait_for_the_end_of_everybody()
         return Outcome(
             exit_code=status if status >= 0 else 128 - status,
-            signal=-status if status < 0 else None,
             stopped=ending.stopped,
             timed_out=ending.timed_out,
-            told_to_end=self._told_to_end,
-            met_oom_killer=status == -signal.SIGKILL and program.met_oom_killer(),
-            started_at_ms=started_at_ms,
-            ended_at_ms=ended_at_ms,
-            usage=usage,
-            told_of_outputs=told,
+            supervisor_terminated=self._told_to_end,
+            oom_killed=status == -signal.SIGKILL and program.met_oom_killer(),
+            measured=Measured(
+                signal=signal_name(-status) if status < 0 else None,
+                program_started_at_ms=started_at_ms,
+                program_ended_at_ms=ended_at_ms,
+                **lengths,
+                **asdict(usage),
+            ),
             outputs=outputs,
         )
 
@@ -135,8 +138,7 @@ class Supervisor:
                 self._control.sendall(json.dumps({"live": {name: piece}}, ensure_ascii=False).encode() + b"\n")
 
     def _answer(self, outcome: Outcome) -> None:
-        told = {each.name: getattr(outcome, each.name) for each in fields(outcome) if each.name != "outputs"}
-        told["usage"] = asdict(outcome.usage) if outcome.usage else None
+        told = asdict(replace(outcome, outputs=None))
         line = json.dumps({"outcome": told, "outputs": outcome.outputs is not None}).encode() + b"\n"
         fds = [outcome.outputs.fd] if outcome.outputs else []
         sent = socket.send_fds(self._control, [line], fds)

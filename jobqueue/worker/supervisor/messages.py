@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from jobqueue.job import Measured
 from jobqueue.worker.supervisor.output_file import Outputs
 
 
@@ -23,44 +25,43 @@ class Launch:
 
 
 @dataclass(frozen=True)
-class Usage:
-    """What a program and all it started used."""
-
-    user_cpu_seconds: float
-    system_cpu_seconds: float
-    peak_memory_bytes: int
-
-
-@dataclass(frozen=True)
 class Outcome:
-    """How a launch ended: with an exit code or by a signal; or with why it could not be started.
+    """How a launch ended: with an exit code (128 + n when signal n killed the program), or by failing to start.
 
-    stopped: the worker asked for its end before it came. timed_out: it had run for as long as it may.
-    not_started: no program that could be started, `faulty_machine` when that is not the program's fault.
-    told_to_end: the supervisor, too, was sent a SIGTERM: somebody sends them to everybody.
-    met_oom_killer: memory ran out while it ran. Times are milliseconds since 1970.
+    stopped: the worker asked the program to end, and it had not ended before.
+    timed_out: it ran for as long as it may.
+    start_failure: why the program could not be started; None when it was.
+    host_fault: the start failed because of this machine, not because of the program.
+    supervisor_terminated: the supervisor got a SIGTERM, too, so somebody sends it to every process.
+    oom_killed: the kernel killed the program because memory ran out.
+    measured: how the run went.
+    outputs: what the program wrote; None when it never ran.
     """
 
     exit_code: int | None = None
-    signal: int | None = None
     stopped: bool = False
     timed_out: bool = False
-    not_started: str | None = None
-    faulty_machine: bool = False
-    told_to_end: bool = False
-    met_oom_killer: bool = False
-    started_at_ms: int | None = None
-    ended_at_ms: int | None = None
-    usage: Usage | None = None
-    told_of_outputs: dict[str, object] = field(default_factory=dict)
+    start_failure: str | None = None
+    host_fault: bool = False
+    supervisor_terminated: bool = False
+    oom_killed: bool = False
+    measured: Measured = field(default_factory=Measured)
     outputs: Outputs | None = field(default=None, compare=False)
 
     @property
     def stdout(self) -> str:
-        """What the program wrote there, its two ends when that is a lot."""
+        """What the program wrote to standard output: both ends of it when that is a lot."""
         return self.outputs.read()["stdout"] if self.outputs else ""
 
     @property
     def stderr(self) -> str:
-        """What the program wrote there, its two ends when that is a lot."""
+        """What the program wrote to standard error: both ends of it when that is a lot."""
         return self.outputs.read()["stderr"] if self.outputs else ""
+
+
+def signal_name(number: int) -> str:
+    """Return a signal's name: `SIGKILL`, `SIGRTMIN+3` (or, of those that libraries use, `SIGRTMIN-2`)."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIGRTMIN{number - signal.SIGRTMIN:+d}"

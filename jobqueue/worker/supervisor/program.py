@@ -12,17 +12,27 @@ import signal
 import subprocess
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import IO, cast
 
 from jobqueue.worker.host.hardening import die_with, oom_score_of_jobs, yield_to_the_worker
 from jobqueue.worker.host.process_tree import children_of, kill_children
 from jobqueue.worker.isolation.levels import Isolation, Place
 from jobqueue.worker.supervisor.capture import Stream
-from jobqueue.worker.supervisor.messages import Launch, Usage
+from jobqueue.worker.supervisor.messages import Launch
 
 DRAIN_SECONDS = 0.25
 BUSY_PAUSES_SECONDS = (0.001, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.05, 0.05, 0.05, 0.05, 0.05)
 """How long a file that was just written may be "busy": until what was forked meanwhile has closed its copy of it."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a program and everything it started used."""
+
+    user_cpu_seconds: float
+    system_cpu_seconds: float
+    peak_memory_bytes: int
 
 
 class Program:

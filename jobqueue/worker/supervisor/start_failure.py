@@ -13,15 +13,15 @@ OF_THE_MACHINE = frozenset(
 """Errors that say more about the machine than about the program: on another one it may well start."""
 
 
-def not_started(error: Exception, launch: Launch) -> Outcome:
+def start_failed(error: Exception, launch: Launch) -> Outcome:
     """Return the outcome of a launch that failed with this error."""
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.ENOENT and isinstance(error, OSError) and error.filename == launch.directory:
-        return Outcome(not_started="could not be started: its directory is gone", faulty_machine=True)
+        return Outcome(start_failure="could not be started: its directory is gone", host_fault=True)
     if isinstance(error, OSError):
         reason = _looked_into(launch.program, number) or error.strerror
-        return Outcome(not_started=f"could not be started: {reason}", faulty_machine=number in OF_THE_MACHINE)
-    return Outcome(not_started=f"could not be started: {error}", faulty_machine=not isinstance(error, ValueError))
+        return Outcome(start_failure=f"could not be started: {reason}", host_fault=number in OF_THE_MACHINE)
+    return Outcome(start_failure=f"could not be started: {error}", host_fault=not isinstance(error, ValueError))
 
 
 def _looked_into(program: str, number: int | None) -> str | None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from jobqueue.job import Reason
+from jobqueue.job import Measured, Reason
 from jobqueue.worker.attempts.report import Report, ended, failed, like_sigterm, released
-from jobqueue.worker.supervisor.messages import Outcome, Usage
+from jobqueue.worker.supervisor.messages import Outcome, signal_name
 from jobqueue.worker.supervisor.output_file import Outputs
 
 HOLDER = {"executor_id": "executor-1", "attempt_token": "token-1"}
@@ -23,6 +23,11 @@ def told(report: Report) -> Any:
         return json.load(body)
 
 
+def killed(number: int, **facts: Any) -> Outcome:
+    """Return the outcome of a program that a signal killed."""
+    return Outcome(128 + number, measured=Measured(signal=signal_name(number)), **facts)
+
+
 def open_files() -> int:
     return len(os.listdir("/proc/self/fd"))
 
@@ -33,15 +38,15 @@ def open_files() -> int:
         (Outcome(0), Reason.EXITED, None, None),
         (Outcome(3), Reason.EXITED, None, "exited with code 3"),
         (Outcome(137), Reason.EXITED, None, "exited with code 137"),
-        (Outcome(137, 9), Reason.SIGNALLED, "SIGKILL", "killed by signal 9 (SIGKILL)"),
-        (Outcome(165, 37), Reason.SIGNALLED, "SIGRTMIN+3", "killed by signal 37 (SIGRTMIN+3)"),
+        (killed(9), Reason.SIGNALLED, "SIGKILL", "killed by signal 9 (SIGKILL)"),
+        (killed(37), Reason.SIGNALLED, "SIGRTMIN+3", "killed by signal 37 (SIGRTMIN+3)"),
         (
-            Outcome(137, 9, met_oom_killer=True),
+            killed(9, oom_killed=True),
             Reason.OOM_KILLED,
             "SIGKILL",
             "killed when the machine ran out of memory",
         ),
-        (Outcome(143, 15, timed_out=True), Reason.TIMEOUT, "SIGTERM", "ran for longer than 2.5 seconds"),
+        (killed(15, timed_out=True), Reason.TIMEOUT, "SIGTERM", "ran for longer than 2.5 seconds"),
         (Outcome(0, timed_out=True), Reason.TIMEOUT, None, "ran for longer than 2.5 seconds"),
     ],
 )
@@ -55,7 +60,7 @@ def test_only_exit_code_0_in_time_is_a_success_and_all_else_says_why(
     assert body.get("error_message") == message
 
 
-@pytest.mark.parametrize("outcome", [Outcome(0), Outcome(1), Outcome(137, 9), Outcome(0, timed_out=True)])
+@pytest.mark.parametrize("outcome", [Outcome(0), Outcome(1), killed(9), Outcome(0, timed_out=True)])
 def test_what_was_cancelled_is_cancelled_however_it_ended(outcome: Outcome) -> None:
     report = ended(outcome, 2.5, cancelled=True)
     assert (report.verb, told(report)["reason"]) == ("fail", "cancelled")
@@ -64,10 +69,7 @@ def test_what_was_cancelled_is_cancelled_however_it_ended(outcome: Outcome) -> N
 def test_all_that_is_known_of_a_run_goes_along() -> None:
     outcome = Outcome(
         0,
-        started_at_ms=2,
-        ended_at_ms=3,
-        usage=Usage(0.5, 0.25, 4096),
-        told_of_outputs={"stdout_bytes": 9, "stdout_truncated": False, "stderr_bytes": 1, "stderr_truncated": True},
+        measured=Measured(None, 9, 1, False, True, 0.5, 0.25, 4096, None, 2, 3),
         outputs=Outputs.write({"stdout": 'out "ü"\0\n', "stderr": "\U0001f389"}),
     )
     assert told(ended(outcome, None, cancelled=False, download_started_at_ms=1)) == {
@@ -150,11 +152,11 @@ def test_a_body_of_megabytes_is_made_of_the_file_that_the_outputs_are_in_and_not
 @pytest.mark.parametrize(
     ("outcome", "like"),
     [
-        (Outcome(143, 15), True),
+        (killed(15), True),
         (Outcome(143), True),
         (Outcome(0), False),
         (Outcome(15), False),
-        (Outcome(137, 9), False),
+        (killed(9), False),
     ],
 )
 def test_what_ended_like_by_sigterm_is_told_apart(outcome: Outcome, like: bool) -> None:

@@ -66,23 +66,23 @@ def test_nothing_of_the_home_directories_is_there(walled: House) -> None:
 
 def test_a_missing_interpreter_is_told_before_the_start(walled: House) -> None:
     outcome = walled.run("#!/no/such/interpreter\n")
-    assert (outcome.exit_code, outcome.faulty_machine) == (None, False)
-    assert "interpreter" in str(outcome.not_started)
+    assert (outcome.exit_code, outcome.host_fault) == (None, False)
+    assert "interpreter" in str(outcome.start_failure)
 
 
 @pytest.mark.parametrize("text", ["", "<html>", "echo no first line", "#!", "#! \n", "\x7fELF\necho ran as a script"])
 def test_what_is_no_program_is_told_before_the_start(walled: House, text: str) -> None:
     outcome = walled.run(text)
-    assert (outcome.exit_code, outcome.faulty_machine) == (None, False)
-    assert str(outcome.not_started).startswith("could not be started")
+    assert (outcome.exit_code, outcome.host_fault) == (None, False)
+    assert str(outcome.start_failure).startswith("could not be started")
 
 
 def test_a_file_that_is_being_written_is_busy(walled: House) -> None:
     launch = walled.launch("#!/bin/sh\necho ran")
     with open(launch.program, "a"):
         outcome = walled.run_launch(launch)
-    assert outcome.faulty_machine
-    assert outcome.not_started == "could not be started: Text file busy"
+    assert outcome.host_fault
+    assert outcome.start_failure == "could not be started: Text file busy"
     assert walled.run_launch(launch).stdout == "ran\n"
 
 
@@ -147,5 +147,5 @@ def test_too_much_to_start_with_is_told_before_the_start(
     walled: House, arguments: list[str], words: dict[str, str]
 ) -> None:
     outcome = walled.run_launch(walled.launch("#!/bin/sh\n", *arguments, environment={"PATH": PATH, **words}))
-    assert outcome.not_started == "could not be started: Argument list too long"
-    assert not outcome.faulty_machine
+    assert outcome.start_failure == "could not be started: Argument list too long"
+    assert not outcome.host_fault

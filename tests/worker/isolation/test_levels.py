@@ -13,6 +13,7 @@ import pytest
 
 from jobqueue.worker.isolation import landlock, levels
 from jobqueue.worker.slots.slot import SlotDied
+from jobqueue.worker.supervisor.messages import signal_name
 from tests.support import processes
 from tests.support.confined import DENIED, PATH, House, house, processes_of, python, secret_below
 from tests.support.servers import wait_until
@@ -65,14 +66,14 @@ def test_a_program_gets_its_arguments_its_environment_and_its_directory(any_hous
 @pytest.mark.parametrize("code", [0, 1, 42, 127, 255])
 def test_an_exit_code_arrives(any_house: House, code: int) -> None:
     outcome = any_house.run("#!/bin/sh\necho out\necho err >&2\nexit $1", str(code))
-    assert (outcome.exit_code, outcome.signal) == (code, None)
+    assert (outcome.exit_code, outcome.measured.signal) == (code, None)
     assert (outcome.stdout, outcome.stderr) == ("out\n", "err\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV, signal.SIGRTMIN])
 def test_a_death_by_a_signal_is_told_as_one(any_house: House, number: int) -> None:
     outcome = any_house.run("#!/bin/sh\nkill -$1 $$", str(int(number)))
-    assert (outcome.exit_code, outcome.signal) == (128 + number, number)
+    assert (outcome.exit_code, outcome.measured.signal) == (128 + number, signal_name(number))
 
 
 def test_a_program_may_write_its_directory_and_devices(any_house: House) -> None:
@@ -170,7 +171,7 @@ def test_a_program_that_is_asked_to_end_ends_in_its_own_way(any_house: House) ->
     wait_until("the program is ready", Path(launch.directory, "ready").exists)
     any_house.slot.stop(grace_seconds=10)
     outcome = future.result(10)
-    assert (outcome.exit_code, outcome.signal, outcome.stdout) == (7, None, "asked\n")
+    assert (outcome.exit_code, outcome.measured.signal, outcome.stdout) == (7, None, "asked\n")
 
 
 def test_a_program_that_does_not_care_dies_of_sigterm(any_house: House) -> None:
@@ -178,7 +179,7 @@ def test_a_program_that_does_not_care_dies_of_sigterm(any_house: House) -> None:
     future = any_house.begin(launch)
     wait_until("the program is ready", Path(launch.directory, "ready").exists)
     any_house.slot.stop(grace_seconds=10)
-    assert future.result(10).signal == signal.SIGTERM
+    assert future.result(10).measured.signal == "SIGTERM"
 
 
 def test_a_program_that_is_asked_at_once_ends_soon(any_house: House) -> None:
@@ -188,7 +189,7 @@ def test_a_program_that_is_asked_at_once_ends_soon(any_house: House) -> None:
         wait_until("it is begun", lambda: any_house.slot._running is not None)
         time.sleep(pause)  # at different moments of the start: there is no event for each
         any_house.slot.stop(grace_seconds=30)
-        assert future.result(10).signal == signal.SIGTERM
+        assert future.result(10).measured.signal == "SIGTERM"
 
 
 def test_nothing_is_left_of_a_program_whose_leader_is_killed(any_house: House) -> None:
@@ -199,7 +200,7 @@ def test_nothing_is_left_of_a_program_whose_leader_is_killed(any_house: House) -
     started = processes_of(launch)
     assert len(started) >= 3
     os.kill(leader, signal.SIGKILL)
-    assert future.result(10).signal == signal.SIGKILL
+    assert future.result(10).measured.signal == "SIGKILL"
     assert not any(map(processes.alive, started))
     assert processes_of(launch) == []
 
@@ -209,7 +210,7 @@ def test_nothing_is_left_of_a_program_that_is_killed(any_house: House) -> None:
     future = any_house.begin(launch)
     wait_until("the program is ready", Path(launch.directory, "ready").exists)
     any_house.slot.stop()
-    assert future.result(10).signal == signal.SIGKILL
+    assert future.result(10).measured.signal == "SIGKILL"
     assert processes_of(launch) == []
 
 

@@ -39,7 +39,7 @@ def test_what_does_not_end_within_the_grace_is_killed(stage: Stage, tmp_path: Pa
     stage.slot.stop(0.3)
     outcome = run.result(20)
     assert outcome.stopped
-    assert outcome.signal in (signal.SIGKILL, signal.SIGTERM)
+    assert outcome.measured.signal in ("SIGKILL", "SIGTERM")
     assert time.monotonic() - begun < 10
 
 
@@ -57,7 +57,7 @@ def test_a_second_stop_shortens_the_grace(stage: Stage, tmp_path: Path) -> None:
     wait_for_pids(tmp_path / "pids", 1)
     stage.slot.stop(600)
     stage.slot.stop(0)
-    assert run.result(20).signal == signal.SIGKILL
+    assert run.result(20).measured.signal == "SIGKILL"
 
 
 def limited(launch: Launch, timeout_seconds: float, kill_grace_seconds: float = 60) -> Launch:
@@ -66,14 +66,14 @@ def limited(launch: Launch, timeout_seconds: float, kill_grace_seconds: float = 
 
 def test_a_program_that_runs_for_too_long_is_asked_to_end(stage: Stage) -> None:
     outcome = stage.begin_launch(limited(stage.launch(SHELL + "echo begun; exec sleep 600"), 0.3)).result(20)
-    assert (outcome.timed_out, outcome.stopped, outcome.signal) == (True, False, signal.SIGTERM)
+    assert (outcome.timed_out, outcome.stopped, outcome.measured.signal) == (True, False, "SIGTERM")
     assert outcome.stdout == "begun\n"
 
 
 def test_one_that_does_not_listen_is_killed_with_all_it_started(stage: Stage, tmp_path: Path) -> None:
     launch = limited(stage.launch(FOREVER, tmp_path / "pids"), 0.5, kill_grace_seconds=0.2)
     outcome = stage.begin_launch(launch).result(20)
-    assert (outcome.timed_out, outcome.signal) == (True, signal.SIGKILL)
+    assert (outcome.timed_out, outcome.measured.signal) == (True, "SIGKILL")
     assert not any(map(alive, wait_for_pids(tmp_path / "pids", 1)))
 
 
@@ -97,8 +97,8 @@ def test_a_supervisor_that_was_told_to_end_says_so_and_stays(stage: Stage, tmp_p
     wait_for_pids(tmp_path / "pids", 1)
     os.kill(supervisor_of(stage.slot), signal.SIGTERM)
     (tmp_path / "go").touch()
-    assert run.result(20).told_to_end
-    assert not stage.run(SHELL + "exit 1").told_to_end
+    assert run.result(20).supervisor_terminated
+    assert not stage.run(SHELL + "exit 1").supervisor_terminated
 
 
 def test_a_supervisor_that_its_program_stopped_is_killed_when_time_is_up(

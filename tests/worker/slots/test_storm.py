@@ -56,7 +56,7 @@ def test_no_start_fails_while_others_write(slots: list[Slot], temporary: Path, t
                     cache.fetch(host.url + path, sha256, workspace.program, threading.Event())
                     launch = Launch(str(workspace.program), [], {"PATH": PATH}, str(workspace.directory))
                     outcome = slot.run(launch, threading.Event())
-                    done.append((number % PROGRAMS, outcome.not_started or outcome.stdout))
+                    done.append((number % PROGRAMS, outcome.start_failure or outcome.stdout))
 
         with ThreadPoolExecutor(SLOTS) as pool:
             done = [each for found in pool.map(work, slots) for each in found]

@@ -96,10 +96,12 @@ def launching(launch: Launch) -> dict[str, Any]:
 def test_a_launch_is_answered_with_its_outcome(supervised: Supervised, stage: Stage) -> None:
     supervised.send(launching(stage.launch(SHELL + "echo out; echo err >&2; exit 3")))
     (outcome,) = supervised.outcomes(1)
-    assert (outcome["exit_code"], outcome["signal"]) == (3, None)
+    assert (outcome["exit_code"], outcome["measured"]["signal"]) == (3, None)
     assert (outcome["stdout"], outcome["stderr"]) == ("out\n", "err\n")
-    assert outcome["told_of_outputs"]["stdout_bytes"] == 4
-    assert not any(outcome[name] for name in ("stopped", "timed_out", "not_started", "told_to_end", "met_oom_killer"))
+    assert outcome["measured"]["stdout_bytes"] == 4
+    assert not any(
+        outcome[name] for name in ("stopped", "timed_out", "start_failure", "supervisor_terminated", "oom_killed")
+    )
 
 
 def test_launches_that_come_together_are_answered_in_turn(supervised: Supervised, stage: Stage) -> None:
@@ -173,16 +175,16 @@ def test_a_signal_to_everybody_may_come_after_the_program_has_failed_of_it(
     assert select.select([supervised.control], [], [], 0.3)[0] == []
     supervised.process.send_signal(signal.SIGTERM)
     outcome = supervised.outcomes(1)[0]
-    assert (outcome["exit_code"], outcome["told_to_end"]) == (1, True)
+    assert (outcome["exit_code"], outcome["supervisor_terminated"]) == (1, True)
     supervised.send(launching(stage.launch(SHELL + "kill -TERM $PPID; exit 1")))
-    assert supervised.outcomes(1)[0]["told_to_end"]
+    assert supervised.outcomes(1)[0]["supervisor_terminated"]
 
 
 @pytest.mark.parametrize("patience", [600])
 def test_a_program_that_has_not_failed_is_told_of_at_once(supervised: Supervised, stage: Stage) -> None:
     supervised.send(launching(stage.launch(SHELL + "exit 0")))
     supervised.send(launching(stage.launch(SHELL + "kill -KILL $$")))
-    assert [outcome["told_to_end"] for outcome in supervised.outcomes(2)] == [False, False]
+    assert [outcome["supervisor_terminated"] for outcome in supervised.outcomes(2)] == [False, False]
 
 
 def test_a_job_finds_nothing_of_the_workers_environment_in_its_own_and_its_parents(

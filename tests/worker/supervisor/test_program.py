@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from jobqueue.worker.supervisor.messages import Outcome, signal_name
 from tests.support.programs import ARGUMENTS, ENVIRONMENT, EXIT_WITH, PYTHON, SHELL, Stage
 from tests.support.servers import wait_until
 
@@ -84,44 +85,44 @@ def test_it_takes_signals_as_any_program_does(stage: Stage) -> None:
 def test_every_exit_code_is_told(stage: Stage) -> None:
     for code in range(256):
         outcome = stage.run(EXIT_WITH, str(code))
-        assert (outcome.exit_code, outcome.signal) == (code, None)
+        assert (outcome.exit_code, outcome.measured.signal) == (code, None)
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 6, 9, 11, 13, 15, signal.SIGRTMIN, 64])
 def test_killed_by_signal_n_is_128_plus_n(stage: Stage, number: int) -> None:
     outcome = stage.run(SHELL + "kill -$1 $$; sleep 60", str(int(number)))
-    assert (outcome.exit_code, outcome.signal, outcome.stopped) == (128 + number, number, False)
+    assert (outcome.exit_code, outcome.measured.signal, outcome.stopped) == (128 + number, signal_name(number), False)
 
 
 def test_exit_code_137_is_told_from_signal_9(stage: Stage) -> None:
     outcome = stage.run(EXIT_WITH, "137")
-    assert (outcome.exit_code, outcome.signal) == (137, None)
+    assert (outcome.exit_code, outcome.measured.signal) == (137, None)
 
 
 @pytest.mark.parametrize("program", [b"", b"<html>not found</html>", b"\x7fELF\x02\x01\x01", b"MZ\x90\0", b"\0" * 100])
 def test_what_is_no_program_is_not_started(stage: Stage, program: bytes) -> None:
     outcome = stage.run(program)
-    assert outcome.not_started is not None
-    assert outcome.not_started.startswith("could not be started: ")
+    assert outcome.start_failure is not None
+    assert outcome.start_failure.startswith("could not be started: ")
     assert outcome.exit_code is None
 
 
 @pytest.mark.parametrize("interpreter", ["/nowhere/python", "/bin/sh\r"])
 def test_a_missing_interpreter_is_told_as_such(stage: Stage, interpreter: str) -> None:
     outcome = stage.run(f"#!{interpreter}\necho hello\n")
-    assert outcome.not_started is not None
-    assert "interpreter" in outcome.not_started
+    assert outcome.start_failure is not None
+    assert "interpreter" in outcome.start_failure
 
 
 @pytest.mark.parametrize("argument", ["x" * 131_072, "\0", "\ud800"])
 def test_what_linux_cannot_hand_over_is_not_started(stage: Stage, argument: str) -> None:
-    assert stage.run(SHELL + "echo started", argument).not_started is not None
+    assert stage.run(SHELL + "echo started", argument).start_failure is not None
     assert stage.run(SHELL + "echo started").stdout == "started\n"
 
 
 @pytest.mark.parametrize("environment", [{"A=B": "c"}, {"A": "\0"}, {"A\0": "b"}, {"A": "x" * 131_072}])
 def test_an_environment_that_linux_cannot_hand_over_is_not_started(stage: Stage, environment: dict[str, str]) -> None:
-    assert stage.run(SHELL + "echo started", environment=environment).not_started is not None
+    assert stage.run(SHELL + "echo started", environment=environment).start_failure is not None
 
 
 def test_both_outputs_are_kept_apart(stage: Stage) -> None:
@@ -160,25 +161,27 @@ for byte in '€🎉'.encode():
     assert stage.run(program).stdout == "€🎉"
 
 
+def cpu_seconds(outcome: Outcome) -> float:
+    return (outcome.measured.user_cpu_seconds or 0) + (outcome.measured.system_cpu_seconds or 0)
+
+
 def test_cpu_and_memory_are_those_of_the_program_and_all_it_started(stage: Stage) -> None:
     burn = PYTHON + "import os, time\nif os.fork() == 0:\n    data = bytearray(80 << 20)\n"
     outcome = stage.run(burn + "    while time.process_time() < 0.2: pass\nelse:\n    os.wait()")
-    assert outcome.usage is not None
-    assert 0.2 <= outcome.usage.user_cpu_seconds + outcome.usage.system_cpu_seconds < 60
-    assert outcome.usage.peak_memory_bytes > 80 << 20
-    small = stage.run(SHELL + "exit 0").usage
-    assert small is not None
-    assert small.peak_memory_bytes < 80 << 20
-    assert small.user_cpu_seconds + small.system_cpu_seconds < 0.2
+    assert 0.2 <= cpu_seconds(outcome) < 60
+    assert (outcome.measured.peak_memory_bytes or 0) > 80 << 20
+    small = stage.run(SHELL + "exit 0")
+    assert (small.measured.peak_memory_bytes or 0) < 80 << 20
+    assert cpu_seconds(small) < 0.2
 
 
 def test_times_are_told_in_milliseconds_since_1970(stage: Stage) -> None:
     before = time.time_ns() // 1_000_000
     outcome = stage.run(SHELL + "sleep 0.1")
-    assert outcome.started_at_ms is not None
-    assert outcome.ended_at_ms is not None
-    assert before <= outcome.started_at_ms <= outcome.ended_at_ms - 100
-    assert outcome.ended_at_ms <= time.time_ns() // 1_000_000
+    assert outcome.measured.program_started_at_ms is not None
+    assert outcome.measured.program_ended_at_ms is not None
+    assert before <= outcome.measured.program_started_at_ms <= outcome.measured.program_ended_at_ms - 100
+    assert outcome.measured.program_ended_at_ms <= time.time_ns() // 1_000_000
 
 
 def test_a_file_that_is_busy_for_a_moment_is_started_all_the_same(stage: Stage) -> None:
@@ -195,16 +198,16 @@ def test_a_file_that_stays_busy_is_the_machines_fault(stage: Stage) -> None:
     os.chmod(launch.program, 0o700)
     with open(launch.program, "ab"):
         outcome = stage.slot.run(launch, threading.Event())
-    assert outcome.not_started == "could not be started: Text file busy"
-    assert outcome.faulty_machine
+    assert outcome.start_failure == "could not be started: Text file busy"
+    assert outcome.host_fault
 
 
 def test_a_directory_that_is_gone_is_the_machines_fault(stage: Stage) -> None:
     launch = stage.launch(SHELL)
     os.rmdir(launch.directory)
     outcome = stage.slot.run(launch, threading.Event())
-    assert outcome.faulty_machine
-    assert "directory" in str(outcome.not_started)
+    assert outcome.host_fault
+    assert "directory" in str(outcome.start_failure)
 
 
 def test_a_program_gets_few_files_no_core_dumps_and_no_new_rights(stage: Stage) -> None:

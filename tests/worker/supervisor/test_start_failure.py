@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue.worker.attempts.report import signal_name
-from jobqueue.worker.supervisor.messages import Launch, Outcome
+from jobqueue.worker.supervisor.messages import Launch, Outcome, signal_name
 from jobqueue.worker.supervisor.output_file import Outputs
-from jobqueue.worker.supervisor.start_failure import not_started
+from jobqueue.worker.supervisor.start_failure import start_failed
 
 LAUNCH = Launch("/attempt/program", [], {}, "/attempt/directory")
 
@@ -23,16 +22,16 @@ LAUNCH = Launch("/attempt/program", [], {}, "/attempt/directory")
     "number", [errno.EACCES, errno.ENOEXEC, errno.E2BIG, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG]
 )
 def test_a_program_that_no_machine_would_start_is_to_blame_itself(number: int) -> None:
-    outcome = not_started(OSError(number, os.strerror(number), LAUNCH.program), LAUNCH)
-    assert outcome == Outcome(not_started=f"could not be started: {os.strerror(number)}")
+    outcome = start_failed(OSError(number, os.strerror(number), LAUNCH.program), LAUNCH)
+    assert outcome == Outcome(start_failure=f"could not be started: {os.strerror(number)}")
 
 
 @pytest.mark.parametrize(
     "number", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EIO, errno.ETXTBSY]
 )
 def test_what_another_machine_may_well_start_is_this_ones_fault(number: int) -> None:
-    outcome = not_started(OSError(number, os.strerror(number), LAUNCH.program), LAUNCH)
-    assert outcome == Outcome(not_started=f"could not be started: {os.strerror(number)}", faulty_machine=True)
+    outcome = start_failed(OSError(number, os.strerror(number), LAUNCH.program), LAUNCH)
+    assert outcome == Outcome(start_failure=f"could not be started: {os.strerror(number)}", host_fault=True)
 
 
 @pytest.mark.parametrize(
@@ -53,26 +52,26 @@ def test_what_is_wrong_with_a_program_is_said(tmp_path: Path, number: int, conte
     program = tmp_path / "program"
     program.write_bytes(content)
     launch = replace(LAUNCH, program=str(program))
-    assert not_started(OSError(number, os.strerror(number), launch.program), launch) == Outcome(
-        not_started=f"could not be started: {reason}"
+    assert start_failed(OSError(number, os.strerror(number), launch.program), launch) == Outcome(
+        start_failure=f"could not be started: {reason}"
     )
 
 
 def test_a_missing_directory_is_not_the_programs_fault() -> None:
-    outcome = not_started(FileNotFoundError(errno.ENOENT, "No such file or directory", LAUNCH.directory), LAUNCH)
-    assert outcome.faulty_machine
-    assert outcome.not_started == "could not be started: its directory is gone"
+    outcome = start_failed(FileNotFoundError(errno.ENOENT, "No such file or directory", LAUNCH.directory), LAUNCH)
+    assert outcome.host_fault
+    assert outcome.start_failure == "could not be started: its directory is gone"
 
 
 def test_an_argument_that_no_program_can_get_is_the_jobs_fault() -> None:
-    assert not_started(ValueError("embedded null byte"), LAUNCH) == Outcome(
-        not_started="could not be started: embedded null byte"
+    assert start_failed(ValueError("embedded null byte"), LAUNCH) == Outcome(
+        start_failure="could not be started: embedded null byte"
     )
 
 
 def test_whatever_goes_wrong_between_fork_and_exec_is_not() -> None:
-    outcome = not_started(subprocess.SubprocessError("Exception occurred in preexec_fn."), LAUNCH)
-    assert outcome.faulty_machine
+    outcome = start_failed(subprocess.SubprocessError("Exception occurred in preexec_fn."), LAUNCH)
+    assert outcome.host_fault
 
 
 @pytest.mark.parametrize("number", sorted(signal.Signals))
