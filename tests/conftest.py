@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -14,16 +13,9 @@ import pytest
 import redis
 
 from jobqueue import logs
-from jobqueue.job import NewJob, Priority, Spec
-from jobqueue.queue.commands import Commands
-from jobqueue.queue.connection import Connection, connect
-from jobqueue.queue.policy import Rules
-from jobqueue.queue.queries import Queries
-from jobqueue.queue.scripts import Scripts
-from tests.support.servers import running_redis
-
-SHA256 = "ab" * 32
-START_MS = 1_700_000_000_000
+from jobqueue.queue.connection import connect
+from tests.support.bench import Bench
+from tests.support.redis_server import running_redis
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -61,53 +53,6 @@ def client(request: pytest.FixtureRequest) -> Iterator[redis.Redis]:
         yield request.getfixturevalue("real_client")
     else:
         yield fakeredis.FakeRedis(decode_responses=True)
-
-
-@dataclass
-class Clock:
-    """A clock that tests set by hand, in milliseconds."""
-
-    now_ms: int = START_MS
-
-    def __call__(self) -> str:
-        return str(self.now_ms)
-
-    def advance(self, milliseconds: int) -> None:
-        """Let time pass."""
-        self.now_ms += milliseconds
-
-
-@dataclass
-class Bench:
-    """A queue on a store, with a clock by hand."""
-
-    client: redis.Redis
-    rules: Rules = field(default_factory=Rules)
-    clock: Clock = field(default_factory=Clock)
-
-    def __post_init__(self) -> None:
-        self.connection = Connection(self.client)
-        self.scripts = Scripts(self.connection)
-        self.commands = Commands(self.scripts, self.rules, self.clock)
-        self.queries = Queries(self.scripts, self.rules, self.clock)
-
-    def submit(self, count: int = 1, priority: Priority = Priority.BACKGROUND, type: str = "demo") -> list[str]:
-        """Submit jobs; return their ids."""
-        return list(self.commands.submit([new_job(priority, type)] * count).job_ids)
-
-    def pass_time(self, milliseconds: int) -> None:
-        """Let time pass while the timer sweeps as it does in every server: a lease that ends on the way is taken."""
-        step = max(min(self.rules.lease_ms // 4, 1000), 1)
-        while milliseconds > 0:
-            self.clock.advance(min(step, milliseconds))
-            milliseconds -= step
-            while self.commands.sweep().more:
-                pass
-
-
-def new_job(priority: Priority = Priority.BACKGROUND, type: str = "demo") -> NewJob:
-    """Return a job to submit."""
-    return NewJob(type, priority, Spec("http://127.0.0.1:1/program", SHA256, ["one", "two"], {"KEY": "value"}))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.support.servers import running_redis
+from tests.support.redis_server import running_redis
 from tests.support.serving import PREFIX, ROOT, running_api
 
 SECONDS = 120

@@ -12,7 +12,7 @@ from jobqueue.output import HALF_BYTES, missing_line
 from tests.support.deployment import LEASE_SECONDS, Deployment
 from tests.support.processes import children, environment, peak_megabytes
 from tests.support.programs import ARGUMENTS, ENVIRONMENT, SHELL
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 from tests.worker.supervisor.test_program import ODD_ARGUMENTS
 
 MEGABYTE = 1 << 20

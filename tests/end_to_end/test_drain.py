@@ -16,7 +16,7 @@ from tests.support.deployment import LEASE_SECONDS, Deployment
 from tests.support.fake_server import serving
 from tests.support.processes import alive, family, wait_for_pids
 from tests.support.programs import FOREVER, SHELL
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 
 WAITING = SHELL + 'echo $$ >> "$1"; while [ ! -e "$2" ]; do sleep 0.05; done; echo finished'
 """Writes its process id into the first file, and ends when there is a second."""

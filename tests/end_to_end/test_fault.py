@@ -6,7 +6,7 @@ import resource
 
 from tests.support.deployment import Deployment
 from tests.support.programs import SHELL
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 
 SMALL_DISK_BYTES = 100_000
 

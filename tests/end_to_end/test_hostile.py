@@ -14,7 +14,7 @@ import requests
 from tests.support.deployment import LEASE_SECONDS, Deployment, Service
 from tests.support.processes import alive, children, environment, state, wait_for_pids, wait_until_gone
 from tests.support.programs import FOREVER, PYTHON, SHELL, STOPS_ITSELF, WITH_ORPHANS
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 
 SPY = (
     PYTHON

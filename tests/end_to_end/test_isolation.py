@@ -15,7 +15,7 @@ from tests.support.confined import why_impossible
 from tests.support.deployment import Deployment
 from tests.support.processes import alive, wait_for_pids
 from tests.support.programs import SHELL
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 
 DAEMON = SHELL + """setsid sh -c 'echo $$ >> "$0"; exec sleep 600' "$1" & until [ -s "$1" ]; do sleep 0.05; done"""
 CONFINED = [level for level in levels.LEVELS if level != "none"]

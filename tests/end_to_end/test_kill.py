@@ -19,7 +19,7 @@ from jobqueue.client.transport import ApiUnavailable, Transport
 from tests.support.deployment import LEASE_SECONDS, Deployment, Redis
 from tests.support.processes import alive, family, wait_for_pids, wait_until_gone
 from tests.support.programs import SHELL, WITH_ORPHANS
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 
 TAKES_TURNS = (
     SHELL

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.support.deployment import Deployment
 from tests.support.programs import SHELL
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 
 NOTES = SHELL + 'echo "start $2" >> "$1"; sleep 0.05; echo "end $2" >> "$1"; echo "$2"'
 """Writes down when it starts and when it ends: one line each, and lines of this length are written whole."""

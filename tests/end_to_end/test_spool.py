@@ -10,7 +10,7 @@ import pytest
 from tests.support.deployment import Deployment, Service
 from tests.support.processes import wait_for_pids
 from tests.support.programs import SHELL
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 
 WAITING = SHELL + 'echo $$ >> "$1"; while [ ! -e "$2" ]; do sleep 0.05; done; echo finished'
 """Writes its process id into the first file, and ends when there is a second."""

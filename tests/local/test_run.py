@@ -26,7 +26,8 @@ from tests.support.fake_server import Reply, serving
 from tests.support.launcher import Running, copy_project, run_once, running
 from tests.support.processes import alive, wait_for_pids
 from tests.support.programs import FOREVER
-from tests.support.servers import running_redis, wait_until
+from tests.support.redis_server import running_redis
+from tests.support.waiting import wait_until
 
 PREFIX = r"(run   |redis |web   |worker) \| .*"
 

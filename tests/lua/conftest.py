@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from tests.conftest import Bench
+from tests.support.bench import Bench
 from tests.support.consistency import check
 
 

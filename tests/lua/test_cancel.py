@@ -9,8 +9,9 @@ import pytest
 from jobqueue.errors import JobNotFound, NotPending
 from jobqueue.job import Reason, Status
 from jobqueue.queue.scripts import ROOT
-from tests.conftest import START_MS, Bench
 from tests.support.attempts import BROKEN, DONE, claim, lose, start, status_of
+from tests.support.bench import Bench
+from tests.support.clock import START_MS
 from tests.support.contents import contents
 
 

@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from jobqueue.job import AttemptStatus, Priority, Status
 from jobqueue.queue.scripts import ROOT
-from tests.conftest import START_MS, Bench
 from tests.support.attempts import DONE, claim, let_leases_end, lose, start, status_of
+from tests.support.bench import Bench
+from tests.support.clock import START_MS
 
 
 def test_an_empty_queue_has_nothing_to_give(bench: Bench) -> None:

@@ -15,8 +15,8 @@ from jobqueue.queue.policy import Rules
 from jobqueue.queue.queries import Executor
 from jobqueue.queue.scripts import ROOT
 from jobqueue.result import Holder, LiveOutput, Piece, Result
-from tests.conftest import Bench
 from tests.support.attempts import DONE, claim, let_leases_end, lose, start, status_of
+from tests.support.bench import Bench
 from tests.support.contents import contents
 
 

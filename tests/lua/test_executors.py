@@ -8,8 +8,9 @@ import pytest
 
 from jobqueue.job import Priority
 from jobqueue.queue.queries import Executor
-from tests.conftest import START_MS, Bench
 from tests.support.attempts import BROKEN, DONE, Attempt, claim, start
+from tests.support.bench import Bench
+from tests.support.clock import START_MS
 from tests.support.contents import contents
 
 

@@ -11,8 +11,8 @@ from jobqueue.job import AttemptStatus, Reason, Status
 from jobqueue.output import OUTPUT_LIMIT_BYTES
 from jobqueue.queue.commands import Finished
 from jobqueue.result import Holder, Result
-from tests.conftest import Bench
 from tests.support.attempts import BROKEN, claim, lose, start, status_of
+from tests.support.bench import Bench
 from tests.support.contents import contents
 
 

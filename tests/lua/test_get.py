@@ -8,8 +8,9 @@ import pytest
 
 from jobqueue.errors import JobNotFound
 from jobqueue.job import Attempt, AttemptStatus, Job, Measured, Reason, Spec, Status
-from tests.conftest import SHA256, START_MS, Bench
 from tests.support.attempts import DONE, claim, lose
+from tests.support.bench import SHA256, Bench
+from tests.support.clock import START_MS
 from tests.support.contents import contents
 
 

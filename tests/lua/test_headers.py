@@ -10,9 +10,9 @@ import pytest
 from jobqueue.job import Status, Stream
 from jobqueue.queue import commands, queries
 from jobqueue.queue.scripts import LUA, REFUSALS, Reply, Scripts, assemble
-from tests.conftest import Bench
 from tests.lua.headers import FRAGMENTS, LABELS, SCRIPTS, Script, fragment, named_in, needed_by, without_comments
 from tests.support.attempts import BROKEN, DONE, claim
+from tests.support.bench import Bench
 
 STATES = {*Status, "(none)"}
 

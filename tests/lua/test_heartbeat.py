@@ -9,8 +9,8 @@ from jobqueue.job import Status
 from jobqueue.queue.commands import Renewed
 from jobqueue.queue.scripts import ROOT
 from jobqueue.result import Holder, LiveOutput, Piece
-from tests.conftest import Bench
 from tests.support.attempts import BROKEN, DONE, Attempt, claim, let_leases_end, lose, start, status_of
+from tests.support.bench import Bench
 from tests.support.contents import contents
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from jobqueue.job import Status
 from jobqueue.queue.policy import Rules
-from tests.conftest import Bench
 from tests.support.attempts import DONE, Attempt, let_leases_end, start, status_of
+from tests.support.bench import Bench
 
 
 def come_back_after(bench: Bench, absence_ms: int) -> Attempt:

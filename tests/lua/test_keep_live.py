@@ -12,8 +12,8 @@ from jobqueue.output import LIVE_BYTES
 from jobqueue.queue.connection import connect
 from jobqueue.queue.scripts import LUA, ROOT
 from jobqueue.result import LiveOutput, Piece
-from tests.conftest import Bench
 from tests.support.attempts import Attempt, claim, let_leases_end, start
+from tests.support.bench import Bench
 
 
 def told(bench: Bench, attempt: Attempt, *pieces: tuple[int, str]) -> tuple[str | None, int]:

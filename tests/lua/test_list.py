@@ -10,8 +10,8 @@ import pytest
 
 from jobqueue.job import Job, JobSummary, Priority, Status
 from jobqueue.queue.queries import Filter
-from tests.conftest import Bench
 from tests.support.attempts import BROKEN, DONE, claim, lose, start
+from tests.support.bench import Bench
 from tests.support.contents import contents
 
 TYPES = ("demo", "demo:demo", "größe")

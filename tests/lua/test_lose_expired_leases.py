@@ -8,8 +8,9 @@ from jobqueue.job import AttemptStatus, Reason, Status
 from jobqueue.queue.policy import Rules
 from jobqueue.queue.scripts import ROOT
 from jobqueue.result import LiveOutput, Piece
-from tests.conftest import START_MS, Bench
 from tests.support.attempts import claim, let_leases_end, lose, start, status_of
+from tests.support.bench import Bench
+from tests.support.clock import START_MS
 
 
 def test_an_expired_lease_is_handed_out_again(bench: Bench) -> None:

@@ -10,8 +10,8 @@ from jobqueue.output import HALF_BYTES, missing_line
 from jobqueue.queue.output_window import Part
 from jobqueue.queue.queries import Output
 from jobqueue.result import LiveOutput, Piece, Result
-from tests.conftest import Bench
 from tests.support.attempts import BROKEN, DONE, claim, let_leases_end, lose, start
+from tests.support.bench import Bench
 from tests.support.contents import contents
 
 

@@ -9,8 +9,9 @@ from jobqueue.job import Attempt, AttemptStatus, Reason, Status
 from jobqueue.queue.policy import Rules
 from jobqueue.queue.scripts import ROOT
 from jobqueue.result import Holder, LiveOutput, Piece
-from tests.conftest import START_MS, Bench
 from tests.support.attempts import BROKEN, DONE, claim, let_leases_end, lose, start, status_of
+from tests.support.bench import Bench
+from tests.support.clock import START_MS
 from tests.support.contents import contents
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from jobqueue.job import Priority, Status
-from tests.conftest import Bench
 from tests.support.attempts import BROKEN, DONE, claim, let_leases_end, lose, start
+from tests.support.bench import Bench
 from tests.support.contents import contents
 
 

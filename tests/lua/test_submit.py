@@ -9,8 +9,9 @@ from jobqueue.job import NewJob, Priority, Spec, Status
 from jobqueue.queue.commands import Commands
 from jobqueue.queue.policy import Rules
 from jobqueue.queue.queries import Filter
-from tests.conftest import SHA256, START_MS, Bench, new_job
 from tests.support.attempts import claim
+from tests.support.bench import SHA256, Bench, new_job
+from tests.support.clock import START_MS
 from tests.support.contents import contents
 
 

@@ -9,8 +9,8 @@ from jobqueue.job import Status
 from jobqueue.queue.commands import SWEEP_LIMIT, Swept
 from jobqueue.queue.queries import Filter
 from jobqueue.queue.scripts import ROOT
-from tests.conftest import Bench
 from tests.support.attempts import BROKEN, DONE, claim, let_leases_end, lose, start, status_of
+from tests.support.bench import Bench
 from tests.support.contents import contents
 
 

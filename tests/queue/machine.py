@@ -17,10 +17,11 @@ from jobqueue.queue.policy import Rules
 from jobqueue.queue.queries import Filter, Queries
 from jobqueue.queue.scripts import ROOT, Scripts
 from jobqueue.result import Holder, LiveOutput, Piece, Result
-from tests.conftest import Clock, new_job
 from tests.queue.model import Model
 from tests.queue.telling import expected, seen, written
 from tests.support.attempts import Attempt
+from tests.support.bench import new_job
+from tests.support.clock import Clock
 from tests.support.consistency import judge
 from tests.support.contents import contents
 

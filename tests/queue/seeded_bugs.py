@@ -19,7 +19,7 @@ from jobqueue import logs
 from jobqueue.queue.connection import connect
 from jobqueue.queue.scripts import LUA
 from tests.queue.drive import PATIENT, REPEATABLE, drive
-from tests.support.servers import running_redis
+from tests.support.redis_server import running_redis
 
 
 @dataclass(frozen=True)

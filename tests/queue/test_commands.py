@@ -11,8 +11,8 @@ from jobqueue.errors import JobNotFound, NotRunning, StoreUnavailable
 from jobqueue.queue.commands import Commands
 from jobqueue.queue.connection import connect
 from jobqueue.result import Holder
-from tests.conftest import Bench, new_job
 from tests.support.attempts import BROKEN, DONE, claim, lose, start
+from tests.support.bench import Bench, new_job
 from tests.support.redis_proxy import Proxy
 
 HOLDER = Holder("executor-1", "a token")

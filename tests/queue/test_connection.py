@@ -16,11 +16,11 @@ from structlog.typing import EventDict
 from jobqueue.errors import StoreUnavailable
 from jobqueue.queue.connection import ANSWER_SECONDS, CONNECT_SECONDS, PAUSE_SECONDS, Connection, connect
 from jobqueue.queue.scripts import ROOT
-from tests.conftest import Bench
 from tests.support.attempts import claim
+from tests.support.bench import Bench
 from tests.support.consistency import check
 from tests.support.redis_proxy import Parrot, Proxy
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 
 LONGEST_SECONDS = 5.0
 

@@ -13,9 +13,10 @@ from structlog.typing import EventDict
 
 from jobqueue.errors import StoreFull, StoreUnavailable
 from jobqueue.queue.connection import Connection, check_url, connect
-from tests.conftest import Bench
+from tests.support.bench import Bench
 from tests.support.redis_proxy import Parrot
-from tests.support.servers import running_redis, wait_until
+from tests.support.redis_server import running_redis
+from tests.support.waiting import wait_until
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from jobqueue.errors import StoreFull
 from jobqueue.job import Status, Stream
 from jobqueue.queue.commands import Finished
 from jobqueue.result import Holder, LiveOutput, Piece
-from tests.conftest import Bench
 from tests.support.attempts import BROKEN, DONE, claim, let_leases_end, start, status_of
+from tests.support.bench import Bench
 from tests.support.consistency import check
 from tests.support.contents import contents
 

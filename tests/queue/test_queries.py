@@ -9,7 +9,8 @@ from jobqueue.job import Priority, Status, Stream
 from jobqueue.queue.connection import connect
 from jobqueue.queue.queries import EXECUTORS_PER_CALL, Filter
 from jobqueue.queue.scripts import ROOT
-from tests.conftest import START_MS, Bench
+from tests.support.bench import Bench
+from tests.support.clock import START_MS
 from tests.support.redis_proxy import Proxy
 
 

@@ -11,7 +11,7 @@ from jobqueue.errors import JobNotFound, JobQueueError, LeaseLost, NotHeld, NotP
 from jobqueue.queue.connection import Connection
 from jobqueue.queue.queries import Filter
 from jobqueue.queue.scripts import LUA, REFUSALS, Scripts, assemble, refusal, uses, write_assembled
-from tests.conftest import Bench
+from tests.support.bench import Bench
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ from jobqueue.queue.commands import SWEEP_LIMIT, Commands, Swept
 from jobqueue.queue.connection import connect
 from jobqueue.queue.scripts import ROOT
 from jobqueue.queue.sweeper import Sweeper
-from tests.conftest import Bench
 from tests.support.attempts import claim, start, status_of
+from tests.support.bench import Bench
 from tests.support.redis_proxy import Proxy
-from tests.support.servers import PATIENCE_SECONDS, wait_until
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 SELDOM_SECONDS = 600.0
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from jobqueue.job import Priority, Status
 from jobqueue.result import Holder, Result
-from tests.conftest import Bench
+from tests.support.bench import Bench
 
 DONE = Result(0, "out", "err")
 BROKEN = Result(1, "out", "err", "it broke")

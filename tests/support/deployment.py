@@ -24,7 +24,8 @@ from jobqueue.client.jobs import Jobs
 from jobqueue.client.transport import ApiUnavailable, Transport
 from tests.support.fake_server import FakeServer, Reply, Request, serving
 from tests.support.processes import alive, children, family
-from tests.support.servers import running_redis, wait_until
+from tests.support.redis_server import running_redis
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 PATH = "/usr/local/bin:/usr/bin:/bin"

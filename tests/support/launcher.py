@@ -16,7 +16,7 @@ import requests
 
 from tests.support.deployment import PATH, ROOT, free_port
 from tests.support.processes import alive, family
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 
 
 def copy_project(folder: Path) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 
 
 def alive(pid: int) -> bool:

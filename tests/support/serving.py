@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 import requests
 
 from jobqueue.local import redis_server
-from tests.support.servers import answers, wait_until
+from tests.support.redis_server import answers
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 PREFIX = "/api/v1"

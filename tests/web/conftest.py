@@ -16,12 +16,13 @@ from jobqueue.queue.connection import connect
 from jobqueue.queue.policy import Rules
 from jobqueue.web.factory import create_app
 from jobqueue.web.services import Services
-from tests.conftest import SHA256, START_MS, Bench
-from tests.support.servers import running_redis
+from tests.support.bench import SHA256, Bench
+from tests.support.clock import START_MS
+from tests.support.redis_server import running_redis
 from tests.support.serving import PREFIX, Server, running_api
 
 START = "2023-11-14T22:13:20Z"
-"""What the clock by hand shows at first (tests.conftest.START_MS)."""
+"""What the clock by hand shows at first (tests.support.clock.START_MS)."""
 UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
 JOB = {"type": "demo", "binary_url": "https://example.com/binary", "binary_sha256": SHA256, "priority": "background"}
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from jobqueue.web.schemas.submitters import OVERHEAD_BYTES
-from tests.conftest import SHA256
+from tests.support.bench import SHA256
 from tests.web.conftest import JOB, UNKNOWN_ID, Api
 
 MAX_ARGUMENT = 128 * 1024 - 1

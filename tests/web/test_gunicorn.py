@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from jobqueue.web.bodies import MAX_BODY_BYTES
-from tests.support.servers import wait_until
 from tests.support.serving import Server, running_api
+from tests.support.waiting import wait_until
 from tests.web.conftest import JOB, UNKNOWN_ID
 
 CLAIM = b'{"executor_id": "worker-1"}'

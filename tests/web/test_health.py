@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from jobqueue.queue.connection import connect
-from tests.conftest import Bench
+from tests.support.bench import Bench
 from tests.web.conftest import JOB, UNKNOWN_ID, Api
 
 HOLDER = {"executor_id": "worker-1"}

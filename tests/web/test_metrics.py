@@ -11,8 +11,8 @@ import redis
 
 from jobqueue.queue.connection import connect
 from jobqueue.queue.policy import Rules
-from tests.conftest import Bench
-from tests.support.servers import running_redis
+from tests.support.bench import Bench
+from tests.support.redis_server import running_redis
 from tests.support.serving import Server, running_api
 from tests.web.conftest import JOB, Api
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.support.servers import wait_until
 from tests.support.serving import Redis, Server, at_once, restartable_redis, running_api
+from tests.support.waiting import wait_until
 from tests.web.conftest import JOB
 from tests.web.test_health import NEEDS_REDIS, UNHEALTHY
 

@@ -20,7 +20,7 @@ from jobqueue.worker.slots.slot import Slot
 from tests.support.fake_api import AWAY, REFUSED, FakeApi
 from tests.support.fake_server import Reply, Request
 from tests.support.programs import PYTHON, SHELL
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 
 Make = Callable[..., Loop]
 

@@ -16,7 +16,7 @@ from jobqueue.worker.attempts.heartbeat import Heartbeat, StopPolicy
 from jobqueue.worker.slots.slot import Slot
 from tests.support.fake_api import AWAY, CANCEL, REFUSED, YES, FakeApi
 from tests.support.fake_server import Reply, Request, in_json
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 
 SAFE_PART = 0.8
 UNCLEAR = [AWAY, in_json({"error": "no", "context": {}}, 400), Reply(302), Reply(429)]

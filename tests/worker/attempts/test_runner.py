@@ -15,7 +15,7 @@ from jobqueue.worker.slots.children import Family
 from tests.support.fake_api import FakeApi
 from tests.support.fake_server import Reply
 from tests.support.programs import ENVIRONMENT, PYTHON, SHELL
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 from tests.worker.conftest import Run
 
 pytestmark = [

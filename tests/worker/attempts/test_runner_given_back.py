@@ -16,7 +16,7 @@ from jobqueue.worker.slots.slot import Slot
 from tests.support.fake_api import REFUSED, FakeApi
 from tests.support.processes import wait_for_pids
 from tests.support.programs import FOREVER, SHELL
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 from tests.worker.conftest import Run
 
 pytestmark = [

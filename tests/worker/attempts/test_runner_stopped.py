@@ -14,7 +14,7 @@ from tests.support.fake_api import AWAY, CANCEL, REFUSED, YES, FakeApi
 from tests.support.fake_server import Reply, Request
 from tests.support.processes import alive, wait_for_pids
 from tests.support.programs import FOREVER, SHELL, WITH_ORPHANS
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 from tests.worker.conftest import Run
 
 pytestmark = [

@@ -20,7 +20,7 @@ from jobqueue.client.transport import Transport
 from jobqueue.worker.attempts import spool as room
 from jobqueue.worker.attempts.spool import Spool
 from tests.support.fake_server import FakeServer, Reply, Request, in_json, serving
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 
 YES = in_json({"status": "completed"})
 AWAY = in_json({"error": "The database cannot be reached", "context": {}}, 503)

@@ -19,7 +19,7 @@ from jobqueue.client.claims import Claims
 from jobqueue.worker.attempts import spool as room
 from jobqueue.worker.attempts.spool import Spool
 from tests.support.fake_server import FakeServer, serving
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 from tests.worker.attempts.test_spool import AWAY, BODY, YES, Answered, connected, in_memory, is_sent
 
 

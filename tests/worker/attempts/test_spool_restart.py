@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from jobqueue.worker.attempts import spool as room
 from jobqueue.worker.attempts.spool import Spool
 from tests.support.fake_server import FakeServer, in_json, serving
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 from tests.worker.attempts.test_spool import AWAY, BODY, YES, connected, in_memory, is_sent, on_disk
 
 ROOT = str(Path(__file__).parents[3])

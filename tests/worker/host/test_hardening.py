@@ -15,7 +15,7 @@ import pytest
 
 from jobqueue.worker.host.hardening import OF_CONTAINERS, renounce
 from tests.support.processes import alive, state, wait_until_gone
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 
 ROOT = str(Path(__file__).parents[3])
 BEGIN = """

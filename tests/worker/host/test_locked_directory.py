@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from jobqueue.worker.host.locked_directory import LOCK, UNFINISHED, UNFINISHED_SECONDS, LockedDirectory
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 
 ROOT = str(Path(__file__).parents[3])
 OWNER = """

@@ -10,7 +10,7 @@ import pytest
 from jobqueue.worker.host.process_tree import children_of
 from jobqueue.worker.isolation import bubblewrap, system_paths
 from tests.support.confined import PATH, House, house, processes_of, python
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture

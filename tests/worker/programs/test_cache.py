@@ -20,7 +20,7 @@ from jobqueue.worker.programs.download import (
     DownloadStopped,
 )
 from tests.support.fake_server import FakeServer, Reply, serving
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
 

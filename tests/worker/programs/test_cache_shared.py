@@ -15,7 +15,7 @@ import pytest
 from jobqueue.worker.programs.cache import Cache
 from jobqueue.worker.programs.download import DownloadFailed, DownloadRules, DownloadStopped
 from tests.support.fake_server import Reply, Request, serving
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 from tests.worker.programs.test_cache import PROGRAM, Shop, sha256_of
 
 pytestmark = pytest.mark.usefixtures("short_pauses")

@@ -18,7 +18,7 @@ from jobqueue.worker.slots import workspace
 from jobqueue.worker.slots.children import Family
 from jobqueue.worker.slots.workspace import PREFIX, Workspaces, _lives_in, kill_inhabitants
 from tests.support.processes import alive, state, wait_until_gone
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 
 ROOT = str(Path(__file__).parents[3])
 WORKER = """

@@ -15,7 +15,7 @@ from jobqueue.worker.slots.slot import Slot, SlotDied
 from jobqueue.worker.supervisor.messages import Launch
 from tests.support.processes import alive, state, wait_for_pids, wait_until_gone
 from tests.support.programs import FOREVER, SHELL, STOPS_ITSELF, Stage
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 
 
 def supervisor_of(slot: Slot) -> int:

@@ -26,7 +26,7 @@ from jobqueue.worker.supervisor.messages import Launch
 from jobqueue.worker.supervisor.output_file import Outputs
 from tests.support.processes import alive, file_descriptors, peak_megabytes, wait_for_pids, wait_until_gone
 from tests.support.programs import FOREVER, SHELL, WITH_ORPHANS, Stage
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 
 
 @dataclass

@@ -12,7 +12,7 @@ import pytest
 
 from jobqueue.worker.supervisor.messages import Outcome, signal_name
 from tests.support.programs import ARGUMENTS, ENVIRONMENT, EXIT_WITH, PYTHON, SHELL, Stage
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 
 ODD_ARGUMENTS = [
     "",

@@ -1,26 +1,16 @@
-"""Starts and stops the real servers that tests talk to, by process id, on free ports of loopback."""
+"""Starts and stops real Redis servers, each reached by a Unix socket of its own."""
 
 from __future__ import annotations
 
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import redis
 
 from jobqueue.local import redis_server
-
-PATIENCE_SECONDS = 20.0
-
-
-def wait_until(what: str, condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
-    """Return as soon as `condition` holds; fail saying `what` was waited for when it never does."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s in vain: {what}"
-        time.sleep(0.005)  # what is awaited happens in another process: there is no event to wait for
+from tests.support.waiting import wait_until
 
 
 @contextmanager

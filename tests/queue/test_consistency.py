@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pytest
 import redis
 
-from tests.conftest import Bench
 from tests.support.attempts import BROKEN, DONE, claim, let_leases_end, lose, start
+from tests.support.bench import Bench
 from tests.support.consistency import check
 
 ROOT = "{jobqueue}"

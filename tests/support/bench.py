@@ -1,0 +1,50 @@
+"""A queue on a store, with a clock by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import redis
+
+from jobqueue.job import NewJob, Priority, Spec
+from jobqueue.queue.commands import Commands
+from jobqueue.queue.connection import Connection
+from jobqueue.queue.policy import Rules
+from jobqueue.queue.queries import Queries
+from jobqueue.queue.scripts import Scripts
+from tests.support.clock import Clock
+
+SHA256 = "ab" * 32
+
+
+@dataclass
+class Bench:
+    """A queue on a store, with a clock by hand."""
+
+    client: redis.Redis
+    rules: Rules = field(default_factory=Rules)
+    clock: Clock = field(default_factory=Clock)
+
+    def __post_init__(self) -> None:
+        self.connection = Connection(self.client)
+        self.scripts = Scripts(self.connection)
+        self.commands = Commands(self.scripts, self.rules, self.clock)
+        self.queries = Queries(self.scripts, self.rules, self.clock)
+
+    def submit(self, count: int = 1, priority: Priority = Priority.BACKGROUND, type: str = "demo") -> list[str]:
+        """Submit jobs; return their ids."""
+        return list(self.commands.submit([new_job(priority, type)] * count).job_ids)
+
+    def pass_time(self, milliseconds: int) -> None:
+        """Let time pass while the timer sweeps as it does in every server: a lease that ends on the way is taken."""
+        step = max(min(self.rules.lease_ms // 4, 1000), 1)
+        while milliseconds > 0:
+            self.clock.advance(min(step, milliseconds))
+            milliseconds -= step
+            while self.commands.sweep().more:
+                pass
+
+
+def new_job(priority: Priority = Priority.BACKGROUND, type: str = "demo") -> NewJob:
+    """Return a job to submit."""
+    return NewJob(type, priority, Spec("http://127.0.0.1:1/program", SHA256, ["one", "two"], {"KEY": "value"}))
