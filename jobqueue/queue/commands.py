@@ -11,7 +11,7 @@ from typing import cast
 from jobqueue import logs
 from jobqueue.errors import JobQueueError
 from jobqueue.job import Job, NewJob, Reason, Spec, Status
-from jobqueue.queue.policy import Rules
+from jobqueue.queue.policy import Policy
 from jobqueue.queue.records import UNKNOWN_IP, read_attempt, read_job, write_measured, write_spec
 from jobqueue.queue.scripts import Clock, Scripts, redis_clock, refusal
 from jobqueue.result import Holder, LiveOutput, Result
@@ -76,9 +76,9 @@ class Swept:
 class Commands:
     """The verbs. Each raises StoreUnavailable when Redis is away; then the change may or may not have been made."""
 
-    def __init__(self, scripts: Scripts, rules: Rules, clock: Clock = redis_clock) -> None:
+    def __init__(self, scripts: Scripts, policy: Policy, clock: Clock = redis_clock) -> None:
         self._scripts = scripts
-        self._rules = rules
+        self._policy = policy
         self._clock = clock
 
     def submit(self, jobs: Sequence[NewJob]) -> Submitted:
@@ -102,19 +102,19 @@ class Commands:
             executor_id,
             executor_ip or UNKNOWN_IP,
             secrets.token_hex(16),
-            self._rules.lease_ms,
-            self._rules.max_attempts,
+            self._policy.lease_ms,
+            self._policy.max_attempts,
         )
         if reply is None:
             return None
         attempt_token, attempt = read_attempt(reply)
         job = read_job(reply)
         logs.logger().info("claim", job_id=job.id, executor_id=executor_id, attempt=attempt)
-        return Claimed(job, attempt_token, attempt, self._rules.lease_ms)
+        return Claimed(job, attempt_token, attempt, self._policy.lease_ms)
 
     def heartbeat(self, job_id: str, holder: Holder, output: LiveOutput = NOTHING_NEW) -> Renewed:
         """Renew a lease, and keep what the program has written lately. Raises JobNotFound, NotHeld."""
-        lease_ms = self._rules.lease_ms
+        lease_ms = self._policy.lease_ms
         reply = self._scripts.call("heartbeat", self._clock(), job_id, *_words(holder), lease_ms, *output.arguments())
         _, cancel_requested = cast("list[int]", reply)
         return Renewed(lease_ms, cancel_requested == 1)
@@ -155,14 +155,14 @@ class Commands:
 
     def sweep(self) -> Swept:
         """Do what time has made due, at most SWEEP_LIMIT of each kind."""
-        rules = self._rules
+        policy = self._policy
         reply = self._scripts.call(
             "sweep",
             self._clock(),
-            rules.lease_ms,
-            rules.max_attempts,
-            rules.retention_ms,
-            rules.executor_timeout_ms,
+            policy.lease_ms,
+            policy.max_attempts,
+            policy.retention_ms,
+            policy.executor_timeout_ms,
             SWEEP_LIMIT,
         )
         swept = Swept(*cast("list[int]", reply))
@@ -171,7 +171,7 @@ class Commands:
         return swept
 
     def _with_timeout(self, spec: Spec) -> Spec:
-        return spec if spec.timeout_seconds is not None else replace(spec, timeout_seconds=self._rules.timeout_seconds)
+        return spec if spec.timeout_seconds is not None else replace(spec, timeout_seconds=self._policy.timeout_seconds)
 
     def _cancel(self, job_ids: Sequence[str], force: str) -> list[str]:
         answers = cast("list[str]", self._scripts.call("cancel", self._clock(), force, *job_ids))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Rules:
+class Policy:
     """What the scripts are told at each call. The defaults are the documented ones.
 
     lease_ms: silence after which an executor has lost its job.

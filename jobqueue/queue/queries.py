@@ -8,7 +8,7 @@ from typing import cast
 
 from jobqueue.job import Job, JobSummary, Priority, Status, Stream
 from jobqueue.queue.output_window import Part, follow_live, follow_stored
-from jobqueue.queue.policy import Rules
+from jobqueue.queue.policy import Policy
 from jobqueue.queue.records import read_job, read_measured, read_summaries
 from jobqueue.queue.scripts import Clock, Reply, Scripts, redis_clock
 
@@ -87,9 +87,9 @@ class Output:
 class Queries:
     """The looks. Each raises StoreUnavailable when Redis is away."""
 
-    def __init__(self, scripts: Scripts, rules: Rules, clock: Clock = redis_clock) -> None:
+    def __init__(self, scripts: Scripts, policy: Policy, clock: Clock = redis_clock) -> None:
         self._scripts = scripts
-        self._rules = rules
+        self._policy = policy
         self._clock = clock
 
     def get(self, job_id: str) -> Job:
@@ -117,7 +117,7 @@ class Queries:
 
     def stats(self) -> Stats:
         """Return all counts, from one moment."""
-        timeout_ms = self._rules.executor_timeout_ms
+        timeout_ms = self._policy.executor_timeout_ms
         reply = self._scripts.call("stats", self._clock(), STATUSES, PRIORITIES, timeout_ms, COUNTERS)
         numbers = iter(cast("list[int]", reply))
         return Stats(
@@ -135,7 +135,7 @@ class Queries:
     def _pages_of_executors(self) -> Iterator[Executor]:
         offset = 0
         while True:
-            timeout_ms = self._rules.executor_timeout_ms
+            timeout_ms = self._policy.executor_timeout_ms
             reply = self._scripts.call("executors", self._clock(), timeout_ms, EXECUTORS_PER_CALL, offset)
             flat = cast("list[str]", reply)
             for first in range(0, len(flat), EXECUTOR_FIELDS):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from jobqueue.queue.connection import check_url
-from jobqueue.queue.policy import Rules
+from jobqueue.queue.policy import Policy
 from jobqueue.settings import Environment
 
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
@@ -25,16 +25,16 @@ class ServerSettings:
     """
 
     redis_url: str
-    rules: Rules
+    policy: Policy
 
 
 def load(variables: Mapping[str, str]) -> ServerSettings:
     """Read the settings. Raises InvalidSetting with a sentence for whoever starts the server."""
     environment = Environment(variables)
-    default = Rules()
+    default = Policy()
     return ServerSettings(
         redis_url=environment.url("REDIS_URL", DEFAULT_REDIS_URL, ("redis", "rediss", "unix"), check_url),
-        rules=Rules(
+        policy=Policy(
             lease_ms=environment.milliseconds("HEARTBEAT_TIMEOUT_SECONDS", default.lease_ms, 0.1),
             executor_timeout_ms=environment.milliseconds("EXECUTOR_TIMEOUT_SECONDS", default.executor_timeout_ms, 0.1),
             max_attempts=environment.whole_number("MAX_ATTEMPTS", default.max_attempts, 1, 1000),

@@ -21,8 +21,8 @@ def create_services(settings: ServerSettings) -> services.Services:
     scripts = Scripts(connection)
     return services.Services(
         connection=connection,
-        commands=Commands(scripts, settings.rules),
-        queries=Queries(scripts, settings.rules),
+        commands=Commands(scripts, settings.policy),
+        queries=Queries(scripts, settings.policy),
     )
 
 

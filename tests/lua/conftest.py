@@ -13,6 +13,6 @@ from tests.support.consistency import check
 
 @pytest.fixture
 def bench(client: redis.Redis) -> Iterator[Bench]:
-    """A queue on each kind of store, with the documented rules."""
+    """A queue on each kind of store, with the documented policy."""
     yield Bench(client)
     assert check(client) == []

@@ -39,8 +39,8 @@ def test_an_address_that_nobody_knows_stays_unknown(bench: Bench) -> None:
 def test_a_claim_makes_a_lease_that_ends_by_itself(bench: Bench) -> None:
     attempt = start(bench)
     assert bench.client.get(f"{ROOT}:lease:{attempt.job_id}") == attempt.holder.attempt_token
-    assert 0 < bench.client.pttl(f"{ROOT}:lease:{attempt.job_id}") <= bench.rules.lease_ms
-    assert bench.client.zscore(f"{ROOT}:deadlines", attempt.job_id) == START_MS + bench.rules.lease_ms
+    assert 0 < bench.client.pttl(f"{ROOT}:lease:{attempt.job_id}") <= bench.policy.lease_ms
+    assert bench.client.zscore(f"{ROOT}:deadlines", attempt.job_id) == START_MS + bench.policy.lease_ms
 
 
 def test_a_claim_tells_which_try_it_is(bench: Bench) -> None:
@@ -90,7 +90,7 @@ def test_a_claim_takes_back_a_lost_job_before_any_sweep_does(bench: Bench) -> No
     attempt = start(bench)
     for _ in range(2):
         assert bench.commands.claim("executor-2", None) is None
-        bench.clock.advance(bench.rules.lease_ms // 2)
+        bench.clock.advance(bench.policy.lease_ms // 2)
     assert claim(bench, "executor-2").job_id == attempt.job_id
 
 
@@ -98,9 +98,9 @@ def test_a_claim_takes_back_ten_lost_jobs_at_most(bench: Bench) -> None:
     bench.submit(12)
     for _ in range(12):
         claim(bench)
-    bench.clock.advance(bench.rules.lease_ms // 2)
+    bench.clock.advance(bench.policy.lease_ms // 2)
     assert bench.commands.claim("executor-2", None) is None
-    bench.clock.advance(bench.rules.lease_ms // 2)
+    bench.clock.advance(bench.policy.lease_ms // 2)
     claim(bench, "executor-2")
     counts = bench.queries.stats().by_status()
     assert (counts[Status.PENDING], counts[Status.RUNNING]) == (9, 3)

@@ -11,7 +11,7 @@ from jobqueue.errors import JobNotFound, JobQueueError, LeaseLost, NotRunning
 from jobqueue.job import AttemptStatus, Measured, Reason, Status
 from jobqueue.output import OUTPUT_LIMIT_BYTES
 from jobqueue.queue.commands import Finished
-from jobqueue.queue.policy import Rules
+from jobqueue.queue.policy import Policy
 from jobqueue.queue.queries import Executor
 from jobqueue.queue.scripts import ROOT
 from jobqueue.result import Holder, LiveOutput, Piece, Result
@@ -113,7 +113,7 @@ def test_a_program_s_latest_output_gives_way_to_its_whole_output(bench: Bench) -
 
 def test_a_late_result_is_taken_until_the_lease_was_taken_back(bench: Bench) -> None:
     attempt = start(bench)
-    bench.clock.advance(bench.rules.lease_ms * 2)
+    bench.clock.advance(bench.policy.lease_ms * 2)
     bench.commands.complete(attempt.job_id, attempt.holder, DONE)
     assert status_of(bench, attempt.job_id) is Status.COMPLETED
 
@@ -201,7 +201,7 @@ def test_a_lost_attempt_s_result_is_refused_for_ever(bench: Bench) -> None:
 
 
 def test_the_last_attempt_allowed_is_lost_for_ever_too(bench: Bench) -> None:
-    bench = Bench(bench.client, Rules(max_attempts=1), bench.clock)
+    bench = Bench(bench.client, Policy(max_attempts=1), bench.clock)
     lost = lose(bench)
     assert refused(bench, lost.job_id, lost.holder) == (NotRunning, "failed")
 

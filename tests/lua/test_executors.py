@@ -53,7 +53,7 @@ def test_everything_an_executor_says_is_a_sign_of_life(bench: Bench, sign: str) 
 
 def test_an_executor_is_listed_until_its_time_out(bench: Bench) -> None:
     bench.commands.claim("executor-1", None)
-    bench.clock.advance(bench.rules.executor_timeout_ms - 1)
+    bench.clock.advance(bench.policy.executor_timeout_ms - 1)
     assert len(bench.queries.executors()) == 1
     bench.clock.advance(1)
     assert len(bench.queries.executors()) == 0

@@ -141,8 +141,8 @@ class Overheard(Scripts):
 
 def test_python_hands_over_as_many_arguments_as_the_headers_name(bench: Bench) -> None:
     bench.scripts = overheard = Overheard(bench)
-    bench.commands = commands.Commands(overheard, bench.rules, bench.clock)
-    bench.queries = queries.Queries(overheard, bench.rules, bench.clock)
+    bench.commands = commands.Commands(overheard, bench.policy, bench.clock)
+    bench.queries = queries.Queries(overheard, bench.policy, bench.clock)
     say_everything(bench)
     assert sorted(overheard.calls) == SCRIPTS
     for name, arguments in overheard.calls.items():

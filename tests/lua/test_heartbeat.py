@@ -26,8 +26,8 @@ def refused(bench: Bench, job_id: str, holder: Holder) -> object:
 def test_a_job_runs_on_as_long_as_its_executor_is_heard_from(bench: Bench) -> None:
     attempt = start(bench)
     for _ in range(4):
-        bench.clock.advance(bench.rules.lease_ms // 2)
-        assert bench.commands.heartbeat(attempt.job_id, attempt.holder).lease_ms == bench.rules.lease_ms
+        bench.clock.advance(bench.policy.lease_ms // 2)
+        assert bench.commands.heartbeat(attempt.job_id, attempt.holder).lease_ms == bench.policy.lease_ms
         bench.commands.sweep()
     assert status_of(bench, attempt.job_id) is Status.RUNNING
     assert len(bench.queries.get(attempt.job_id).attempts) == 1
@@ -37,7 +37,7 @@ def test_a_heartbeat_gives_exactly_one_more_lease(bench: Bench) -> None:
     attempt = start(bench)
     bench.clock.advance(10)
     bench.commands.heartbeat(attempt.job_id, attempt.holder)
-    assert bench.client.zscore(f"{ROOT}:deadlines", attempt.job_id) == bench.clock.now_ms + bench.rules.lease_ms
+    assert bench.client.zscore(f"{ROOT}:deadlines", attempt.job_id) == bench.clock.now_ms + bench.policy.lease_ms
 
 
 def test_the_script_answers_the_new_deadline(bench: Bench) -> None:
@@ -51,8 +51,8 @@ def test_an_executor_is_told_when_its_job_shall_stop(bench: Bench) -> None:
     attempt, other = start(bench), start(bench)
     bench.commands.cancel(attempt.job_id, force=True)
     for _ in range(2):
-        assert bench.commands.heartbeat(attempt.job_id, attempt.holder) == Renewed(bench.rules.lease_ms, True)
-    assert bench.commands.heartbeat(other.job_id, other.holder) == Renewed(bench.rules.lease_ms, False)
+        assert bench.commands.heartbeat(attempt.job_id, attempt.holder) == Renewed(bench.policy.lease_ms, True)
+    assert bench.commands.heartbeat(other.job_id, other.holder) == Renewed(bench.policy.lease_ms, False)
 
 
 def test_a_heartbeat_without_output_keeps_none(bench: Bench) -> None:
@@ -73,12 +73,12 @@ def test_a_lease_key_that_vanished_is_there_again(bench: Bench) -> None:
     bench.client.delete(f"{ROOT}:lease:{attempt.job_id}")
     bench.commands.heartbeat(attempt.job_id, attempt.holder)
     assert bench.client.get(f"{ROOT}:lease:{attempt.job_id}") == attempt.holder.attempt_token
-    assert 0 < bench.client.pttl(f"{ROOT}:lease:{attempt.job_id}") <= bench.rules.lease_ms
+    assert 0 < bench.client.pttl(f"{ROOT}:lease:{attempt.job_id}") <= bench.policy.lease_ms
 
 
 def test_a_late_heartbeat_counts_until_the_lease_was_taken(bench: Bench) -> None:
     attempt = start(bench)
-    bench.clock.advance(bench.rules.lease_ms * 2)
+    bench.clock.advance(bench.policy.lease_ms * 2)
     bench.commands.heartbeat(attempt.job_id, attempt.holder)
     let_half_a_lease_go_by(bench)
     assert status_of(bench, attempt.job_id) is Status.RUNNING
@@ -86,7 +86,7 @@ def test_a_late_heartbeat_counts_until_the_lease_was_taken(bench: Bench) -> None
 
 def let_half_a_lease_go_by(bench: Bench) -> None:
     bench.commands.sweep()
-    bench.clock.advance(bench.rules.lease_ms // 2)
+    bench.clock.advance(bench.policy.lease_ms // 2)
     bench.commands.sweep()
 
 

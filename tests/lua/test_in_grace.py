@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobqueue.job import Status
-from jobqueue.queue.policy import Rules
+from jobqueue.queue.policy import Policy
 from tests.support.attempts import DONE, Attempt, let_leases_end, start, status_of
 from tests.support.bench import Bench
 
@@ -18,15 +18,15 @@ def come_back_after(bench: Bench, absence_ms: int) -> Attempt:
 
 
 def test_nothing_is_lost_at_the_first_sweep_after_an_absence(bench: Bench) -> None:
-    attempt = come_back_after(bench, bench.rules.lease_ms * 10)
+    attempt = come_back_after(bench, bench.policy.lease_ms * 10)
     assert status_of(bench, attempt.job_id) is Status.RUNNING
 
 
 def test_nothing_is_lost_for_one_whole_lease_after_an_absence(bench: Bench) -> None:
-    attempt = come_back_after(bench, bench.rules.lease_ms * 10)
-    bench.clock.advance(bench.rules.lease_ms // 2)
+    attempt = come_back_after(bench, bench.policy.lease_ms * 10)
+    bench.clock.advance(bench.policy.lease_ms // 2)
     bench.commands.sweep()
-    bench.clock.advance(bench.rules.lease_ms // 2 - 1)
+    bench.clock.advance(bench.policy.lease_ms // 2 - 1)
     bench.commands.sweep()
     assert status_of(bench, attempt.job_id) is Status.RUNNING
     bench.clock.advance(1)
@@ -35,24 +35,24 @@ def test_nothing_is_lost_for_one_whole_lease_after_an_absence(bench: Bench) -> N
 
 
 def test_an_executor_that_is_heard_from_in_time_keeps_its_job(bench: Bench) -> None:
-    attempt = come_back_after(bench, bench.rules.lease_ms * 10)
-    bench.clock.advance(bench.rules.lease_ms // 2)
+    attempt = come_back_after(bench, bench.policy.lease_ms * 10)
+    bench.clock.advance(bench.policy.lease_ms // 2)
     bench.commands.heartbeat(attempt.job_id, attempt.holder)
     bench.commands.sweep()
-    bench.clock.advance(bench.rules.lease_ms // 2)
+    bench.clock.advance(bench.policy.lease_ms // 2)
     bench.commands.sweep()
     assert status_of(bench, attempt.job_id) is Status.RUNNING
 
 
 def test_a_result_that_was_held_back_meanwhile_is_taken(bench: Bench) -> None:
-    attempt = come_back_after(bench, bench.rules.lease_ms * 10)
+    attempt = come_back_after(bench, bench.policy.lease_ms * 10)
     bench.commands.complete(attempt.job_id, attempt.holder, DONE)
     assert status_of(bench, attempt.job_id) is Status.COMPLETED
 
 
 def test_a_claim_does_not_take_jobs_back_after_an_absence_either(bench: Bench) -> None:
     attempt = start(bench)
-    bench.clock.advance(bench.rules.lease_ms * 10)
+    bench.clock.advance(bench.policy.lease_ms * 10)
     assert bench.commands.claim("executor-2", None) is None
     assert bench.commands.sweep().leases_lost == 0
     assert status_of(bench, attempt.job_id) is Status.RUNNING
@@ -61,25 +61,25 @@ def test_a_claim_does_not_take_jobs_back_after_an_absence_either(bench: Bench) -
 def test_half_a_lease_without_a_sweep_is_no_absence(bench: Bench) -> None:
     attempt = start(bench)
     for _ in range(2):
-        bench.clock.advance(bench.rules.lease_ms // 2)
+        bench.clock.advance(bench.policy.lease_ms // 2)
         bench.commands.sweep()
     assert status_of(bench, attempt.job_id) is Status.PENDING
 
 
 def test_a_little_more_than_half_a_lease_is_an_absence(bench: Bench) -> None:
-    attempt = come_back_after(bench, bench.rules.lease_ms // 2 + 1)
-    bench.clock.advance(bench.rules.lease_ms // 2)
+    attempt = come_back_after(bench, bench.policy.lease_ms // 2 + 1)
+    bench.clock.advance(bench.policy.lease_ms // 2)
     bench.commands.sweep()
     assert status_of(bench, attempt.job_id) is Status.RUNNING
 
 
 def test_with_short_leases_two_seconds_without_a_sweep_are_no_absence(bench: Bench) -> None:
-    bench = Bench(bench.client, Rules(lease_ms=1_000), bench.clock)
+    bench = Bench(bench.client, Policy(lease_ms=1_000), bench.clock)
     assert status_of(bench, come_back_after(bench, 2_000).job_id) is Status.PENDING
 
 
 def test_with_short_leases_more_than_two_seconds_are_an_absence(bench: Bench) -> None:
-    bench = Bench(bench.client, Rules(lease_ms=1_000), bench.clock)
+    bench = Bench(bench.client, Policy(lease_ms=1_000), bench.clock)
     assert status_of(bench, come_back_after(bench, 2_001).job_id) is Status.RUNNING
 
 
@@ -91,16 +91,16 @@ def test_the_first_sweep_ever_is_no_absence(bench: Bench) -> None:
 
 
 def test_a_second_absence_gives_a_second_lease(bench: Bench) -> None:
-    attempt = come_back_after(bench, bench.rules.lease_ms * 10)
-    bench.clock.advance(bench.rules.lease_ms * 10)
+    attempt = come_back_after(bench, bench.policy.lease_ms * 10)
+    bench.clock.advance(bench.policy.lease_ms * 10)
     bench.commands.sweep()
-    bench.clock.advance(bench.rules.lease_ms // 2)
+    bench.clock.advance(bench.policy.lease_ms // 2)
     bench.commands.sweep()
     assert status_of(bench, attempt.job_id) is Status.RUNNING
 
 
 def test_a_grace_that_a_clock_set_back_would_stretch_is_over(bench: Bench) -> None:
-    attempt = come_back_after(bench, bench.rules.lease_ms * 100)
-    bench.clock.advance(-bench.rules.lease_ms * 99)
+    attempt = come_back_after(bench, bench.policy.lease_ms * 100)
+    bench.clock.advance(-bench.policy.lease_ms * 99)
     let_leases_end(bench)
     assert status_of(bench, attempt.job_id) is Status.PENDING

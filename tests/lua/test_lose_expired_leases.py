@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobqueue.job import AttemptStatus, Reason, Status
-from jobqueue.queue.policy import Rules
+from jobqueue.queue.policy import Policy
 from jobqueue.queue.scripts import ROOT
 from jobqueue.result import LiveOutput, Piece
 from tests.support.attempts import claim, let_leases_end, lose, start, status_of
@@ -23,9 +23,9 @@ def test_an_expired_lease_is_handed_out_again(bench: Bench) -> None:
 
 def test_a_lease_is_over_at_its_deadline_and_not_a_millisecond_before(bench: Bench) -> None:
     attempt = start(bench)
-    bench.clock.advance(bench.rules.lease_ms // 2)
+    bench.clock.advance(bench.policy.lease_ms // 2)
     bench.commands.sweep()
-    bench.clock.advance(bench.rules.lease_ms // 2 - 1)
+    bench.clock.advance(bench.policy.lease_ms // 2 - 1)
     assert bench.commands.sweep().leases_lost == 0
     bench.clock.advance(1)
     assert bench.commands.sweep().leases_lost == 1
@@ -34,7 +34,7 @@ def test_a_lease_is_over_at_its_deadline_and_not_a_millisecond_before(bench: Ben
 
 def test_the_timer_s_sweeps_are_often_enough(bench: Bench) -> None:
     attempt = start(bench)
-    bench.pass_time(bench.rules.lease_ms - 1)
+    bench.pass_time(bench.policy.lease_ms - 1)
     assert status_of(bench, attempt.job_id) is Status.RUNNING
     bench.pass_time(1)
     assert status_of(bench, attempt.job_id) is Status.PENDING
@@ -72,7 +72,7 @@ def test_a_vanished_lease_key_does_not_cost_the_lease(bench: Bench) -> None:
 
 def test_a_job_is_given_up_after_as_many_lost_executors_as_it_may_lose(bench: Bench) -> None:
     [job_id] = bench.submit()
-    for number in range(bench.rules.max_attempts):
+    for number in range(bench.policy.max_attempts):
         assert claim(bench, f"executor-{number}").job_id == job_id
         let_leases_end(bench)
     job = bench.queries.get(job_id)
@@ -84,7 +84,7 @@ def test_a_job_is_given_up_after_as_many_lost_executors_as_it_may_lose(bench: Be
 
 
 def test_a_job_that_was_given_up_is_never_handed_out(bench: Bench) -> None:
-    bench = Bench(bench.client, Rules(max_attempts=1), bench.clock)
+    bench = Bench(bench.client, Policy(max_attempts=1), bench.clock)
     lost = lose(bench)
     assert status_of(bench, lost.job_id) is Status.FAILED
     assert bench.commands.claim("executor-2", None) is None
@@ -95,7 +95,7 @@ def test_a_job_that_was_given_up_is_never_handed_out(bench: Bench) -> None:
 def test_a_lost_job_that_was_asked_to_stop_is_cancelled_and_not_handed_out(
     bench: Bench, who: str, max_attempts: int
 ) -> None:
-    bench = Bench(bench.client, Rules(max_attempts=max_attempts), bench.clock)
+    bench = Bench(bench.client, Policy(max_attempts=max_attempts), bench.clock)
     attempt = start(bench)
     bench.commands.cancel(attempt.job_id, force=True)
     bench.commands.heartbeat(attempt.job_id, attempt.holder, LiveOutput(Piece(0, "out")))
@@ -104,7 +104,7 @@ def test_a_lost_job_that_was_asked_to_stop_is_cancelled_and_not_handed_out(
     else:
         for _ in range(3):
             assert bench.commands.claim("executor-2", None) is None
-            bench.clock.advance(bench.rules.lease_ms // 2)
+            bench.clock.advance(bench.policy.lease_ms // 2)
     assert bench.commands.claim("executor-2", None) is None
     job = bench.queries.get(attempt.job_id)
     assert (job.status, job.reason, job.executor_id) == (Status.CANCELLED, Reason.CANCELLED, "executor-1")
@@ -116,14 +116,14 @@ def test_a_lost_job_that_was_asked_to_stop_is_cancelled_and_not_handed_out(
 
 
 def test_half_a_second_of_silence_is_told_as_such(bench: Bench) -> None:
-    bench = Bench(bench.client, Rules(lease_ms=2_500, max_attempts=1), bench.clock)
+    bench = Bench(bench.client, Policy(lease_ms=2_500, max_attempts=1), bench.clock)
     message = bench.queries.get(lose(bench).job_id).error_message
     assert message is not None
     assert message.endswith("fell silent for 2.5 seconds")
 
 
 def test_a_job_with_a_hundred_lost_attempts_remembers_the_newest_hundred(bench: Bench) -> None:
-    bench = Bench(bench.client, Rules(max_attempts=1000), bench.clock)
+    bench = Bench(bench.client, Policy(max_attempts=1000), bench.clock)
     [job_id] = bench.submit()
     for number in range(105):
         claim(bench, f"executor-{number}")
@@ -138,7 +138,7 @@ def test_every_lost_job_comes_back_and_no_other(bench: Bench) -> None:
     heard = start(bench, "executor-2")
     bench.commands.sweep()
     for _ in range(2):
-        bench.clock.advance(bench.rules.lease_ms // 2)
+        bench.clock.advance(bench.policy.lease_ms // 2)
         bench.commands.heartbeat(heard.job_id, heard.holder)
         bench.commands.sweep()
     assert [status_of(bench, attempt.job_id) for attempt in silent] == [Status.PENDING] * 2

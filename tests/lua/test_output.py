@@ -57,7 +57,7 @@ def test_a_job_that_ended_without_a_result_has_no_output(bench: Bench) -> None:
     bench.commands.cancel(cancelled)
     assert bench.queries.output(cancelled, Stream.STDOUT, 7) == Output(Status.CANCELLED, Part(0, "", 0))
     lost = lose(bench)
-    for _ in range(bench.rules.max_attempts - 1):
+    for _ in range(bench.policy.max_attempts - 1):
         claim(bench)
         let_leases_end(bench)
     assert bench.queries.output(lost.job_id, Stream.STDOUT, 7) == Output(Status.FAILED, Part(0, "", 0))

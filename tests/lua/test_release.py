@@ -6,7 +6,7 @@ import pytest
 
 from jobqueue.errors import JobNotFound, JobQueueError, LeaseLost, NotRunning
 from jobqueue.job import Attempt, AttemptStatus, Reason, Status
-from jobqueue.queue.policy import Rules
+from jobqueue.queue.policy import Policy
 from jobqueue.queue.scripts import ROOT
 from jobqueue.result import Holder, LiveOutput, Piece
 from tests.support.attempts import BROKEN, DONE, claim, let_leases_end, lose, start, status_of
@@ -58,7 +58,7 @@ def test_a_released_lease_leaves_nothing_behind(bench: Bench) -> None:
 
 
 def test_a_released_attempt_is_no_lost_one(bench: Bench) -> None:
-    bench = Bench(bench.client, Rules(max_attempts=2), bench.clock)
+    bench = Bench(bench.client, Policy(max_attempts=2), bench.clock)
     job_id = lose(bench).job_id
     for _ in range(5):
         attempt = claim(bench)

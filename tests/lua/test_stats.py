@@ -66,7 +66,7 @@ def test_executors_are_active_until_their_time_out(bench: Bench) -> None:
     bench.clock.advance(1)
     bench.commands.claim("executor-2", None)
     assert bench.queries.stats().active_executors == 2
-    bench.clock.advance(bench.rules.executor_timeout_ms - 1)
+    bench.clock.advance(bench.policy.executor_timeout_ms - 1)
     assert bench.queries.stats().active_executors == 1
     bench.clock.advance(1)
     assert bench.queries.stats().active_executors == 0

@@ -7,7 +7,7 @@ import redis
 
 from jobqueue.job import NewJob, Priority, Spec, Status
 from jobqueue.queue.commands import Commands
-from jobqueue.queue.policy import Rules
+from jobqueue.queue.policy import Policy
 from jobqueue.queue.queries import Filter
 from tests.support.attempts import claim
 from tests.support.bench import SHA256, Bench, new_job
@@ -60,7 +60,7 @@ def test_empty_lists_and_objects_stay_what_they_are(bench: Bench) -> None:
 def test_a_job_that_names_no_time_limit_gets_the_usual_one(
     bench: Bench, named: float | None, usual: float | None, kept: float | None
 ) -> None:
-    bench = Bench(bench.client, Rules(timeout_seconds=usual), bench.clock)
+    bench = Bench(bench.client, Policy(timeout_seconds=usual), bench.clock)
     spec = Spec("http://127.0.0.1:1/program", SHA256, timeout_seconds=named)
     [job_id] = bench.commands.submit([NewJob("demo", Priority.BACKGROUND, spec)]).job_ids
     assert bench.queries.get(job_id).spec.timeout_seconds == kept
@@ -89,7 +89,7 @@ def test_every_key_belongs_to_the_queue_s_hash_tag(bench: Bench) -> None:
 
 
 def test_without_a_clock_by_hand_the_time_is_redis_s_own(bench: Bench) -> None:
-    commands = Commands(bench.scripts, bench.rules)
+    commands = Commands(bench.scripts, bench.policy)
     before_ms = _time_ms(bench.client)
     created_at_ms = commands.submit([new_job()]).created_at_ms
     assert before_ms <= created_at_ms <= _time_ms(bench.client)

@@ -21,7 +21,7 @@ def test_an_empty_queue_has_nothing_to_sweep(bench: Bench) -> None:
 def test_a_job_is_removed_when_its_retention_ends_and_not_before(bench: Bench) -> None:
     attempt = start(bench)
     bench.commands.complete(attempt.job_id, attempt.holder, DONE)
-    bench.clock.advance(bench.rules.retention_ms - 1)
+    bench.clock.advance(bench.policy.retention_ms - 1)
     assert bench.commands.sweep().jobs_removed == 0
     assert bench.queries.get(attempt.job_id).stdout == DONE.stdout
     bench.clock.advance(1)
@@ -34,7 +34,7 @@ def test_of_a_removed_job_nothing_is_left(bench: Bench) -> None:
     lost = lose(bench)
     again = claim(bench)
     bench.commands.complete(again.job_id, again.holder, DONE)
-    bench.clock.advance(bench.rules.retention_ms)
+    bench.clock.advance(bench.policy.retention_ms)
     bench.commands.sweep()
     left = contents(bench.client)
     assert lost.job_id not in repr(left)
@@ -47,7 +47,7 @@ def test_whatever_way_a_job_ended_it_is_removed(bench: Bench) -> None:
     bench.commands.cancel(cancelled)
     failed = start(bench)
     bench.commands.fail(failed.job_id, failed.holder, BROKEN)
-    bench.clock.advance(bench.rules.retention_ms)
+    bench.clock.advance(bench.policy.retention_ms)
     assert bench.commands.sweep().jobs_removed == 2
     assert named_after_jobs(bench) == []
 
@@ -59,7 +59,7 @@ def named_after_jobs(bench: Bench) -> list[str]:
 def test_a_job_that_has_not_ended_is_never_removed(bench: Bench) -> None:
     running = start(bench)
     [pending] = bench.submit()
-    bench.clock.advance(bench.rules.retention_ms * 10)
+    bench.clock.advance(bench.policy.retention_ms * 10)
     assert bench.commands.sweep() == Swept(0, 0, 1)
     assert status_of(bench, pending) is Status.PENDING
     assert status_of(bench, running.job_id) is Status.RUNNING
@@ -68,7 +68,7 @@ def test_a_job_that_has_not_ended_is_never_removed(bench: Bench) -> None:
 def test_the_totals_outlive_the_jobs(bench: Bench) -> None:
     attempt = start(bench)
     bench.commands.complete(attempt.job_id, attempt.holder, DONE)
-    bench.clock.advance(bench.rules.retention_ms)
+    bench.clock.advance(bench.policy.retention_ms)
     bench.commands.sweep()
     assert bench.queries.stats().finished[Status.COMPLETED] == 1
 
@@ -82,7 +82,7 @@ def test_an_ended_entry_without_a_job_is_dropped(bench: Bench) -> None:
 def test_a_silent_executor_is_forgotten_with_its_count(bench: Bench) -> None:
     attempt = start(bench)
     bench.commands.complete(attempt.job_id, attempt.holder, DONE)
-    bench.clock.advance(bench.rules.executor_timeout_ms - 1)
+    bench.clock.advance(bench.policy.executor_timeout_ms - 1)
     assert bench.commands.sweep().executors_forgotten == 0
     bench.clock.advance(1)
     assert bench.commands.sweep().executors_forgotten == 1
@@ -94,9 +94,9 @@ def test_so_many_leases_are_taken_at_a_time(bench: Bench) -> None:
     bench.submit(SWEEP_LIMIT + 20)
     for _ in range(SWEEP_LIMIT + 20):
         claim(bench)
-    bench.clock.advance(bench.rules.lease_ms // 2)
+    bench.clock.advance(bench.policy.lease_ms // 2)
     bench.commands.sweep()
-    bench.clock.advance(bench.rules.lease_ms // 2)
+    bench.clock.advance(bench.policy.lease_ms // 2)
     first, second = bench.commands.sweep(), bench.commands.sweep()
     assert (first.leases_lost, first.more) == (SWEEP_LIMIT, True)
     assert (second.leases_lost, second.more) == (20, False)
@@ -104,7 +104,7 @@ def test_so_many_leases_are_taken_at_a_time(bench: Bench) -> None:
 
 def test_so_many_jobs_are_removed_at_a_time(bench: Bench) -> None:
     bench.commands.cancel_many(bench.submit(SWEEP_LIMIT + 20))
-    bench.clock.advance(bench.rules.retention_ms)
+    bench.clock.advance(bench.policy.retention_ms)
     first, second = bench.commands.sweep(), bench.commands.sweep()
     assert (first.jobs_removed, first.more) == (SWEEP_LIMIT, True)
     assert (second.jobs_removed, second.more) == (20, False)
@@ -113,7 +113,7 @@ def test_so_many_jobs_are_removed_at_a_time(bench: Bench) -> None:
 def test_so_many_executors_are_forgotten_at_a_time(bench: Bench) -> None:
     for number in range(SWEEP_LIMIT + 20):
         bench.commands.claim(f"executor-{number}", None)
-    bench.clock.advance(bench.rules.executor_timeout_ms)
+    bench.clock.advance(bench.policy.executor_timeout_ms)
     first, second = bench.commands.sweep(), bench.commands.sweep()
     assert (first.executors_forgotten, first.more) == (SWEEP_LIMIT, True)
     assert (second.executors_forgotten, second.more) == (20, False)
@@ -121,19 +121,19 @@ def test_so_many_executors_are_forgotten_at_a_time(bench: Bench) -> None:
 
 def test_a_clock_that_was_set_back_keeps_no_job_running_for_longer_than_a_lease(bench: Bench) -> None:
     attempt = start(bench)
-    bench.clock.advance(-bench.rules.lease_ms * 1000)
+    bench.clock.advance(-bench.policy.lease_ms * 1000)
     bench.commands.sweep()
-    assert bench.client.zscore(f"{ROOT}:deadlines", attempt.job_id) == bench.clock.now_ms + bench.rules.lease_ms
+    assert bench.client.zscore(f"{ROOT}:deadlines", attempt.job_id) == bench.clock.now_ms + bench.policy.lease_ms
     let_leases_end(bench)
     assert status_of(bench, attempt.job_id) is Status.PENDING
 
 
 def test_a_clock_that_was_set_back_takes_no_job_from_who_is_heard_from(bench: Bench) -> None:
     attempt = start(bench)
-    bench.clock.advance(-bench.rules.lease_ms * 1000)
+    bench.clock.advance(-bench.policy.lease_ms * 1000)
     bench.commands.sweep()
     for _ in range(3):
-        bench.clock.advance(bench.rules.lease_ms // 2)
+        bench.clock.advance(bench.policy.lease_ms // 2)
         bench.commands.heartbeat(attempt.job_id, attempt.holder)
         bench.commands.sweep()
     assert status_of(bench, attempt.job_id) is Status.RUNNING
@@ -143,8 +143,8 @@ def test_however_many_deadlines_a_clock_set_back_has_spoilt_all_are_mended(bench
     bench.submit(SWEEP_LIMIT + 20)
     for _ in range(SWEEP_LIMIT + 20):
         claim(bench)
-    bench.clock.advance(-bench.rules.lease_ms * 1000)
+    bench.clock.advance(-bench.policy.lease_ms * 1000)
     bench.commands.sweep()
     bench.commands.sweep()
-    latest_ms = bench.clock.now_ms + bench.rules.lease_ms
+    latest_ms = bench.clock.now_ms + bench.policy.lease_ms
     assert bench.client.zcount(f"{ROOT}:deadlines", latest_ms, latest_ms) == SWEEP_LIMIT + 20

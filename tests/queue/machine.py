@@ -13,7 +13,7 @@ from jobqueue.errors import JobQueueError
 from jobqueue.job import Priority, Reason, Status, Stream
 from jobqueue.queue.commands import Commands
 from jobqueue.queue.connection import Connection
-from jobqueue.queue.policy import Rules
+from jobqueue.queue.policy import Policy
 from jobqueue.queue.queries import Filter, Queries
 from jobqueue.queue.scripts import ROOT, Scripts
 from jobqueue.result import Holder, LiveOutput, Piece, Result
@@ -27,15 +27,15 @@ from tests.support.contents import contents
 
 T = TypeVar("T")
 
-RULES = Rules(lease_ms=4_000, executor_timeout_ms=10_000, max_attempts=2, retention_ms=20_000)
+POLICY = Policy(lease_ms=4_000, executor_timeout_ms=10_000, max_attempts=2, retention_ms=20_000)
 JOBS_AT_MOST = 8
 UNFINISHED_AT_MOST = 3
 TIMES = [
     [1],
-    [RULES.lease_ms // 4],
-    [RULES.lease_ms // 2],
-    [RULES.lease_ms // 2, RULES.lease_ms // 2],
-    [RULES.lease_ms, 1],
+    [POLICY.lease_ms // 4],
+    [POLICY.lease_ms // 2],
+    [POLICY.lease_ms // 2, POLICY.lease_ms // 2],
+    [POLICY.lease_ms, 1],
 ]
 EXECUTORS = st.sampled_from(["executor-1", "executor-1", "executor-2"])
 RESULTS = st.sampled_from(
@@ -63,9 +63,9 @@ class Machine(RuleBasedStateMachine):
         connection.client.flushdb()
         self.client = connection.client
         self.clock = Clock()
-        self.commands = Commands(scripts, RULES, self.clock)
-        self.queries = Queries(scripts, RULES, self.clock)
-        self.model = Model(RULES, self.clock.now_ms)
+        self.commands = Commands(scripts, POLICY, self.clock)
+        self.queries = Queries(scripts, POLICY, self.clock)
+        self.model = Model(POLICY, self.clock.now_ms)
         self.attempts: list[Attempt] = []
 
     def advance(self, milliseconds: int) -> None:
@@ -93,7 +93,7 @@ class Machine(RuleBasedStateMachine):
         if stage != "pending":
             self.claim("executor-1")
         if stage in ("lost", "running again"):
-            self.time_passes([RULES.lease_ms // 2] * 2)
+            self.time_passes([POLICY.lease_ms // 2] * 2)
         if stage == "running again":
             self.claim("executor-1")
         if stage == "completed":
@@ -193,10 +193,10 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.unfinished() < len(self.model.jobs))
     @rule()
     def all_that_ended_grows_old(self) -> None:
-        self.time_passes([RULES.retention_ms])
+        self.time_passes([POLICY.retention_ms])
 
     @precondition(lambda self: bool(self.live()))
-    @rule(milliseconds=st.sampled_from([RULES.lease_ms // 2 + 1, RULES.lease_ms * 2]))
+    @rule(milliseconds=st.sampled_from([POLICY.lease_ms // 2 + 1, POLICY.lease_ms * 2]))
     def nobody_sweeps_for_a_while(self, milliseconds: int) -> None:
         self.advance(milliseconds)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from jobqueue.errors import JobNotFound, JobQueueError, LeaseLost, NotHeld, NotPending, NotRunning
 from jobqueue.job import Attempt, AttemptStatus, Priority, Reason, Status
 from jobqueue.queue.commands import Finished, Renewed, Swept
-from jobqueue.queue.policy import Rules
+from jobqueue.queue.policy import Policy
 from jobqueue.result import Holder, Piece, Result
 
 Refusal = type[JobQueueError]
@@ -79,7 +79,7 @@ class ModelExecutor:
 class Model:
     """The queue. Every method does what the script of that name must do, and returns what it must answer."""
 
-    rules: Rules
+    policy: Policy
     now_ms: int
     jobs: dict[str, ModelJob] = field(default_factory=dict)
     executors: dict[str, ModelExecutor] = field(default_factory=dict)
@@ -113,7 +113,7 @@ class Model:
 
     def active(self) -> dict[str, tuple[int, int, str | None]]:
         """Return when each active executor was heard from, how many jobs it completed, and the newest it runs."""
-        timeout_ms = self.rules.executor_timeout_ms
+        timeout_ms = self.policy.executor_timeout_ms
         return {
             name: (executor.heard_ms, executor.completed, next((job.id for job in self.held(name)), None))
             for name, executor in self.executors.items()
@@ -131,7 +131,7 @@ class Model:
         self.claims += 1
         job.status, job.holder, job.claimed, job.tries = Status.RUNNING, holder, self.claims, job.tries + 1
         job.started_ms = self.now_ms
-        job.deadline_ms = self.now_ms + self.rules.lease_ms
+        job.deadline_ms = self.now_ms + self.policy.lease_ms
 
     def heartbeat(self, job_id: str, holder: Holder, piece: Piece) -> Refusal | Renewed:
         """Renew a lease."""
@@ -140,10 +140,10 @@ class Model:
             return JobNotFound
         if not _holds(job, holder):
             return NotHeld
-        job.deadline_ms = self.now_ms + self.rules.lease_ms
+        job.deadline_ms = self.now_ms + self.policy.lease_ms
         job.hear(piece)
         self._hear(holder.executor_id)
-        return Renewed(self.rules.lease_ms, job.asked_to_stop)
+        return Renewed(self.policy.lease_ms, job.asked_to_stop)
 
     def finish(self, reported: Status, job_id: str, holder: Holder, result: Result) -> Refusal | Finished:
         """End a running job with a result, unless it is the one that is stored."""
@@ -189,10 +189,10 @@ class Model:
     def sweep(self) -> Swept:
         """Do what time has made due."""
         lost = self._lose()
-        old = [job.id for job in self.jobs.values() if self._since(job.ended_ms) >= self.rules.retention_ms]
+        old = [job.id for job in self.jobs.values() if self._since(job.ended_ms) >= self.policy.retention_ms]
         for job_id in old:
             del self.jobs[job_id]
-        timeout_ms = self.rules.executor_timeout_ms
+        timeout_ms = self.policy.executor_timeout_ms
         silent = [name for name, executor in self.executors.items() if self._since(executor.heard_ms) >= timeout_ms]
         for executor_id in silent:
             del self.executors[executor_id]
@@ -212,7 +212,7 @@ class Model:
         job.live = NOTHING
         if job.asked_to_stop:
             self._end(job, Status.CANCELLED, Reason.CANCELLED)
-        elif status is AttemptStatus.LOST and job.lost >= self.rules.max_attempts:
+        elif status is AttemptStatus.LOST and job.lost >= self.policy.max_attempts:
             self._end(job, Status.FAILED, Reason.LEASE_LOST)
         else:
             job.status, job.holder, job.started_ms = Status.PENDING, None, None
@@ -221,8 +221,8 @@ class Model:
 
     def _in_grace(self) -> bool:
         """A queue that was away gives every lease a whole new length."""
-        if self._since(self.swept_ms) > max(self.rules.lease_ms / 2, 2000):
-            self.grace_until_ms = self.now_ms + self.rules.lease_ms
+        if self._since(self.swept_ms) > max(self.policy.lease_ms / 2, 2000):
+            self.grace_until_ms = self.now_ms + self.policy.lease_ms
         self.swept_ms = self.now_ms
         return self.now_ms < self.grace_until_ms
 

@@ -82,4 +82,4 @@ def test_a_claim_tells_how_long_the_executor_may_be_silent(real_bench: Bench) ->
     real_bench.submit()
     claimed = real_bench.commands.claim("executor-1", None)
     assert claimed is not None
-    assert claimed.lease_ms == real_bench.rules.lease_ms
+    assert claimed.lease_ms == real_bench.policy.lease_ms

@@ -45,11 +45,11 @@ def test_an_empty_store_is_well(real_client: redis.Redis) -> None:
 
 def test_a_job_given_up_and_a_job_removed_are_well(real_bench: Bench) -> None:
     given_up = lose(real_bench)
-    for _ in range(real_bench.rules.max_attempts - 1):
+    for _ in range(real_bench.policy.max_attempts - 1):
         claim(real_bench)
         let_leases_end(real_bench)
     assert check(real_bench.client) == []
-    real_bench.clock.advance(real_bench.rules.retention_ms)
+    real_bench.clock.advance(real_bench.policy.retention_ms)
     assert real_bench.commands.sweep().jobs_removed == 1
     assert check(real_bench.client) == []
     assert given_up.job_id not in str(real_bench.client.keys())

@@ -59,7 +59,7 @@ def test_a_pending_job_is_claimed(bench: Bench) -> None:
 def test_a_heartbeat_keeps_a_lease(bench: Bench) -> None:
     attempt = start(bench)
     fill_up(bench)
-    assert bench.commands.heartbeat(attempt.job_id, attempt.holder).lease_ms == bench.rules.lease_ms
+    assert bench.commands.heartbeat(attempt.job_id, attempt.holder).lease_ms == bench.policy.lease_ms
 
 
 FINISHES: dict[Status, Callable[[Bench, str, Holder], Finished]] = {
@@ -110,7 +110,7 @@ def test_a_lost_job_comes_back(bench: Bench) -> None:
 def test_what_ended_long_ago_is_removed(bench: Bench) -> None:
     bench.commands.cancel_many(bench.submit(3))
     fill_up(bench)
-    bench.clock.advance(bench.rules.retention_ms)
+    bench.clock.advance(bench.policy.retention_ms)
     assert bench.commands.sweep().jobs_removed == 3
 
 

@@ -42,7 +42,7 @@ def test_what_is_due_is_done_without_anybody_asking(real_bench: Bench) -> None:
     attempt = start(real_bench)
     with sweeping(real_bench, 0.005):
         for _ in range(2):
-            real_bench.clock.advance(real_bench.rules.lease_ms // 2)
+            real_bench.clock.advance(real_bench.policy.lease_ms // 2)
             wait_until("a sweep", lambda: swept_at_ms(real_bench.client) == real_bench.clock.now_ms)
         wait_until("the job is back", lambda: status_of(real_bench, attempt.job_id) is Status.PENDING)
 
@@ -72,9 +72,9 @@ def test_however_much_is_due_all_of_it_is_done_at_once(real_bench: Bench) -> Non
     real_bench.submit(count)
     for _ in range(count):
         claim(real_bench)
-    real_bench.clock.advance(real_bench.rules.lease_ms // 2)
+    real_bench.clock.advance(real_bench.policy.lease_ms // 2)
     real_bench.commands.sweep()
-    real_bench.clock.advance(real_bench.rules.lease_ms // 2)
+    real_bench.clock.advance(real_bench.policy.lease_ms // 2)
     with sweeping(real_bench, SELDOM_SECONDS):
         wait_until("all are back", lambda: real_bench.queries.stats().by_status()[Status.PENDING] == count)
 
@@ -83,7 +83,7 @@ def test_two_sweepers_do_no_more_than_one(real_bench: Bench) -> None:
     attempt = start(real_bench)
 
     def is_back_a_little_later() -> bool:
-        real_bench.clock.advance(real_bench.rules.lease_ms // 8)
+        real_bench.clock.advance(real_bench.policy.lease_ms // 8)
         wait_until("a sweep", lambda: swept_at_ms(real_bench.client) == real_bench.clock.now_ms)
         return status_of(real_bench, attempt.job_id) is Status.PENDING
 
@@ -153,7 +153,7 @@ class BrokenOnce(Commands):
 
 
 def test_a_fault_of_ours_does_not_end_the_timer(real_bench: Bench, logged: list[EventDict]) -> None:
-    real_bench.commands = BrokenOnce(real_bench.scripts, real_bench.rules, real_bench.clock)
+    real_bench.commands = BrokenOnce(real_bench.scripts, real_bench.policy, real_bench.clock)
     with sweeping(real_bench, 0.005):
         wait_until("it sweeps all the same", lambda: swept_at_ms(real_bench.client) > 0)
     [fault] = logged

@@ -44,7 +44,7 @@ def let_leases_end(bench: Bench) -> None:
     """Let one lease go by, with sweeps often enough that the queue itself was never away."""
     bench.commands.sweep()
     for _ in range(2):
-        bench.clock.advance(bench.rules.lease_ms // 2)
+        bench.clock.advance(bench.policy.lease_ms // 2)
         bench.commands.sweep()
 
 

@@ -9,7 +9,7 @@ import redis
 from jobqueue.job import NewJob, Priority, Spec
 from jobqueue.queue.commands import Commands
 from jobqueue.queue.connection import Connection
-from jobqueue.queue.policy import Rules
+from jobqueue.queue.policy import Policy
 from jobqueue.queue.queries import Queries
 from jobqueue.queue.scripts import Scripts
 from tests.support.clock import Clock
@@ -22,14 +22,14 @@ class Bench:
     """A queue on a store, with a clock by hand."""
 
     client: redis.Redis
-    rules: Rules = field(default_factory=Rules)
+    policy: Policy = field(default_factory=Policy)
     clock: Clock = field(default_factory=Clock)
 
     def __post_init__(self) -> None:
         self.connection = Connection(self.client)
         self.scripts = Scripts(self.connection)
-        self.commands = Commands(self.scripts, self.rules, self.clock)
-        self.queries = Queries(self.scripts, self.rules, self.clock)
+        self.commands = Commands(self.scripts, self.policy, self.clock)
+        self.queries = Queries(self.scripts, self.policy, self.clock)
 
     def submit(self, count: int = 1, priority: Priority = Priority.BACKGROUND, type: str = "demo") -> list[str]:
         """Submit jobs; return their ids."""
@@ -37,7 +37,7 @@ class Bench:
 
     def pass_time(self, milliseconds: int) -> None:
         """Let time pass while the timer sweeps as it does in every server: a lease that ends on the way is taken."""
-        step = max(min(self.rules.lease_ms // 4, 1000), 1)
+        step = max(min(self.policy.lease_ms // 4, 1000), 1)
         while milliseconds > 0:
             self.clock.advance(min(step, milliseconds))
             milliseconds -= step

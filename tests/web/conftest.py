@@ -13,7 +13,7 @@ import redis
 from werkzeug.test import TestResponse
 
 from jobqueue.queue.connection import connect
-from jobqueue.queue.policy import Rules
+from jobqueue.queue.policy import Policy
 from jobqueue.web.factory import create_app
 from jobqueue.web.services import Services
 from tests.support.bench import SHA256, Bench
@@ -93,9 +93,9 @@ class Api:
 
 
 @pytest.fixture
-def rules() -> Rules:
+def rules() -> Policy:
     """The documented rules; a test that wants others parametrizes this."""
-    return Rules()
+    return Policy()
 
 
 @pytest.fixture(scope="session")
@@ -106,9 +106,9 @@ def usual_api(server_url: str) -> Iterator[Api]:
 
 
 @pytest.fixture
-def api(real_client: redis.Redis, usual_api: Api, rules: Rules) -> Api:
+def api(real_client: redis.Redis, usual_api: Api, rules: Policy) -> Api:
     """The app on the real server, emptied, with the clock at START."""
-    if rules != Rules():
+    if rules != Policy():
         return Api(Bench(real_client, rules))
     usual_api.bench.clock.now_ms = START_MS
     return usual_api

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobqueue.queue.policy import Rules
+from jobqueue.queue.policy import Policy
 from tests.web.conftest import START, Api
 
 STATUSES = ("pending", "running", "completed", "failed", "cancelled")
@@ -101,8 +101,8 @@ def test_every_sign_of_life_keeps_an_executor_active(api: Api, verb: str) -> Non
     assert api.get("/admin/stats")["active_executors"] == 1
 
 
-@pytest.mark.parametrize("rules", [Rules(), Rules(executor_timeout_ms=500)])
-def test_a_silent_executor_is_no_longer_active(api: Api, rules: Rules) -> None:
+@pytest.mark.parametrize("rules", [Policy(), Policy(executor_timeout_ms=500)])
+def test_a_silent_executor_is_no_longer_active(api: Api, rules: Policy) -> None:
     api.call("POST", "/jobs/claim", {"executor_id": "worker-1"})
     api.bench.clock.advance(rules.executor_timeout_ms - 1)
     assert len(api.get("/admin/executors")) == api.get("/admin/stats")["active_executors"] == 1

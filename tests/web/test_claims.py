@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from werkzeug.test import TestResponse
 
-from jobqueue.queue.policy import Rules
+from jobqueue.queue.policy import Policy
 from tests.web.conftest import START, UNKNOWN_ID, Api
 
 VERBS = ("heartbeat", "complete", "fail")
@@ -182,8 +182,8 @@ def test_the_job_of_a_silent_executor_goes_back_to_its_old_place(api: Api) -> No
     assert [attempt["status"] for attempt in attempts] == ["lost", "running"]
 
 
-@pytest.mark.parametrize("rules", [Rules(max_attempts=1), Rules(max_attempts=3, lease_ms=1000)])
-def test_a_job_that_lost_as_many_executors_as_it_may_has_failed_and_says_so(api: Api, rules: Rules) -> None:
+@pytest.mark.parametrize("rules", [Policy(max_attempts=1), Policy(max_attempts=3, lease_ms=1000)])
+def test_a_job_that_lost_as_many_executors_as_it_may_has_failed_and_says_so(api: Api, rules: Policy) -> None:
     job_id = api.submit()
     for number in range(rules.max_attempts):
         api.claim(f"worker-{number}")

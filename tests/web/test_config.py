@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue.queue.policy import Rules
+from jobqueue.queue.policy import Policy
 from jobqueue.settings import InvalidSetting
 from jobqueue.web import config
 from tests.support.serving import ROOT, environment, free_port, gunicorn
@@ -41,7 +41,7 @@ def test_unset_and_empty_variables_mean_the_documented_defaults() -> None:
     for variables in ({}, dict.fromkeys([*SECONDS, "MAX_ATTEMPTS", "REDIS_URL", "PORT"], " ")):
         settings = config.load(variables)
         assert settings.redis_url == "redis://127.0.0.1:6379/0"
-        assert settings.rules == Rules(60_000, 120_000, 3, 604_800_000, None)
+        assert settings.policy == Policy(60_000, 120_000, 3, 604_800_000, None)
         assert config.load_port(variables) == 8080
 
 
@@ -57,7 +57,7 @@ def test_every_setting_is_taken_and_seconds_may_have_fractions() -> None:
         }
     )
     assert settings.redis_url == "rediss://user:secret@h:6380/1?ssl_cert_reqs=none"
-    assert settings.rules == Rules(250, 10_000, 7, 0, 0.1)
+    assert settings.policy == Policy(250, 10_000, 7, 0, 0.1)
 
 
 @pytest.mark.parametrize(

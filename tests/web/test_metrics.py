@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from jobqueue.queue.connection import connect
-from jobqueue.queue.policy import Rules
+from jobqueue.queue.policy import Policy
 from tests.support.bench import Bench
 from tests.support.redis_server import running_redis
 from tests.support.serving import Server, running_api
@@ -39,7 +39,7 @@ def samples(exposition: str) -> dict[str, float]:
 @pytest.fixture
 def own_api(real_client: redis.Redis) -> Api:
     """An app that nobody has asked anything yet."""
-    return Api(Bench(real_client, Rules(max_attempts=2)))
+    return Api(Bench(real_client, Policy(max_attempts=2)))
 
 
 def scrape(api: Api) -> dict[str, float]:
