@@ -23,7 +23,7 @@ lint: install-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	luacheck --quiet lua
-	rm -rf $(VENV)/lua && $(BIN)/python -m jobqueue.queue.scripts $(VENV)/lua && luacheck --quiet $(VENV)/lua
+	rm -rf $(VENV)/lua && $(BIN)/python -m tools.assemble_lua $(VENV)/lua && luacheck --quiet $(VENV)/lua
 
 fuzz: install-dev ## two minutes of requests made from the OpenAPI document
 	$(BIN)/python -m tests.fuzz

@@ -1,9 +1,8 @@
-"""Puts the scripts in `lua/` together, calls them by name, and turns what they refuse into errors."""
+"""Assembles the Lua scripts in `lua/`, calls them by name, and turns their refusals into errors."""
 
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from jobqueue.queue.connection import Connection
 
 LUA = Path(__file__).parents[2] / "lua"
 ROOT = "{jobqueue}"
-"""What every key begins with. The braces make it the hash tag: a cluster keeps all keys of a queue on one node."""
+"""The beginning of every key. The braces make it a hash tag: a cluster keeps all keys of a queue on one node."""
 
 REFUSALS: dict[str, type[JobQueueError]] = {
     "JOB_NOT_FOUND": JobNotFound,
@@ -27,16 +26,16 @@ REFUSALS: dict[str, type[JobQueueError]] = {
 Reply = int | str | None | list["Reply"]
 
 Clock = Callable[[], str]
-"""The time in milliseconds as text, or "" to let Redis say it. Only tests know better than Redis."""
+"""Returns the time in milliseconds as text, or "" for Redis's own time. Only tests pass a time."""
 
 
 def redis_clock() -> str:
-    """Leave the time to Redis."""
+    """Return the clock reading that stands for Redis's own time."""
     return ""
 
 
 class Scripts:
-    """Every script of `lua/`, loaded once and called by name."""
+    """All scripts of `lua/`, read once and called by name. Redis gets a script when it is first called."""
 
     def __init__(self, connection: Connection, root: str = ROOT, folder: Path = LUA) -> None:
         self._connection = connection
@@ -48,7 +47,7 @@ class Scripts:
     def call(self, name: str, *arguments: str | int) -> Reply:
         """Run a script and return its answer.
 
-        Raises the error that REFUSALS has for a refusal, StoreUnavailable or StoreFull for the state of Redis.
+        Raises the error of REFUSALS if the script refuses, StoreUnavailable or StoreFull if Redis cannot serve.
         """
         with self._connection.watched():
             try:
@@ -59,11 +58,12 @@ class Scripts:
                     raise
             else:
                 return reply
+        # Outside the block: to the connection, a script that refuses is an answer like any other.
         raise refused
 
 
 def refusal(text: str) -> JobQueueError | None:
-    """Return the error for what a script said ("NOT_PENDING running"), None when that is no refusal."""
+    """Return the error for a refusal ("NOT_PENDING running"); None if the text is not a refusal."""
     code, _, fact = text.partition(" ")
     if code not in REFUSALS:
         return None
@@ -71,22 +71,11 @@ def refusal(text: str) -> JobQueueError | None:
 
 
 def assemble(path: Path) -> str:
-    """Return a script as Redis gets it: the fragments that its USES lines name, in that order, then itself."""
+    """Return a script as Redis gets it: the fragments that its USES lines name, in that order, then the script."""
     script = path.read_text()
     return "\n".join([*((path.parent / "lib" / f"{name}.lua").read_text() for name in uses(script)), script])
 
 
 def uses(script: str) -> Sequence[str]:
-    """Return the fragments that a script's header names."""
+    """Return the names of the fragments in the USES lines of a script's header."""
     return [name for line in re.findall(r"^-- USES(.*)$", script, re.MULTILINE) for name in line.split()]
-
-
-def write_assembled(folder: Path) -> None:
-    """Write every script as Redis gets it into `folder`, for a linter to read."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in sorted(LUA.glob("*.lua")):
-        (folder / path.name).write_text(assemble(path))
-
-
-if __name__ == "__main__":
-    write_assembled(Path(sys.argv[1]))

@@ -10,8 +10,9 @@ import redis
 from jobqueue.errors import JobNotFound, JobQueueError, LeaseLost, NotHeld, NotPending, NotRunning
 from jobqueue.queue.connection import Connection
 from jobqueue.queue.queries import Filter
-from jobqueue.queue.scripts import LUA, REFUSALS, Scripts, assemble, refusal, uses, write_assembled
+from jobqueue.queue.scripts import LUA, REFUSALS, Scripts, assemble, refusal, uses
 from tests.support.bench import Bench
+from tools.assemble_lua import write_assembled
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Tools for developing jobqueue. Nothing here is needed to run it."""
