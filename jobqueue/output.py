@@ -1,7 +1,7 @@
-"""How much of a program's output is kept: a megabyte of each stream, whole characters only.
+"""How much of a program's output is kept: one mebibyte of each stream, in whole characters.
 
-An executor keeps the first and the last half of what a program wrote; the server keeps the first megabyte of whatever
-it is told.
+An executor keeps the first and the last half of what a program wrote. The server keeps the first mebibyte of whatever
+it receives.
 """
 
 from __future__ import annotations
@@ -10,18 +10,22 @@ from dataclasses import dataclass
 
 OUTPUT_LIMIT_BYTES = 1_048_576
 HALF_BYTES = OUTPUT_LIMIT_BYTES // 2 - 32
-"""What is kept of each end of a longer output. Both, and the line between, fit into OUTPUT_LIMIT_BYTES."""
+"""How much is kept of each end of a longer output. Both ends and the line between them fit into OUTPUT_LIMIT_BYTES."""
 
 LIVE_BYTES = 256 * 1024
-"""How much of the latest output is kept of a program that still runs."""
+"""How much of the latest output of a running program is kept."""
 
-CONTINUATION, LEADING, LONGEST_REST_BYTES = 0x80, 0xC0, 3
-"""In UTF-8 the bytes from the first number to the second go on with a character; at most so many do."""
+MAX_CHARACTER_BYTES = 4
+"""The length of the longest character in UTF-8."""
+
+CONTINUATION_BYTES = range(0x80, 0xC0)
+"""The bytes that continue a character in UTF-8. All others begin one."""
 
 
 def cut(text: str) -> str:
     """Return as much of the beginning of `text` as fits into OUTPUT_LIMIT_BYTES of UTF-8."""
-    if len(text) * 4 <= OUTPUT_LIMIT_BYTES:
+    # The usual output is short. Encoding it only to count its bytes would cost more than all the rest.
+    if len(text) * MAX_CHARACTER_BYTES <= OUTPUT_LIMIT_BYTES:
         return text
     encoded = text.encode()
     if len(encoded) <= OUTPUT_LIMIT_BYTES:
@@ -30,23 +34,23 @@ def cut(text: str) -> str:
 
 
 def missing_line(missing_bytes: int) -> str:
-    """Return the line that stands where so many bytes of an output were left out."""
+    """Return the line that stands in an output in the place of this many omitted bytes."""
     return f"\n[... {missing_bytes} bytes omitted ...]\n"
 
 
-def without_half_a_character(text: bytes) -> bytes:
-    """Return UTF-8 that was cut somewhere without the end of a character that it begins with."""
+def skip_partial_character(text: bytes) -> bytes:
+    """Return UTF-8 that may have been cut inside a character from its first whole character on."""
     begin = 0
-    while begin < min(len(text), LONGEST_REST_BYTES) and CONTINUATION <= text[begin] < LEADING:
+    while begin < min(len(text), MAX_CHARACTER_BYTES - 1) and text[begin] in CONTINUATION_BYTES:
         begin += 1
     return text[begin:]
 
 
 @dataclass(frozen=True)
 class Window:
-    """A part of a stream of UTF-8: where it begins, counted in bytes of the whole stream, and its bytes.
+    """A part of a stream of UTF-8: the offset at which it begins, in bytes of the whole stream, and its bytes.
 
-    It begins and ends with whole characters, given that what is put into it does.
+    It begins and ends with whole characters if everything that is put into it does.
     """
 
     offset: int
@@ -54,19 +58,19 @@ class Window:
 
     @property
     def end(self) -> int:
-        """Where the part after this one begins."""
+        """The offset at which the next part begins."""
         return self.offset + len(self.data)
 
     def append(self, offset: int, data: bytes) -> Window:
-        """Return this part and the one that begins at `offset`; the latter alone when there is a gap between them."""
+        """Return this part with `data`, which begins at `offset`, after it; `data` alone if there is a gap between."""
         return Window(self.offset, self.data + data) if offset == self.end else Window(offset, data)
 
     def keep_last(self, size: int) -> Window:
-        """Return the last `size` bytes, or up to three fewer where a character would be cut."""
+        """Return the last `size` bytes, or up to three fewer so that no character is cut."""
         return self.after(self.end - size) if len(self.data) > size else self
 
     def after(self, offset: int) -> Window:
-        """Return what comes at or after `offset`, from the next whole character on; empty beyond the end."""
+        """Return the part from `offset` on, beginning with a whole character; an empty part beyond the end."""
         first = min(max(offset, self.offset), self.end)
-        data = without_half_a_character(self.data[first - self.offset :])
+        data = skip_partial_character(self.data[first - self.offset :])
         return Window(self.end - len(data), data)

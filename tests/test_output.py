@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobqueue.output import HALF_BYTES, OUTPUT_LIMIT_BYTES, cut, missing_line, without_half_a_character
+from jobqueue.output import HALF_BYTES, OUTPUT_LIMIT_BYTES, cut, missing_line, skip_partial_character
 
 
 def test_the_limit_is_a_megabyte() -> None:
@@ -53,20 +53,20 @@ def test_the_line_between_says_how_much_is_missing_and_stands_alone() -> None:
 @pytest.mark.parametrize("character", ["x", "é", "漢", "🎉"])
 def test_half_a_character_at_the_beginning_is_dropped_and_nothing_else(character: str) -> None:
     encoded = character.encode()
-    assert without_half_a_character(encoded + b"rest") == encoded + b"rest"
+    assert skip_partial_character(encoded + b"rest") == encoded + b"rest"
     for cut_off in range(1, len(encoded)):
-        assert without_half_a_character(encoded[cut_off:] + "réste".encode()) == "réste".encode()
-        assert without_half_a_character(encoded[cut_off:]) == b""
+        assert skip_partial_character(encoded[cut_off:] + "réste".encode()) == "réste".encode()
+        assert skip_partial_character(encoded[cut_off:]) == b""
 
 
 def test_nothing_has_no_half_a_character() -> None:
-    assert without_half_a_character(b"") == b""
+    assert skip_partial_character(b"") == b""
 
 
 @settings(deadline=None)
 @given(st.text(st.characters(codec="utf-8"), max_size=20), st.integers(0, 80))
 def test_the_end_of_a_text_can_be_read_wherever_it_was_cut(text: str, cut_off: int) -> None:
     encoded = text.encode()
-    kept = without_half_a_character(encoded[cut_off:])
+    kept = skip_partial_character(encoded[cut_off:])
     assert text.endswith(kept.decode())
     assert len(encoded[cut_off:]) - len(kept) <= 3

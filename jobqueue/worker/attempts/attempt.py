@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from jobqueue.client.claims import ClaimedJob
-from jobqueue.output import LIVE_BYTES, without_half_a_character
+from jobqueue.output import LIVE_BYTES, skip_partial_character
 from jobqueue.worker.slots.slot import Slot
 
 
@@ -61,7 +61,7 @@ class LiveOutput:
                 if begin + len(known) != offset:
                     begin, known = offset, b""
                 whole = known + text.encode()
-                kept = without_half_a_character(whole[-LIVE_BYTES:])
+                kept = skip_partial_character(whole[-LIVE_BYTES:])
                 self._new[stream] = (begin + len(whole) - len(kept), kept)
         self.on_arrival()
 

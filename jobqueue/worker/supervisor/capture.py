@@ -7,7 +7,7 @@ import os
 import time
 from typing import IO
 
-from jobqueue.output import HALF_BYTES, LIVE_BYTES, OUTPUT_LIMIT_BYTES, missing_line, without_half_a_character
+from jobqueue.output import HALF_BYTES, LIVE_BYTES, OUTPUT_LIMIT_BYTES, missing_line, skip_partial_character
 
 CHUNK_BYTES = 256 * 1024
 
@@ -116,4 +116,4 @@ def _last_that_fit(kept: bytes) -> bytes:
     """Return as much of the end as fits into HALF_BYTES once it is text, without half a character at its beginning."""
     while (size := len(kept.decode(errors="replace").encode())) > HALF_BYTES:
         kept = kept[len(kept) - len(kept) * HALF_BYTES // size :]
-    return without_half_a_character(kept)
+    return skip_partial_character(kept)
