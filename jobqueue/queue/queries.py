@@ -1,4 +1,4 @@
-"""Everything that looks at the queue and changes nothing: from indexes, never by scanning."""
+"""Everything that reads the queue and changes nothing. All answers come from indexes, never from a scan of the keys."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import cast
 from jobqueue.job import Job, JobSummary, Priority, Status, Stream
 from jobqueue.queue.output_window import Part, follow_live, follow_stored
 from jobqueue.queue.policy import Policy
-from jobqueue.queue.records import read_job, read_measured, read_summaries
+from jobqueue.queue.records import read_counts, read_job, read_measured, read_summaries
 from jobqueue.queue.scripts import Clock, Reply, Scripts, redis_clock
 
 STATUSES = " ".join(Status)
@@ -17,14 +17,14 @@ PRIORITIES = " ".join(Priority)
 FINAL = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
 COUNTERS = " ".join([*(f"finished_{status}" for status in FINAL), "attempts_lost"])
 EXECUTORS_PER_CALL = 10_000
-"""So many that one call tells them all: between two, an executor that is heard from may slip from one to the other."""
+"""Enough for one call to return all of them. Between two calls an executor may move from one page to the other."""
 
 EXECUTOR_FIELDS = 5
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Which jobs to list; None takes them all."""
+    """Which jobs to list; None matches all."""
 
     status: Status | None = None
     priority: Priority | None = None
@@ -33,7 +33,7 @@ class Filter:
 
 @dataclass(frozen=True)
 class Page:
-    """Some jobs, newest first, and how many there are in all."""
+    """One page of a list, newest job first, and the number of all jobs that match."""
 
     jobs: Sequence[JobSummary]
     total: int
@@ -41,7 +41,13 @@ class Page:
 
 @dataclass(frozen=True)
 class Stats:
-    """Counts of the whole queue at one moment. The finished and lost counts are totals since it was created."""
+    """Counts of the whole queue at one moment.
+
+    jobs: the number of jobs by status and priority.
+    oldest_pending_ms: how long the oldest pending job of each priority has waited, 0 if there is none.
+    finished, attempts_lost: totals since the queue was created, of jobs that ended and of attempts that were lost.
+    active_executors: the number of executors seen within the executor time-out.
+    """
 
     jobs: dict[tuple[Status, Priority], int]
     oldest_pending_ms: dict[Priority, int]
@@ -60,8 +66,9 @@ class Stats:
 
 @dataclass(frozen=True)
 class Executor:
-    """An executor heard from lately, and the newest of the jobs it runs. Its completed jobs are counted for as long
-    as it is never silent for longer than the executor time-out.
+    """An active executor, when it was last seen (milliseconds since 1970), and the job it claimed last and still runs.
+
+    `jobs_completed` starts again at 0 after the executor was silent for longer than the executor time-out.
     """
 
     executor_id: str
@@ -73,19 +80,19 @@ class Executor:
 
 @dataclass(frozen=True)
 class Output:
-    """A part of what a job's program has written, and the status of the job at that moment."""
+    """A part of a program's output, and the status of the job at that moment."""
 
     status: Status
     part: Part
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will come."""
+        """Whether the output is complete."""
         return self.status in FINAL
 
 
 class Queries:
-    """The looks. Each raises StoreUnavailable when Redis is away."""
+    """The methods that read. Each raises StoreUnavailable when Redis does not answer."""
 
     def __init__(self, scripts: Scripts, policy: Policy, clock: Clock = redis_clock) -> None:
         self._scripts = scripts
@@ -97,7 +104,7 @@ class Queries:
         return read_job(self._scripts.call("get", job_id))
 
     def output(self, job_id: str, stream: Stream, offset: int) -> Output:
-        """Return what there is of a stream from a byte offset on. Raises JobNotFound."""
+        """Return what is available of a stream from a byte offset on. Raises JobNotFound."""
         reply = self._scripts.call("output", job_id, stream)
         status, text, begin, measured = cast("tuple[str, str, str, str]", reply)
         if status not in FINAL:
@@ -106,30 +113,29 @@ class Queries:
         return Output(Status(status), follow_stored(text, total_bytes, offset))
 
     def list(self, wanted: Filter, limit: int, offset: int) -> Page:
-        """Return `limit` jobs after the newest `offset` of those wanted."""
-        total, *flat = cast(
-            "list[Reply]",
-            self._scripts.call(
-                "list", wanted.status or STATUSES, wanted.priority or PRIORITIES, wanted.type or "", limit, offset
-            ),
-        )
+        """Return at most `limit` of the matching jobs, newest first, after skipping the newest `offset`."""
+        status, priority = wanted.status or STATUSES, wanted.priority or PRIORITIES
+        reply = self._scripts.call("list", status, priority, wanted.type or "", limit, offset)
+        total, *flat = cast("list[Reply]", reply)
         return Page(read_summaries(flat), cast("int", total))
 
     def stats(self) -> Stats:
         """Return all counts, from one moment."""
         timeout_ms = self._policy.executor_timeout_ms
         reply = self._scripts.call("stats", self._clock(), STATUSES, PRIORITIES, timeout_ms, COUNTERS)
-        numbers = iter(cast("list[int]", reply))
+        counts = read_counts(reply)
         return Stats(
-            jobs={(status, priority): next(numbers) for status in Status for priority in Priority},
-            oldest_pending_ms={priority: next(numbers) for priority in Priority},
-            finished={status: next(numbers) for status in FINAL},
-            attempts_lost=next(numbers),
-            active_executors=next(numbers),
+            jobs={(status, priority): counts[f"{status}:{priority}"] for status in Status for priority in Priority},
+            oldest_pending_ms={priority: counts[f"oldest_pending_ms:{priority}"] for priority in Priority},
+            finished={status: counts[f"finished_{status}"] for status in FINAL},
+            attempts_lost=counts["attempts_lost"],
+            active_executors=counts["active_executors"],
         )
 
     def executors(self) -> Sequence[Executor]:
-        """Return the active executors, the latest heard from first; one that is heard from meanwhile comes once."""
+        """Return the active executors, the one seen last first."""
+        # An executor that is seen between two calls moves to the front and pushes another one onto the next page. So
+        # one executor can come twice; it is listed once.
         return list({executor.executor_id: executor for executor in self._pages_of_executors()}.values())
 
     def _pages_of_executors(self) -> Iterator[Executor]:
@@ -145,5 +151,5 @@ class Queries:
                 return
 
 
-def _executor(executor_id: str, heard_at_ms: str, jobs_completed: str, job_id: str, job_type: str) -> Executor:
-    return Executor(executor_id, int(float(heard_at_ms)), int(jobs_completed), job_id or None, job_type or None)
+def _executor(executor_id: str, seen_at_ms: str, jobs_completed: str, job_id: str, job_type: str) -> Executor:
+    return Executor(executor_id, int(float(seen_at_ms)), int(jobs_completed), job_id or None, job_type or None)

@@ -1,4 +1,4 @@
-"""How a job is written in Redis and read back from what the scripts answer."""
+"""How jobs and reports are written for the scripts, and read back from their answers."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from typing import cast
 
 from jobqueue.job import Attempt, AttemptStatus, Job, JobSummary, Measured, Priority, Reason, Spec, Status
 from jobqueue.queue.scripts import Reply
+from jobqueue.result import LiveOutput
 
 UNKNOWN_IP = "-"
+"""Stands for an unknown address, because archived attempts are words separated by spaces."""
+
 SUMMARY_FIELDS = 7
 
 
 def write_spec(spec: Spec) -> str:
-    """Return a spec as the JSON text that is stored. Lua never decodes it: there an empty list becomes an object."""
+    """Return a spec as the JSON text that is stored. Lua never decodes it: it would turn empty lists into objects."""
     return _json(
         {
             "binary_url": spec.binary_url,
@@ -27,18 +30,27 @@ def write_spec(spec: Spec) -> str:
     )
 
 
+def write_live_output(output: LiveOutput) -> list[str]:
+    """Return live output as `lua/heartbeat.lua` takes it: for each stream its offset, or "" for none, and its text."""
+    return [
+        text
+        for piece in (output.stdout, output.stderr)
+        for text in (("", "") if piece is None else (str(piece.offset), piece.data))
+    ]
+
+
 def write_measured(measured: Measured) -> str:
-    """Return how a run went as the JSON text that is stored: only what is known."""
+    """Return measured fields as the JSON text that is stored. Fields that say nothing, None and False, are left out."""
     return _json({name: value for name, value in asdict(measured).items() if value is not None and value is not False})
 
 
 def read_measured(text: str | None) -> Measured:
-    """Return how a run went from what is stored of it."""
+    """Return measured fields from the stored text; all are unknown when there is none."""
     return Measured(**json.loads(text)) if text else Measured()
 
 
 def read_job(reply: Reply) -> Job:
-    """Return the job that `lua/lib/read_job.lua` tells of."""
+    """Return the job from an answer of `lua/lib/read_job.lua`."""
     job_id, flat_fields, spec, archive, flat_output = cast(
         "tuple[str, list[str], str, list[str], list[str]]", tuple(cast("list[Reply]", reply))
     )
@@ -66,13 +78,19 @@ def read_job(reply: Reply) -> Job:
 
 
 def read_attempt(reply: Reply) -> tuple[str, int]:
-    """Return the token of the attempt that runs a job, and its number, from the same answer as `read_job`."""
+    """Return the token and the number of the running attempt, from the same answer as `read_job`."""
     fields = _paired(cast("list[list[str]]", reply)[1])
     return fields["attempt_token"], int(fields["attempt"])
 
 
+def read_counts(reply: Reply) -> dict[str, int]:
+    """Return the numbers of `lua/stats.lua` by their names."""
+    flat = cast("list[Reply]", reply)
+    return cast("dict[str, int]", dict(zip(flat[::2], flat[1::2], strict=True)))
+
+
 def read_summaries(flat: Sequence[Reply]) -> list[JobSummary]:
-    """Return the jobs of a page as `lua/list.lua` tells them."""
+    """Return the jobs of a page from the answer of `lua/list.lua`."""
     rows = [cast("list[str]", flat[i : i + SUMMARY_FIELDS]) for i in range(0, len(flat), SUMMARY_FIELDS)]
     return [
         JobSummary(
@@ -101,7 +119,11 @@ def _archived_attempt(line: str) -> Attempt:
 
 
 def _latest_attempt(fields: dict[str, str]) -> Iterator[Attempt]:
-    """Yield the attempt that the hash itself holds. As long as it has a token its status is the job's own."""
+    """Yield the latest attempt, which is stored in the job's hash and not yet archived.
+
+    It is there as long as the hash has a token: releasing or losing an attempt archives it and deletes the token. The
+    status of such an attempt is the status of the job.
+    """
     if "attempt_token" in fields:
         yield Attempt(
             executor_id=fields["executor_id"],
