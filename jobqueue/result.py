@@ -1,4 +1,4 @@
-"""What an executor says about a job it runs: what its program has written so far, and how the run went."""
+"""What an executor reports about a job that it runs: the output so far, and in the end the result."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jobqueue.output import cut
 
 @dataclass(frozen=True)
 class Holder:
-    """Who says something about a running job. Without a token its id alone must do."""
+    """The executor that reports about a running job. Without a token it is identified by its id alone."""
 
     executor_id: str
     attempt_token: str = ""
@@ -26,23 +26,15 @@ class Piece:
 
 @dataclass(frozen=True)
 class LiveOutput:
-    """What a program wrote lately, None where it is not told."""
+    """The latest output of a running program, by stream; None where nothing is reported."""
 
     stdout: Piece | None = None
     stderr: Piece | None = None
 
-    def arguments(self) -> list[str]:
-        """Return it as scripts take it: for each stream its offset, or "", and its data."""
-        return [
-            text
-            for piece in (self.stdout, self.stderr)
-            for text in (("", "") if piece is None else (str(piece.offset), piece.data))
-        ]
-
 
 @dataclass(frozen=True)
 class Result:
-    """How a run ended. `exit_code` is None when the program never ran; outputs may be longer than what is kept."""
+    """How a run ended. `exit_code` is None when the program never ran. Outputs may be longer than what is stored."""
 
     exit_code: int | None
     stdout: str = ""
@@ -52,8 +44,10 @@ class Result:
     measured: Measured = field(default_factory=Measured)
 
     def cut(self) -> Result:
-        """Return what is kept of it: each text cut to its limit, with the bytes counted that came, unless the executor
-        has counted those that the program wrote.
+        """Return what is stored of this result: each text cut to its limit.
+
+        Where the executor does not say how many bytes the program wrote, the bytes that it sent are counted. A stream
+        is marked as truncated if the executor says so or if it is cut here.
         """
         stdout, stderr, measured = cut(self.stdout), cut(self.stderr), self.measured
         return replace(

@@ -1,15 +1,15 @@
--- cancel: Ends pending jobs before anybody claims them, each on its own: one refusal does not stop the others. With
--- force it also asks running ones to stop: their executors are told at the next heartbeat.
--- STATES   pending -> cancelled, running -> running
+-- cancel: Ends pending jobs before an executor claims them. Each job is answered for itself: one refusal does not stop
+-- the others. With force, running jobs are asked to stop: their executors learn it from the next heartbeat.
+-- STATUSES pending -> cancelled, running -> running
 -- KEYS     1 root
--- ARGV     1 now_ms   the time in milliseconds, or "" for Redis's own
---          2 force    "force", or "" to refuse running jobs
+-- ARGV     1 now_ms  the time in milliseconds, or "" for Redis's own
+--          2 force   "force", or "" to refuse running jobs
 --          then for each job:
 --            job_id
--- RETURNS  for each job, in order: "" when it was cancelled, "asked" when it runs and was asked to stop, else the
---          refusal ("NOT_PENDING running")
+-- RETURNS  for each job, in order: "" when it was cancelled, "cancel_requested" when it runs and was asked to stop,
+--          else the refusal ("NOT_PENDING running")
 -- ERRORS   none
--- USES     keys clock whole allow_when_full find_job set_state end_job
+-- USES     keys clock whole allow_when_full find_job set_status end_job
 local now_ms = clock(ARGV[1])
 local force = ARGV[2]
 
@@ -19,8 +19,10 @@ local function cancel(id)
     return 'JOB_NOT_FOUND'
   end
   if job.status == 'running' and force ~= '' then
+    -- The job keeps its status: only its executor can stop the program, and it may still complete first. HSETNX keeps
+    -- the time of the first request.
     redis.call('HSETNX', keys.job(id), 'cancel_requested_at_ms', whole(now_ms))
-    return 'asked'
+    return 'cancel_requested'
   end
   if job.status ~= 'pending' then
     return 'NOT_PENDING ' .. job.status

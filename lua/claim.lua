@@ -1,30 +1,31 @@
--- claim: Hands the next pending job to an executor, with a lease and a token that stands for this attempt alone.
--- First takes some jobs back from executors that fell silent.
--- STATES   pending -> running, running -> pending, running -> failed, running -> cancelled
+-- claim: Hands the next pending job to an executor, with a lease and a token that identifies this attempt alone. Before
+-- that it ends some expired leases, so that their jobs can be claimed although no sweep has run yet.
+-- STATUSES pending -> running, running -> pending, running -> failed, running -> cancelled
 -- KEYS     1 root
 -- ARGV     1 now_ms         the time in milliseconds, or "" for Redis's own
---          2 executor_id    who claims
+--          2 executor_id    the executor that claims
 --          3 executor_ip    its address, or "-"
 --          4 attempt_token  new and random
 --          5 lease_ms       how long the executor may stay silent
 --          6 max_attempts   how many executors a job may lose
--- RETURNS  the job as read_job tells it, or nothing when no job is pending
+-- RETURNS  the job as read_job returns it, or nothing when no job is pending
 -- ERRORS   none
--- USES     keys clock whole allow_when_full find_job set_state end_job drop_lease archive_attempt send_back
--- USES     hear_from read_job in_grace lose_expired_leases
+-- USES     keys clock whole allow_when_full find_job set_status end_job drop_lease archive_attempt requeue
+-- USES     mark_seen read_job in_grace lose_expired_leases
 local now_ms = clock(ARGV[1])
 local executor_id = ARGV[2]
 local executor_ip = ARGV[3]
 local attempt_token = ARGV[4]
 local lease_ms = tonumber(ARGV[5])
 local max_attempts = tonumber(ARGV[6])
-local LOST_AT_MOST = 10
-local STALE_AT_MOST = 50
+local MAX_LOST = 10
+local MAX_STALE = 50
 
--- The oldest pending job of a priority. An entry that no pending job stands behind is taken out on the way.
+-- Returns the oldest pending job of a priority; nil when there is none. An entry without a pending job behind it should
+-- not exist. If one does, it must not block the queue, so it is removed, at most MAX_STALE in one call.
 local function next_pending(priority)
   local queue = keys.jobs('pending', priority)
-  for _ = 1, STALE_AT_MOST do
+  for _ = 1, MAX_STALE do
     local id = redis.call('ZRANGE', queue, 0, 0)[1]
     if not id then
       return nil
@@ -37,19 +38,31 @@ local function next_pending(priority)
   end
 end
 
-allow_when_full()
-hear_from(executor_id, now_ms)
-lose_expired_leases(now_ms, lease_ms, max_attempts, LOST_AT_MOST)
-local job = next_pending('foreground') or next_pending('background') or next_pending('best_effort')
-if not job then
-  return nil
+-- Makes the next pending job this executor's and returns it; nil when none is pending. A lower priority is only looked
+-- at when the higher ones are empty: jobs do not move up with age, so a busy foreground queue can starve the others.
+local function hand_out(token)
+  local job = next_pending('foreground') or next_pending('background') or next_pending('best_effort')
+  if not job then
+    return nil
+  end
+  set_status(job, 'running')
+  redis.call('HSET', keys.job(job.id), 'executor_id', executor_id, 'executor_ip', executor_ip, 'attempt_token', token,
+    'started_at_ms', whole(now_ms))
+  -- The number of an attempt is counted here, because the archive keeps only the newest hundred.
+  redis.call('HINCRBY', keys.job(job.id), 'attempt', 1)
+  -- The sorted set of deadlines decides when the lease ends. The key with a TTL may vanish at any time (eviction) and
+  -- is only a hint for people who look at Redis.
+  redis.call('ZADD', keys.deadlines, now_ms + lease_ms, job.id)
+  redis.call('SET', keys.lease(job.id), token, 'PX', lease_ms)
+  -- Claims are ordered by a counter, not by the time: two of them may happen in the same millisecond.
+  redis.call('ZADD', keys.held(executor_id), redis.call('INCR', keys.claims), job.id)
+  return read_job(job.id)
 end
-set_state(job, 'running')
-local started_at_ms = whole(now_ms)
-redis.call('HSET', keys.job(job.id), 'executor_id', executor_id, 'executor_ip', executor_ip, 'attempt_token',
-  attempt_token, 'started_at_ms', started_at_ms)
-redis.call('HINCRBY', keys.job(job.id), 'attempt', 1) -- the archive forgets, this does not
-redis.call('ZADD', keys.deadlines, now_ms + lease_ms, job.id)
-redis.call('SET', keys.lease(job.id), attempt_token, 'PX', lease_ms)
-redis.call('ZADD', keys.held(executor_id), redis.call('INCR', keys.claims), job.id)
-return read_job(job.id)
+
+allow_when_full()
+mark_seen(executor_id, now_ms)
+-- Expired leases come first: a job that was released by this very call keeps its old place in the queue and is then
+-- handed out before younger ones. The limit keeps a claim fast when many executors have died at once; the sweeps take
+-- the rest.
+lose_expired_leases(now_ms, lease_ms, max_attempts, MAX_LOST)
+return hand_out(attempt_token)

@@ -1,19 +1,19 @@
--- complete: Ends a running job as completed, with the output and the exit code its executor reports.
--- STATES   running -> completed
+-- complete: Ends a running job as completed, with the output and the exit code that its executor reports.
+-- STATUSES running -> completed
 -- KEYS     1 root
 -- ARGV     1 now_ms         the time in milliseconds, or "" for Redis's own
 --          2 job_id
---          3 executor_id    who reports
---          4 attempt_token  from claim, or "" from a client that keeps none
+--          3 executor_id    the executor that reports
+--          4 attempt_token  from claim, or "" from a client that does not keep it
 --          5 exit_code      the exit code in decimal
---          6 stdout         cut to its limit already
---          7 stderr         cut to its limit already
+--          6 stdout         already cut to its limit
+--          7 stderr         already cut to its limit
 --          8 reason         why the run ended, or ""
---          9 measured       how it went, as JSON text; never decoded here
--- RETURNS  1 when this very result was stored before, else 0; the status that the job got
+--          9 measured       the measured fields, as JSON text; never decoded here
+-- RETURNS  1 for a replay, when this very result is stored already, else 0; the job's new status
 -- ERRORS   JOB_NOT_FOUND NOT_RUNNING LEASE_LOST
--- USES     keys clock whole refuse allow_when_full find_job set_state end_job drop_lease holds_lease refuse_stranger
--- USES     hear_from finish
+-- USES     keys clock whole refuse allow_when_full find_job set_status end_job drop_lease holds_lease refuse_non_holder
+-- USES     mark_seen finish
 local executor_id = ARGV[3]
 local answer = finish('completed', {
   now_ms = clock(ARGV[1]),
@@ -27,6 +27,7 @@ local answer = finish('completed', {
   measured = ARGV[9],
   error_message = '',
 })
+-- A refusal has no first element, and a replay was counted when it was stored.
 if answer[1] == 0 then
   redis.call('HINCRBY', keys.jobs_completed, executor_id, 1)
 end

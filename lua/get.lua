@@ -1,8 +1,8 @@
--- get: Reads all there is to know of one job.
--- STATES   none
+-- get: Reads everything that is stored about one job.
+-- STATUSES none
 -- KEYS     1 root
 -- ARGV     1 job_id
--- RETURNS  the job as read_job tells it
+-- RETURNS  the job as read_job returns it
 -- ERRORS   JOB_NOT_FOUND
 -- USES     keys refuse read_job
 local job_id = ARGV[1]

@@ -1,19 +1,20 @@
--- submit: Stores new jobs, each at the end of its priority's queue; all of them or, on an error, none.
--- STATES   (none) -> pending
+-- submit: Stores new jobs, each at the end of its priority's queue. On an error none of them is stored.
+-- STATUSES (none) -> pending
 -- KEYS     1 root
 -- ARGV     1 now_ms       the time in milliseconds, or "" for Redis's own
 --          then for each job:
 --            id           a new UUID
---            type         the client's word for this kind of job
+--            type         the client's name for this kind of job
 --            priority     foreground, background or best_effort
 --            spec         what to run, as JSON text; never decoded here
--- RETURNS  created_at_ms  one for all of them
+-- RETURNS  created_at_ms, the same for all of them
 -- ERRORS   none
 -- USES     keys clock whole
 local now_ms = clock(ARGV[1])
 local FIELDS = 4
 
--- The first write needs memory: a Redis that is full refuses the whole script here, before anything is stored.
+-- This script does not call allow_when_full: a full Redis refuses the first write, which needs memory, and with it the
+-- whole script. Nothing is stored then. All sequence numbers are taken in this one step.
 local count = (#ARGV - 1) / FIELDS
 local sequence = redis.call('INCRBY', keys.sequence, count) - count
 for first = 2, #ARGV, FIELDS do

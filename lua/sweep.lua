@@ -1,6 +1,7 @@
--- sweep: Does what time has made due: takes jobs back from silent executors, removes jobs that ended long ago, forgets
--- executors not heard from. Each part does at most `limit` at a time, and any number of servers may sweep at once.
--- STATES   running -> pending, running -> failed, running -> cancelled, completed -> (none), failed -> (none),
+-- sweep: Does what has become due: ends expired leases, removes jobs whose retention is over, forgets executors that
+-- have been silent. Each part handles at most `limit` entries. Any number of servers may sweep: each finds what is
+-- left.
+-- STATUSES running -> pending, running -> failed, running -> cancelled, completed -> (none), failed -> (none),
 --          cancelled -> (none)
 -- KEYS     1 root
 -- ARGV     1 now_ms               the time in milliseconds, or "" for Redis's own
@@ -8,10 +9,10 @@
 --          3 max_attempts         how many executors a job may lose
 --          4 retention_ms         how long ended jobs are kept
 --          5 executor_timeout_ms  silence after which an executor is forgotten
---          6 limit                how many of each to do at most
--- RETURNS  how many leases were lost, jobs removed, executors forgotten
+--          6 limit                how many of each to handle at most
+-- RETURNS  the numbers of leases lost, jobs removed and executors forgotten
 -- ERRORS   none
--- USES     keys clock whole allow_when_full find_job set_state end_job drop_lease archive_attempt send_back
+-- USES     keys clock whole allow_when_full find_job set_status end_job drop_lease archive_attempt requeue
 -- USES     in_grace lose_expired_leases
 local now_ms = clock(ARGV[1])
 local lease_ms = tonumber(ARGV[2])
@@ -20,7 +21,8 @@ local retention_ms = tonumber(ARGV[4])
 local executor_timeout_ms = tonumber(ARGV[5])
 local limit = tonumber(ARGV[6])
 
--- A deadline further off than one lease means that the clock was set back: nobody may be silent for longer than that.
+-- No deadline can be further away than one lease, unless the clock was set back. Such a deadline would protect a dead
+-- executor until the clock has caught up, perhaps for years, so it is moved to one lease from now.
 local function clamp_deadlines()
   local latest = now_ms + lease_ms
   local too_late = redis.call('ZRANGEBYSCORE', keys.deadlines, '(' .. whole(latest), '+inf', 'LIMIT', 0, limit)
@@ -29,6 +31,7 @@ local function clamp_deadlines()
   end
 end
 
+-- Removes the oldest ended jobs. The entry in `ended` goes even when its job is gone, or it would come up for ever.
 local function remove_ended_jobs()
   local old = redis.call('ZRANGEBYSCORE', keys.ended, '-inf', now_ms - retention_ms, 'LIMIT', 0, limit)
   for _, id in ipairs(old) do
@@ -43,6 +46,7 @@ local function remove_ended_jobs()
   return #old
 end
 
+-- Forgets executors with their counts: ids are chosen by clients, and without this the set would grow without bound.
 local function forget_silent_executors()
   local silent = redis.call('ZRANGEBYSCORE', keys.executors, '-inf', now_ms - executor_timeout_ms, 'LIMIT', 0, limit)
   for _, executor_id in ipairs(silent) do

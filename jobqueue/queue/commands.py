@@ -12,20 +12,20 @@ from jobqueue import logs
 from jobqueue.errors import JobQueueError
 from jobqueue.job import Job, NewJob, Reason, Spec, Status
 from jobqueue.queue.policy import Policy
-from jobqueue.queue.records import UNKNOWN_IP, read_attempt, read_job, write_measured, write_spec
+from jobqueue.queue.records import UNKNOWN_IP, read_attempt, read_job, write_live_output, write_measured, write_spec
 from jobqueue.queue.scripts import Clock, Scripts, redis_clock, refusal
 from jobqueue.result import Holder, LiveOutput, Result
 
 SWEEP_LIMIT = 100
-FORCE, ASKED = "force", "asked"
-"""What `lua/cancel.lua` is told and answers when running jobs are to stop, too."""
+FORCE, CANCEL_REQUESTED = "force", "cancel_requested"
+"""The argument of `lua/cancel.lua` that includes running jobs, and its answer for such a job."""
 
-NOTHING_NEW = LiveOutput()
+NO_OUTPUT = LiveOutput()
 
 
 @dataclass(frozen=True)
 class Submitted:
-    """What a client is told of the jobs it submitted: their ids in the order sent, and when."""
+    """New jobs: their ids, in the order in which the jobs were sent, and when they were stored."""
 
     job_ids: Sequence[str]
     created_at_ms: int
@@ -33,9 +33,7 @@ class Submitted:
 
 @dataclass(frozen=True)
 class Claimed:
-    """A job for an executor, with the token that stands for this attempt, the attempt's number (from 1), and the time
-    the executor may stay silent.
-    """
+    """A job for an executor: the token and the number (from 1) of this attempt, how long the executor may be silent."""
 
     job: Job
     attempt_token: str
@@ -45,7 +43,7 @@ class Claimed:
 
 @dataclass(frozen=True)
 class Renewed:
-    """A lease that goes on for so long, and whether somebody asked the job to stop."""
+    """A renewed lease: how long it lasts from now on, and whether the job's cancellation was requested."""
 
     lease_ms: int
     cancel_requested: bool
@@ -53,15 +51,15 @@ class Renewed:
 
 @dataclass(frozen=True)
 class Finished:
-    """The status that a report gave its job, and whether that very report was stored before."""
+    """The status that a report gave its job, and whether it was a replay: the same report had been stored before."""
 
     status: Status
-    repeated: bool
+    replayed: bool
 
 
 @dataclass(frozen=True)
 class Swept:
-    """What one sweep did, and whether there may be more to do."""
+    """What one sweep did."""
 
     leases_lost: int
     jobs_removed: int
@@ -69,12 +67,15 @@ class Swept:
 
     @property
     def more(self) -> bool:
-        """Whether one of the counts reached SWEEP_LIMIT."""
+        """Whether there may be more to do: one of the counts reached SWEEP_LIMIT."""
         return SWEEP_LIMIT in (self.leases_lost, self.jobs_removed, self.executors_forgotten)
 
 
 class Commands:
-    """The verbs. Each raises StoreUnavailable when Redis is away; then the change may or may not have been made."""
+    """The methods that change the queue.
+
+    Each raises StoreUnavailable when Redis does not answer; the change may or may not have been made then.
+    """
 
     def __init__(self, scripts: Scripts, policy: Policy, clock: Clock = redis_clock) -> None:
         self._scripts = scripts
@@ -95,7 +96,7 @@ class Commands:
         return Submitted(job_ids, created_at_ms)
 
     def claim(self, executor_id: str, executor_ip: str | None) -> Claimed | None:
-        """Hand the next pending job to an executor; None when there is none."""
+        """Hand the next pending job to an executor. Return None when no job is pending."""
         reply = self._scripts.call(
             "claim",
             self._clock(),
@@ -112,10 +113,11 @@ class Commands:
         logs.logger().info("claim", job_id=job.id, executor_id=executor_id, attempt=attempt)
         return Claimed(job, attempt_token, attempt, self._policy.lease_ms)
 
-    def heartbeat(self, job_id: str, holder: Holder, output: LiveOutput = NOTHING_NEW) -> Renewed:
-        """Renew a lease, and keep what the program has written lately. Raises JobNotFound, NotHeld."""
+    def heartbeat(self, job_id: str, holder: Holder, output: LiveOutput = NO_OUTPUT) -> Renewed:
+        """Renew a lease, and keep the latest output of the program. Raises JobNotFound, NotHeld."""
         lease_ms = self._policy.lease_ms
-        reply = self._scripts.call("heartbeat", self._clock(), job_id, *_words(holder), lease_ms, *output.arguments())
+        live = write_live_output(output)
+        reply = self._scripts.call("heartbeat", self._clock(), job_id, *_arguments(holder), lease_ms, *live)
         _, cancel_requested = cast("list[int]", reply)
         return Renewed(lease_ms, cancel_requested == 1)
 
@@ -124,37 +126,38 @@ class Commands:
         return self._finish("complete", job_id, holder, result)
 
     def fail(self, job_id: str, holder: Holder, result: Result) -> Finished:
-        """End a job as failed; as cancelled when somebody asked it to stop and that is why it ended.
+        """End a job as failed, or as cancelled if its cancellation was requested and that is why it ended.
 
         Raises JobNotFound, NotRunning, LeaseLost.
         """
         return self._finish("fail", job_id, holder, result)
 
     def release(self, job_id: str, holder: Holder, reason: Reason | None = None) -> Status:
-        """Give a running job back to its old place in the queue; return what it is now: pending, or cancelled when
-        somebody asked it to stop. Raises JobNotFound, NotRunning, LeaseLost.
+        """Release a running job to its old place in the queue. Raises JobNotFound, NotRunning, LeaseLost.
+
+        Return the job's new status: pending, or cancelled if its cancellation was requested.
         """
-        status = Status(str(self._scripts.call("release", self._clock(), job_id, *_words(holder), reason or "")))
+        status = Status(str(self._scripts.call("release", self._clock(), job_id, *_arguments(holder), reason or "")))
         logs.logger().info("release", job_id=job_id, executor_id=holder.executor_id, status=str(status))
         return status
 
     def cancel(self, job_id: str, force: bool = False) -> Status:
-        """End a pending job before it runs; with force, ask a running one to stop. Return what the job is now.
+        """Cancel a pending job. With force, a running job is asked to stop instead of being refused.
 
-        Raises JobNotFound, NotPending.
+        Return the job's status after the call: cancelled, or still running. Raises JobNotFound, NotPending.
         """
         [answer] = self._cancel([job_id], FORCE if force else "")
         error = refusal(answer)
         if error is not None:
             raise error
-        return Status.RUNNING if answer == ASKED else Status.CANCELLED
+        return Status.RUNNING if answer == CANCEL_REQUESTED else Status.CANCELLED
 
     def cancel_many(self, job_ids: Sequence[str]) -> list[JobQueueError | None]:
-        """Cancel each of these jobs if it is pending; return for each None or what cancel would raise."""
+        """Cancel each of these jobs if it is pending. Return for each None, or the error that cancel would raise."""
         return [refusal(answer) for answer in self._cancel(job_ids, "")]
 
     def sweep(self) -> Swept:
-        """Do what time has made due, at most SWEEP_LIMIT of each kind."""
+        """Do what has become due, at most SWEEP_LIMIT of each kind: end leases, remove jobs, forget executors."""
         policy = self._policy
         reply = self._scripts.call(
             "sweep",
@@ -176,28 +179,23 @@ class Commands:
     def _cancel(self, job_ids: Sequence[str], force: str) -> list[str]:
         answers = cast("list[str]", self._scripts.call("cancel", self._clock(), force, *job_ids))
         for job_id, answer in zip(job_ids, answers, strict=True):
-            if answer in ("", ASKED):
+            if answer in ("", CANCEL_REQUESTED):
                 logs.logger().info("cancel", job_id=job_id, ended=answer == "")
         return answers
 
     def _finish(self, verb: str, job_id: str, holder: Holder, result: Result) -> Finished:
-        exit_code = "" if result.exit_code is None else str(result.exit_code)
-        kept = result.cut()
-        texts = (kept.stdout, kept.stderr, kept.reason or "", write_measured(kept.measured))
-        message = (kept.error_message,) if verb == "fail" else ()
-        reply = self._scripts.call(verb, self._clock(), job_id, *_words(holder), exit_code, *texts, *message)
-        repeated, status = cast("tuple[int, str]", reply)
-        finished = Finished(Status(status), repeated == 1)
-        logs.logger().info(
-            verb,
-            job_id=job_id,
-            executor_id=holder.executor_id,
-            exit_code=exit_code,
-            status=status,
-            repeat=finished.repeated,
-        )
+        # What is compared with a stored result must have been cut in the same way, so it is cut before the script runs.
+        stored = result.cut()
+        exit_code = "" if stored.exit_code is None else str(stored.exit_code)
+        texts = (stored.stdout, stored.stderr, stored.reason or "", write_measured(stored.measured))
+        message = (stored.error_message,) if verb == "fail" else ()
+        reply = self._scripts.call(verb, self._clock(), job_id, *_arguments(holder), exit_code, *texts, *message)
+        replayed, status = cast("tuple[int, str]", reply)
+        finished = Finished(Status(status), replayed == 1)
+        facts = {"exit_code": exit_code, "status": status, "replay": finished.replayed}
+        logs.logger().info(verb, job_id=job_id, executor_id=holder.executor_id, **facts)
         return finished
 
 
-def _words(holder: Holder) -> tuple[str, str]:
+def _arguments(holder: Holder) -> tuple[str, str]:
     return holder.executor_id, holder.attempt_token

@@ -1,7 +1,7 @@
--- Writes down an attempt that ended without ending its job, one line of words without white space in them:
--- status, started at, ended at (milliseconds), the executor's address ("-" when unknown), the executor's id, and the
--- reason when there is one. The newest hundred are kept. Deleting the token is what makes it final: nobody can match
--- it any more.
+-- Archives an attempt that ended without ending its job, as one line of words without white space: its status, when it
+-- started, when it ended (milliseconds), the executor's address ("-" when unknown), the executor's id, and the reason
+-- if there is one. The newest hundred attempts are kept. Deleting the token makes the end of the attempt final: no
+-- later report can match it.
 local function archive_attempt(job, status, reason, now_ms)
   local line = table.concat(
     { status, job.started_at_ms, whole(now_ms), job.executor_ip, job.executor_id, reason ~= '' and reason or nil }, ' ')

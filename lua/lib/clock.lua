@@ -1,4 +1,5 @@
--- Milliseconds since 1970: the time that was passed in, or else Redis's own. There is no other clock.
+-- Returns the time in milliseconds since 1970: the time that was passed in, which only tests do, or else Redis's own.
+-- Servers never pass theirs: their clocks differ, and a deadline must mean the same for all of them.
 local function clock(given)
   if given ~= '' then
     return tonumber(given)

@@ -1,4 +1,4 @@
--- Ends the lease of a running job, whatever becomes of the job. What its program has written so far goes with it.
+-- Ends the lease of a running job, whatever becomes of the job. The live output of its program is deleted with it.
 local function drop_lease(job)
   redis.call('ZREM', keys.deadlines, job.id)
   redis.call('DEL', keys.lease(job.id), keys.live(job.id))

@@ -1,6 +1,6 @@
--- Gives a job its last status, and the reason for it ("" when nobody knows): from here on only retention touches it.
+-- Gives a job its final status and the reason for it ("" when unknown). From here on only retention changes the job.
 local function end_job(job, status, reason, now_ms)
-  set_state(job, status)
+  set_status(job, status)
   redis.call('HSET', keys.job(job.id), 'completed_at_ms', whole(now_ms))
   if reason ~= '' then
     redis.call('HSET', keys.job(job.id), 'reason', reason)

@@ -1,13 +1,13 @@
--- What a script must know of a job before it may change it; nil when there is none.
+-- Returns what a script must know about a job before it may change it; nil when the job does not exist.
 local function find_job(id)
-  local found = redis.call('HMGET', keys.job(id), 'status', 'priority', 'type', 'sequence', 'executor_id',
+  local fields = redis.call('HMGET', keys.job(id), 'status', 'priority', 'type', 'sequence', 'executor_id',
     'executor_ip', 'attempt_token', 'started_at_ms', 'cancel_requested_at_ms')
-  if not found[1] then
+  if not fields[1] then
     return nil
   end
   return {
-    id = id, status = found[1], priority = found[2], type = found[3], sequence = found[4], executor_id = found[5],
-    executor_ip = found[6], attempt_token = found[7], started_at_ms = found[8],
-    cancel_requested = found[9],
+    id = id, status = fields[1], priority = fields[2], type = fields[3], sequence = fields[4], executor_id = fields[5],
+    executor_ip = fields[6], attempt_token = fields[7], started_at_ms = fields[8],
+    cancel_requested = fields[9],
   }
 end

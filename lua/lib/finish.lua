@@ -1,9 +1,9 @@
--- Ends a running job with the result its executor reports; returns 1 when that very result was stored before, else 0,
--- and the status that the job got.
--- Such a repeat is told by the attempt token, and only by that: it is how an executor whose answer got lost on the
--- way learns that its result is safe. Without a token a second report is refused as any other would be.
+-- Ends a running job with the result that its executor reports. Returns 1 for a replay, when this very result is stored
+-- already, else 0; and the job's new status.
 
--- A job that somebody asked to stop has not failed when its executor stopped it.
+-- Returns the status that a report gives the job. When cancellation was requested, a failure whose reason is the
+-- cancellation, or which gives no reason, is the stop that was asked for. A failure with another reason came before the
+-- stop and stays a failure; a completed job stays completed.
 local function outcome(job, status, report)
   local stopped = report.reason == '' or report.reason == 'cancelled'
   return job.cancel_requested and status == 'failed' and stopped and 'cancelled' or status
@@ -19,7 +19,8 @@ local function reason_of(status, report)
   return report.exit_code ~= '' and 'exited' or ''
 end
 
-local function is_stored(job, report, reason)
+-- Returns whether the stored result is the reported one, byte for byte.
+local function is_replay(job, report, reason)
   local ended = redis.call('HMGET', keys.job(job.id), 'exit_code', 'reason')
   local output = redis.call('HMGET', keys.output(job.id), 'stdout', 'stderr', 'error_message', 'measured')
   return (ended[1] or '') == report.exit_code and (ended[2] or '') == reason
@@ -34,11 +35,15 @@ local function finish(reported, report)
   end
   local status = outcome(job, reported, report)
   local reason = reason_of(status, report)
+  -- An executor whose answer got lost sends its report again and must learn that the result is safe. Only the attempt
+  -- token proves that the two reports come from one attempt: the same executor may have claimed the job twice. Without
+  -- a token, the second report is therefore refused below. With the token but another result it is refused as well, so
+  -- that a stored result never changes.
   if job.status == status and report.attempt_token ~= '' and report.attempt_token == job.attempt_token
-    and is_stored(job, report, reason) then
+    and is_replay(job, report, reason) then
     return { 1, status }
   end
-  local refusal = refuse_stranger(job, report.executor_id, report.attempt_token)
+  local refusal = refuse_non_holder(job, report.executor_id, report.attempt_token)
   if refusal then
     return refusal
   end
@@ -53,6 +58,6 @@ local function finish(reported, report)
       redis.call('HSET', keys.output(job.id), name, report[name])
     end
   end
-  hear_from(report.executor_id, report.now_ms)
+  mark_seen(report.executor_id, report.now_ms)
   return { 0, status }
 end

@@ -1,4 +1,4 @@
--- The name of every key, in one place. KEYS[1] is the queue's hash tag, so that all of them share one slot.
+-- The names of all keys. KEYS[1] is the hash tag of the queue, so that a cluster keeps all of them in one slot.
 local root = KEYS[1]
 local keys = {
   job = function(id) return root .. ':job:' .. id end,
@@ -8,7 +8,7 @@ local keys = {
   lease = function(id) return root .. ':lease:' .. id end,
   live = function(id) return root .. ':live:' .. id end,
   jobs = function(status, priority) return root .. ':jobs:' .. status .. ':' .. priority end,
-  jobs_of_type = function(status, priority, type) -- the type comes last: it may hold colons
+  jobs_of_type = function(status, priority, type) -- the type comes last, as it may contain colons
     return root .. ':jobs:' .. status .. ':' .. priority .. ':' .. type
   end,
   held = function(executor_id) return root .. ':held:' .. executor_id end,

@@ -1,4 +1,4 @@
--- Notes that an executor gave a sign of life.
-local function hear_from(executor_id, now_ms)
+-- Notes that an executor has just been seen.
+local function mark_seen(executor_id, now_ms)
   redis.call('ZADD', keys.executors, now_ms, executor_id)
 end

@@ -1,4 +1,4 @@
--- All there is to know of a job: its id, its hash, its spec, its earlier attempts and its output.
+-- Returns everything that is stored about a job: its id, its hash, its spec, its archived attempts and its output.
 local function read_job(id)
   return {
     id,

@@ -1,5 +1,6 @@
--- The refusal of who speaks for the end of an attempt that it does not hold; nil for the holder of a running job.
-local function refuse_stranger(job, executor_id, attempt_token)
+-- Returns the refusal for an executor that does not hold the lease of the job it wants to end or release; nil for the
+-- holder.
+local function refuse_non_holder(job, executor_id, attempt_token)
   if job.status ~= 'running' then
     return refuse('NOT_RUNNING', job.status)
   end

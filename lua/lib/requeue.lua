@@ -1,5 +1,5 @@
--- Puts a job whose attempt is over back to its old place in its queue.
-local function send_back(job)
+-- Makes a job pending again after its attempt was released or lost. It has its old place in the queue.
+local function requeue(job)
   redis.call('HDEL', keys.job(job.id), 'executor_id', 'executor_ip', 'started_at_ms')
-  set_state(job, 'pending')
+  set_status(job, 'pending')
 end

@@ -1,6 +1,6 @@
--- Moves a job to another status, in its hash and in the two indexes that hold it. Its score, the sequence number it
--- was submitted under, never changes: a job that comes back has its old place.
-local function set_state(job, status)
+-- Gives a job another status, in its hash and in the two indexes that hold it. Its score there is the sequence number
+-- it was submitted under, which never changes: a job that becomes pending again has its old place in the queue.
+local function set_status(job, status)
   redis.call('ZREM', keys.jobs(job.status, job.priority), job.id)
   redis.call('ZREM', keys.jobs_of_type(job.status, job.priority, job.type), job.id)
   redis.call('ZADD', keys.jobs(status, job.priority), job.sequence, job.id)

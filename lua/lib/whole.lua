@@ -1,4 +1,4 @@
--- A whole number as text, all its digits: Lua would write a time in milliseconds as 1.7e+12.
+-- Returns a whole number as text with all its digits. Lua itself would write a time in milliseconds as 1.7e+12.
 local function whole(number)
   return string.format('%.0f', number)
 end

@@ -1,4 +1,4 @@
-"""A script taken apart as a reader sees it: its header's lines, its code, and the fragments put before it."""
+"""Parses a script: the lines of its header, its code, and the fragments that the code needs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from jobqueue.queue.scripts import LUA
 
 SCRIPTS = sorted(path.stem for path in LUA.glob("*.lua"))
 FRAGMENTS = sorted(path.stem for path in (LUA / "lib").glob("*.lua"))
-LABELS = ("STATES", "KEYS", "ARGV", "RETURNS", "ERRORS", "USES")
+LABELS = ("STATUSES", "KEYS", "ARGV", "RETURNS", "ERRORS", "USES")
 
 
 @dataclass(frozen=True)
 class Script:
-    """`header` holds the lines under each label, without the comment marks; `code` has no comments at all."""
+    """A parsed script. `header` has the lines under each label without comment marks; `code` has no comments."""
 
     name: str
     sentence: str
@@ -24,7 +24,7 @@ class Script:
 
     @classmethod
     def read(cls, name: str) -> Script:
-        """Take a script of `lua/` apart."""
+        """Parse a script of `lua/`."""
         text = (LUA / f"{name}.lua").read_text()
         header: dict[str, list[str]] = {}
         sentence, label = "", ""
@@ -40,24 +40,30 @@ class Script:
         return cls(name, sentence.strip(), header, without_comments(text))
 
     def words(self, label: str) -> Sequence[str]:
-        """Return the words under a label; a lone `none` is none."""
+        """Return the words under a label; no words if the only one is `none`."""
         words = " ".join(self.header[label]).split()
         return [] if words == ["none"] else words
 
     def numbered_arguments(self) -> Mapping[int, str]:
         """Return the names that the header gives to the arguments before the first list."""
-        found = (re.match(r"\s*(\d+) (\w+)", line) for line in self.header["ARGV"])
-        return {int(match[1]): match[2] for match in found if match}
+        matches = (re.match(r"\s*(\d+) (\w+)", line) for line in self.header["ARGV"])
+        return {int(match[1]): match[2] for match in matches if match}
+
+    def loops_over_arguments(self) -> Sequence[tuple[int, int]]:
+        """Return the first index and the step of each loop over the arguments; a step may be a named constant."""
+        loops = re.findall(r"for \w+ = (\d+), #ARGV(?:, (\w+))? do", self.code)
+        constants = dict(re.findall(r"local (\w+) = (\d+)\n", self.code))
+        return [(int(first), int(constants.get(step, step or 1))) for first, step in loops]
 
     def repeated_arguments(self) -> Sequence[str]:
-        """Return the names of what the header says comes again for each job."""
+        """Return the names of the arguments that the header lists under `for each job`."""
         lines = list(self.header["ARGV"])
-        start = next((place for place, line in enumerate(lines) if "for each" in line), len(lines))
+        start = next((index for index, line in enumerate(lines) if "for each" in line), len(lines))
         return [line.split()[0] for line in lines[start + 1 :]]
 
 
 def without_comments(text: str) -> str:
-    """Return the code alone. No script has two hyphens in a string."""
+    """Return the code alone. No script has two hyphens inside a string."""
     return re.sub(r"--.*", "", text)
 
 
@@ -67,7 +73,7 @@ def fragment(name: str) -> str:
 
 
 def named_in(code: str) -> set[str]:
-    """Return the fragments that some code calls, or, for `keys`, looks into."""
+    """Return the fragments that some code calls or, for `keys`, reads."""
     return {name for name in FRAGMENTS if re.search(rf"(?<![\w.:'\"]){name}\s*[(.\[]", code)}
 
 

@@ -32,7 +32,7 @@ def refused(bench: Bench, job_id: str, holder: Holder, result: Result = DONE) ->
 def test_a_completed_job_tells_its_result(bench: Bench) -> None:
     attempt = start(bench)
     bench.clock.advance(1_500)
-    assert bench.commands.complete(attempt.job_id, attempt.holder, Result(3, "out", "err")).repeated is False
+    assert bench.commands.complete(attempt.job_id, attempt.holder, Result(3, "out", "err")).replayed is False
     job = bench.queries.get(attempt.job_id)
     assert (job.status, job.exit_code, job.stdout, job.stderr) == (Status.COMPLETED, 3, "out", "err")
     assert (job.executor_id, job.completed_at_ms, job.error_message) == ("executor-1", bench.clock.now_ms, None)
@@ -96,9 +96,9 @@ def test_a_program_that_ended_with_an_exit_code_has_exited_when_nobody_says_more
 def test_a_job_that_completed_although_it_was_asked_to_stop_is_completed(bench: Bench) -> None:
     attempt = start(bench)
     bench.commands.cancel(attempt.job_id, force=True)
-    for repeated in (False, True):
+    for replayed in (False, True):
         finished = bench.commands.complete(attempt.job_id, attempt.holder, DONE)
-        assert finished == Finished(Status.COMPLETED, repeated)
+        assert finished == Finished(Status.COMPLETED, replayed)
     job = bench.queries.get(attempt.job_id)
     assert (job.status, job.reason, job.cancel_requested) == (Status.COMPLETED, Reason.EXITED, True)
     assert bench.queries.executors()[0].jobs_completed == 1
@@ -144,18 +144,18 @@ def test_only_the_holder_may_complete_a_job(bench: Bench) -> None:
 
 def test_the_same_result_with_its_token_is_safe_to_repeat(bench: Bench) -> None:
     attempt = start(bench)
-    assert bench.commands.complete(attempt.job_id, attempt.holder, DONE).repeated is False
+    assert bench.commands.complete(attempt.job_id, attempt.holder, DONE).replayed is False
     bench.clock.advance(1000)
     before = contents(bench.client)
-    assert bench.commands.complete(attempt.job_id, attempt.holder, DONE).repeated is True
+    assert bench.commands.complete(attempt.job_id, attempt.holder, DONE).replayed is True
     assert contents(bench.client) == before
 
 
 def test_a_result_that_was_cut_is_safe_to_repeat_too(bench: Bench) -> None:
     attempt = start(bench)
     result = Result(0, "é" * OUTPUT_LIMIT_BYTES)
-    assert bench.commands.complete(attempt.job_id, attempt.holder, result).repeated is False
-    assert bench.commands.complete(attempt.job_id, attempt.holder, result).repeated is True
+    assert bench.commands.complete(attempt.job_id, attempt.holder, result).replayed is False
+    assert bench.commands.complete(attempt.job_id, attempt.holder, result).replayed is True
 
 
 def test_without_its_token_a_second_report_is_refused(bench: Bench) -> None:
@@ -209,7 +209,7 @@ def test_the_last_attempt_allowed_is_lost_for_ever_too(bench: Bench) -> None:
 def test_an_executor_without_tokens_is_taken_at_its_word(bench: Bench) -> None:
     lost = lose(bench)
     again = claim(bench, lost.holder.executor_id)
-    assert bench.commands.complete(again.job_id, lost.without_token, DONE).repeated is False
+    assert bench.commands.complete(again.job_id, lost.without_token, DONE).replayed is False
     assert status_of(bench, again.job_id) is Status.COMPLETED
 
 

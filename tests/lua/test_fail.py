@@ -29,7 +29,7 @@ def test_a_failed_job_tells_what_went_wrong(bench: Bench) -> None:
     attempt = start(bench)
     bench.clock.advance(1_500)
     assert (
-        bench.commands.fail(attempt.job_id, attempt.holder, Result(1, "out", "err", "es brach ✗\0")).repeated is False
+        bench.commands.fail(attempt.job_id, attempt.holder, Result(1, "out", "err", "es brach ✗\0")).replayed is False
     )
     job = bench.queries.get(attempt.job_id)
     assert (job.status, job.exit_code, job.stdout, job.stderr) == (Status.FAILED, 1, "out", "err")
@@ -63,8 +63,8 @@ def test_a_job_that_was_asked_to_stop_and_stopped_is_cancelled(bench: Bench, rea
     attempt = start(bench)
     bench.commands.cancel(attempt.job_id, force=True)
     result = Result(143, "out", reason=reason)
-    for repeated in (False, True):
-        assert bench.commands.fail(attempt.job_id, attempt.holder, result) == Finished(Status.CANCELLED, repeated)
+    for replayed in (False, True):
+        assert bench.commands.fail(attempt.job_id, attempt.holder, result) == Finished(Status.CANCELLED, replayed)
     job = bench.queries.get(attempt.job_id)
     assert (job.status, job.reason, job.cancel_requested) == (Status.CANCELLED, Reason.CANCELLED, True)
     assert (job.exit_code, job.stdout, job.completed_at_ms) == (143, "out", bench.clock.now_ms)
@@ -78,8 +78,8 @@ def test_a_job_that_failed_just_before_it_could_be_stopped_has_failed(bench: Ben
     attempt = start(bench)
     bench.commands.cancel(attempt.job_id, force=True)
     result = Result(1, reason=Reason.EXITED)
-    for repeated in (False, True):
-        assert bench.commands.fail(attempt.job_id, attempt.holder, result) == Finished(Status.FAILED, repeated)
+    for replayed in (False, True):
+        assert bench.commands.fail(attempt.job_id, attempt.holder, result) == Finished(Status.FAILED, replayed)
     job = bench.queries.get(attempt.job_id)
     assert (job.status, job.reason, job.cancel_requested) == (Status.FAILED, Reason.EXITED, True)
 
@@ -102,7 +102,7 @@ def test_an_error_message_is_cut_to_its_limit(bench: Bench) -> None:
     result = Result(None, error_message="é" * OUTPUT_LIMIT_BYTES)
     bench.commands.fail(attempt.job_id, attempt.holder, result)
     assert bench.queries.get(attempt.job_id).error_message == "é" * (OUTPUT_LIMIT_BYTES // 2)
-    assert bench.commands.fail(attempt.job_id, attempt.holder, result).repeated is True
+    assert bench.commands.fail(attempt.job_id, attempt.holder, result).replayed is True
 
 
 def test_an_unknown_job_is_not_found(bench: Bench) -> None:
@@ -132,10 +132,10 @@ def test_only_the_holder_may_fail_a_job(bench: Bench) -> None:
 @pytest.mark.parametrize("result", [BROKEN, Result(None), Result(1, error_message="it broke")])
 def test_the_same_failure_with_its_token_is_safe_to_repeat(bench: Bench, result: Result) -> None:
     attempt = start(bench)
-    assert bench.commands.fail(attempt.job_id, attempt.holder, result).repeated is False
+    assert bench.commands.fail(attempt.job_id, attempt.holder, result).replayed is False
     bench.clock.advance(1000)
     before = contents(bench.client)
-    assert bench.commands.fail(attempt.job_id, attempt.holder, result).repeated is True
+    assert bench.commands.fail(attempt.job_id, attempt.holder, result).replayed is True
     assert contents(bench.client) == before
 
 

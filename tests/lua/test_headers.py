@@ -1,4 +1,4 @@
-"""Every header in `lua/` says what the code does: its arguments, its refusals, the fragments it uses."""
+"""Every header in `lua/` agrees with the code: its arguments, its refusals, the fragments that it uses."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from jobqueue.queue.scripts import LUA, REFUSALS, Reply, Scripts, assemble
 from tests.lua.headers import FRAGMENTS, LABELS, SCRIPTS, Script, fragment, named_in, needed_by, without_comments
 from tests.support.attempts import BROKEN, DONE, claim
 from tests.support.bench import Bench
+from tests.support.paths import ROOT
 
-STATES = {*Status, "(none)"}
+STATUSES = {*Status, "(none)"}
 
 every_script = pytest.mark.parametrize("script", [Script.read(name) for name in SCRIPTS], ids=SCRIPTS)
 every_fragment = pytest.mark.parametrize("name", FRAGMENTS)
@@ -28,11 +29,11 @@ def test_a_header_has_every_line_in_order(script: Script) -> None:
 
 
 @every_script
-def test_states_are_moves_between_known_states(script: Script) -> None:
-    if script.words("STATES"):
-        moves = [move.split(" -> ") for move in " ".join(script.words("STATES")).split(", ")]
-        assert {state for move in moves for state in move} <= STATES
-        assert {len(move) for move in moves} == {2}
+def test_a_header_names_changes_between_known_statuses(script: Script) -> None:
+    if script.words("STATUSES"):
+        changes = [change.split(" -> ") for change in " ".join(script.words("STATUSES")).split(", ")]
+        assert {status for change in changes for status in change} <= STATUSES
+        assert {len(change) for change in changes} == {2}
 
 
 @every_script
@@ -44,55 +45,59 @@ def test_every_key_is_built_from_the_one_root(script: Script) -> None:
 @every_script
 def test_arguments_have_the_names_that_the_code_gives_them(script: Script) -> None:
     in_code = re.findall(r"(\w+) = (?:clock|tonumber)?\(?ARGV\[(\d+)\]", script.code)
-    assert {int(place): name for name, place in in_code} == dict(script.numbered_arguments())
+    assert {int(index): name for name, index in in_code} == dict(script.numbered_arguments())
     assert len(in_code) == len(script.numbered_arguments())
 
 
 @every_script
-def test_what_comes_again_for_each_job_has_the_names_that_the_code_gives_it(script: Script) -> None:
+def test_the_code_loops_over_the_arguments_that_the_header_lists_for_each_job(script: Script) -> None:
     names = script.repeated_arguments()
-    if names == ["job_id"]:
-        assert f"for index = {len(script.numbered_arguments()) + 1}, #ARGV do" in script.code
-    elif names:
-        assert f"local {', '.join(names)} = ARGV[first], " in script.code
-        assert f"local FIELDS = {len(names)}\n" in script.code
+    first = len(script.numbered_arguments()) + 1
+    assert script.loops_over_arguments() == ([(first, len(names))] if names else [])
 
 
 @every_script
-def test_errors_are_exactly_the_codes_it_can_refuse_with(script: Script) -> None:
+def test_arguments_for_each_job_have_the_names_that_the_code_gives_them(script: Script) -> None:
+    in_code = re.findall(r"local ((?:\w+, )+\w+) = ARGV\[\w+\], ", script.code)
+    names = script.repeated_arguments()
+    assert in_code == ([", ".join(names)] if len(names) > 1 else [])
+
+
+@every_script
+def test_errors_are_exactly_the_codes_of_a_script_s_refusals(script: Script) -> None:
     codes = set(re.findall(r"\brefuse\('([A-Z_]+)'", without_comments(assemble(LUA / f"{script.name}.lua"))))
     assert sorted(script.words("ERRORS")) == sorted(codes)
 
 
 @every_script
-def test_every_code_it_speaks_of_is_known_to_python_and_written_down(script: Script) -> None:
-    spoken = set(re.findall(r"'([A-Z]+(?:_[A-Z]+)+) ?'", without_comments(assemble(LUA / f"{script.name}.lua"))))
-    assert spoken <= REFUSALS.keys()
+def test_every_code_in_a_script_is_known_to_python_and_documented(script: Script) -> None:
+    codes = set(re.findall(r"'([A-Z]+(?:_[A-Z]+)+) ?'", without_comments(assemble(LUA / f"{script.name}.lua"))))
+    assert codes <= REFUSALS.keys()
     readme = (LUA / "README.md").read_text()
-    for code in spoken:
+    for code in codes:
         [row] = [line for line in readme.splitlines() if line.startswith(f"| `{code}`")]
         assert re.search(rf"\b{script.name}\b", row.split("|")[2])
 
 
-def test_every_refusal_that_python_knows_is_spoken() -> None:
+def test_every_refusal_that_python_knows_is_used_by_a_script() -> None:
     code = "".join(without_comments(assemble(path)) for path in LUA.glob("*.lua"))
     assert {refusal for refusal in REFUSALS if f"'{refusal}" in code} == set(REFUSALS)
 
 
 @every_script
-def test_uses_names_exactly_the_fragments_it_needs(script: Script) -> None:
+def test_uses_names_exactly_the_fragments_that_a_script_needs(script: Script) -> None:
     assert sorted(script.words("USES")) == sorted(needed_by(script.code))
 
 
 @every_script
-def test_a_fragment_comes_after_those_it_uses(script: Script) -> None:
+def test_a_fragment_comes_after_the_fragments_it_uses(script: Script) -> None:
     uses = list(script.words("USES"))
-    for place, name in enumerate(uses):
-        assert named_in(fragment(name)) - {name} <= set(uses[:place])
+    for index, name in enumerate(uses):
+        assert named_in(fragment(name)) - {name} <= set(uses[:index])
 
 
 @every_script
-def test_nothing_looks_through_all_keys(script: Script) -> None:
+def test_no_script_scans_all_keys(script: Script) -> None:
     commands = re.findall(r"redis\.p?call\('(\w+)'", assemble(LUA / f"{script.name}.lua"))
     assert commands
     assert not {"KEYS", "SCAN", "HSCAN", "SSCAN", "ZSCAN", "RANDOMKEY", "DBSIZE", "FLUSHALL"} & set(commands)
@@ -118,17 +123,17 @@ def test_no_two_files_define_the_same_name() -> None:
 
 
 @every_fragment
-def test_no_fragment_is_left_over(name: str) -> None:
+def test_every_fragment_is_used(name: str) -> None:
     assert any(name in Script.read(script).words("USES") for script in SCRIPTS)
 
 
 def test_every_script_has_its_tests() -> None:
-    missing = [name for name in SCRIPTS if not (LUA.parent / "tests" / "lua" / f"test_{name}.py").exists()]
+    missing = [name for name in SCRIPTS if not (ROOT / "tests" / "lua" / f"test_{name}.py").exists()]
     assert missing == []
 
 
-class Overheard(Scripts):
-    """Scripts that remember what they were called with."""
+class RecordedScripts(Scripts):
+    """Scripts that record the arguments of each call."""
 
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench.connection)
@@ -139,18 +144,18 @@ class Overheard(Scripts):
         return super().call(name, *arguments)
 
 
-def test_python_hands_over_as_many_arguments_as_the_headers_name(bench: Bench) -> None:
-    bench.scripts = overheard = Overheard(bench)
-    bench.commands = commands.Commands(overheard, bench.policy, bench.clock)
-    bench.queries = queries.Queries(overheard, bench.policy, bench.clock)
-    say_everything(bench)
-    assert sorted(overheard.calls) == SCRIPTS
-    for name, arguments in overheard.calls.items():
+def test_python_passes_as_many_arguments_as_the_headers_name(bench: Bench) -> None:
+    bench.scripts = scripts = RecordedScripts(bench)
+    bench.commands = commands.Commands(scripts, bench.policy, bench.clock)
+    bench.queries = queries.Queries(scripts, bench.policy, bench.clock)
+    call_every_script(bench)
+    assert sorted(scripts.calls) == SCRIPTS
+    for name, arguments in scripts.calls.items():
         script = Script.read(name)
         assert len(arguments) == len(script.numbered_arguments()) + 2 * len(script.repeated_arguments()), name
 
 
-def say_everything(bench: Bench) -> None:
+def call_every_script(bench: Bench) -> None:
     job_ids = bench.submit(2)
     bench.queries.list(queries.Filter(), 10, 0)
     bench.queries.get(job_ids[0])

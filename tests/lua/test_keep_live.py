@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from jobqueue.output import LIVE_BYTES
 from jobqueue.queue.connection import connect
-from jobqueue.queue.scripts import LUA, ROOT
+from jobqueue.queue.scripts import ROOT
 from jobqueue.result import LiveOutput, Piece
 from tests.support.attempts import Attempt, claim, let_leases_end, start
 from tests.support.bench import Bench
@@ -66,10 +66,6 @@ def test_the_streams_are_kept_apart(bench: Bench) -> None:
     bench.commands.heartbeat(attempt.job_id, attempt.holder, LiveOutput(stderr=Piece(8, "or")))
     assert kept(bench, attempt.job_id, "stdout") == ("out", 0)
     assert kept(bench, attempt.job_id, "stderr") == ("error", 5)
-
-
-def test_so_much_is_kept_as_is_written_down() -> None:
-    assert f"LIVE_AT_MOST = {LIVE_BYTES // 1024} * 1024" in (LUA / "lib/keep_live.lua").read_text()
 
 
 def test_of_a_long_output_the_latest_part_is_kept(bench: Bench) -> None:

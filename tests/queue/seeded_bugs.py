@@ -44,10 +44,10 @@ class SeededBug:
 
 HOLDS = "lib/holds_lease.lua"
 LOSE = "lib/lose_expired_leases.lua"
-MOVE = "lib/set_state.lua"
+MOVE = "lib/set_status.lua"
 DROP = "lib/drop_lease.lua"
 END = "lib/end_job.lua"
-BACK = "lib/send_back.lua"
+BACK = "lib/requeue.lua"
 LIVE = "lib/keep_live.lua"
 FINISH = "lib/finish.lua"
 GRACE = "lib/in_grace.lua"
@@ -58,12 +58,12 @@ FOUND_SOON = [
     SeededBug("the executor is not looked at", HOLDS, "and job.executor_id == executor_id"),
     SeededBug("the status is not looked at", HOLDS, "job.status == 'running' and "),
     SeededBug("a heartbeat renews no deadline", "heartbeat.lua", "now_ms + lease_ms, job_id)", "now_ms, job_id)"),
-    SeededBug("a heartbeat is not a sign of life", "heartbeat.lua", "hear_from(executor_id, now_ms)\n"),
+    SeededBug("a heartbeat is not a sign of life", "heartbeat.lua", "mark_seen(executor_id, now_ms)\n"),
     SeededBug(
         "a job that comes back goes to the end",
         BACK,
-        "set_state(job, 'pending')",
-        "job.sequence = redis.call('INCR', keys.sequence) set_state(job, 'pending')",
+        "set_status(job, 'pending')",
+        "job.sequence = redis.call('INCR', keys.sequence) set_status(job, 'pending')",
     ),
     SeededBug(
         "a lost attempt keeps its token",
@@ -90,7 +90,7 @@ FOUND_SOON = [
     SeededBug("a dropped lease keeps its deadline", DROP, "redis.call('ZREM', keys.deadlines, job.id)"),
     SeededBug("a dropped lease keeps its key", DROP, "'DEL', keys.lease(job.id), ", "'DEL', "),
     SeededBug("a dropped lease is still held", DROP, "redis.call('ZREM', keys.held(job.executor_id), job.id)"),
-    SeededBug("any result with the token is a repeat", FINISH, " is_stored(job, report, reason) then", " true then"),
+    SeededBug("any result with the token is a repeat", FINISH, " is_replay(job, report, reason) then", " true then"),
     SeededBug("a reason is no part of a result", FINISH, " and (ended[2] or '') == reason\n", "\n"),
     SeededBug("any token is a repeat", FINISH, "report.attempt_token == job.attempt_token", "true"),
     SeededBug("no result is a repeat", FINISH, "    return { 1, status }\n", "\n"),
@@ -115,9 +115,9 @@ FOUND_SOON = [
     SeededBug("a repeat counts twice", "complete.lua", "answer[1] == 0", "not answer.err"),
     SeededBug("a released attempt is lost", "release.lua", "'released'", "'lost'"),
     SeededBug("a released lease is still there", "release.lua", "drop_lease(job)\n"),
-    SeededBug("a release is not a sign of life", "release.lua", "hear_from(executor_id, now_ms)\n"),
+    SeededBug("a release is not a sign of life", "release.lua", "mark_seen(executor_id, now_ms)\n"),
     SeededBug("a release forgets the wish to stop", "release.lua", "if job.cancel_requested then", "if false then"),
-    SeededBug("anybody may release", "lib/refuse_stranger.lua", "not holds_lease(", "false and not holds_lease("),
+    SeededBug("anybody may release", "lib/refuse_non_holder.lua", "not holds_lease(", "false and not holds_lease("),
     SeededBug("a lost job forgets the wish to stop", LOSE, "if job.cancel_requested then", "if false then"),
     SeededBug("a failure forgets the wish to stop", FINISH, "return job.cancel_requested and", "return false and"),
     SeededBug("a success was stopped", FINISH, "and status == 'failed' and", "and"),
@@ -147,7 +147,7 @@ FOUND_LATE = [
     ),
     SeededBug("the last comes first", "claim.lua", "'ZRANGE', queue, 0, 0", "'ZREVRANGE', queue, 0, 0"),
     SeededBug(
-        "a claim takes nothing back", "claim.lua", "lose_expired_leases(now_ms, lease_ms, max_attempts, LOST_AT_MOST)"
+        "a claim takes nothing back", "claim.lua", "lose_expired_leases(now_ms, lease_ms, max_attempts, MAX_LOST)"
     ),
     SeededBug("removal comes early", "sweep.lua", "now_ms - retention_ms", "now_ms - retention_ms / 2"),
     SeededBug(

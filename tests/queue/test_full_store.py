@@ -72,8 +72,8 @@ FINISHES: dict[Status, Callable[[Bench, str, Holder], Finished]] = {
 def test_a_result_is_stored_and_can_be_repeated(bench: Bench, status: Status) -> None:
     attempt = start(bench)
     fill_up(bench)
-    assert FINISHES[status](bench, attempt.job_id, attempt.holder).repeated is False
-    assert FINISHES[status](bench, attempt.job_id, attempt.holder).repeated is True
+    assert FINISHES[status](bench, attempt.job_id, attempt.holder).replayed is False
+    assert FINISHES[status](bench, attempt.job_id, attempt.holder).replayed is True
     job = bench.queries.get(attempt.job_id)
     assert (job.status, job.stdout) == (status, DONE.stdout)
 

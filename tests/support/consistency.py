@@ -10,6 +10,7 @@ from typing import TypeVar
 import redis
 
 from jobqueue.job import Priority, Status
+from jobqueue.output import LIVE_BYTES
 from jobqueue.queue.scripts import ROOT
 from tests.support.contents import Contents, contents
 
@@ -35,8 +36,6 @@ MAY_HAVE = {
 }
 STOPPED_MAY_HAVE = {"cancel_requested_at_ms", "attempt_token", "exit_code"}
 """What else a cancelled job may have that ran when somebody asked it to stop. It also has what a claim leaves."""
-
-LIVE_AT_MOST = 256 * 1024
 
 
 @dataclass(frozen=True)
@@ -187,7 +186,7 @@ def _live(keys: Keys) -> Iterator[str]:
         for stream in ("stdout", "stderr"):
             if (stream in live) != (f"{stream}_offset" in live):
                 yield f"Job {job_id} has half of a live {stream}."
-            if len(live.get(stream, "").encode()) > LIVE_AT_MOST:
+            if len(live.get(stream, "").encode()) > LIVE_BYTES:
                 yield f"Job {job_id} has too much of a live {stream}."
 
 

@@ -86,5 +86,5 @@ def _claimed(claimed: Claimed) -> dict[str, Any]:
 
 
 def _reported(job_id: UUID, finished: Finished) -> Reported:
-    headers = {"Idempotent-Replay": "true"} if finished.repeated else {}
+    headers = {"Idempotent-Replay": "true"} if finished.replayed else {}
     return {"id": str(job_id), "status": finished.status}, 200, headers
