@@ -1,4 +1,4 @@
-"""Every error the server tells its clients, each with a stable code. Which HTTP status it gets: `web/errors.py`."""
+"""The errors that the server reports to its clients, each with a stable code. `web/errors.py` maps each to a status."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import inspect
 class JobQueueError(Exception):
     """Something went wrong.
 
-    The base of them all. The first line of a class's docstring is its message unless the raiser has a better one;
-    `facts` are what the client is told beside it, as JSON values by name.
+    The base class of all errors. The first line of a class's docstring is the default message. `facts` are reported to
+    the client beside the message, as JSON values by name.
     """
 
     code = "error"
@@ -39,7 +39,7 @@ class JobNotFound(JobQueueError):
 class NotPending(JobQueueError):
     """Job is not in pending state.
 
-    Only pending jobs can be cancelled; `status` says what the job is instead.
+    Only pending jobs can be cancelled. The fact `status` is the job's actual status.
     """
 
     code = "not_pending"
@@ -48,7 +48,7 @@ class NotPending(JobQueueError):
 class NotHeld(JobQueueError):
     """Job not found or not running.
 
-    The answer to a heartbeat: the job does not run, or runs under another lease. Its executor must stop.
+    The answer to a heartbeat for a job that does not run, or runs as another attempt. Its executor must stop the job.
     """
 
     code = "not_held"
@@ -57,7 +57,7 @@ class NotHeld(JobQueueError):
 class NotRunning(JobQueueError):
     """Invalid state transition.
 
-    A result came for a job that does not run (any more); `status` says what the job is instead.
+    A report arrived for a job that does not run. The fact `status` is the job's actual status.
     """
 
     code = "not_running"
@@ -66,7 +66,7 @@ class NotRunning(JobQueueError):
 class LeaseLost(JobQueueError):
     """Invalid state transition: the job is held by another attempt.
 
-    A result came from an executor that lost the job, or never had it. Nothing of it is stored.
+    A report arrived from an executor that has lost the job or never held it. Nothing of the report is stored.
     """
 
     code = "lease_lost"
@@ -75,7 +75,7 @@ class LeaseLost(JobQueueError):
 class StoreUnavailable(JobQueueError):
     """The database cannot be reached.
 
-    Ask again later. A change that was under way may or may not have been made.
+    The client should try again later. A change that was under way may or may not have been made.
     """
 
     code = "store_unavailable"
@@ -84,7 +84,7 @@ class StoreUnavailable(JobQueueError):
 class StoreFull(JobQueueError):
     """The database is full.
 
-    No new job is taken until space is free again; jobs that exist go on.
+    New jobs are refused until there is space again. Jobs that exist continue.
     """
 
     code = "store_full"

@@ -1,4 +1,4 @@
-"""A job: one run of a program that a client asked for, and the attempts made at it."""
+"""A job is one run of a program that a client asked for. This module defines it and the attempts made at it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """What a job is at any moment, exactly one of these. The last three are final."""
+    """The status of a job. A job has exactly one at any moment; the last three are final."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -18,7 +18,7 @@ class Status(StrEnum):
 
 
 class Priority(StrEnum):
-    """Which queue a job waits in, in the order in which executors empty them."""
+    """The queue in which a job waits, in the order in which executors empty the queues."""
 
     FOREGROUND = "foreground"
     BACKGROUND = "background"
@@ -26,7 +26,7 @@ class Priority(StrEnum):
 
 
 class AttemptStatus(StrEnum):
-    """How an executor's try at a job stands, or how it ended."""
+    """The status of one executor's attempt at a job. All but the first are final."""
 
     RUNNING = "running"
     COMPLETED = "completed"
@@ -37,19 +37,20 @@ class AttemptStatus(StrEnum):
 
 
 class Stream(StrEnum):
-    """What a program writes to."""
+    """The output streams of a program."""
 
     STDOUT = "stdout"
     STDERR = "stderr"
 
 
 class Reason(StrEnum):
-    """Why an attempt ended, or why it never began. The list is closed: people write rules about its words.
+    """Why an attempt ended, or why it never began. The list is closed, because users write rules about these words.
 
-    EXITED and SIGNALLED: the program ended by itself. TIMEOUT: it had run for `timeout_seconds`. CANCELLED: somebody
-    asked for it. CHECKSUM_MISMATCH, DOWNLOAD_FAILED, BLOCKED_BY_POLICY: the program was not had, or not allowed.
-    EXEC_FAILED: it is no program that can be started. OUTPUT_LIMIT: it wrote more than an executor puts up with.
-    OOM_KILLED: the machine ran out of memory. WORKER_SHUTDOWN and LEASE_LOST: the executor went, no fault of the job's.
+    EXITED, SIGNALLED: the program ended by itself or was killed by a signal. TIMEOUT: it reached its time limit.
+    CANCELLED: its cancellation was requested. CHECKSUM_MISMATCH, DOWNLOAD_FAILED, BLOCKED_BY_POLICY: the program could
+    not be downloaded, or the worker does not allow its URL. EXEC_FAILED: it could not be started. OUTPUT_LIMIT: it
+    wrote more than the executor allows. OOM_KILLED: the machine ran out of memory. WORKER_SHUTDOWN, LEASE_LOST: the
+    executor stopped or fell silent; that is not the job's fault.
     """
 
     EXITED = "exited"
@@ -68,8 +69,8 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class Spec:
-    """What to run: a program by URL and SHA-256 (64 lower-case digits), with its arguments and environment, and how
-    long it may run (None for as long as it likes).
+    """What to run: a program by its URL and SHA-256 (64 lower-case hexadecimal digits), its arguments and environment,
+    and its time limit in seconds (None for no limit).
     """
 
     binary_url: str
@@ -90,8 +91,9 @@ class NewJob:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One executor's try at a job. Times are milliseconds since 1970. `reason` is why it ended, None while it runs and
-    where nobody said.
+    """One executor's attempt at a job. Times are milliseconds since 1970.
+
+    `ended_at_ms` is None while the attempt runs. `reason` says why it ended; None while it runs and if it is unknown.
     """
 
     executor_id: str
@@ -104,26 +106,47 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Measured:
-    """How a run went, as its executor saw it; None where it did not say.
+    """How a run went, as its executor measured it; None where the executor did not say.
 
-    `signal` is the name of the one that ended the program. The bytes are those that it wrote, all of them; truncated
-    means that not all were kept. Times are milliseconds since 1970 by the executor's own clock.
+    This is the only list of these fields: schemas and answers are made from it. Times are read from the executor's own
+    clock.
     """
 
     signal: str | None = None
+    """The name of the signal that ended the program, like `SIGKILL`."""
+
     stdout_bytes: int | None = None
+    """How many bytes the program wrote to its standard output, kept or not."""
+
     stderr_bytes: int | None = None
+    """How many bytes the program wrote to its standard error, kept or not."""
+
     stdout_truncated: bool = False
+    """Whether the stored standard output is shorter than what the program wrote."""
+
     stderr_truncated: bool = False
+    """Whether the stored standard error is shorter than what the program wrote."""
+
     user_cpu_seconds: float | None = None
+    """CPU time that the program and its child processes spent in user mode, in seconds."""
+
     system_cpu_seconds: float | None = None
+    """CPU time that the program and its child processes spent in the kernel, in seconds."""
+
     peak_memory_bytes: int | None = None
+    """The largest resident memory of a single process of the program, in bytes."""
+
     download_started_at_ms: int | None = None
+    """When the executor began to fetch the program, in milliseconds since 1970."""
+
     program_started_at_ms: int | None = None
+    """When the program was started, in milliseconds since 1970."""
+
     program_ended_at_ms: int | None = None
+    """When the program ended, in milliseconds since 1970."""
 
     def length_of_truncated(self, stream: Stream) -> int | None:
-        """Return how many bytes the program wrote to a stream that was not kept whole; None for any other stream."""
+        """Return how many bytes the program wrote to a stream that is not stored whole; None for any other stream."""
         if stream is Stream.STDOUT:
             return self.stdout_bytes if self.stdout_truncated else None
         return self.stderr_bytes if self.stderr_truncated else None
@@ -131,7 +154,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class JobSummary:
-    """What a list tells of a job. Times are milliseconds since 1970, `None` until they come."""
+    """What a list says about a job. Times are milliseconds since 1970, None for what has not happened yet."""
 
     id: str
     type: str
@@ -144,9 +167,10 @@ class JobSummary:
 
 @dataclass(frozen=True)
 class Job(JobSummary):
-    """All there is to know of a job, except the token of its running attempt: that is its executor's alone.
+    """Everything about a job except the token of its running attempt, which only its executor may know.
 
-    `cancel_requested` is whether somebody asked it to stop while it ran; it may have ended otherwise all the same.
+    `cancel_requested` is whether its cancellation was requested while it ran; it may have ended otherwise all the same.
+    `attempts` are in order, the oldest first; a running attempt is the last.
     """
 
     spec: Spec

@@ -1,4 +1,4 @@
-"""The way to Redis: how it is reached, how long it may take, and what is said when it does not answer."""
+"""The connection to Redis: how it is made, how long it may take, and what happens while Redis does not answer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONNECT_SECONDS = 1.0
 ANSWER_SECONDS = 2.0
 PAUSE_SECONDS = 0.5
 MAX_CONNECTIONS = 8
-"""A script takes well under a millisecond, so few connections serve many threads; small Redis plans allow but 20."""
+"""A script takes well under a millisecond, so few connections serve many threads. Small Redis plans allow only 20."""
 
 UNAVAILABLE = (
     redis.ConnectionError,
@@ -32,15 +32,13 @@ UNAVAILABLE = (
     redis.exceptions.NoPermissionError,
 )
 UNAVAILABLE_CODES = ("NOREPLICAS", "MASTERDOWN", "BUSY", "MISCONF", "LOADING", "READONLY", "DB index is out of range")
-"""How errors begin that say nothing of the command. The last comes of a REDIS_URL with too high a database."""
+"""The beginnings of errors that are about the server, not the command. The last is caused by a wrong REDIS_URL."""
 
 
 def connect(url: str) -> redis.Redis:
-    """Return a client for `redis://`, `rediss://` or `unix://`; nothing is sent before the first command.
-
-    It never sends a command twice: a script whose answer got lost may have changed something already. RESP2, which
-    every server and proxy speaks.
-    """
+    """Return a client for `redis://`, `rediss://` or `unix://`. Nothing is sent before the first command."""
+    # The client never sends a command twice: a script whose answer got lost may have changed something already, and
+    # only the caller knows whether it is safe to run it again. RESP2 is what every server and every proxy speaks.
     pool = redis.BlockingConnectionPool.from_url(
         url,
         max_connections=MAX_CONNECTIONS,
@@ -56,21 +54,21 @@ def connect(url: str) -> redis.Redis:
 
 
 def check_url(url: str) -> None:
-    """Raise ValueError, without connecting, for a URL that redis-py would not take, or take for database 0's."""
+    """Raise ValueError, without connecting, for a URL that redis-py refuses, or silently reads as database 0."""
     parts = urlsplit(url)
     if parts.scheme != "unix" and not re.fullmatch("[0-9]{0,9}", parts.path.replace("/", "")):
-        raise ValueError("the path of such a URL is the number of a database")
+        raise ValueError("the path must be the number of a database")
     try:
         connect(url).connection_pool.make_connection()
-    except TypeError as error:  # an option that it does not know
+    except TypeError as error:  # an option that redis-py does not know
         raise ValueError(str(error)) from None
 
 
 class Connection:
-    """A client together with what is known of the server behind it: whether it answers.
+    """A client, and whether the server behind it answers.
 
-    While it does not, callers are told so at once, all but one every PAUSE_SECONDS who tries again. Without that, each
-    request of a crowd would wait for its own time-out, one crowd behind the other.
+    While it does not, callers are refused at once, except one every PAUSE_SECONDS, who tries again. Otherwise each of
+    many requests would wait for its own time-out, and requests would pile up faster than they fail.
     """
 
     def __init__(self, client: redis.Redis, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -81,23 +79,28 @@ class Connection:
         self._try_again_at = 0.0
 
     def ping(self) -> None:
-        """Return when Redis answers; raises StoreUnavailable when it does not."""
+        """Return if Redis answers. Raises StoreUnavailable if it does not."""
         with self.watched():
             self.client.ping()
 
     def eviction_policy(self) -> str:
-        """Return what Redis does when it is full; only `noeviction` never throws a lease or a job away."""
+        """Return what Redis does when its memory is full. Only `noeviction` never evicts a lease or a job."""
         with self.watched():
             return str(self.client.info("memory").get("maxmemory_policy", "noeviction"))
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Run the commands inside; raises StoreUnavailable or StoreFull for what Redis itself makes of them."""
+        """Run the commands inside. Raises StoreUnavailable or StoreFull if Redis cannot serve them.
+
+        Errors about a command itself are raised unchanged.
+        """
         self._refuse_while_away()
         try:
             yield
         except redis.RedisError as error:
             translated = _translated(error)
+            # An outage is silence: a server that answered, even with an error like READONLY, costs its caller no
+            # time-out. Refusing the next callers unasked would gain nothing and would delay the recovery.
             if isinstance(translated, StoreUnavailable) and not isinstance(error, redis.ResponseError):
                 self._note_outage(error)
             else:
@@ -106,12 +109,15 @@ class Connection:
         self._note_answer()
 
     def _refuse_while_away(self) -> None:
+        # Read without the lock, as nearly every call ends here. A caller that misses the start of an outage waits for
+        # one time-out; a caller that misses its end is refused once, or tries again. Both are harmless.
         if not self._away:
             return
         with self._lock:
             now = self._monotonic()
             if now < self._try_again_at:
                 raise StoreUnavailable
+            # This caller tries again. Until its own time-out is over at the latest, all others are refused.
             self._try_again_at = now + CONNECT_SECONDS + ANSWER_SECONDS
 
     def _note_outage(self, error: redis.RedisError) -> None:

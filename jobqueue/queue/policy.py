@@ -1,4 +1,4 @@
-"""How long things last in this queue and how often they may happen."""
+"""The durations and limits of a queue."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Policy:
-    """What the scripts are told at each call. The defaults are the documented ones.
+    """What the scripts are given with each call. The defaults are the documented ones.
 
-    lease_ms: silence after which an executor has lost its job.
+    lease_ms: silence after which an executor loses its job.
     executor_timeout_ms: silence after which an executor is no longer listed.
     max_attempts: how many executors a job may lose before it fails.
-    retention_ms: how long jobs are kept after they ended.
-    timeout_seconds: how long a program may run whose job does not say; None for as long as it likes.
+    retention_ms: how long a job is kept after it has ended.
+    timeout_seconds: the time limit of a program whose job names none; None for no limit.
     """
 
     lease_ms: int = 60_000

@@ -1,4 +1,4 @@
-"""The timer that sweeps the queue: one thread in every server process, so that silence is noticed without traffic."""
+"""The thread that sweeps the queue, one in every server process, so that expired leases are noticed without traffic."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ INTERVAL_SECONDS = 0.5
 
 
 class Sweeper:
-    """Sweeps every INTERVAL_SECONDS, and at once again while there is more to do."""
+    """Sweeps every INTERVAL_SECONDS, and again at once as long as there is more to do.
+
+    Sweepers do not elect a leader. The script is atomic and finds nothing a second time, so extra sweeps cost a
+    fraction of a millisecond each, while a leader that died would have to be noticed and replaced.
+    """
 
     def __init__(self, commands: Commands, connection: Connection, interval_seconds: float = INTERVAL_SECONDS) -> None:
         self._commands = commands
@@ -26,17 +30,17 @@ class Sweeper:
         self._reachable = False
 
     def start(self) -> None:
-        """Begin to sweep."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Sweep no more; returns when the last sweep has ended."""
+        """Stop sweeping. Returns when the last sweep has ended."""
         self._stopped.set()
         if self._thread.ident is not None:
             self._thread.join()
 
     def sweep(self) -> bool:
-        """Sweep once; return whether there is more to do. What goes wrong is logged and left to the next time."""
+        """Sweep once and return whether there is more to do. Errors are logged, and the next sweep tries again."""
         try:
             swept = self._commands.sweep()
         except JobQueueError as error:
@@ -44,6 +48,8 @@ class Sweeper:
         except Exception as error:  # noqa: BLE001  # the timer must outlive whatever one sweep meets
             logs.logger().exception("sweep_failed", reason=str(error))
         else:
+            # The policy is checked after the first successful sweep, not before: the check must not delay the ending
+            # of leases, and Redis may have been restarted with another configuration during an outage.
             if not self._reachable:
                 self._reachable = True
                 self._check_eviction_policy()
@@ -51,16 +57,16 @@ class Sweeper:
         return False
 
     def _note_outage(self, error: JobQueueError) -> None:
-        """Log once that Redis refuses to change anything. When it does not answer, the connection has said so."""
+        """Log, once for each outage, that Redis refuses writes. The connection logs it when Redis does not answer."""
         if self._reachable and isinstance(error.__cause__, redis.ResponseError):
             logs.logger().error("sweep_refused", reason=str(error.__cause__))
         self._reachable = False
 
     def _check_eviction_policy(self) -> None:
-        """Say it loudly, at the start and after each outage, when Redis may throw away what the queue is made of."""
+        """Log an error, at the start and after each outage, if Redis is allowed to evict the keys of the queue."""
         try:
             policy = self._connection.eviction_policy()
-        except Exception as error:  # noqa: BLE001  # not every Redis tells: that is no reason not to sweep
+        except Exception as error:  # noqa: BLE001  # managed Redis often forbids INFO; that must not stop the sweeps
             logs.logger().warning("eviction_policy_unknown", reason=str(error))
             return
         if policy != "noeviction":
