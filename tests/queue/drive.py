@@ -1,4 +1,4 @@
-"""Drives the machine through many runs of the queue, on the scripts of any folder."""
+"""Runs the state machine many times, on the scripts of any folder."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ SETTINGS = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
-REPEATABLE = settings(
+DETERMINISTIC = settings(
     SETTINGS, max_examples=200, derandomize=True, database=None, phases=[Phase.generate], print_blob=False
 )
-"""For seeded bugs: always the same moves, and no search for the shortest way to show the bug."""
+"""For seeded bugs: the same moves in every run, and no search for the shortest way to show the bug."""
 
-PATIENT = settings(REPEATABLE, max_examples=600)
-"""For those that show late."""
+LONGER = settings(DETERMINISTIC, max_examples=600)
+"""For the bugs that show only after many runs."""
 
 
 def drive(client: redis.Redis, folder: Path, how: settings) -> None:
-    """Drive the scripts of a folder and their model; raises AssertionError where they disagree."""
+    """Run the scripts of a folder beside their model. Raises AssertionError where they disagree."""
     connection = Connection(client)
     scripts = Scripts(connection, folder=folder)
 

@@ -1,4 +1,4 @@
-"""What the queue must do, as plainly as Python can say it: one dictionary of jobs, no indexes, no keys."""
+"""A model of the queue in plain Python, to compare the queue with: one dictionary of jobs, no indexes, no keys."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ NOTHING = Piece(0, "")
 
 @dataclass
 class ModelJob:
-    """A job, with the token of its attempt as long as that can still say something about it."""
+    """A job. `holder` has the token of its attempt as long as a report with that token can match."""
 
     id: str
-    place: int
+    sequence: int
     priority: Priority
     type: str
     status: Status = Status.PENDING
@@ -30,22 +30,22 @@ class ModelJob:
     ended_ms: int | None = None
     result: Result | None = None
     reason: Reason | None = None
-    asked_to_stop: bool = False
-    tries: int = 0
+    cancel_requested: bool = False
+    attempt_count: int = 0
     lost: int = 0
-    past: list[Attempt] = field(default_factory=list)
+    archived: list[Attempt] = field(default_factory=list)
     live: Piece = NOTHING
 
     @property
     def executor_id(self) -> str | None:
-        """Who runs it, or ran it last."""
+        """The executor that runs the job, or ran it last."""
         return self.holder.executor_id if self.holder else None
 
     def attempts(self) -> list[Attempt]:
-        """Return the attempts as the job's details must tell them."""
+        """Return the attempts that the job's details must list."""
         if self.holder is None or not self.holder.attempt_token:
-            return self.past
-        return [*self.past, self.attempt(AttemptStatus(self.status), self.ended_ms, self.reason)]
+            return self.archived
+        return [*self.archived, self.attempt(AttemptStatus(self.status), self.ended_ms, self.reason)]
 
     def attempt(self, status: AttemptStatus, ended_ms: int | None, reason: Reason | None) -> Attempt:
         """Return the newest attempt."""
@@ -54,12 +54,12 @@ class ModelJob:
         return Attempt(self.executor_id, None, self.started_ms, ended_ms, status, reason)
 
     def outcome(self, reported: Status, reason: Reason | None) -> Status:
-        """Return what a report makes of the job."""
+        """Return the status that a report gives the job."""
         stopped = reported is Status.FAILED and reason in {None, Reason.CANCELLED}
-        return Status.CANCELLED if self.asked_to_stop and stopped else reported
+        return Status.CANCELLED if self.cancel_requested and stopped else reported
 
-    def hear(self, piece: Piece) -> None:
-        """Put a piece of output to those that are there. One byte is one character here."""
+    def add_output(self, piece: Piece) -> None:
+        """Add a piece of output to the live output. One byte is one character here."""
         end = self.live.offset + len(self.live.data)
         if piece.offset > end:
             self.live = piece
@@ -69,15 +69,15 @@ class ModelJob:
 
 @dataclass
 class ModelExecutor:
-    """An executor that is not forgotten."""
+    """An executor that the queue remembers."""
 
-    heard_ms: int
+    seen_ms: int
     completed: int = 0
 
 
 @dataclass
 class Model:
-    """The queue. Every method does what the script of that name must do, and returns what it must answer."""
+    """The queue. Each method does what the script of the same name must do, and returns what that must answer."""
 
     policy: Policy
     now_ms: int
@@ -89,22 +89,22 @@ class Model:
     grace_until_ms: int = 0
 
     def submit(self, job_id: str, priority: Priority, type: str) -> None:
-        """Put a job at the end of its queue."""
+        """Add a job at the end of its queue."""
         self.submitted += 1
         self.jobs[job_id] = ModelJob(job_id, self.submitted, priority, type)
 
     def queue(self) -> list[ModelJob]:
         """Return the pending jobs in the order in which they must be handed out."""
         pending = [job for job in self.jobs.values() if job.status is Status.PENDING]
-        return sorted(pending, key=lambda job: (list(Priority).index(job.priority), job.place))
+        return sorted(pending, key=lambda job: (list(Priority).index(job.priority), job.sequence))
 
     def held(self, executor_id: str) -> list[ModelJob]:
-        """Return the jobs an executor runs, the one it claimed last first."""
+        """Return the jobs that an executor runs, the latest claim first."""
         mine = [job for job in self.running() if job.executor_id == executor_id]
         return sorted(mine, key=lambda job: -job.claimed)
 
     def running(self) -> list[ModelJob]:
-        """Return the jobs that run."""
+        """Return the running jobs."""
         return [job for job in self.jobs.values() if job.status is Status.RUNNING]
 
     def with_result(self) -> list[ModelJob]:
@@ -112,24 +112,25 @@ class Model:
         return [job for job in self.jobs.values() if job.result is not None]
 
     def active(self) -> dict[str, tuple[int, int, str | None]]:
-        """Return when each active executor was heard from, how many jobs it completed, and the newest it runs."""
+        """Return when each active executor was seen, how many jobs it completed, and the job it claimed last."""
         timeout_ms = self.policy.executor_timeout_ms
         return {
-            name: (executor.heard_ms, executor.completed, next((job.id for job in self.held(name)), None))
+            name: (executor.seen_ms, executor.completed, next((job.id for job in self.held(name)), None))
             for name, executor in self.executors.items()
-            if self._since(executor.heard_ms) < timeout_ms
+            if self._since(executor.seen_ms) < timeout_ms
         }
 
     def next_job(self, executor_id: str) -> ModelJob | None:
-        """Take back what is lost, as a claim does first, and return the job that it must hand out."""
-        self._hear(executor_id)
+        """End expired leases, as a claim does first, and return the job that the claim must hand out."""
+        self._mark_seen(executor_id)
         self._lose()
         return next(iter(self.queue()), None)
 
     def claim(self, job: ModelJob, holder: Holder) -> None:
-        """Hand that job out."""
+        """Hand out that job."""
         self.claims += 1
-        job.status, job.holder, job.claimed, job.tries = Status.RUNNING, holder, self.claims, job.tries + 1
+        job.status, job.holder, job.claimed = Status.RUNNING, holder, self.claims
+        job.attempt_count += 1
         job.started_ms = self.now_ms
         job.deadline_ms = self.now_ms + self.policy.lease_ms
 
@@ -141,45 +142,45 @@ class Model:
         if not _holds(job, holder):
             return NotHeld
         job.deadline_ms = self.now_ms + self.policy.lease_ms
-        job.hear(piece)
-        self._hear(holder.executor_id)
-        return Renewed(self.policy.lease_ms, job.asked_to_stop)
+        job.add_output(piece)
+        self._mark_seen(holder.executor_id)
+        return Renewed(self.policy.lease_ms, job.cancel_requested)
 
     def finish(self, reported: Status, job_id: str, holder: Holder, result: Result) -> Refusal | Finished:
-        """End a running job with a result, unless it is the one that is stored."""
+        """End a running job with a result, unless the same result is stored already."""
         job = self.jobs.get(job_id)
         if job is None:
             return JobNotFound
         status = job.outcome(reported, result.reason)
-        unsaid = None if result.exit_code is None else Reason.EXITED
-        result = replace(result, reason=result.reason or (Reason.CANCELLED if status is Status.CANCELLED else unsaid))
+        default = None if result.exit_code is None else Reason.EXITED
+        result = replace(result, reason=result.reason or (Reason.CANCELLED if status is Status.CANCELLED else default))
         if job.status is status and job.result == result and _has_token(job, holder):
             return Finished(status, True)
         if not _holds(job, holder):
             return LeaseLost if job.status is Status.RUNNING else NotRunning
         job.result = result
         self._end(job, status, result.reason)
-        self._hear(holder.executor_id).completed += status is Status.COMPLETED
+        self._mark_seen(holder.executor_id).completed += status is Status.COMPLETED
         return Finished(status, False)
 
     def release(self, job_id: str, holder: Holder, reason: Reason | None) -> Refusal | Status:
-        """Take a job back from its executor."""
+        """Release a running job."""
         job = self.jobs.get(job_id)
         if job is None:
             return JobNotFound
         if not _holds(job, holder):
             return LeaseLost if job.status is Status.RUNNING else NotRunning
-        self._hear(holder.executor_id)
-        self._take_back(job, AttemptStatus.RELEASED, reason)
+        self._mark_seen(holder.executor_id)
+        self._end_attempt(job, AttemptStatus.RELEASED, reason)
         return job.status
 
     def cancel(self, job_id: str, force: bool) -> Refusal | Status:
-        """End a pending job; with force, ask a running one to stop."""
+        """Cancel a pending job; with force, ask a running one to stop."""
         job = self.jobs.get(job_id)
         if job is None:
             return JobNotFound
         if force and job.status is Status.RUNNING:
-            job.asked_to_stop = True
+            job.cancel_requested = True
             return Status.RUNNING
         if job.status is not Status.PENDING:
             return NotPending
@@ -187,13 +188,13 @@ class Model:
         return Status.CANCELLED
 
     def sweep(self) -> Swept:
-        """Do what time has made due."""
+        """Do what has become due."""
         lost = self._lose()
         old = [job.id for job in self.jobs.values() if self._since(job.ended_ms) >= self.policy.retention_ms]
         for job_id in old:
             del self.jobs[job_id]
         timeout_ms = self.policy.executor_timeout_ms
-        silent = [name for name, executor in self.executors.items() if self._since(executor.heard_ms) >= timeout_ms]
+        silent = [name for name, executor in self.executors.items() if self._since(executor.seen_ms) >= timeout_ms]
         for executor_id in silent:
             del self.executors[executor_id]
         return Swept(lost, len(old), len(silent))
@@ -204,13 +205,13 @@ class Model:
         lost = [job for job in self.running() if job.deadline_ms <= self.now_ms]
         for job in lost:
             job.lost += 1
-            self._take_back(job, AttemptStatus.LOST, Reason.LEASE_LOST)
+            self._end_attempt(job, AttemptStatus.LOST, Reason.LEASE_LOST)
         return len(lost)
 
-    def _take_back(self, job: ModelJob, status: AttemptStatus, reason: Reason | None) -> None:
-        job.past.append(job.attempt(status, self.now_ms, reason))
+    def _end_attempt(self, job: ModelJob, status: AttemptStatus, reason: Reason | None) -> None:
+        job.archived.append(job.attempt(status, self.now_ms, reason))
         job.live = NOTHING
-        if job.asked_to_stop:
+        if job.cancel_requested:
             self._end(job, Status.CANCELLED, Reason.CANCELLED)
         elif status is AttemptStatus.LOST and job.lost >= self.policy.max_attempts:
             self._end(job, Status.FAILED, Reason.LEASE_LOST)
@@ -220,7 +221,7 @@ class Model:
         job.holder = Holder(str(job.executor_id))
 
     def _in_grace(self) -> bool:
-        """A queue that was away gives every lease a whole new length."""
+        """Return whether leases are not ended now: after an absence of the queue, each lasts for one more lease."""
         if self._since(self.swept_ms) > max(self.policy.lease_ms / 2, 2000):
             self.grace_until_ms = self.now_ms + self.policy.lease_ms
         self.swept_ms = self.now_ms
@@ -233,9 +234,9 @@ class Model:
         job.status, job.ended_ms, job.reason = status, self.now_ms, reason
         job.live = NOTHING
 
-    def _hear(self, executor_id: str) -> ModelExecutor:
+    def _mark_seen(self, executor_id: str) -> ModelExecutor:
         executor = self.executors.setdefault(executor_id, ModelExecutor(self.now_ms))
-        executor.heard_ms = self.now_ms
+        executor.seen_ms = self.now_ms
         return executor
 
 

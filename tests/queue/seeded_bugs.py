@@ -18,7 +18,7 @@ import redis
 from jobqueue import logs
 from jobqueue.queue.connection import connect
 from jobqueue.queue.scripts import LUA
-from tests.queue.drive import PATIENT, REPEATABLE, drive
+from tests.queue.drive import DETERMINISTIC, LONGER, drive
 from tests.support.redis_server import running_redis
 
 
@@ -176,7 +176,7 @@ def main() -> int:
 
 def is_found(client: redis.Redis, folder: Path) -> bool:
     """Whether a bug in that folder shows."""
-    for how in (REPEATABLE, PATIENT):
+    for how in (DETERMINISTIC, LONGER):
         try:
             drive(client, folder, how)
         except AssertionError:
