@@ -1,4 +1,4 @@
-"""What every room's tests may ask for: a real server, an empty store, a queue on top of it with a clock by hand."""
+"""Fixtures for all tests: a real Redis server, an empty store, and a queue on it whose clock is set by hand."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.support.redis_server import running_redis
 
 @pytest.fixture(scope="session", autouse=True)
 def _logs() -> None:
-    """Log to the real standard error: the one that pytest puts in its place is closed after each test."""
+    """Log to the real standard error, because pytest closes its replacement after each test."""
     logs.configure(cast(TextIO, sys.__stderr__))
 
 
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
-    """A real server of this test process's own."""
+    """A real server, one for each test process."""
     with tempfile.TemporaryDirectory(prefix="jq-") as folder, running_redis(Path(folder)) as url:
         yield url
 
@@ -41,14 +41,14 @@ def redis_url(server_url: str) -> str:
 
 @pytest.fixture
 def real_client(redis_url: str) -> Iterator[redis.Redis]:
-    """A client of the real server, as the product makes it."""
+    """A client of the real server, made as the product makes it."""
     with connect(redis_url) as client:
         yield client
 
 
 @pytest.fixture(params=["real", "fake"])
 def client(request: pytest.FixtureRequest) -> Iterator[redis.Redis]:
-    """A client of an empty store: the real server decides, fakeredis must agree."""
+    """A client of an empty store, once on the real server and once on fakeredis, which must agree."""
     if request.param == "real":
         yield request.getfixturevalue("real_client")
     else:
@@ -57,11 +57,11 @@ def client(request: pytest.FixtureRequest) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def bench(client: redis.Redis) -> Bench:
-    """A queue on each kind of store, with the documented rules."""
+    """A queue on each kind of store, with the default policy."""
     return Bench(client)
 
 
 @pytest.fixture
 def real_bench(real_client: redis.Redis) -> Bench:
-    """A queue on the real server, with the documented rules."""
+    """A queue on the real server, with the default policy."""
     return Bench(real_client)

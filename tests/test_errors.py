@@ -1,4 +1,4 @@
-"""`errors.py`: every error has a code of its own, a message and facts."""
+"""`errors.py`: every error has its own code, a message and facts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_default_message_is_one_line_without_a_full_stop(error: type[JobQueueE
     assert not message.endswith(".")
 
 
-def test_the_documented_messages_are_said_word_for_word() -> None:
+def test_the_messages_of_the_contract_are_unchanged() -> None:
     assert str(errors.NotPending()) == "Job is not in pending state"
     assert str(errors.JobNotFound()) == "Job not found"
     assert str(errors.NotHeld()) == "Job not found or not running"
@@ -42,7 +42,7 @@ def test_the_documented_messages_are_said_word_for_word() -> None:
     assert str(errors.LeaseLost()).startswith("Invalid state transition")
 
 
-def test_a_better_message_and_facts_are_kept() -> None:
+def test_a_message_and_facts_are_kept() -> None:
     error = NotPending("It runs already", status="running")
     assert str(error) == "It runs already"
     assert error.facts == {"status": "running"}
@@ -56,7 +56,7 @@ def test_there_may_be_no_facts() -> None:
     assert JobNotFound().facts == {}
 
 
-def test_a_class_without_a_docstring_of_its_own_says_its_base_s() -> None:
+def test_a_class_without_a_docstring_has_the_message_of_its_base() -> None:
     class Undescribed(JobNotFound):
         pass
 

@@ -1,4 +1,4 @@
-"""`output.py`: a megabyte of a stream is kept, and never half a character."""
+"""`output.py`: a mebibyte of each stream is result, in whole characters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def test_the_limit_is_a_megabyte() -> None:
 
 
 @pytest.mark.parametrize("character", ["x", "é", "漢", "🎉", "\0", "\n"])
-def test_what_just_fits_is_kept_and_one_character_more_is_not(character: str) -> None:
+def test_a_text_that_just_fits_is_kept_and_one_more_character_is_not(character: str) -> None:
     fits = character * (OUTPUT_LIMIT_BYTES // len(character.encode()))
     assert cut(fits) == fits
     assert cut(fits + character) == fits
@@ -23,22 +23,22 @@ def test_what_just_fits_is_kept_and_one_character_more_is_not(character: str) ->
 @pytest.mark.parametrize("character", ["é", "漢", "🎉"])
 def test_a_character_is_never_cut_in_two(character: str) -> None:
     for before in range(1, len(character.encode())):
-        kept = "x" * (OUTPUT_LIMIT_BYTES - before)
-        assert cut(kept + character) == kept
-        assert cut(kept + character + "x" * 10) == kept
+        result = "x" * (OUTPUT_LIMIT_BYTES - before)
+        assert cut(result + character) == result
+        assert cut(result + character + "x" * 10) == result
 
 
-def test_no_output_is_no_output() -> None:
+def test_an_empty_output_stays_empty() -> None:
     assert cut("") == ""
 
 
 @settings(deadline=None, max_examples=25)
 @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=20))
-def test_what_is_kept_is_the_longest_beginning_that_fits(text: str) -> None:
+def test_cut_keeps_the_longest_beginning_that_fits(text: str) -> None:
     long = text * (OUTPUT_LIMIT_BYTES // len(text.encode()) + 1)
-    kept = cut(long)
-    assert long.startswith(kept)
-    assert len(kept.encode()) <= OUTPUT_LIMIT_BYTES < len(long[: len(kept) + 1].encode())
+    result = cut(long)
+    assert long.startswith(result)
+    assert len(result.encode()) <= OUTPUT_LIMIT_BYTES < len(long[: len(result) + 1].encode())
 
 
 def test_both_halves_and_the_line_between_fit_however_much_is_missing() -> None:
@@ -51,7 +51,7 @@ def test_the_line_between_says_how_much_is_missing_and_stands_alone() -> None:
 
 
 @pytest.mark.parametrize("character", ["x", "é", "漢", "🎉"])
-def test_half_a_character_at_the_beginning_is_dropped_and_nothing_else(character: str) -> None:
+def test_a_partial_character_at_the_beginning_is_dropped_and_nothing_else(character: str) -> None:
     encoded = character.encode()
     assert skip_partial_character(encoded + b"rest") == encoded + b"rest"
     for cut_off in range(1, len(encoded)):
@@ -59,7 +59,7 @@ def test_half_a_character_at_the_beginning_is_dropped_and_nothing_else(character
         assert skip_partial_character(encoded[cut_off:]) == b""
 
 
-def test_nothing_has_no_half_a_character() -> None:
+def test_an_empty_text_has_no_partial_character() -> None:
     assert skip_partial_character(b"") == b""
 
 
@@ -67,6 +67,6 @@ def test_nothing_has_no_half_a_character() -> None:
 @given(st.text(st.characters(codec="utf-8"), max_size=20), st.integers(0, 80))
 def test_the_end_of_a_text_can_be_read_wherever_it_was_cut(text: str, cut_off: int) -> None:
     encoded = text.encode()
-    kept = skip_partial_character(encoded[cut_off:])
-    assert text.endswith(kept.decode())
-    assert len(encoded[cut_off:]) - len(kept) <= 3
+    result = skip_partial_character(encoded[cut_off:])
+    assert text.endswith(result.decode())
+    assert len(encoded[cut_off:]) - len(result) <= 3

@@ -1,4 +1,4 @@
-"""The bench of this room: when a test is over, every job must agree with every index."""
+"""A bench that is checked after each test: every job must agree with every index."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ from tests.support.consistency import check
 
 @pytest.fixture
 def bench(client: redis.Redis) -> Iterator[Bench]:
-    """A queue on each kind of store, with the documented policy."""
+    """A queue on each kind of store, with the default policy."""
     yield Bench(client)
     assert check(client) == []

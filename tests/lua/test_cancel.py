@@ -1,4 +1,4 @@
-"""`lua/cancel.lua`: a pending job ends before anybody runs it; nothing else can be cancelled."""
+"""`lua/cancel.lua`: a pending job is cancelled; a running job is asked to stop, with force; nothing else changes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.contents import contents
 
 
 def refused(bench: Bench, job_id: str, force: bool = False) -> object:
-    """Return the status that the refusal tells, having seen that it changed nothing."""
+    """Return the status in the refusal, after checking that it changed nothing."""
     before = contents(bench.client)
     with pytest.raises(NotPending) as refusal:
         bench.commands.cancel(job_id, force)
@@ -42,7 +42,7 @@ def test_a_cancelled_job_is_never_handed_out(bench: Bench) -> None:
     assert bench.commands.claim("executor-1", None) is None
 
 
-def test_a_job_that_came_back_can_be_cancelled_and_keeps_its_past(bench: Bench) -> None:
+def test_a_requeued_job_can_be_cancelled_and_keeps_its_attempts(bench: Bench) -> None:
     lost = lose(bench)
     bench.commands.cancel(lost.job_id)
     job = bench.queries.get(lost.job_id)
@@ -85,7 +85,7 @@ def test_with_force_a_running_job_is_asked_to_stop_and_runs_on(bench: Bench) -> 
     assert bench.queries.stats().finished[Status.CANCELLED] == 0
 
 
-def test_when_it_was_first_asked_to_stop_is_kept(bench: Bench) -> None:
+def test_the_time_of_the_first_cancel_request_is_kept(bench: Bench) -> None:
     attempt = start(bench)
     for _ in range(3):
         bench.commands.cancel(attempt.job_id, force=True)
@@ -93,7 +93,7 @@ def test_when_it_was_first_asked_to_stop_is_kept(bench: Bench) -> None:
     assert bench.client.hget(f"{ROOT}:job:{attempt.job_id}", "cancel_requested_at_ms") == str(START_MS)
 
 
-def test_with_force_an_ended_job_is_refused_as_ever(bench: Bench) -> None:
+def test_force_does_not_cancel_an_ended_job(bench: Bench) -> None:
     attempt = start(bench)
     bench.commands.complete(attempt.job_id, attempt.holder, DONE)
     assert refused(bench, attempt.job_id, force=True) == "completed"
@@ -101,7 +101,7 @@ def test_with_force_an_ended_job_is_refused_as_ever(bench: Bench) -> None:
         bench.commands.cancel("no-such-job", force=True)
 
 
-def test_without_force_a_job_that_was_asked_to_stop_is_refused_as_ever(bench: Bench) -> None:
+def test_a_job_with_a_cancel_request_is_refused_without_force(bench: Bench) -> None:
     attempt = start(bench)
     bench.commands.cancel(attempt.job_id, force=True)
     assert refused(bench, attempt.job_id) == "running"

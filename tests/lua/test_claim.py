@@ -1,4 +1,4 @@
-"""`lua/claim.lua`: who gets which job, and what the claim leaves behind."""
+"""`lua/claim.lua`: which executor gets which job, and what the claim stores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.bench import Bench
 from tests.support.clock import START_MS
 
 
-def test_an_empty_queue_has_nothing_to_give(bench: Bench) -> None:
+def test_a_claim_from_an_empty_queue_returns_nothing(bench: Bench) -> None:
     assert bench.commands.claim("executor-1", None) is None
 
 
@@ -29,7 +29,7 @@ def test_a_claimed_job_runs_under_its_executor(bench: Bench) -> None:
     assert attempt.status is AttemptStatus.RUNNING
 
 
-def test_an_address_that_nobody_knows_stays_unknown(bench: Bench) -> None:
+def test_an_unknown_address_stays_unknown(bench: Bench) -> None:
     bench.submit()
     claimed = bench.commands.claim("executor-1", None)
     assert claimed is not None
@@ -43,7 +43,7 @@ def test_a_claim_makes_a_lease_that_ends_by_itself(bench: Bench) -> None:
     assert bench.client.zscore(f"{ROOT}:deadlines", attempt.job_id) == START_MS + bench.policy.lease_ms
 
 
-def test_a_claim_tells_which_try_it_is(bench: Bench) -> None:
+def test_a_claim_returns_the_number_of_the_attempt(bench: Bench) -> None:
     bench.submit()
     for number in (1, 2):
         claimed = bench.commands.claim("executor-1", None)
@@ -65,7 +65,7 @@ def test_jobs_of_one_priority_come_in_the_order_they_were_submitted(bench: Bench
     assert [claim(bench).job_id for _ in range(6)] == [*one_by_one, *at_once]
 
 
-def test_a_lost_job_comes_back_at_its_old_place(bench: Bench) -> None:
+def test_a_lost_job_is_requeued_at_its_old_place(bench: Bench) -> None:
     lost = lose(bench)
     bench.submit(1)
     assert claim(bench, "executor-2").job_id == lost.job_id
@@ -86,7 +86,7 @@ def test_one_executor_may_hold_several_jobs_each_with_a_token_of_its_own(bench: 
     assert status_of(bench, one.job_id) == status_of(bench, other.job_id) == Status.RUNNING
 
 
-def test_a_claim_takes_back_a_lost_job_before_any_sweep_does(bench: Bench) -> None:
+def test_a_claim_ends_an_expired_lease_before_any_sweep(bench: Bench) -> None:
     attempt = start(bench)
     for _ in range(2):
         assert bench.commands.claim("executor-2", None) is None
@@ -94,7 +94,7 @@ def test_a_claim_takes_back_a_lost_job_before_any_sweep_does(bench: Bench) -> No
     assert claim(bench, "executor-2").job_id == attempt.job_id
 
 
-def test_a_claim_takes_back_ten_lost_jobs_at_most(bench: Bench) -> None:
+def test_a_claim_ends_ten_leases_at_most(bench: Bench) -> None:
     bench.submit(12)
     for _ in range(12):
         claim(bench)

@@ -1,4 +1,4 @@
-"""`lua/complete.lua`: a result is stored once, for the attempt that holds the job, and can be repeated safely."""
+"""`lua/complete.lua`: a result is stored once, for the attempt that holds the job, and its replay changes nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.contents import contents
 
 
 def refused(bench: Bench, job_id: str, holder: Holder, result: Result = DONE) -> tuple[type[JobQueueError], object]:
-    """Return the class and the status of the refusal, having seen that it changed nothing."""
+    """Return the class and the status of the refusal, after checking that it changed nothing."""
     before = contents(bench.client)
     with pytest.raises((NotRunning, LeaseLost)) as refusal:
         bench.commands.complete(job_id, holder, result)
@@ -29,7 +29,7 @@ def refused(bench: Bench, job_id: str, holder: Holder, result: Result = DONE) ->
     return type(refusal.value), refusal.value.facts["status"]
 
 
-def test_a_completed_job_tells_its_result(bench: Bench) -> None:
+def test_a_completed_job_has_its_result(bench: Bench) -> None:
     attempt = start(bench)
     bench.clock.advance(1_500)
     assert bench.commands.complete(attempt.job_id, attempt.holder, Result(3, "out", "err")).replayed is False
@@ -69,17 +69,17 @@ def test_no_output_takes_no_field(bench: Bench) -> None:
     assert bench.client.hkeys(f"{ROOT}:output:{attempt.job_id}") == ["measured"]
 
 
-def test_how_the_run_went_is_kept_and_counted_where_the_executor_did_not(bench: Bench) -> None:
+def test_measured_fields_are_stored_and_missing_byte_counts_are_counted(bench: Bench) -> None:
     attempt = start(bench)
-    told = Measured(signal="SIGKILL", stdout_bytes=7, user_cpu_seconds=0.25, program_started_at_ms=5)
-    result = Result(0, "out", "é", reason=Reason.SIGNALLED, measured=told)
+    reported = Measured(signal="SIGKILL", stdout_bytes=7, user_cpu_seconds=0.25, program_started_at_ms=5)
+    result = Result(0, "out", "é", reason=Reason.SIGNALLED, measured=reported)
     bench.commands.complete(attempt.job_id, attempt.holder, result)
     job = bench.queries.get(attempt.job_id)
-    assert (job.reason, job.measured) == (Reason.SIGNALLED, replace(told, stderr_bytes=2))
+    assert (job.reason, job.measured) == (Reason.SIGNALLED, replace(reported, stderr_bytes=2))
     assert job.attempts[0].reason is Reason.SIGNALLED
 
 
-def test_what_the_server_cuts_is_truncated_whatever_was_sent(bench: Bench) -> None:
+def test_an_output_that_the_server_cuts_is_marked_as_truncated(bench: Bench) -> None:
     attempt = start(bench)
     bench.commands.complete(attempt.job_id, attempt.holder, Result(0, "é" * OUTPUT_LIMIT_BYTES, "x"))
     measured = bench.queries.get(attempt.job_id).measured
@@ -87,13 +87,13 @@ def test_what_the_server_cuts_is_truncated_whatever_was_sent(bench: Bench) -> No
     assert (measured.stderr_bytes, measured.stderr_truncated) == (1, False)
 
 
-def test_a_program_that_ended_with_an_exit_code_has_exited_when_nobody_says_more(bench: Bench) -> None:
+def test_a_program_with_an_exit_code_and_no_reason_has_exited(bench: Bench) -> None:
     attempt = start(bench)
     bench.commands.complete(attempt.job_id, attempt.holder, DONE)
     assert bench.queries.get(attempt.job_id).reason is Reason.EXITED
 
 
-def test_a_job_that_completed_although_it_was_asked_to_stop_is_completed(bench: Bench) -> None:
+def test_a_job_that_completes_despite_a_cancel_request_is_completed(bench: Bench) -> None:
     attempt = start(bench)
     bench.commands.cancel(attempt.job_id, force=True)
     for replayed in (False, True):
@@ -104,14 +104,14 @@ def test_a_job_that_completed_although_it_was_asked_to_stop_is_completed(bench: 
     assert bench.queries.executors()[0].jobs_completed == 1
 
 
-def test_a_program_s_latest_output_gives_way_to_its_whole_output(bench: Bench) -> None:
+def test_live_output_is_replaced_by_the_stored_output(bench: Bench) -> None:
     attempt = start(bench)
     bench.commands.heartbeat(attempt.job_id, attempt.holder, LiveOutput(Piece(0, "latest")))
     bench.commands.complete(attempt.job_id, attempt.holder, DONE)
     assert bench.client.exists(f"{ROOT}:live:{attempt.job_id}") == 0
 
 
-def test_a_late_result_is_taken_until_the_lease_was_taken_back(bench: Bench) -> None:
+def test_a_late_result_is_accepted_until_the_lease_is_ended(bench: Bench) -> None:
     attempt = start(bench)
     bench.clock.advance(bench.policy.lease_ms * 2)
     bench.commands.complete(attempt.job_id, attempt.holder, DONE)
@@ -134,15 +134,15 @@ def test_a_job_that_does_not_run_cannot_be_completed(bench: Bench) -> None:
 
 def test_only_the_holder_may_complete_a_job(bench: Bench) -> None:
     attempt = start(bench)
-    for stranger in (
+    for non_holder in (
         Holder("executor-2"),
         Holder("executor-2", attempt.holder.attempt_token),
         Holder("executor-1", "another token"),
     ):
-        assert refused(bench, attempt.job_id, stranger) == (LeaseLost, "running")
+        assert refused(bench, attempt.job_id, non_holder) == (LeaseLost, "running")
 
 
-def test_the_same_result_with_its_token_is_safe_to_repeat(bench: Bench) -> None:
+def test_a_replay_of_a_result_with_its_token_changes_nothing(bench: Bench) -> None:
     attempt = start(bench)
     assert bench.commands.complete(attempt.job_id, attempt.holder, DONE).replayed is False
     bench.clock.advance(1000)
@@ -151,14 +151,14 @@ def test_the_same_result_with_its_token_is_safe_to_repeat(bench: Bench) -> None:
     assert contents(bench.client) == before
 
 
-def test_a_result_that_was_cut_is_safe_to_repeat_too(bench: Bench) -> None:
+def test_a_result_that_was_cut_can_be_replayed(bench: Bench) -> None:
     attempt = start(bench)
     result = Result(0, "é" * OUTPUT_LIMIT_BYTES)
     assert bench.commands.complete(attempt.job_id, attempt.holder, result).replayed is False
     assert bench.commands.complete(attempt.job_id, attempt.holder, result).replayed is True
 
 
-def test_without_its_token_a_second_report_is_refused(bench: Bench) -> None:
+def test_a_replay_without_the_token_is_refused(bench: Bench) -> None:
     attempt = start(bench)
     bench.commands.complete(attempt.job_id, attempt.holder, DONE)
     assert refused(bench, attempt.job_id, attempt.without_token) == (NotRunning, "completed")
@@ -200,13 +200,13 @@ def test_a_lost_attempt_s_result_is_refused_for_ever(bench: Bench) -> None:
     assert refused(bench, lost.job_id, lost.holder) == (NotRunning, "completed")
 
 
-def test_the_last_attempt_allowed_is_lost_for_ever_too(bench: Bench) -> None:
+def test_a_lost_last_attempt_is_refused_for_ever(bench: Bench) -> None:
     bench = Bench(bench.client, Policy(max_attempts=1), bench.clock)
     lost = lose(bench)
     assert refused(bench, lost.job_id, lost.holder) == (NotRunning, "failed")
 
 
-def test_an_executor_without_tokens_is_taken_at_its_word(bench: Bench) -> None:
+def test_an_executor_without_a_token_is_identified_by_its_id(bench: Bench) -> None:
     lost = lose(bench)
     again = claim(bench, lost.holder.executor_id)
     assert bench.commands.complete(again.job_id, lost.without_token, DONE).replayed is False

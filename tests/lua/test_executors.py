@@ -1,4 +1,4 @@
-"""`lua/executors.lua`: who was heard from lately, and what it is at."""
+"""`lua/executors.lua`: the active executors, when each was seen, and what it runs."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from tests.support.clock import START_MS
 from tests.support.contents import contents
 
 
-def test_at_first_there_are_none(bench: Bench) -> None:
+def test_an_empty_queue_has_no_executors(bench: Bench) -> None:
     assert bench.queries.executors() == []
 
 
-def test_an_executor_that_found_no_job_was_heard_from_all_the_same(bench: Bench) -> None:
+def test_an_executor_that_claimed_no_job_was_seen(bench: Bench) -> None:
     bench.commands.claim("executor-1", None)
     assert bench.queries.executors() == [Executor("executor-1", START_MS, 0, None, None)]
 
 
-def test_the_latest_heard_from_comes_first(bench: Bench) -> None:
+def test_the_executor_seen_last_comes_first(bench: Bench) -> None:
     for number in (2, 1, 3):
         bench.commands.claim(f"executor-{number}", None)
         bench.clock.advance(1)
@@ -44,7 +44,7 @@ SIGNS: dict[str, Callable[[Bench, Attempt], object]] = {
 
 
 @pytest.mark.parametrize("sign", SIGNS)
-def test_everything_an_executor_says_is_a_sign_of_life(bench: Bench, sign: str) -> None:
+def test_every_call_of_an_executor_counts_as_seen(bench: Bench, sign: str) -> None:
     attempt = start(bench)
     bench.clock.advance(1_000)
     SIGNS[sign](bench, attempt)
@@ -59,20 +59,20 @@ def test_an_executor_is_listed_until_its_time_out(bench: Bench) -> None:
     assert len(bench.queries.executors()) == 0
 
 
-def test_the_newest_of_its_running_jobs_is_told(bench: Bench) -> None:
+def test_an_executor_is_listed_with_the_job_it_claimed_last(bench: Bench) -> None:
     bench.submit(1, Priority.FOREGROUND, "older")
     bench.submit(1, Priority.BACKGROUND, "newer")
     older = claim(bench)
     bench.clock.advance(1)
     newer = claim(bench)
-    assert told(bench) == (newer.job_id, "newer")
+    assert current_job(bench) == (newer.job_id, "newer")
     bench.commands.complete(newer.job_id, newer.holder, DONE)
-    assert told(bench) == (older.job_id, "older")
+    assert current_job(bench) == (older.job_id, "older")
     bench.commands.complete(older.job_id, older.holder, DONE)
-    assert told(bench) == (None, None)
+    assert current_job(bench) == (None, None)
 
 
-def told(bench: Bench) -> tuple[str | None, str | None]:
+def current_job(bench: Bench) -> tuple[str | None, str | None]:
     [executor] = bench.queries.executors()
     return executor.current_job_id, executor.job_type
 
@@ -86,7 +86,7 @@ def test_completed_jobs_are_counted_for_each(bench: Bench) -> None:
     assert counts == {"executor-1": 3, "executor-2": 1}
 
 
-def test_more_executors_than_one_call_reads_are_all_told(bench: Bench) -> None:
+def test_a_thousand_executors_are_all_returned(bench: Bench) -> None:
     for number in range(1001):
         bench.client.zadd("{jobqueue}:executors", {f"executor-{number}": START_MS})
     executors = bench.queries.executors()
@@ -99,7 +99,7 @@ def test_an_id_that_looks_like_part_of_a_key_is_like_any_other(bench: Bench) -> 
     assert (executor.executor_id, executor.current_job_id) == ("held:ünïcode:{1}", attempt.job_id)
 
 
-def test_looking_changes_nothing(bench: Bench) -> None:
+def test_reading_changes_nothing(bench: Bench) -> None:
     start(bench)
     before = contents(bench.client)
     bench.queries.executors()

@@ -1,4 +1,4 @@
-"""`lua/fail.lua`: a failure is stored once, for the attempt that holds the job, with what there is to say about it."""
+"""`lua/fail.lua`: a failure is stored once, for the attempt that holds the job, and its replay changes nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.contents import contents
 
 
 def refused(bench: Bench, job_id: str, holder: Holder, result: Result = BROKEN) -> tuple[type[JobQueueError], object]:
-    """Return the class and the status of the refusal, having seen that it changed nothing."""
+    """Return the class and the status of the refusal, after checking that it changed nothing."""
     before = contents(bench.client)
     with pytest.raises((NotRunning, LeaseLost)) as refusal:
         bench.commands.fail(job_id, holder, result)
@@ -25,7 +25,7 @@ def refused(bench: Bench, job_id: str, holder: Holder, result: Result = BROKEN) 
     return type(refusal.value), refusal.value.facts["status"]
 
 
-def test_a_failed_job_tells_what_went_wrong(bench: Bench) -> None:
+def test_a_failed_job_has_its_result_and_message(bench: Bench) -> None:
     attempt = start(bench)
     bench.clock.advance(1_500)
     assert (
@@ -45,13 +45,13 @@ def test_a_program_that_never_ran_has_no_exit_code(bench: Bench) -> None:
     assert (job.status, job.exit_code, job.error_message) == (Status.FAILED, None, None)
 
 
-def test_a_program_that_never_ran_ended_for_no_reason_that_is_known(bench: Bench) -> None:
+def test_a_program_that_never_ran_has_no_reason(bench: Bench) -> None:
     attempt = start(bench)
     bench.commands.fail(attempt.job_id, attempt.holder, Result(None))
     assert bench.queries.get(attempt.job_id).reason is None
 
 
-def test_a_failure_tells_its_reason(bench: Bench) -> None:
+def test_a_failed_job_has_its_reason(bench: Bench) -> None:
     attempt = start(bench)
     bench.commands.fail(attempt.job_id, attempt.holder, replace(BROKEN, reason=Reason.OOM_KILLED))
     job = bench.queries.get(attempt.job_id)
@@ -59,7 +59,7 @@ def test_a_failure_tells_its_reason(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("reason", [None, Reason.CANCELLED])
-def test_a_job_that_was_asked_to_stop_and_stopped_is_cancelled(bench: Bench, reason: Reason | None) -> None:
+def test_a_job_that_stops_after_a_cancel_request_is_cancelled(bench: Bench, reason: Reason | None) -> None:
     attempt = start(bench)
     bench.commands.cancel(attempt.job_id, force=True)
     result = Result(143, "out", reason=reason)
@@ -74,7 +74,7 @@ def test_a_job_that_was_asked_to_stop_and_stopped_is_cancelled(bench: Bench, rea
     assert refused(bench, attempt.job_id, attempt.holder, replace(result, stdout="x")) == (NotRunning, "cancelled")
 
 
-def test_a_job_that_failed_just_before_it_could_be_stopped_has_failed(bench: Bench) -> None:
+def test_a_job_that_fails_for_another_reason_despite_a_cancel_request_has_failed(bench: Bench) -> None:
     attempt = start(bench)
     bench.commands.cancel(attempt.job_id, force=True)
     result = Result(1, reason=Reason.EXITED)
@@ -84,14 +84,14 @@ def test_a_job_that_failed_just_before_it_could_be_stopped_has_failed(bench: Ben
     assert (job.status, job.reason, job.cancel_requested) == (Status.FAILED, Reason.EXITED, True)
 
 
-def test_a_job_that_nobody_asked_to_stop_is_not_cancelled_whatever_its_executor_says(bench: Bench) -> None:
+def test_a_job_without_a_cancel_request_cannot_end_as_cancelled(bench: Bench) -> None:
     attempt = start(bench)
     bench.commands.fail(attempt.job_id, attempt.holder, Result(None, reason=Reason.CANCELLED))
     job = bench.queries.get(attempt.job_id)
     assert (job.status, job.reason, job.cancel_requested) == (Status.FAILED, Reason.CANCELLED, False)
 
 
-def test_a_failure_is_not_tried_again(bench: Bench) -> None:
+def test_a_failed_job_does_not_run_again(bench: Bench) -> None:
     attempt = start(bench)
     bench.commands.fail(attempt.job_id, attempt.holder, BROKEN)
     assert bench.commands.claim("executor-2", None) is None
@@ -121,16 +121,16 @@ def test_a_job_that_does_not_run_cannot_fail(bench: Bench) -> None:
 
 def test_only_the_holder_may_fail_a_job(bench: Bench) -> None:
     attempt = start(bench)
-    for stranger in (
+    for non_holder in (
         Holder("executor-2"),
         Holder("executor-2", attempt.holder.attempt_token),
         Holder("executor-1", "another token"),
     ):
-        assert refused(bench, attempt.job_id, stranger) == (LeaseLost, "running")
+        assert refused(bench, attempt.job_id, non_holder) == (LeaseLost, "running")
 
 
 @pytest.mark.parametrize("result", [BROKEN, Result(None), Result(1, error_message="it broke")])
-def test_the_same_failure_with_its_token_is_safe_to_repeat(bench: Bench, result: Result) -> None:
+def test_a_replay_of_a_failure_with_its_token_changes_nothing(bench: Bench, result: Result) -> None:
     attempt = start(bench)
     assert bench.commands.fail(attempt.job_id, attempt.holder, result).replayed is False
     bench.clock.advance(1000)
@@ -139,7 +139,7 @@ def test_the_same_failure_with_its_token_is_safe_to_repeat(bench: Bench, result:
     assert contents(bench.client) == before
 
 
-def test_without_its_token_a_second_report_is_refused(bench: Bench) -> None:
+def test_a_replay_without_the_token_is_refused(bench: Bench) -> None:
     attempt = start(bench)
     bench.commands.fail(attempt.job_id, attempt.without_token, BROKEN)
     assert refused(bench, attempt.job_id, attempt.without_token) == (NotRunning, "failed")

@@ -1,4 +1,4 @@
-"""`lua/get.lua`: all there is to know of a job, at every stage of its life."""
+"""`lua/get.lua`: everything about a job, at every stage of its life."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def test_an_unknown_job_is_not_found(bench: Bench) -> None:
         bench.queries.get("no-such-job")
 
 
-def test_a_job_tells_what_it_was_submitted_with(bench: Bench) -> None:
+def test_a_job_has_the_spec_it_was_submitted_with(bench: Bench) -> None:
     [job_id] = bench.submit()
     job = bench.queries.get(job_id)
     assert job.id == job_id
     assert job.spec == Spec("http://127.0.0.1:1/program", SHA256, ["one", "two"], {"KEY": "value"})
 
 
-def test_attempts_are_told_oldest_first_and_the_running_one_last(bench: Bench) -> None:
+def test_attempts_are_ordered_oldest_first_and_the_running_one_last(bench: Bench) -> None:
     lost = lose(bench, "executor-1")
     lost_at_ms = bench.clock.now_ms
     bench.clock.advance(10)
@@ -37,7 +37,7 @@ def test_attempts_are_told_oldest_first_and_the_running_one_last(bench: Bench) -
     ]
 
 
-def test_until_a_job_has_ended_nobody_knows_why_it_will(bench: Bench) -> None:
+def test_a_running_job_has_no_reason_and_no_measured_fields(bench: Bench) -> None:
     [job_id] = bench.submit()
     claim(bench)
     job = bench.queries.get(job_id)
@@ -50,7 +50,7 @@ def test_a_lost_job_has_no_executor_until_it_runs_again(bench: Bench) -> None:
     assert [attempt.status for attempt in job.attempts] == [AttemptStatus.LOST]
 
 
-def test_a_job_that_was_lost_and_then_completed_tells_both_attempts(bench: Bench) -> None:
+def test_a_job_that_was_lost_and_then_completed_has_both_attempts(bench: Bench) -> None:
     lost = lose(bench)
     again = claim(bench, "executor-2")
     bench.commands.complete(again.job_id, again.holder, DONE)
@@ -59,14 +59,14 @@ def test_a_job_that_was_lost_and_then_completed_tells_both_attempts(bench: Bench
     assert (job.executor_id, job.started_at_ms) == ("executor-2", bench.clock.now_ms)
 
 
-def test_an_attempt_s_token_is_never_told_to_others(bench: Bench) -> None:
+def test_the_token_of_an_attempt_is_not_part_of_a_job(bench: Bench) -> None:
     bench.submit()
     attempt = claim(bench)
     assert "attempt_token" not in {field.name for field in fields(Job)}
     assert attempt.holder.attempt_token not in repr(bench.queries.get(attempt.job_id))
 
 
-def test_looking_changes_nothing(bench: Bench) -> None:
+def test_reading_changes_nothing(bench: Bench) -> None:
     lost = lose(bench)
     before = contents(bench.client)
     bench.queries.get(lost.job_id)

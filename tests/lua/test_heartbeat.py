@@ -1,4 +1,4 @@
-"""`lua/heartbeat.lua`: a lease goes on for who holds it, and for nobody else."""
+"""`lua/heartbeat.lua`: a lease is renewed for its holder, and for no other executor."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.contents import contents
 
 
 def refused(bench: Bench, job_id: str, holder: Holder) -> object:
-    """Return the status that the refusal tells, having seen that it changed nothing."""
+    """Return the status in the refusal, after checking that it changed nothing."""
     before = contents(bench.client)
     with pytest.raises(NotHeld) as refusal:
         bench.commands.heartbeat(job_id, holder, LiveOutput(Piece(0, "out"), Piece(0, "err")))
@@ -23,7 +23,7 @@ def refused(bench: Bench, job_id: str, holder: Holder) -> object:
     return refusal.value.facts["status"]
 
 
-def test_a_job_runs_on_as_long_as_its_executor_is_heard_from(bench: Bench) -> None:
+def test_a_job_runs_on_as_long_as_heartbeats_arrive(bench: Bench) -> None:
     attempt = start(bench)
     for _ in range(4):
         bench.clock.advance(bench.policy.lease_ms // 2)
@@ -42,12 +42,12 @@ def test_a_heartbeat_gives_exactly_one_more_lease(bench: Bench) -> None:
 
 def test_the_script_answers_the_new_deadline(bench: Bench) -> None:
     attempt = start(bench)
-    who = (attempt.holder.executor_id, attempt.holder.attempt_token)
-    answer = bench.scripts.call("heartbeat", bench.clock(), attempt.job_id, *who, 7_000, "", "", "", "")
+    holder = (attempt.holder.executor_id, attempt.holder.attempt_token)
+    answer = bench.scripts.call("heartbeat", bench.clock(), attempt.job_id, *holder, 7_000, "", "", "", "")
     assert answer == [bench.clock.now_ms + 7_000, 0]
 
 
-def test_an_executor_is_told_when_its_job_shall_stop(bench: Bench) -> None:
+def test_a_heartbeat_returns_a_cancel_request(bench: Bench) -> None:
     attempt, other = start(bench), start(bench)
     bench.commands.cancel(attempt.job_id, force=True)
     for _ in range(2):
@@ -61,14 +61,14 @@ def test_a_heartbeat_without_output_keeps_none(bench: Bench) -> None:
     assert bench.client.exists(f"{ROOT}:live:{attempt.job_id}") == 0
 
 
-def test_an_executor_that_keeps_no_token_is_told_by_its_id(bench: Bench) -> None:
+def test_a_heartbeat_without_a_token_is_identified_by_its_executor_id(bench: Bench) -> None:
     attempt = start(bench)
     bench.clock.advance(10)
     bench.commands.heartbeat(attempt.job_id, attempt.without_token)
     assert bench.client.get(f"{ROOT}:lease:{attempt.job_id}") == attempt.holder.attempt_token
 
 
-def test_a_lease_key_that_vanished_is_there_again(bench: Bench) -> None:
+def test_a_heartbeat_restores_a_lease_key_that_vanished(bench: Bench) -> None:
     attempt = start(bench)
     bench.client.delete(f"{ROOT}:lease:{attempt.job_id}")
     bench.commands.heartbeat(attempt.job_id, attempt.holder)
@@ -76,7 +76,7 @@ def test_a_lease_key_that_vanished_is_there_again(bench: Bench) -> None:
     assert 0 < bench.client.pttl(f"{ROOT}:lease:{attempt.job_id}") <= bench.policy.lease_ms
 
 
-def test_a_late_heartbeat_counts_until_the_lease_was_taken(bench: Bench) -> None:
+def test_a_late_heartbeat_counts_until_the_lease_is_ended(bench: Bench) -> None:
     attempt = start(bench)
     bench.clock.advance(bench.policy.lease_ms * 2)
     bench.commands.heartbeat(attempt.job_id, attempt.holder)

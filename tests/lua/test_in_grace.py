@@ -1,4 +1,4 @@
-"""`lua/lib/in_grace.lua`: when the queue itself was away, no executor loses its job for having been silent."""
+"""`lua/lib/in_grace.lua`: after an absence of the queue itself, no executor loses its job for having been silent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.bench import Bench
 
 
 def come_back_after(bench: Bench, absence_ms: int) -> Attempt:
-    """Start a job, let nothing sweep for a while, sweep once; return the attempt."""
+    """Start a job, let time pass without a sweep, and sweep once. Return the attempt."""
     attempt = start(bench)
     bench.commands.sweep()
     bench.clock.advance(absence_ms)
@@ -34,7 +34,7 @@ def test_nothing_is_lost_for_one_whole_lease_after_an_absence(bench: Bench) -> N
     assert status_of(bench, attempt.job_id) is Status.PENDING
 
 
-def test_an_executor_that_is_heard_from_in_time_keeps_its_job(bench: Bench) -> None:
+def test_an_executor_that_sends_a_heartbeat_in_time_keeps_its_job(bench: Bench) -> None:
     attempt = come_back_after(bench, bench.policy.lease_ms * 10)
     bench.clock.advance(bench.policy.lease_ms // 2)
     bench.commands.heartbeat(attempt.job_id, attempt.holder)
@@ -44,13 +44,13 @@ def test_an_executor_that_is_heard_from_in_time_keeps_its_job(bench: Bench) -> N
     assert status_of(bench, attempt.job_id) is Status.RUNNING
 
 
-def test_a_result_that_was_held_back_meanwhile_is_taken(bench: Bench) -> None:
+def test_a_result_that_was_delayed_by_an_absence_is_accepted(bench: Bench) -> None:
     attempt = come_back_after(bench, bench.policy.lease_ms * 10)
     bench.commands.complete(attempt.job_id, attempt.holder, DONE)
     assert status_of(bench, attempt.job_id) is Status.COMPLETED
 
 
-def test_a_claim_does_not_take_jobs_back_after_an_absence_either(bench: Bench) -> None:
+def test_a_claim_ends_no_lease_after_an_absence(bench: Bench) -> None:
     attempt = start(bench)
     bench.clock.advance(bench.policy.lease_ms * 10)
     assert bench.commands.claim("executor-2", None) is None
@@ -99,7 +99,7 @@ def test_a_second_absence_gives_a_second_lease(bench: Bench) -> None:
     assert status_of(bench, attempt.job_id) is Status.RUNNING
 
 
-def test_a_grace_that_a_clock_set_back_would_stretch_is_over(bench: Bench) -> None:
+def test_a_grace_that_a_clock_set_back_would_prolong_is_void(bench: Bench) -> None:
     attempt = come_back_after(bench, bench.policy.lease_ms * 100)
     bench.clock.advance(-bench.policy.lease_ms * 99)
     let_leases_end(bench)

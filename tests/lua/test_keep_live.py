@@ -1,4 +1,4 @@
-"""`lua/lib/keep_live.lua`: the latest output of a running program, put together from what heartbeats bring."""
+"""`lua/lib/keep_live.lua`: the latest output of a running program is put together from heartbeats."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tests.support.attempts import Attempt, claim, let_leases_end, start
 from tests.support.bench import Bench
 
 
-def told(bench: Bench, attempt: Attempt, *pieces: tuple[int, str]) -> tuple[str | None, int]:
-    """Say these pieces of stdout, one heartbeat each; return what is kept, and where it begins."""
+def report(bench: Bench, attempt: Attempt, *pieces: tuple[int, str]) -> tuple[str | None, int]:
+    """Report these pieces of stdout, one heartbeat each. Return the text that is stored, and its offset."""
     for piece in pieces:
         bench.commands.heartbeat(attempt.job_id, attempt.holder, LiveOutput(Piece(*piece)))
-    return kept(bench, attempt.job_id)
+    return stored(bench, attempt.job_id)
 
 
-def kept(bench: Bench, job_id: str, stream: str = "stdout") -> tuple[str | None, int]:
+def stored(bench: Bench, job_id: str, stream: str = "stdout") -> tuple[str | None, int]:
     text, begin = bench.client.hmget(f"{ROOT}:live:{job_id}", stream, f"{stream}_offset")
     assert text is None or isinstance(text, str)
     return text, int(begin or 0)
@@ -56,7 +56,7 @@ def kept(bench: Bench, job_id: str, stream: str = "stdout") -> tuple[str | None,
 def test_pieces_are_put_together_by_their_offsets(
     bench: Bench, pieces: Sequence[tuple[int, str]], expected: tuple[str | None, int]
 ) -> None:
-    assert told(bench, start(bench), *pieces) == expected
+    assert report(bench, start(bench), *pieces) == expected
 
 
 def test_the_streams_are_kept_apart(bench: Bench) -> None:
@@ -64,24 +64,24 @@ def test_the_streams_are_kept_apart(bench: Bench) -> None:
     both = LiveOutput(Piece(0, "out"), Piece(5, "err"))
     bench.commands.heartbeat(attempt.job_id, attempt.holder, both)
     bench.commands.heartbeat(attempt.job_id, attempt.holder, LiveOutput(stderr=Piece(8, "or")))
-    assert kept(bench, attempt.job_id, "stdout") == ("out", 0)
-    assert kept(bench, attempt.job_id, "stderr") == ("error", 5)
+    assert stored(bench, attempt.job_id, "stdout") == ("out", 0)
+    assert stored(bench, attempt.job_id, "stderr") == ("error", 5)
 
 
-def test_of_a_long_output_the_latest_part_is_kept(bench: Bench) -> None:
+def test_the_latest_part_of_a_long_output_is_kept(bench: Bench) -> None:
     attempt = start(bench)
-    assert told(bench, attempt, (0, "x" * LIVE_BYTES)) == ("x" * LIVE_BYTES, 0)
-    assert told(bench, attempt, (LIVE_BYTES, "yz")) == ("x" * (LIVE_BYTES - 2) + "yz", 2)
-    assert told(bench, attempt, (LIVE_BYTES + 2, "a" * 1024 * 1024)) == ("a" * LIVE_BYTES, 1024 * 1024 + 2)
+    assert report(bench, attempt, (0, "x" * LIVE_BYTES)) == ("x" * LIVE_BYTES, 0)
+    assert report(bench, attempt, (LIVE_BYTES, "yz")) == ("x" * (LIVE_BYTES - 2) + "yz", 2)
+    assert report(bench, attempt, (LIVE_BYTES + 2, "a" * 1024 * 1024)) == ("a" * LIVE_BYTES, 1024 * 1024 + 2)
 
 
 @pytest.mark.parametrize("character", ["é", "漢", "🎉"])
 @pytest.mark.parametrize("more", [0, 1, 2, 3, 4, 5])
-def test_it_never_begins_inside_a_character(bench: Bench, character: str, more: int) -> None:
+def test_live_output_never_begins_inside_a_character(bench: Bench, character: str, more: int) -> None:
     size = len(character.encode())
     attempt = start(bench)
     text = character * (LIVE_BYTES // size) + "x" * more
-    live, begin = told(bench, attempt, (0, text))
+    live, begin = report(bench, attempt, (0, text))
     assert live is not None
     assert text.encode()[begin:] == live.encode()
     assert LIVE_BYTES - size < len(live.encode()) <= LIVE_BYTES
@@ -92,7 +92,7 @@ def test_it_never_begins_inside_a_character(bench: Bench, character: str, more: 
     text=st.text(st.characters(codec="utf-8", categories=["L", "S"]), min_size=1, max_size=40),
     cuts=st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=8),
 )
-def test_however_a_stream_is_told_what_is_kept_is_a_part_of_it(
+def test_stored_live_output_is_always_a_part_of_the_stream(
     server_url: str, text: str, cuts: list[tuple[int, int]]
 ) -> None:
     with connect(server_url) as client:
@@ -100,13 +100,13 @@ def test_however_a_stream_is_told_what_is_kept_is_a_part_of_it(
         bench = Bench(client)
         attempt = start(bench)
         pieces = [(len(text[:first].encode()), text[first:last]) for first, last in cuts]
-        live, begin = told(bench, attempt, *pieces)
+        live, begin = report(bench, attempt, *pieces)
     assert text.encode()[begin:].startswith((live or "").encode())
 
 
 def test_a_new_attempt_begins_with_nothing(bench: Bench) -> None:
     lost = start(bench)
-    told(bench, lost, (0, "lost"))
+    report(bench, lost, (0, "lost"))
     let_leases_end(bench)
-    assert kept(bench, lost.job_id) == (None, 0)
-    assert told(bench, claim(bench), (0, "again")) == ("again", 0)
+    assert stored(bench, lost.job_id) == (None, 0)
+    assert report(bench, claim(bench), (0, "again")) == ("again", 0)

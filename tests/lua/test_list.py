@@ -1,4 +1,4 @@
-"""`lua/list.lua`: any page of any filter is what a plain list in Python would give."""
+"""`lua/list.lua`: any page of any filter is the same as in a plain Python list."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FILTERS = [
 
 
 def fill(bench: Bench, count: int) -> list[Job]:
-    """Submit jobs of every kind and let each go as far as chance has it; return them all, newest first."""
+    """Submit jobs of every kind and give each a random status. Return them all, newest first."""
     chance = random.Random(7)
     job_ids = []
     for _ in range(count):
@@ -41,7 +41,7 @@ def fill(bench: Bench, count: int) -> list[Job]:
 
 
 def matching(jobs: Sequence[Job], wanted: Filter) -> list[JobSummary]:
-    """Return what a list with this filter must tell of these jobs."""
+    """Return what a list of these jobs with this filter must return."""
     return [
         summary(job)
         for job in jobs
@@ -94,7 +94,7 @@ def test_a_page_far_down_a_list_with_gaps_is_right(real_bench: Bench) -> None:
         assert [job.id for job in page.jobs] == pending[offset : offset + 3]
 
 
-def test_a_job_that_came_back_is_listed_at_its_old_place(bench: Bench) -> None:
+def test_a_requeued_job_is_listed_at_its_old_place(bench: Bench) -> None:
     lost = lose(bench)
     [newer] = bench.submit()
     assert [job.id for job in bench.queries.list(Filter(), 10, 0).jobs] == [newer, lost.job_id]
@@ -110,7 +110,7 @@ def test_pages_stay_where_they_are_while_jobs_run_and_end(bench: Bench) -> None:
     assert [job.id for page in (first, second) for job in page.jobs] == job_ids[::-1]
 
 
-def test_what_has_no_value_yet_is_none(bench: Bench) -> None:
+def test_a_missing_value_in_a_list_is_none(bench: Bench) -> None:
     bench.submit()
     [pending] = bench.queries.list(Filter(), 1, 0).jobs
     assert (pending.executor_id, pending.started_at_ms) == (None, None)
@@ -119,7 +119,7 @@ def test_what_has_no_value_yet_is_none(bench: Bench) -> None:
     assert (running.executor_id, running.started_at_ms) == ("executor-1", bench.clock.now_ms)
 
 
-def test_looking_changes_nothing(bench: Bench) -> None:
+def test_reading_changes_nothing(bench: Bench) -> None:
     bench.submit(3)
     before = contents(bench.client)
     bench.queries.list(Filter(), 2, 1)

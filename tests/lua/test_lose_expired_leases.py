@@ -1,4 +1,4 @@
-"""`lua/lib/lose_expired_leases.lua`: what becomes of a job whose executor fell silent."""
+"""`lua/lib/lose_expired_leases.lua`: what becomes of a job whose executor falls silent."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_lease_is_over_at_its_deadline_and_not_a_millisecond_before(bench: Ben
     assert status_of(bench, attempt.job_id) is Status.PENDING
 
 
-def test_the_timer_s_sweeps_are_often_enough(bench: Bench) -> None:
+def test_sweeps_of_the_timer_end_a_lease_on_time(bench: Bench) -> None:
     attempt = start(bench)
     bench.pass_time(bench.policy.lease_ms - 1)
     assert status_of(bench, attempt.job_id) is Status.RUNNING
@@ -40,7 +40,7 @@ def test_the_timer_s_sweeps_are_often_enough(bench: Bench) -> None:
     assert status_of(bench, attempt.job_id) is Status.PENDING
 
 
-def test_a_lost_attempt_is_written_down(bench: Bench) -> None:
+def test_a_lost_attempt_is_archived(bench: Bench) -> None:
     lost = lose(bench)
     [attempt] = bench.queries.get(lost.job_id).attempts
     assert (attempt.executor_id, attempt.executor_ip) == ("executor-1", "10.0.0.1")
@@ -79,7 +79,8 @@ def test_a_job_is_given_up_after_as_many_lost_executors_as_it_may_lose(bench: Be
     assert (job.status, job.completed_at_ms, job.exit_code) == (Status.FAILED, bench.clock.now_ms, None)
     assert job.reason is Reason.LEASE_LOST
     assert [attempt.status for attempt in job.attempts] == [AttemptStatus.LOST] * 3
-    assert job.error_message == ("lost 3 of at most 3 executors: the last one, executor-2, fell silent for 60 seconds")
+    assert job.error_message is not None
+    assert all(fact in job.error_message for fact in ("lost 3", "at most 3", "executor-2", "60 seconds"))
     assert bench.queries.stats().finished[Status.FAILED] == 1
 
 
@@ -91,15 +92,15 @@ def test_a_job_that_was_given_up_is_never_handed_out(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("max_attempts", [1, 3])
-@pytest.mark.parametrize("who", ["sweep", "claim"])
-def test_a_lost_job_that_was_asked_to_stop_is_cancelled_and_not_handed_out(
-    bench: Bench, who: str, max_attempts: int
+@pytest.mark.parametrize("script", ["sweep", "claim"])
+def test_a_lost_job_with_a_cancel_request_is_cancelled_and_not_handed_out(
+    bench: Bench, script: str, max_attempts: int
 ) -> None:
     bench = Bench(bench.client, Policy(max_attempts=max_attempts), bench.clock)
     attempt = start(bench)
     bench.commands.cancel(attempt.job_id, force=True)
     bench.commands.heartbeat(attempt.job_id, attempt.holder, LiveOutput(Piece(0, "out")))
-    if who == "sweep":
+    if script == "sweep":
         let_leases_end(bench)
     else:
         for _ in range(3):
@@ -115,11 +116,11 @@ def test_a_lost_job_that_was_asked_to_stop_is_cancelled_and_not_handed_out(
     assert bench.queries.stats().attempts_lost == 1
 
 
-def test_half_a_second_of_silence_is_told_as_such(bench: Bench) -> None:
+def test_a_silence_with_half_a_second_is_reported_exactly(bench: Bench) -> None:
     bench = Bench(bench.client, Policy(lease_ms=2_500, max_attempts=1), bench.clock)
     message = bench.queries.get(lose(bench).job_id).error_message
     assert message is not None
-    assert message.endswith("fell silent for 2.5 seconds")
+    assert " 2.5 seconds" in message
 
 
 def test_a_job_with_a_hundred_lost_attempts_remembers_the_newest_hundred(bench: Bench) -> None:
@@ -133,16 +134,16 @@ def test_a_job_with_a_hundred_lost_attempts_remembers_the_newest_hundred(bench: 
     assert status_of(bench, job_id) is Status.PENDING
 
 
-def test_every_lost_job_comes_back_and_no_other(bench: Bench) -> None:
+def test_every_lost_job_is_requeued_and_no_other(bench: Bench) -> None:
     silent = [start(bench, "executor-1"), start(bench, "executor-1")]
-    heard = start(bench, "executor-2")
+    seen = start(bench, "executor-2")
     bench.commands.sweep()
     for _ in range(2):
         bench.clock.advance(bench.policy.lease_ms // 2)
-        bench.commands.heartbeat(heard.job_id, heard.holder)
+        bench.commands.heartbeat(seen.job_id, seen.holder)
         bench.commands.sweep()
     assert [status_of(bench, attempt.job_id) for attempt in silent] == [Status.PENDING] * 2
-    assert status_of(bench, heard.job_id) is Status.RUNNING
+    assert status_of(bench, seen.job_id) is Status.RUNNING
 
 
 def test_sweeping_again_changes_nothing(bench: Bench) -> None:

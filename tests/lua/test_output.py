@@ -1,4 +1,4 @@
-"""`lua/output.lua`: what a program has written, and the status of its job, from one moment."""
+"""`lua/output.lua`: the output of a program and the status of its job, from one moment."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_pending_job_has_written_nothing(bench: Bench, offset: int) -> None:
     assert bench.queries.output(job_id, Stream.STDERR, offset) == Output(Status.PENDING, Part(0, "", 0))
 
 
-def test_a_running_program_s_output_is_there_as_soon_as_it_is_told(bench: Bench) -> None:
+def test_live_output_is_available_as_soon_as_it_is_reported(bench: Bench) -> None:
     attempt = start(bench)
     assert bench.queries.output(attempt.job_id, Stream.STDOUT, 0) == Output(Status.RUNNING, Part(0, "", 0))
     bench.commands.heartbeat(attempt.job_id, attempt.holder, LiveOutput(Piece(0, "out"), Piece(9, "err")))
@@ -42,7 +42,7 @@ def test_the_output_of_a_lost_attempt_is_gone(bench: Bench) -> None:
     assert bench.queries.output(attempt.job_id, Stream.STDOUT, 3) == Output(Status.PENDING, Part(0, "", 0))
 
 
-def test_an_ended_job_s_output_is_what_was_stored(bench: Bench) -> None:
+def test_the_output_of_an_ended_job_is_the_stored_output(bench: Bench) -> None:
     completed, failed = start(bench), start(bench)
     bench.commands.heartbeat(completed.job_id, completed.holder, LiveOutput(Piece(0, "ou")))
     bench.commands.complete(completed.job_id, completed.holder, DONE)
@@ -75,7 +75,7 @@ def test_each_stream_is_truncated_on_its_own(bench: Bench) -> None:
     assert bench.queries.output(attempt.job_id, Stream.STDERR, whole - 2).part == Part(whole - 2, "tt", whole)
 
 
-def test_looking_changes_nothing(bench: Bench) -> None:
+def test_reading_changes_nothing(bench: Bench) -> None:
     attempt = start(bench)
     bench.commands.heartbeat(attempt.job_id, attempt.holder, LiveOutput(Piece(0, "out")))
     before = contents(bench.client)

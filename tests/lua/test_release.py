@@ -1,4 +1,4 @@
-"""`lua/release.lua`: a job that its executor gives back waits at its old place, and nothing is held against it."""
+"""`lua/release.lua`: a released job is pending at its old place, and the attempt does not count as lost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.contents import contents
 
 
 def refused(bench: Bench, job_id: str, holder: Holder) -> tuple[type[JobQueueError], object]:
-    """Return the class and the status of the refusal, having seen that it changed nothing."""
+    """Return the class and the status of the refusal, after checking that it changed nothing."""
     before = contents(bench.client)
     with pytest.raises((NotRunning, LeaseLost)) as refusal:
         bench.commands.release(job_id, holder)
@@ -25,7 +25,7 @@ def refused(bench: Bench, job_id: str, holder: Holder) -> tuple[type[JobQueueErr
 
 
 @pytest.mark.parametrize("reason", [Reason.WORKER_SHUTDOWN, None])
-def test_a_released_job_is_pending_and_its_attempt_is_written_down(bench: Bench, reason: Reason | None) -> None:
+def test_a_released_job_is_pending_and_its_attempt_is_archived(bench: Bench, reason: Reason | None) -> None:
     attempt = start(bench)
     bench.clock.advance(1_500)
     assert bench.commands.release(attempt.job_id, attempt.holder, reason) is Status.PENDING
@@ -36,7 +36,7 @@ def test_a_released_job_is_pending_and_its_attempt_is_written_down(bench: Bench,
     ]
 
 
-def test_an_executor_that_keeps_no_token_may_release_its_job(bench: Bench) -> None:
+def test_an_executor_without_a_token_may_release_its_job(bench: Bench) -> None:
     attempt = start(bench)
     assert bench.commands.release(attempt.job_id, attempt.without_token) is Status.PENDING
 
@@ -57,7 +57,7 @@ def test_a_released_lease_leaves_nothing_behind(bench: Bench) -> None:
         assert bench.client.exists(f"{ROOT}:{key}") == 0
 
 
-def test_a_released_attempt_is_no_lost_one(bench: Bench) -> None:
+def test_a_released_attempt_does_not_count_as_lost(bench: Bench) -> None:
     bench = Bench(bench.client, Policy(max_attempts=2), bench.clock)
     job_id = lose(bench).job_id
     for _ in range(5):
@@ -69,7 +69,7 @@ def test_a_released_attempt_is_no_lost_one(bench: Bench) -> None:
     assert status_of(bench, job_id) is Status.FAILED
 
 
-def test_every_try_has_a_number_whatever_became_of_the_last(bench: Bench) -> None:
+def test_attempts_are_numbered_however_the_last_one_ended(bench: Bench) -> None:
     lose(bench)
     numbers = []
     for _ in range(105):
@@ -89,7 +89,7 @@ def test_a_released_job_remembers_its_newest_hundred_attempts(bench: Bench) -> N
     assert [attempt.executor_id for attempt in attempts] == [f"executor-{number}" for number in range(5, 105)]
 
 
-def test_a_release_is_a_sign_of_life(bench: Bench) -> None:
+def test_a_release_counts_as_seen(bench: Bench) -> None:
     attempt = start(bench)
     bench.clock.advance(1_000)
     bench.commands.release(attempt.job_id, attempt.holder)
@@ -97,7 +97,7 @@ def test_a_release_is_a_sign_of_life(bench: Bench) -> None:
     assert (executor.last_heartbeat_ms, executor.current_job_id) == (bench.clock.now_ms, None)
 
 
-def test_a_job_that_was_asked_to_stop_ends_when_it_is_released(bench: Bench) -> None:
+def test_a_job_with_a_cancel_request_ends_when_it_is_released(bench: Bench) -> None:
     attempt = start(bench)
     bench.commands.cancel(attempt.job_id, force=True)
     bench.clock.advance(10)
@@ -132,15 +132,15 @@ def test_an_ended_job_cannot_be_released(bench: Bench) -> None:
 
 def test_only_the_holder_may_release_a_job(bench: Bench) -> None:
     attempt = start(bench)
-    for stranger in (
+    for non_holder in (
         Holder("executor-2"),
         Holder("executor-2", attempt.holder.attempt_token),
         Holder("executor-1", "another token"),
     ):
-        assert refused(bench, attempt.job_id, stranger) == (LeaseLost, "running")
+        assert refused(bench, attempt.job_id, non_holder) == (LeaseLost, "running")
 
 
-def test_what_was_released_is_not_held_any_more(bench: Bench) -> None:
+def test_a_released_job_is_no_longer_held(bench: Bench) -> None:
     attempt = start(bench)
     bench.commands.release(attempt.job_id, attempt.holder)
     assert refused(bench, attempt.job_id, attempt.holder) == (NotRunning, "pending")

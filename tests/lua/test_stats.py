@@ -1,4 +1,4 @@
-"""`lua/stats.lua`: everything is counted, from one moment."""
+"""`lua/stats.lua`: all counts, from one moment."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_jobs_are_counted_by_status_and_priority(bench: Bench) -> None:
     assert stats.pending() == {Priority.FOREGROUND: 2, Priority.BACKGROUND: 0, Priority.BEST_EFFORT: 3}
 
 
-def test_the_oldest_pending_job_of_each_priority_tells_how_long_it_waits(bench: Bench) -> None:
+def test_the_wait_of_the_oldest_pending_job_is_measured_by_priority(bench: Bench) -> None:
     bench.submit(1, Priority.FOREGROUND)
     bench.clock.advance(2_000)
     bench.submit(1, Priority.BACKGROUND)
@@ -48,7 +48,7 @@ def test_the_oldest_pending_job_of_each_priority_tells_how_long_it_waits(bench: 
     assert waits == {Priority.FOREGROUND: 2_500, Priority.BACKGROUND: 500, Priority.BEST_EFFORT: 0}
 
 
-def test_nobody_waits_for_less_than_no_time_when_the_clock_was_set_back(bench: Bench) -> None:
+def test_a_wait_is_never_negative_after_a_clock_was_set_back(bench: Bench) -> None:
     bench.submit(1, Priority.FOREGROUND)
     bench.clock.advance(-2_000)
     assert bench.queries.stats().oldest_pending_ms[Priority.FOREGROUND] == 0
@@ -72,7 +72,7 @@ def test_executors_are_active_until_their_time_out(bench: Bench) -> None:
     assert bench.queries.stats().active_executors == 0
 
 
-def test_looking_changes_nothing(bench: Bench) -> None:
+def test_reading_changes_nothing(bench: Bench) -> None:
     bench.submit(2)
     claim(bench)
     before = contents(bench.client)

@@ -1,4 +1,4 @@
-"""`lua/submit.lua`: new jobs, all of them or none, each at the end of its queue."""
+"""`lua/submit.lua`: new jobs are stored all or none, each at the end of its queue."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.clock import START_MS
 from tests.support.contents import contents
 
 
-def test_a_new_job_is_pending_and_has_no_past(bench: Bench) -> None:
+def test_a_new_job_is_pending_and_has_no_attempts(bench: Bench) -> None:
     [job_id] = bench.submit(1, Priority.FOREGROUND, "report")
     job = bench.queries.get(job_id)
     assert (job.status, job.priority, job.type) == (Status.PENDING, Priority.FOREGROUND, "report")
@@ -24,7 +24,7 @@ def test_a_new_job_is_pending_and_has_no_past(bench: Bench) -> None:
     assert (job.stdout, job.stderr, job.error_message, list(job.attempts)) == ("", "", None, [])
 
 
-def test_the_answer_tells_the_ids_in_the_order_sent_and_one_time(bench: Bench) -> None:
+def test_submit_returns_the_ids_in_the_order_sent_and_one_time(bench: Bench) -> None:
     submitted = bench.commands.submit([new_job(type="first"), new_job(type="second")])
     assert [bench.queries.get(job_id).type for job_id in submitted.job_ids] == ["first", "second"]
     assert submitted.created_at_ms == START_MS
@@ -43,7 +43,7 @@ def test_a_thousand_jobs_are_stored_in_the_order_sent(bench: Bench) -> None:
     assert [claim(bench).job_id for _ in range(20)] == job_ids[:20]
 
 
-def test_no_jobs_at_all_are_no_jobs(bench: Bench) -> None:
+def test_submitting_no_jobs_stores_nothing(bench: Bench) -> None:
     assert list(bench.commands.submit([]).job_ids) == []
     assert bench.queries.list(Filter(), 10, 0).total == 0
 
@@ -55,15 +55,15 @@ def test_empty_lists_and_objects_stay_what_they_are(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("named", "usual", "kept"), [(2.5, None, 2.5), (None, None, None), (None, 9.5, 9.5), (1, 9.5, 1)]
+    ("named", "usual", "expected"), [(2.5, None, 2.5), (None, None, None), (None, 9.5, 9.5), (1, 9.5, 1)]
 )
-def test_a_job_that_names_no_time_limit_gets_the_usual_one(
-    bench: Bench, named: float | None, usual: float | None, kept: float | None
+def test_a_job_without_a_time_limit_gets_the_default(
+    bench: Bench, named: float | None, usual: float | None, expected: float | None
 ) -> None:
     bench = Bench(bench.client, Policy(timeout_seconds=usual), bench.clock)
     spec = Spec("http://127.0.0.1:1/program", SHA256, timeout_seconds=named)
     [job_id] = bench.commands.submit([NewJob("demo", Priority.BACKGROUND, spec)]).job_ids
-    assert bench.queries.get(job_id).spec.timeout_seconds == kept
+    assert bench.queries.get(job_id).spec.timeout_seconds == expected
 
 
 def test_every_character_of_a_spec_survives(bench: Bench) -> None:
@@ -74,7 +74,7 @@ def test_every_character_of_a_spec_survives(bench: Bench) -> None:
     assert (job.type, job.spec) == ("größe:漢🎉", spec)
 
 
-def test_types_that_look_like_parts_of_keys_are_not_mixed_up(bench: Bench) -> None:
+def test_types_that_look_like_parts_of_keys_are_kept_apart(bench: Bench) -> None:
     types = ["demo", "demo:demo", ":", "background", "pending:background"]
     job_ids = {type: bench.submit(1, type=type) for type in types}
     for type in types:
@@ -88,7 +88,7 @@ def test_every_key_belongs_to_the_queue_s_hash_tag(bench: Bench) -> None:
     assert all(name.startswith("{jobqueue}:") for name in contents(bench.client).names())
 
 
-def test_without_a_clock_by_hand_the_time_is_redis_s_own(bench: Bench) -> None:
+def test_the_default_clock_is_redis_s_own(bench: Bench) -> None:
     commands = Commands(bench.scripts, bench.policy)
     before_ms = _time_ms(bench.client)
     created_at_ms = commands.submit([new_job()]).created_at_ms

@@ -1,4 +1,4 @@
-"""`lua/sweep.lua`: what time has made due is done, so much at a time. Lost leases have a file of their own."""
+"""`lua/sweep.lua`: what has become due is done, up to a limit. Lost leases have a file of their own."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_job_is_removed_when_its_retention_ends_and_not_before(bench: Bench) -
         bench.queries.get(attempt.job_id)
 
 
-def test_of_a_removed_job_nothing_is_left(bench: Bench) -> None:
+def test_a_removed_job_leaves_nothing_behind(bench: Bench) -> None:
     lost = lose(bench)
     again = claim(bench)
     bench.commands.complete(again.job_id, again.holder, DONE)
@@ -42,7 +42,7 @@ def test_of_a_removed_job_nothing_is_left(bench: Bench) -> None:
     assert bench.queries.list(Filter(), 10, 0).total == 0
 
 
-def test_whatever_way_a_job_ended_it_is_removed(bench: Bench) -> None:
+def test_a_job_is_removed_whichever_way_it_ended(bench: Bench) -> None:
     [cancelled] = bench.submit()
     bench.commands.cancel(cancelled)
     failed = start(bench)
@@ -90,7 +90,7 @@ def test_a_silent_executor_is_forgotten_with_its_count(bench: Bench) -> None:
     assert bench.queries.executors()[0].jobs_completed == 0
 
 
-def test_so_many_leases_are_taken_at_a_time(bench: Bench) -> None:
+def test_a_sweep_ends_a_limited_number_of_leases(bench: Bench) -> None:
     bench.submit(SWEEP_LIMIT + 20)
     for _ in range(SWEEP_LIMIT + 20):
         claim(bench)
@@ -102,7 +102,7 @@ def test_so_many_leases_are_taken_at_a_time(bench: Bench) -> None:
     assert (second.leases_lost, second.more) == (20, False)
 
 
-def test_so_many_jobs_are_removed_at_a_time(bench: Bench) -> None:
+def test_a_sweep_removes_a_limited_number_of_jobs(bench: Bench) -> None:
     bench.commands.cancel_many(bench.submit(SWEEP_LIMIT + 20))
     bench.clock.advance(bench.policy.retention_ms)
     first, second = bench.commands.sweep(), bench.commands.sweep()
@@ -110,7 +110,7 @@ def test_so_many_jobs_are_removed_at_a_time(bench: Bench) -> None:
     assert (second.jobs_removed, second.more) == (20, False)
 
 
-def test_so_many_executors_are_forgotten_at_a_time(bench: Bench) -> None:
+def test_a_sweep_forgets_a_limited_number_of_executors(bench: Bench) -> None:
     for number in range(SWEEP_LIMIT + 20):
         bench.commands.claim(f"executor-{number}", None)
     bench.clock.advance(bench.policy.executor_timeout_ms)
@@ -128,7 +128,7 @@ def test_a_clock_that_was_set_back_keeps_no_job_running_for_longer_than_a_lease(
     assert status_of(bench, attempt.job_id) is Status.PENDING
 
 
-def test_a_clock_that_was_set_back_takes_no_job_from_who_is_heard_from(bench: Bench) -> None:
+def test_a_clock_that_was_set_back_takes_no_job_from_an_executor_that_sends_heartbeats(bench: Bench) -> None:
     attempt = start(bench)
     bench.clock.advance(-bench.policy.lease_ms * 1000)
     bench.commands.sweep()
@@ -139,7 +139,7 @@ def test_a_clock_that_was_set_back_takes_no_job_from_who_is_heard_from(bench: Be
     assert status_of(bench, attempt.job_id) is Status.RUNNING
 
 
-def test_however_many_deadlines_a_clock_set_back_has_spoilt_all_are_mended(bench: Bench) -> None:
+def test_all_deadlines_are_corrected_after_a_clock_was_set_back(bench: Bench) -> None:
     bench.submit(SWEEP_LIMIT + 20)
     for _ in range(SWEEP_LIMIT + 20):
         claim(bench)

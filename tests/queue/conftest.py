@@ -1,4 +1,4 @@
-"""What the tests of this room may ask for beyond a queue: a way to Redis that can be cut, and what was logged."""
+"""Fixtures for a connection to Redis that can be cut, for logged events, and for the settings of the server."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def logged() -> Iterator[list[EventDict]]:
 
 @pytest.fixture
 def configured(real_client: redis.Redis) -> Iterator[redis.Redis]:
-    """A client of the real server whose settings a test may change: they are as before when it is over."""
+    """A client of the real server. A test may change its memory settings, which are restored afterwards."""
     names = ("maxmemory", "maxmemory-policy")
     before = {name: str(real_client.config_get(name)[name]) for name in names}
     yield real_client

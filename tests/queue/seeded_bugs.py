@@ -1,8 +1,8 @@
-"""Faults that somebody might make in `lua/`, each as one change of text: what the state machine must not let pass.
+"""Bugs that somebody might introduce in `lua/`, each as one change of text. The state machine must find them all.
 
-The tests drive those that are found soon. `python -m tests.queue.seeded_bugs 2>/dev/null` drives them all, in a
-minute. One is missing here because it is no fault: a heartbeat without `XX` makes no deadline that is not there, as
-it has looked at the job's status before.
+The tests try those that are found soon. `python -m tests.queue.seeded_bugs 2>/dev/null` tries them all, in a few
+minutes. One change is not listed because it is no bug: a heartbeat without `XX` adds no deadline, as the script checks
+the job's status before.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.support.redis_server import running_redis
 
 @dataclass(frozen=True)
 class SeededBug:
-    """In `file` the text `old`, which is there exactly once, becomes `new`."""
+    """In `file`, the text `old`, which must occur exactly once, becomes `new`."""
 
     name: str
     file: str
@@ -32,7 +32,7 @@ class SeededBug:
     new: str = ""
 
     def plant(self, folder: Path) -> Path:
-        """Copy `lua/` into `folder`, with this bug in it; return the copy."""
+        """Copy `lua/` into `folder` and seed the bug. Return the copy."""
         copy = folder / "lua"
         shutil.copytree(LUA, copy)
         path = copy / self.file
@@ -54,13 +54,13 @@ GRACE = "lib/in_grace.lua"
 TYPE_INDEX = "redis.call('ZREM', keys.jobs_of_type(job.status, job.priority, job.type), job.id)"
 
 FOUND_SOON = [
-    SeededBug("the token is not looked at", HOLDS, "job.attempt_token == attempt_token", "true"),
-    SeededBug("the executor is not looked at", HOLDS, "and job.executor_id == executor_id"),
-    SeededBug("the status is not looked at", HOLDS, "job.status == 'running' and "),
+    SeededBug("the token is not checked", HOLDS, "job.attempt_token == attempt_token", "true"),
+    SeededBug("the executor is not checked", HOLDS, "and job.executor_id == executor_id"),
+    SeededBug("the status is not checked", HOLDS, "job.status == 'running' and "),
     SeededBug("a heartbeat renews no deadline", "heartbeat.lua", "now_ms + lease_ms, job_id)", "now_ms, job_id)"),
-    SeededBug("a heartbeat is not a sign of life", "heartbeat.lua", "mark_seen(executor_id, now_ms)\n"),
+    SeededBug("a heartbeat does not count as seen", "heartbeat.lua", "mark_seen(executor_id, now_ms)\n"),
     SeededBug(
-        "a job that comes back goes to the end",
+        "a requeued job goes to the end",
         BACK,
         "set_status(job, 'pending')",
         "job.sequence = redis.call('INCR', keys.sequence) set_status(job, 'pending')",
@@ -71,7 +71,7 @@ FOUND_SOON = [
         "redis.call('HDEL', keys.job(job.id), 'attempt_token')",
     ),
     SeededBug(
-        "a lost attempt is not written down",
+        "a lost attempt is not archived",
         "lib/archive_attempt.lua",
         "redis.call('RPUSH', keys.attempts(job.id), line)",
     ),
@@ -90,11 +90,11 @@ FOUND_SOON = [
     SeededBug("a dropped lease keeps its deadline", DROP, "redis.call('ZREM', keys.deadlines, job.id)"),
     SeededBug("a dropped lease keeps its key", DROP, "'DEL', keys.lease(job.id), ", "'DEL', "),
     SeededBug("a dropped lease is still held", DROP, "redis.call('ZREM', keys.held(job.executor_id), job.id)"),
-    SeededBug("any result with the token is a repeat", FINISH, " is_replay(job, report, reason) then", " true then"),
-    SeededBug("a reason is no part of a result", FINISH, " and (ended[2] or '') == reason\n", "\n"),
-    SeededBug("any token is a repeat", FINISH, "report.attempt_token == job.attempt_token", "true"),
-    SeededBug("no result is a repeat", FINISH, "    return { 1, status }\n", "\n"),
-    SeededBug("an exit code of a job never ends it", END, "'completed_at_ms', whole(now_ms)", "'ended', '1'"),
+    SeededBug("any result with the token is a replay", FINISH, " is_replay(job, report, reason) then", " true then"),
+    SeededBug("the reason is not compared in a replay", FINISH, " and (ended[2] or '') == reason\n", "\n"),
+    SeededBug("any token is a replay", FINISH, "report.attempt_token == job.attempt_token", "true"),
+    SeededBug("no result is a replay", FINISH, "    return { 1, status }\n", "\n"),
+    SeededBug("an ended job has no end time", END, "'completed_at_ms', whole(now_ms)", "'ended', '1'"),
     SeededBug("an ended job is never removed", END, "redis.call('ZADD', keys.ended, now_ms, job.id)"),
     SeededBug(
         "a running job can be cancelled",
@@ -112,20 +112,24 @@ FOUND_SOON = [
         "redis.call('ZREM', keys.jobs_of_type(job.status, job.priority, job.type), id)",
     ),
     SeededBug("there is always grace", GRACE, "return left_ms > 0 and left_ms <= lease_ms", "return true"),
-    SeededBug("a repeat counts twice", "complete.lua", "answer[1] == 0", "not answer.err"),
+    SeededBug("a replay counts twice", "complete.lua", "answer[1] == 0", "not answer.err"),
     SeededBug("a released attempt is lost", "release.lua", "'released'", "'lost'"),
     SeededBug("a released lease is still there", "release.lua", "drop_lease(job)\n"),
-    SeededBug("a release is not a sign of life", "release.lua", "mark_seen(executor_id, now_ms)\n"),
-    SeededBug("a release forgets the wish to stop", "release.lua", "if job.cancel_requested then", "if false then"),
-    SeededBug("anybody may release", "lib/refuse_non_holder.lua", "not holds_lease(", "false and not holds_lease("),
-    SeededBug("a lost job forgets the wish to stop", LOSE, "if job.cancel_requested then", "if false then"),
-    SeededBug("a failure forgets the wish to stop", FINISH, "return job.cancel_requested and", "return false and"),
-    SeededBug("a success was stopped", FINISH, "and status == 'failed' and", "and"),
-    SeededBug("the wish to stop is not told", "heartbeat.lua", "job.cancel_requested and 1 or 0", "0"),
-    SeededBug("force stops what has ended", "cancel.lua", "job.status == 'running' and", "job.status ~= 'pending' and"),
-    SeededBug("tries are not counted", "claim.lua", "keys.job(job.id), 'attempt', 1", "keys.job(job.id), 'attempt', 0"),
+    SeededBug("a release does not count as seen", "release.lua", "mark_seen(executor_id, now_ms)\n"),
+    SeededBug("a release ignores a cancel request", "release.lua", "if job.cancel_requested then", "if false then"),
+    SeededBug(
+        "a non-holder may release", "lib/refuse_non_holder.lua", "not holds_lease(", "false and not holds_lease("
+    ),
+    SeededBug("a lost job ignores a cancel request", LOSE, "if job.cancel_requested then", "if false then"),
+    SeededBug("a failure ignores a cancel request", FINISH, "return job.cancel_requested and", "return false and"),
+    SeededBug("a completed job becomes cancelled", FINISH, "and status == 'failed' and", "and"),
+    SeededBug("a heartbeat hides a cancel request", "heartbeat.lua", "job.cancel_requested and 1 or 0", "0"),
+    SeededBug("force changes an ended job", "cancel.lua", "job.status == 'running' and", "job.status ~= 'pending' and"),
+    SeededBug(
+        "attempts are not counted", "claim.lua", "keys.job(job.id), 'attempt', 1", "keys.job(job.id), 'attempt', 0"
+    ),
     SeededBug("live output outlives its attempt", DROP, ", keys.live(job.id)"),
-    SeededBug("a gap in the output is not noticed", LIVE, "text, begin = data, offset", "text = text .. data"),
+    SeededBug("a gap in the output is ignored", LIVE, "text, begin = data, offset", "text = text .. data"),
     SeededBug(
         "two jobs get one number", "submit.lua", "sequence = sequence + 1\n", "sequence = math.max(sequence, 1)\n"
     ),
@@ -133,12 +137,12 @@ FOUND_SOON = [
 
 FOUND_LATE = [
     SeededBug(
-        "whatever fails was stopped", FINISH, "local stopped = report.reason == '' or", "local stopped = true or"
+        "any failure becomes cancelled", FINISH, "local stopped = report.reason == '' or", "local stopped = true or"
     ),
-    SeededBug("repeated output is kept twice", LIVE, "string.sub(data, known + 1)", "data"),
+    SeededBug("replayed output is stored twice", LIVE, "string.sub(data, known + 1)", "data"),
     SeededBug("one lost executor too many", LOSE, "lost >= max_attempts", "lost > max_attempts"),
-    SeededBug("no token is a repeat", FINISH, "report.attempt_token ~= '' and", "report.attempt_token == '' or"),
-    SeededBug("a failure is a repeat of a success", FINISH, "job.status == status and", "job.status ~= 'running' and"),
+    SeededBug("no token is a replay", FINISH, "report.attempt_token ~= '' and", "report.attempt_token == '' or"),
+    SeededBug("a failure is a replay of a success", FINISH, "job.status == status and", "job.status ~= 'running' and"),
     SeededBug(
         "background goes before foreground",
         "claim.lua",
@@ -146,16 +150,14 @@ FOUND_LATE = [
         "next_pending('background') or next_pending('foreground')",
     ),
     SeededBug("the last comes first", "claim.lua", "'ZRANGE', queue, 0, 0", "'ZREVRANGE', queue, 0, 0"),
-    SeededBug(
-        "a claim takes nothing back", "claim.lua", "lose_expired_leases(now_ms, lease_ms, max_attempts, MAX_LOST)"
-    ),
+    SeededBug("a claim ends no leases", "claim.lua", "lose_expired_leases(now_ms, lease_ms, max_attempts, MAX_LOST)"),
     SeededBug("removal comes early", "sweep.lua", "now_ms - retention_ms", "now_ms - retention_ms / 2"),
     SeededBug(
         "a forgotten executor's count stays", "sweep.lua", "redis.call('HDEL', keys.jobs_completed, executor_id)"
     ),
     SeededBug("there is no grace", GRACE, "return left_ms > 0 and left_ms <= lease_ms", "return false"),
     SeededBug(
-        "grace is noticed but not kept",
+        "grace is not stored",
         GRACE,
         "redis.call('HSET', keys.sweep, 'grace_until_ms', whole(grace_until_ms))",
     ),
@@ -163,7 +165,7 @@ FOUND_LATE = [
 
 
 def main() -> int:
-    """Drive every bug and say whether it was found; return how many were not."""
+    """Try every bug and print whether it was found. Return how many were not."""
     logs.configure(sys.stderr)
     missed = 0
     with tempfile.TemporaryDirectory() as folder, running_redis(Path(folder)) as url, connect(url) as client:
@@ -175,7 +177,7 @@ def main() -> int:
 
 
 def is_found(client: redis.Redis, folder: Path) -> bool:
-    """Whether a bug in that folder shows."""
+    """Return whether the state machine finds the bug in that folder."""
     for how in (DETERMINISTIC, LONGER):
         try:
             drive(client, folder, how)

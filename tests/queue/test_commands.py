@@ -1,4 +1,4 @@
-"""`queue/commands.py`: every verb says so when Redis is away, and leaves one line in the log when it was done."""
+"""`queue/commands.py`: every verb fails when Redis is away, and is logged in one line when it is done."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ VERBS: dict[str, Callable[[Commands], object]] = {
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_says_so_when_redis_is_away(proxy: Proxy, verb: str) -> None:
+def test_every_verb_raises_store_unavailable_when_redis_is_away(proxy: Proxy, verb: str) -> None:
     proxy.away = True
     with connect(proxy.url) as client, pytest.raises(StoreUnavailable):
         VERBS[verb](Bench(client).commands)
 
 
-def test_what_was_done_is_logged_under_its_verb(real_bench: Bench, logged: list[EventDict]) -> None:
+def test_every_change_is_logged_under_its_verb(real_bench: Bench, logged: list[EventDict]) -> None:
     completed = start(real_bench)
     real_bench.commands.complete(completed.job_id, completed.holder, DONE)
     failed = start(real_bench)
@@ -52,7 +52,7 @@ def test_what_was_done_is_logged_under_its_verb(real_bench: Bench, logged: list[
     assert [event["event"] for event in logged] == verbs
 
 
-def test_what_was_refused_is_not_logged_as_done(real_bench: Bench, logged: list[EventDict]) -> None:
+def test_a_refused_change_is_not_logged(real_bench: Bench, logged: list[EventDict]) -> None:
     [job_id] = real_bench.submit()
     logged.clear()
     with pytest.raises(NotRunning):
@@ -78,7 +78,7 @@ def test_tokens_are_long_and_never_the_same(real_bench: Bench) -> None:
     assert {len(token) for token in tokens} == {32}
 
 
-def test_a_claim_tells_how_long_the_executor_may_be_silent(real_bench: Bench) -> None:
+def test_a_claim_returns_how_long_the_executor_may_be_silent(real_bench: Bench) -> None:
     real_bench.submit()
     claimed = real_bench.commands.claim("executor-1", None)
     assert claimed is not None

@@ -1,4 +1,4 @@
-"""`queue/connection.py`: nothing is sent twice, nothing waits for long, and every outage is told as what it is."""
+"""`queue/connection.py`: nothing is sent twice, nothing waits for long, and every outage is logged once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from jobqueue.queue.scripts import ROOT
 from tests.support.attempts import claim
 from tests.support.bench import Bench
 from tests.support.consistency import check
-from tests.support.redis_proxy import Parrot, Proxy
+from tests.support.redis_proxy import Proxy, ScriptedServer
 from tests.support.waiting import wait_until
 
 LONGEST_SECONDS = 5.0
@@ -76,7 +76,7 @@ def test_a_connection_that_ended_while_idle_costs_no_call(real_bench: Bench, red
 
 def test_a_refused_connection_is_an_outage_at_once() -> None:
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # nobody listens there, and nobody else can
+        taken.bind(("127.0.0.1", 0))  # nobody listens there, and no other process can
         with connection_to(f"redis://127.0.0.1:{taken.getsockname()[1]}/0") as connection:
             started = time.monotonic()
             with pytest.raises(StoreUnavailable):
@@ -89,23 +89,23 @@ def test_a_socket_that_is_not_there_is_an_outage(tmp_path: Path) -> None:
         connection.ping()
 
 
-def test_a_server_that_never_answers_holds_one_caller_for_a_while_and_the_others_not_at_all() -> None:
+def test_a_server_that_never_answers_delays_one_caller_and_no_other() -> None:
     monotonic = HandClock()
-    mute = Parrot(lambda command: None)
-    with mute.running(), connection_to(mute.url, monotonic) as connection:
+    silent_server = ScriptedServer(lambda command: None)
+    with silent_server.running(), connection_to(silent_server.url, monotonic) as connection:
         started = time.monotonic()
         with pytest.raises(StoreUnavailable):
             connection.ping()
         waited = time.monotonic() - started
         assert ANSWER_SECONDS <= waited < LONGEST_SECONDS
-        heard = len(mute.heard)
+        received = len(silent_server.received)
         for _ in range(100):
             with pytest.raises(StoreUnavailable):
                 connection.ping()
         monotonic.now += PAUSE_SECONDS - 0.01
         with pytest.raises(StoreUnavailable):
             connection.ping()
-        assert len(mute.heard) == heard
+        assert len(silent_server.received) == received
     assert CONNECT_SECONDS + ANSWER_SECONDS < LONGEST_SECONDS
 
 
@@ -136,18 +136,18 @@ def test_an_outage_is_logged_once_however_many_notice(proxy: Proxy, logged: list
     assert events(logged) == ["redis_away"]
 
 
-def test_one_of_a_crowd_tries_again_while_the_others_are_told_at_once() -> None:
+def test_one_of_many_callers_tries_again_while_the_others_are_refused_at_once() -> None:
     monotonic, recovered = HandClock(), threading.Event()
     answers = iter(["-LOADING it is not ready"])
-    server = Parrot(lambda command: next(answers, None) or (recovered.wait() and "+PONG") or None)
+    server = ScriptedServer(lambda command: next(answers, None) or (recovered.wait() and "+PONG") or None)
     with server.running(), connection_to(server.url, monotonic) as connection:
         with pytest.raises(StoreUnavailable):
             connection.ping()
         monotonic.now += PAUSE_SECONDS
-        heard = len(server.heard)
+        received = len(server.received)
         one = threading.Thread(target=connection.ping)
         one.start()
-        wait_until("one caller tries again", lambda: len(server.heard) > heard)
+        wait_until("one caller tries again", lambda: len(server.received) > received)
         with pytest.raises(StoreUnavailable):
             connection.ping()
         recovered.set()

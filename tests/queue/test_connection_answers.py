@@ -1,4 +1,4 @@
-"""What Redis may say instead of an answer, and what `queue/connection.py` makes of it: away, full, or our own fault."""
+"""The errors that Redis answers, and what `queue/connection.py` makes of them: an outage, a full store, or neither."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from structlog.typing import EventDict
 from jobqueue.errors import StoreFull, StoreUnavailable
 from jobqueue.queue.connection import Connection, check_url, connect
 from tests.support.bench import Bench
-from tests.support.redis_proxy import Parrot
+from tests.support.redis_proxy import ScriptedServer
 from tests.support.redis_server import running_redis
 from tests.support.waiting import wait_until
 
 
 @contextmanager
 def answering(line: str) -> Iterator[Connection]:
-    """A connection to a server that answers a PING with this line, and is content with everything else."""
-    server = Parrot(lambda command: line if command == "PING" else "+OK")
+    """A connection to a server that answers PING with this line, and all other commands with OK."""
+    server = ScriptedServer(lambda command: line if command == "PING" else "+OK")
     with server.running(), connect(server.url) as client:
         yield Connection(client, monotonic=lambda: 0.0)
 
@@ -47,7 +47,7 @@ def outages(logged: list[EventDict]) -> list[str]:
         "WRONGPASS invalid username-password pair or user is disabled.",
     ],
 )
-def test_a_server_that_cannot_serve_just_now_is_an_outage(line: str) -> None:
+def test_a_server_that_cannot_serve_now_is_an_outage(line: str) -> None:
     with answering(f"-{line}") as connection, pytest.raises(StoreUnavailable):
         connection.ping()
 
@@ -60,7 +60,7 @@ def test_a_server_without_memory_is_full_and_not_away(logged: list[EventDict]) -
     assert outages(logged) == []
 
 
-def test_any_other_error_is_a_fault_of_ours_and_no_outage(logged: list[EventDict]) -> None:
+def test_any_other_error_is_raised_unchanged_and_is_no_outage(logged: list[EventDict]) -> None:
     with answering("-ERR unknown command") as connection:
         for _ in range(2):
             with pytest.raises(redis.ResponseError):
@@ -68,7 +68,7 @@ def test_any_other_error_is_a_fault_of_ours_and_no_outage(logged: list[EventDict
     assert outages(logged) == []
 
 
-def test_what_speaks_another_language_is_no_redis() -> None:
+def test_a_server_that_speaks_another_protocol_is_an_outage() -> None:
     with answering("HTTP/1.1 400 Bad Request") as connection, pytest.raises(StoreUnavailable):
         connection.ping()
 
@@ -81,7 +81,7 @@ def test_a_url_is_checked_without_connecting(url: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://host", "redis://host:port", "redis://host?no_such_option=1"])
-def test_a_url_that_redis_would_not_take_is_a_wrong_value(url: str) -> None:
+def test_a_url_that_redis_py_refuses_is_a_value_error(url: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         check_url(url)
 
@@ -116,7 +116,7 @@ def _is_away(connection: Connection) -> bool:
     return False
 
 
-def test_what_happens_to_keys_when_memory_is_short_can_be_asked(configured: redis.Redis) -> None:
+def test_the_eviction_policy_can_be_read(configured: redis.Redis) -> None:
     connection = Connection(configured)
     assert connection.eviction_policy() == "noeviction"
     configured.config_set("maxmemory-policy", "volatile-lru")

@@ -1,4 +1,4 @@
-"""`check` finds whatever is wrong with a store, and nothing where all is well."""
+"""`check` finds every kind of damage in a store, and nothing in a consistent one."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import pytest
 import redis
 
+from jobqueue.queue.scripts import ROOT
 from tests.support.attempts import BROKEN, DONE, claim, let_leases_end, lose, start
 from tests.support.bench import Bench
 from tests.support.consistency import check
-
-ROOT = "{jobqueue}"
 
 
 @pytest.fixture
@@ -35,15 +34,15 @@ def jobs(real_bench: Bench) -> dict[str, str]:
     }
 
 
-def test_a_queue_with_one_job_of_every_status_is_well(jobs: dict[str, str], real_client: redis.Redis) -> None:
+def test_a_queue_with_one_job_of_every_status_is_consistent(jobs: dict[str, str], real_client: redis.Redis) -> None:
     assert check(real_client) == []
 
 
-def test_an_empty_store_is_well(real_client: redis.Redis) -> None:
+def test_an_empty_store_is_consistent(real_client: redis.Redis) -> None:
     assert check(real_client) == []
 
 
-def test_a_job_given_up_and_a_job_removed_are_well(real_bench: Bench) -> None:
+def test_a_job_given_up_and_a_job_removed_are_consistent(real_bench: Bench) -> None:
     given_up = lose(real_bench)
     for _ in range(real_bench.policy.max_attempts - 1):
         claim(real_bench)
@@ -56,74 +55,78 @@ def test_a_job_given_up_and_a_job_removed_are_well(real_bench: Bench) -> None:
 
 
 @dataclass(frozen=True)
-class Harm:
-    """A command that harms the store, and what must be said of it. `root` and a status in braces stand for keys."""
+class Damage:
+    """A command that damages the store, and what `check` must say. Braces stand for the root and for ids by status."""
 
     command: str
-    said: str
+    complaint: str
 
 
-HARMS = [
-    Harm("ZREM {root}:jobs:pending:background {pending}", "{pending} is missing from jobs:pending:background"),
-    Harm(
+DAMAGES = [
+    Damage("ZREM {root}:jobs:pending:background {pending}", "{pending} is missing from jobs:pending:background"),
+    Damage(
         "ZREM {root}:jobs:running:background:demo {running}", "{running} is missing from jobs:running:background:demo"
     ),
-    Harm("DEL {root}:jobs:failed:background", "{failed} is missing from jobs:failed:background"),
-    Harm("ZADD {root}:jobs:pending:background 3 {running}", "{running} is in jobs:pending:background, where"),
-    Harm("ZADD {root}:jobs:running:background:demo 3 {pending}", "{pending} is in jobs:running:background:demo, where"),
-    Harm("ZADD {root}:jobs:pending:foreground 4 {pending}", "{pending} is in jobs:pending:foreground, where"),
-    Harm("ZADD {root}:jobs:pending:background 99 {pending}", "{pending} is in jobs:pending:background with 99 instead"),
-    Harm("ZADD {root}:jobs:pending:background 9 ghost", "ghost is in jobs:pending:background, where"),
-    Harm("HSET {root}:job:{pending} status running", "{pending} is running but has no attempt_token"),
-    Harm("HSET {root}:job:{pending} status lost", "{pending} has the status lost"),
-    Harm("HSET {root}:job:{pending} priority urgent", "the priority urgent"),
-    Harm("HDEL {root}:job:{completed} completed_at_ms", "{completed} is completed but has no completed_at_ms"),
-    Harm("HDEL {root}:job:{running} executor_ip", "{running} is running but has no executor_ip"),
-    Harm("HSET {root}:job:{pending} attempt_token x", "{pending} is pending but has attempt_token"),
-    Harm("HSET {root}:job:{cancelled} surprise x", "{cancelled} is cancelled but has surprise"),
-    Harm("HSET {root}:job:{running} sequence 1", "2 jobs have the sequence number 1"),
-    Harm("SET {root}:sequence 1", "but the newest is 1"),
-    Harm("ZREM {root}:deadlines {running}", "{running} is missing from deadlines"),
-    Harm("ZADD {root}:deadlines 5 {pending}", "{pending} is in deadlines, where"),
-    Harm("ZREM {root}:held:executor-1 {running}", "{running} is missing from held:executor-1"),
-    Harm("ZADD {root}:held:executor-1 5 {completed}", "{completed} is in held:executor-1, where"),
-    Harm("ZADD {root}:held:executor-2 5 {running}", "{running} is in held:executor-2, where"),
-    Harm("SET {root}:lease:{running} another", "{running} has the lease of another attempt"),
-    Harm("SET {root}:lease:{pending} another", "{pending} does not run but has a lease"),
-    Harm("SET {root}:lease:ghost another", "ghost does not run but has a lease"),
-    Harm("ZREM {root}:ended {failed}", "{failed} is missing from ended"),
-    Harm("ZADD {root}:ended 5 {running}", "{running} is in ended, where"),
-    Harm("ZADD {root}:ended 5 {completed}", "{completed} is in ended with 5 instead"),
-    Harm("DEL {root}:job:{cancelled}", "There are spec of job {cancelled}, which does not exist"),
-    Harm("HSET {root}:output:ghost stdout x", "There are output of job ghost"),
-    Harm("RPUSH {root}:attempts:ghost x", "There are attempts of job ghost"),
-    Harm("DEL {root}:spec:{pending}", "{pending} has no spec"),
-    Harm("HSET {root}:output:{failed} stdout ''", "The output of job {failed} holds an empty stdout"),
-    Harm("HSET {root}:output:{pending} stdout x", "{pending} has output but is pending"),
-    Harm("DEL {root}:attempts:{completed}", "{completed} has had 1 attempts, but 0 are written down"),
-    Harm("RPUSH {root}:attempts:{pending} x", "{pending} has had 0 attempts, but 1 are written down"),
-    Harm("HSET {root}:job:{completed} lost_attempts 0", "{completed} has lost 0 attempts, but 1 are written down as"),
-    Harm("HINCRBY {root}:job:{running} attempt 1", "{running} has had 1 attempts, but 0 are written down"),
-    Harm("HSET {root}:live:{pending} stdout x stdout_offset 0", "{pending} does not run but has live output"),
-    Harm("HSET {root}:live:{completed} stdout x stdout_offset 0", "{completed} does not run but has live output"),
-    Harm("HSET {root}:live:{running} stdout x", "{running} has half of a live stdout"),
-    Harm("HSET {root}:live:{running} stderr_offset 0", "{running} has half of a live stderr"),
-    Harm("SETRANGE {root}:live:{running} 1 x", "{root}:live:{running} is unknown or of the wrong type"),
-    Harm("HSET {root}:job:{pending} cancel_requested_at_ms 1", "{pending} is pending but has cancel_requested_at_ms"),
-    Harm("HDEL {root}:job:{completed} reason", "{completed} is completed but has no reason"),
-    Harm("HSET {root}:job:{cancelled} exit_code 1", "{cancelled} is cancelled but has exit_code"),
-    Harm("HSET {root}:job:{cancelled} cancel_requested_at_ms 1", "{cancelled} is cancelled but has no executor_id"),
-    Harm("ZREM {root}:executors executor-1", "The executor executor-1 is forgotten"),
-    Harm("HSET {root}:counters attempts_lost -1", "The counter attempts_lost is -1"),
-    Harm("SET {root}:absent x", "{root}:absent is unknown"),
-    Harm("SET elsewhere x", "elsewhere is unknown"),
-    Harm("HSET {root}:spec:ghost x y", "{root}:spec:ghost is unknown or of the wrong type"),
+    Damage("DEL {root}:jobs:failed:background", "{failed} is missing from jobs:failed:background"),
+    Damage("ZADD {root}:jobs:pending:background 3 {running}", "{running} is in jobs:pending:background, where"),
+    Damage(
+        "ZADD {root}:jobs:running:background:demo 3 {pending}", "{pending} is in jobs:running:background:demo, where"
+    ),
+    Damage("ZADD {root}:jobs:pending:foreground 4 {pending}", "{pending} is in jobs:pending:foreground, where"),
+    Damage(
+        "ZADD {root}:jobs:pending:background 99 {pending}", "{pending} is in jobs:pending:background with 99 instead"
+    ),
+    Damage("ZADD {root}:jobs:pending:background 9 ghost", "ghost is in jobs:pending:background, where"),
+    Damage("HSET {root}:job:{pending} status running", "{pending} is running but has no attempt_token"),
+    Damage("HSET {root}:job:{pending} status lost", "{pending} has the status lost"),
+    Damage("HSET {root}:job:{pending} priority urgent", "the priority urgent"),
+    Damage("HDEL {root}:job:{completed} completed_at_ms", "{completed} is completed but has no completed_at_ms"),
+    Damage("HDEL {root}:job:{running} executor_ip", "{running} is running but has no executor_ip"),
+    Damage("HSET {root}:job:{pending} attempt_token x", "{pending} is pending but has attempt_token"),
+    Damage("HSET {root}:job:{cancelled} surprise x", "{cancelled} is cancelled but has surprise"),
+    Damage("HSET {root}:job:{running} sequence 1", "2 jobs have the sequence number 1"),
+    Damage("SET {root}:sequence 1", "but the newest is 1"),
+    Damage("ZREM {root}:deadlines {running}", "{running} is missing from deadlines"),
+    Damage("ZADD {root}:deadlines 5 {pending}", "{pending} is in deadlines, where"),
+    Damage("ZREM {root}:held:executor-1 {running}", "{running} is missing from held:executor-1"),
+    Damage("ZADD {root}:held:executor-1 5 {completed}", "{completed} is in held:executor-1, where"),
+    Damage("ZADD {root}:held:executor-2 5 {running}", "{running} is in held:executor-2, where"),
+    Damage("SET {root}:lease:{running} another", "{running} has the lease of another attempt"),
+    Damage("SET {root}:lease:{pending} another", "{pending} does not run but has a lease"),
+    Damage("SET {root}:lease:ghost another", "ghost does not run but has a lease"),
+    Damage("ZREM {root}:ended {failed}", "{failed} is missing from ended"),
+    Damage("ZADD {root}:ended 5 {running}", "{running} is in ended, where"),
+    Damage("ZADD {root}:ended 5 {completed}", "{completed} is in ended with 5 instead"),
+    Damage("DEL {root}:job:{cancelled}", "There are spec of job {cancelled}, which does not exist"),
+    Damage("HSET {root}:output:ghost stdout x", "There are output of job ghost"),
+    Damage("RPUSH {root}:attempts:ghost x", "There are attempts of job ghost"),
+    Damage("DEL {root}:spec:{pending}", "{pending} has no spec"),
+    Damage("HSET {root}:output:{failed} stdout ''", "The output of job {failed} holds an empty stdout"),
+    Damage("HSET {root}:output:{pending} stdout x", "{pending} has output but is pending"),
+    Damage("DEL {root}:attempts:{completed}", "{completed} has had 1 attempts, but 0 are written down"),
+    Damage("RPUSH {root}:attempts:{pending} x", "{pending} has had 0 attempts, but 1 are written down"),
+    Damage("HSET {root}:job:{completed} lost_attempts 0", "{completed} has lost 0 attempts, but 1 are written down as"),
+    Damage("HINCRBY {root}:job:{running} attempt 1", "{running} has had 1 attempts, but 0 are written down"),
+    Damage("HSET {root}:live:{pending} stdout x stdout_offset 0", "{pending} does not run but has live output"),
+    Damage("HSET {root}:live:{completed} stdout x stdout_offset 0", "{completed} does not run but has live output"),
+    Damage("HSET {root}:live:{running} stdout x", "{running} has half of a live stdout"),
+    Damage("HSET {root}:live:{running} stderr_offset 0", "{running} has half of a live stderr"),
+    Damage("SETRANGE {root}:live:{running} 1 x", "{root}:live:{running} is unknown or of the wrong type"),
+    Damage("HSET {root}:job:{pending} cancel_requested_at_ms 1", "{pending} is pending but has cancel_requested_at_ms"),
+    Damage("HDEL {root}:job:{completed} reason", "{completed} is completed but has no reason"),
+    Damage("HSET {root}:job:{cancelled} exit_code 1", "{cancelled} is cancelled but has exit_code"),
+    Damage("HSET {root}:job:{cancelled} cancel_requested_at_ms 1", "{cancelled} is cancelled but has no executor_id"),
+    Damage("ZREM {root}:executors executor-1", "The executor executor-1 is forgotten"),
+    Damage("HSET {root}:counters attempts_lost -1", "The counter attempts_lost is -1"),
+    Damage("SET {root}:absent x", "{root}:absent is unknown"),
+    Damage("SET elsewhere x", "elsewhere is unknown"),
+    Damage("HSET {root}:spec:ghost x y", "{root}:spec:ghost is unknown or of the wrong type"),
 ]
 
 
-@pytest.mark.parametrize("harm", HARMS, ids=[harm.command for harm in HARMS])
-def test_harm_is_found(harm: Harm, jobs: dict[str, str], real_client: redis.Redis) -> None:
-    words = [word.format(root=ROOT, **jobs).replace("''", "") for word in harm.command.split(" ")]
+@pytest.mark.parametrize("damage", DAMAGES, ids=[damage.command for damage in DAMAGES])
+def test_damage_is_found(damage: Damage, jobs: dict[str, str], real_client: redis.Redis) -> None:
+    words = [word.format(root=ROOT, **jobs).replace("''", "") for word in damage.command.split(" ")]
     real_client.execute_command(*words)  # type: ignore[no-untyped-call]
-    said = harm.said.format(root=ROOT, **jobs)
-    assert any(said in sentence for sentence in check(real_client)), check(real_client)
+    complaint = damage.complaint.format(root=ROOT, **jobs)
+    assert any(complaint in sentence for sentence in check(real_client)), check(real_client)

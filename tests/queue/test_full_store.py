@@ -1,4 +1,4 @@
-"""A real server at maxmemory: new jobs are refused whole, and every job that exists can still come to its end."""
+"""A real server at maxmemory: new jobs are refused whole, and every existing job can still end."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tests.support.contents import contents
 
 @pytest.fixture
 def bench(configured: redis.Redis) -> Iterator[Bench]:
-    """A queue on the real server, which has no memory left as soon as a test says so."""
+    """A queue on a real server whose memory a test may limit."""
     bench = Bench(configured)
     yield bench
     assert check(configured) == []
 
 
 def fill_up(bench: Bench) -> None:
-    """From now on Redis refuses whatever needs memory; not even the scripts are loaded any more."""
+    """Let Redis refuse whatever needs memory, and unload the scripts."""
     bench.client.config_set("maxmemory", 1)
     bench.client.script_flush()
     with pytest.raises(redis.exceptions.OutOfMemoryError):
@@ -69,7 +69,7 @@ FINISHES: dict[Status, Callable[[Bench, str, Holder], Finished]] = {
 
 
 @pytest.mark.parametrize("status", FINISHES)
-def test_a_result_is_stored_and_can_be_repeated(bench: Bench, status: Status) -> None:
+def test_a_result_is_stored_and_can_be_replayed(bench: Bench, status: Status) -> None:
     attempt = start(bench)
     fill_up(bench)
     assert FINISHES[status](bench, attempt.job_id, attempt.holder).replayed is False
@@ -85,11 +85,11 @@ def test_a_pending_job_is_cancelled(bench: Bench) -> None:
     assert status_of(bench, job_id) is Status.CANCELLED
 
 
-def test_a_running_job_is_asked_to_stop_and_given_back(bench: Bench) -> None:
-    asked, released = start(bench), start(bench)
+def test_a_running_job_is_asked_to_stop_and_released(bench: Bench) -> None:
+    cancelled, released = start(bench), start(bench)
     fill_up(bench)
-    assert bench.commands.cancel(asked.job_id, force=True) is Status.RUNNING
-    assert bench.commands.release(asked.job_id, asked.holder) is Status.CANCELLED
+    assert bench.commands.cancel(cancelled.job_id, force=True) is Status.RUNNING
+    assert bench.commands.release(cancelled.job_id, cancelled.holder) is Status.CANCELLED
     assert bench.commands.release(released.job_id, released.holder) is Status.PENDING
 
 
@@ -100,21 +100,21 @@ def test_a_running_program_s_output_is_kept(bench: Bench) -> None:
     assert bench.queries.output(attempt.job_id, Stream.STDOUT, 0).part.data == "out"
 
 
-def test_a_lost_job_comes_back(bench: Bench) -> None:
+def test_a_lost_job_becomes_pending_again(bench: Bench) -> None:
     attempt = start(bench)
     fill_up(bench)
     let_leases_end(bench)
     assert status_of(bench, attempt.job_id) is Status.PENDING
 
 
-def test_what_ended_long_ago_is_removed(bench: Bench) -> None:
+def test_a_job_that_ended_long_ago_is_removed(bench: Bench) -> None:
     bench.commands.cancel_many(bench.submit(3))
     fill_up(bench)
     bench.clock.advance(bench.policy.retention_ms)
     assert bench.commands.sweep().jobs_removed == 3
 
 
-def test_everything_can_still_be_looked_at(bench: Bench) -> None:
+def test_every_query_still_works(bench: Bench) -> None:
     [job_id] = bench.submit()
     fill_up(bench)
     assert status_of(bench, job_id) is Status.PENDING

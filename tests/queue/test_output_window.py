@@ -1,4 +1,4 @@
-"""`queue/follow.py`: whatever offset is asked for, what is answered is the stream's own, in whole characters."""
+"""`queue/output_window.py`: from any offset, the answer is a part of the stream in whole characters."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ LINE_AT = TAIL_AT - len(missing_line(MISSING))
         (2**53 - 1, Part(104, "", 104)),
     ],
 )
-def test_of_a_live_stream_the_kept_part_is_there(offset: int, part: Part) -> None:
+def test_a_live_stream_is_available_from_its_kept_part_on(offset: int, part: Part) -> None:
     assert follow_live("live", 100, offset) == part
 
 
 @pytest.mark.parametrize(("offset", "part"), [(0, Part(0, "", 0)), (9, Part(0, "", 0))])
-def test_where_nothing_was_written_there_is_nothing(offset: int, part: Part) -> None:
+def test_an_empty_stream_has_an_empty_part(offset: int, part: Part) -> None:
     assert follow_live("", 0, offset) == follow_stored("", None, offset) == part
 
 
@@ -60,7 +60,7 @@ def test_no_character_is_split(offset: int, part: Part) -> None:
 
 @settings(deadline=None)
 @given(TEXT, OFFSETS, OFFSETS)
-def test_of_a_live_stream_every_answer_is_a_part_of_it(text: str, begin: int, offset: int) -> None:
+def test_every_answer_is_a_part_of_the_live_stream(text: str, begin: int, offset: int) -> None:
     part = follow_live(text, begin, offset)
     encoded = text.encode()
     assert encoded[part.offset - begin :].decode() == part.data
@@ -70,7 +70,7 @@ def test_of_a_live_stream_every_answer_is_a_part_of_it(text: str, begin: int, of
 
 @settings(deadline=None)
 @given(TEXT, st.lists(OFFSETS, max_size=5))
-def test_whoever_follows_to_the_end_has_read_it_all(text: str, steps: list[int]) -> None:
+def test_following_a_stream_to_its_end_reads_all_of_it(text: str, steps: list[int]) -> None:
     read, offset = "", 0
     for step in sorted(steps):
         part = follow_live(text[:step], 0, offset)
@@ -78,23 +78,23 @@ def test_whoever_follows_to_the_end_has_read_it_all(text: str, steps: list[int])
     assert read + follow_stored(text, None, offset).data == text
 
 
-def test_from_within_the_head_of_a_truncated_stream_all_that_is_stored_is_there() -> None:
+def test_an_offset_in_the_head_of_a_truncated_stream_returns_all_stored_text_after_it() -> None:
     for offset in (0, 1, HALF_BYTES - 1, HALF_BYTES):
         assert follow_stored(STORED, TOTAL, offset) == Part(offset, STORED[offset:], TOTAL)
 
 
-def test_from_within_what_is_missing_the_line_that_says_so_and_the_tail_are_there() -> None:
+def test_an_offset_in_the_omitted_bytes_returns_the_line_and_the_tail() -> None:
     for offset in (HALF_BYTES + 1, HALF_BYTES + MISSING // 2, LINE_AT):
         assert follow_stored(STORED, TOTAL, offset) == Part(LINE_AT, STORED[HALF_BYTES:], TOTAL)
 
 
-def test_from_within_the_tail_only_what_was_not_read_yet_is_there() -> None:
+def test_an_offset_in_the_tail_returns_the_rest_of_the_tail() -> None:
     for offset in (TAIL_AT, TAIL_AT + 1, TOTAL - 4, TOTAL - 1):
         assert follow_stored(STORED, TOTAL, offset) == Part(offset, TAIL[offset - TAIL_AT :], TOTAL)
 
 
 @pytest.mark.parametrize("offset", [TOTAL, TOTAL + 1, 2**53 - 1])
-def test_beyond_a_truncated_stream_there_is_nothing(offset: int) -> None:
+def test_an_offset_beyond_a_truncated_stream_returns_nothing(offset: int) -> None:
     assert follow_stored(STORED, TOTAL, offset) == Part(TOTAL, "", TOTAL)
 
 
@@ -105,7 +105,7 @@ def test_the_tail_begins_with_a_whole_character() -> None:
     assert part == Part(TOTAL - 2, "é", TOTAL)
 
 
-def test_a_head_that_is_shorter_by_half_a_character_is_no_fault() -> None:
+def test_a_head_may_be_shorter_by_a_partial_character() -> None:
     head = "h" + "漢" * ((HALF_BYTES - 1) // 3)
     stored = head + missing_line(MISSING) + TAIL
     for offset in (HALF_BYTES - 2, HALF_BYTES, HALF_BYTES + 1, HALF_BYTES + 40):
@@ -115,8 +115,8 @@ def test_a_head_that_is_shorter_by_half_a_character_is_no_fault() -> None:
         assert part.data.endswith(TAIL)
 
 
-def test_what_the_server_itself_has_cut_has_no_tail() -> None:
-    """Its last bytes are not the stream's: from beyond them there is nothing more."""
+def test_an_output_that_the_server_cut_has_no_tail() -> None:
+    """Its last bytes are not the last bytes of the stream, so an offset beyond them returns nothing."""
     written = "é" * OUTPUT_LIMIT_BYTES
     stored, total_bytes = cut(written), len(written.encode())
     offset = HALF_BYTES + 1000
@@ -126,7 +126,7 @@ def test_what_the_server_itself_has_cut_has_no_tail() -> None:
 
 @settings(deadline=None)
 @given(TEXT, st.integers(0, 100), OFFSETS)
-def test_an_executor_that_counted_wrong_makes_no_crash(text: str, total_bytes: int, offset: int) -> None:
+def test_an_executor_that_counts_wrong_causes_no_error(text: str, total_bytes: int, offset: int) -> None:
     part = follow_stored(text, total_bytes, offset)
     assert part.next_offset == total_bytes
     assert text.endswith(part.data)

@@ -1,4 +1,4 @@
-"""`queue/queries.py`: pages of executors are put together again. What each look tells is tested in `tests/lua`."""
+"""`queue/queries.py`: pages of executors are joined. What each query returns is tested in `tests/lua`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tests.support.redis_proxy import Proxy
 
 
 @pytest.mark.parametrize("count", [EXECUTORS_PER_CALL - 1, EXECUTORS_PER_CALL, EXECUTORS_PER_CALL + 1])
-def test_any_number_of_executors_is_told_in_order(real_bench: Bench, count: int) -> None:
-    heard = {f"executor-{number}": START_MS - number for number in range(count)}
-    real_bench.client.zadd(f"{ROOT}:executors", heard)
-    assert [executor.executor_id for executor in real_bench.queries.executors()] == list(heard)
+def test_any_number_of_executors_is_returned_in_order(real_bench: Bench, count: int) -> None:
+    seen_ms = {f"executor-{number}": START_MS - number for number in range(count)}
+    real_bench.client.zadd(f"{ROOT}:executors", seen_ms)
+    assert [executor.executor_id for executor in real_bench.queries.executors()] == list(seen_ms)
 
 
 def test_counts_add_up(real_bench: Bench) -> None:
@@ -33,17 +33,17 @@ def test_counts_add_up(real_bench: Bench) -> None:
     assert stats.pending() == {Priority.FOREGROUND: 0, Priority.BACKGROUND: 2, Priority.BEST_EFFORT: 3}
 
 
-def test_every_look_says_so_when_redis_is_away(proxy: Proxy) -> None:
+def test_every_query_raises_store_unavailable_when_redis_is_away(proxy: Proxy) -> None:
     proxy.away = True
     with connect(proxy.url) as client:
         queries = Bench(client).queries
-        looks = (
+        calls = (
             lambda: queries.get("any"),
             lambda: queries.list(Filter(), 10, 0),
             lambda: queries.output("any", Stream.STDOUT, 0),
             queries.stats,
             queries.executors,
         )
-        for look in looks:
+        for call in calls:
             with pytest.raises(StoreUnavailable):
-                look()
+                call()

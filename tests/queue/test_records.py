@@ -1,4 +1,4 @@
-"""`queue/records.py`: what is written can be read back, whatever it is made of."""
+"""`queue/records.py`: everything that is written can be read back."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ RUNNING = [
 ]
 
 
-def told(fields: list[str], archive: list[str] | None = None, output: list[str] | None = None) -> Reply:
-    """Return what `read_job.lua` would say."""
+def reply_with(fields: list[str], archive: list[str] | None = None, output: list[str] | None = None) -> Reply:
+    """Return an answer of `read_job.lua`."""
     return ["the id", list(fields), write_spec(SPEC), list(archive or []), list(output or [])]
 
 
@@ -54,11 +54,11 @@ def test_a_time_limit_is_written_only_where_there_is_one() -> None:
 
 @settings(deadline=None)
 @given(st.builds(Measured, signal=st.none() | TEXT, stdout_bytes=st.none() | st.integers(0, 2**53 - 1)))
-def test_how_a_run_went_reads_back_as_it_was_written(measured: Measured) -> None:
+def test_measured_fields_read_back_as_they_were_written(measured: Measured) -> None:
     assert read_measured(write_measured(measured)) == measured
 
 
-def test_only_what_is_known_of_a_run_is_written() -> None:
+def test_only_known_measured_fields_are_written() -> None:
     measured = Measured(stdout_bytes=0, stderr_bytes=3, stderr_truncated=True, user_cpu_seconds=0.0)
     assert write_measured(measured) == (
         '{"stdout_bytes":0,"stderr_bytes":3,"stderr_truncated":true,"user_cpu_seconds":0.0}'
@@ -66,20 +66,20 @@ def test_only_what_is_known_of_a_run_is_written() -> None:
     assert read_measured(None) == read_measured("") == Measured()
 
 
-def test_whoever_asked_a_job_to_stop_is_remembered() -> None:
-    assert read_job(told([*RUNNING, "cancel_requested_at_ms", "2500"])).cancel_requested is True
-    assert read_job(told(RUNNING)).cancel_requested is False
+def test_a_cancel_request_is_read_from_the_job() -> None:
+    assert read_job(reply_with([*RUNNING, "cancel_requested_at_ms", "2500"])).cancel_requested is True
+    assert read_job(reply_with(RUNNING)).cancel_requested is False
 
 
 def test_a_pending_job_has_no_attempt() -> None:
-    job = read_job(told(PENDING))
+    job = read_job(reply_with(PENDING))
     assert (job.id, job.type, job.priority, job.status) == ("the id", "demo", Priority.BACKGROUND, Status.PENDING)
     assert (job.created_at_ms, job.started_at_ms, job.completed_at_ms, job.exit_code) == (1000, None, None, None)
     assert (list(job.attempts), job.spec) == ([], SPEC)
 
 
 def test_a_running_job_s_last_attempt_is_the_one_that_runs() -> None:
-    reply = told(RUNNING, ["lost 1500 1900 - executor-0 lease_lost", "released 1900 1950 ::1 executor-0"])
+    reply = reply_with(RUNNING, ["lost 1500 1900 - executor-0 lease_lost", "released 1900 1950 ::1 executor-0"])
     assert read_attempt(reply) == ("secret", 3)
     assert list(read_job(reply).attempts) == [
         Attempt("executor-0", None, 1500, 1900, AttemptStatus.LOST, Reason.LEASE_LOST),
@@ -90,7 +90,7 @@ def test_a_running_job_s_last_attempt_is_the_one_that_runs() -> None:
 
 def test_an_ended_job_s_last_attempt_ended_with_it() -> None:
     ended = [*RUNNING, "status", "failed", "completed_at_ms", "3000", "exit_code", "-1", "reason", "timeout"]
-    job = read_job(told(ended, output=["stdout", "out", "stderr", "err", "error_message", "why"]))
+    job = read_job(reply_with(ended, output=["stdout", "out", "stderr", "err", "error_message", "why"]))
     assert (job.status, job.exit_code, job.completed_at_ms) == (Status.FAILED, -1, 3000)
     assert (job.stdout, job.stderr, job.error_message) == ("out", "err", "why")
     assert list(job.attempts) == [Attempt("executor-1", "10.0.0.1", 2000, 3000, AttemptStatus.FAILED, Reason.TIMEOUT)]
@@ -98,12 +98,12 @@ def test_an_ended_job_s_last_attempt_ended_with_it() -> None:
 
 
 def test_without_output_the_streams_are_empty_and_there_is_no_message() -> None:
-    job = read_job(told(PENDING))
+    job = read_job(reply_with(PENDING))
     assert (job.stdout, job.stderr, job.error_message) == ("", "", None)
 
 
 def test_an_exit_code_of_zero_is_not_none() -> None:
-    job = read_job(told([*RUNNING, "status", "completed", "completed_at_ms", "0", "exit_code", "0"]))
+    job = read_job(reply_with([*RUNNING, "status", "completed", "completed_at_ms", "0", "exit_code", "0"]))
     assert (job.exit_code, job.completed_at_ms) == (0, 0)
 
 

@@ -1,4 +1,4 @@
-"""`queue/scripts.py`: scripts are put together from their fragments, called by name, and their refusals are errors."""
+"""`queue/scripts.py`: scripts are assembled from fragments and called by name, and their refusals become errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import redis
 
 from jobqueue.errors import JobNotFound, JobQueueError, LeaseLost, NotHeld, NotPending, NotRunning
 from jobqueue.queue.connection import Connection
-from jobqueue.queue.queries import Filter
+from jobqueue.queue.queries import Filter, Queries
 from jobqueue.queue.scripts import LUA, REFUSALS, Scripts, assemble, refusal, uses
 from tests.support.bench import Bench
 from tools.assemble_lua import write_assembled
@@ -35,7 +35,7 @@ def test_every_line_of_uses_counts() -> None:
     assert list(uses("return 1 -- USES nothing")) == []
 
 
-def test_a_fragment_that_is_not_there_is_noticed_at_the_start(folder: Path, client: redis.Redis) -> None:
+def test_a_missing_fragment_is_an_error_at_the_start(folder: Path, client: redis.Redis) -> None:
     (folder / "greet.lua").write_text("-- USES no_such_fragment\nreturn 1\n")
     with pytest.raises(FileNotFoundError):
         Scripts(Connection(client), folder=folder)
@@ -51,14 +51,14 @@ def test_nothing_is_sent_before_the_first_call() -> None:
 
 
 def test_two_roots_are_two_queues(client: redis.Redis) -> None:
-    first, second = Bench(client), Bench(client)
-    second.queries._scripts = Scripts(second.connection, root="{another}")
-    first.submit()
-    assert first.queries.list(Filter(), 10, 0).total == 1
-    assert second.queries.list(Filter(), 10, 0).total == 0
+    bench = Bench(client)
+    bench.submit()
+    other = Queries(Scripts(bench.connection, root="{another}"), bench.policy)
+    assert bench.queries.list(Filter(), 10, 0).total == 1
+    assert other.list(Filter(), 10, 0).total == 0
 
 
-def test_scripts_that_redis_forgot_are_loaded_again(real_bench: Bench) -> None:
+def test_scripts_that_redis_no_longer_has_are_loaded_again(real_bench: Bench) -> None:
     real_bench.submit()
     real_bench.client.script_flush()
     assert real_bench.commands.claim("executor-1", None) is not None
@@ -85,7 +85,7 @@ def test_a_refusal_becomes_its_error(text: str, error: type[JobQueueError], fact
 
 
 @pytest.mark.parametrize("text", ["", "ERR unknown command", "not_held pending", "NOT_HELDpending", "WRONGTYPE x"])
-def test_what_is_no_refusal_is_none(text: str) -> None:
+def test_a_text_that_is_no_refusal_is_none(text: str) -> None:
     assert refusal(text) is None
 
 
@@ -101,7 +101,7 @@ def test_an_error_that_is_no_refusal_is_raised_as_it_is(folder: Path, client: re
             scripts.call("break")
 
 
-def test_every_script_can_be_written_out_for_a_linter(tmp_path: Path) -> None:
+def test_every_script_can_be_written_as_redis_gets_it(tmp_path: Path) -> None:
     write_assembled(tmp_path / "out")
     written = {path.name: path.read_text() for path in (tmp_path / "out").iterdir()}
     assert written == {path.name: assemble(path) for path in LUA.glob("*.lua")}

@@ -1,4 +1,4 @@
-"""The queue on a real server and a model of it in plain Python, driven side by side: they never disagree."""
+"""The queue on a real server agrees with its model in plain Python, whatever moves are made."""
 
 from __future__ import annotations
 

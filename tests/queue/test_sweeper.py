@@ -1,4 +1,4 @@
-"""`queue/sweeper.py`: a timer that sweeps without anybody asking, and goes on whatever it meets."""
+"""`queue/sweeper.py`: the sweeper needs no requests to sweep, and survives every error."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from jobqueue.queue.sweeper import Sweeper
 from tests.support.attempts import claim, start, status_of
 from tests.support.bench import Bench
 from tests.support.redis_proxy import Proxy
-from tests.support.waiting import PATIENCE_SECONDS, wait_until
+from tests.support.waiting import TIME_LIMIT_SECONDS, wait_until
 
-SELDOM_SECONDS = 600.0
+NEVER_SECONDS = 600.0
 
 
 @contextmanager
@@ -38,36 +38,36 @@ def swept_at_ms(client: redis.Redis) -> int:
     return int(client.hget(f"{ROOT}:sweep", "swept_at_ms") or 0)
 
 
-def test_what_is_due_is_done_without_anybody_asking(real_bench: Bench) -> None:
+def test_a_due_lease_is_ended_without_any_request(real_bench: Bench) -> None:
     attempt = start(real_bench)
     with sweeping(real_bench, 0.005):
         for _ in range(2):
             real_bench.clock.advance(real_bench.policy.lease_ms // 2)
             wait_until("a sweep", lambda: swept_at_ms(real_bench.client) == real_bench.clock.now_ms)
-        wait_until("the job is back", lambda: status_of(real_bench, attempt.job_id) is Status.PENDING)
+        wait_until("the job is pending", lambda: status_of(real_bench, attempt.job_id) is Status.PENDING)
 
 
-def test_it_sweeps_as_soon_as_it_is_started(real_bench: Bench) -> None:
-    with sweeping(real_bench, SELDOM_SECONDS):
+def test_a_sweeper_sweeps_as_soon_as_it_is_started(real_bench: Bench) -> None:
+    with sweeping(real_bench, NEVER_SECONDS):
         wait_until("the first sweep", lambda: swept_at_ms(real_bench.client) == real_bench.clock.now_ms)
 
 
 def test_stopping_does_not_wait_for_the_interval_to_end(real_bench: Bench) -> None:
-    with sweeping(real_bench, SELDOM_SECONDS) as sweeper:
+    with sweeping(real_bench, NEVER_SECONDS) as sweeper:
         wait_until("the first sweep", lambda: swept_at_ms(real_bench.client) > 0)
         stopping = threading.Thread(target=sweeper.stop)
         stopping.start()
-        stopping.join(PATIENCE_SECONDS)
+        stopping.join(TIME_LIMIT_SECONDS)
         assert not stopping.is_alive()
 
 
-def test_after_stopping_nothing_is_swept(real_bench: Bench) -> None:
+def test_a_stopped_sweeper_has_no_thread(real_bench: Bench) -> None:
     with sweeping(real_bench, 0.005):
         wait_until("the first sweep", lambda: swept_at_ms(real_bench.client) > 0)
     assert "sweeper" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_however_much_is_due_all_of_it_is_done_at_once(real_bench: Bench) -> None:
+def test_more_than_one_sweep_s_limit_is_swept_at_once(real_bench: Bench) -> None:
     count = SWEEP_LIMIT * 2 + 50
     real_bench.submit(count)
     for _ in range(count):
@@ -75,24 +75,26 @@ def test_however_much_is_due_all_of_it_is_done_at_once(real_bench: Bench) -> Non
     real_bench.clock.advance(real_bench.policy.lease_ms // 2)
     real_bench.commands.sweep()
     real_bench.clock.advance(real_bench.policy.lease_ms // 2)
-    with sweeping(real_bench, SELDOM_SECONDS):
-        wait_until("all are back", lambda: real_bench.queries.stats().by_status()[Status.PENDING] == count)
+    with sweeping(real_bench, NEVER_SECONDS):
+        wait_until("all are pending", lambda: real_bench.queries.stats().by_status()[Status.PENDING] == count)
 
 
 def test_two_sweepers_do_no_more_than_one(real_bench: Bench) -> None:
     attempt = start(real_bench)
 
-    def is_back_a_little_later() -> bool:
+    def is_pending_a_little_later() -> bool:
         real_bench.clock.advance(real_bench.policy.lease_ms // 8)
         wait_until("a sweep", lambda: swept_at_ms(real_bench.client) == real_bench.clock.now_ms)
         return status_of(real_bench, attempt.job_id) is Status.PENDING
 
     with sweeping(real_bench, 0.005), sweeping(real_bench, 0.005):
-        wait_until("the job is back", is_back_a_little_later)
+        wait_until("the job is pending", is_pending_a_little_later)
     assert len(real_bench.queries.get(attempt.job_id).attempts) == 1
 
 
-def test_an_outage_is_outlived_and_told_once(proxy: Proxy, logged: list[EventDict], real_client: redis.Redis) -> None:
+def test_a_sweeper_survives_an_outage_which_is_logged_once(
+    proxy: Proxy, logged: list[EventDict], real_client: redis.Redis
+) -> None:
     with connect(proxy.url) as client:
         bench = Bench(client)
         with sweeping(bench, 0.005):
@@ -101,16 +103,16 @@ def test_an_outage_is_outlived_and_told_once(proxy: Proxy, logged: list[EventDic
             wait_until("the outage is noticed", lambda: "redis_away" in names(logged))
             proxy.away = False
             bench.clock.advance(1)
-            wait_until("it sweeps again", lambda: swept_at_ms(real_client) == bench.clock.now_ms)
-    told = names(logged)  # it may have been about to ask how Redis evicts
-    assert [name for name in told if name != "eviction_policy_unknown"] == ["redis_away", "redis_back"]
+            wait_until("the next sweep", lambda: swept_at_ms(real_client) == bench.clock.now_ms)
+    events = names(logged)  # the outage may have hit the check of the eviction policy
+    assert [name for name in events if name != "eviction_policy_unknown"] == ["redis_away", "redis_back"]
 
 
 def names(logged: list[EventDict]) -> list[str]:
     return [event["event"] for event in logged]
 
 
-def test_an_unsafe_eviction_policy_is_told_once(configured: redis.Redis, logged: list[EventDict]) -> None:
+def test_an_unsafe_eviction_policy_is_logged_once(configured: redis.Redis, logged: list[EventDict]) -> None:
     configured.config_set("maxmemory-policy", "volatile-lru")
     bench = Bench(configured)
     sweeper = Sweeper(bench.commands, bench.connection)
@@ -121,7 +123,7 @@ def test_an_unsafe_eviction_policy_is_told_once(configured: redis.Redis, logged:
     assert (warning["maxmemory_policy"], warning["needed"]) == ("volatile-lru", "noeviction")
 
 
-def test_the_eviction_policy_is_looked_at_again_after_an_outage(
+def test_the_eviction_policy_is_checked_again_after_an_outage(
     configured: redis.Redis, proxy: Proxy, logged: list[EventDict]
 ) -> None:
     with connect(proxy.url) as client:
@@ -132,16 +134,16 @@ def test_the_eviction_policy_is_looked_at_again_after_an_outage(
         proxy.away = True
         sweeper.sweep()
         proxy.away = False
-        wait_until("it is told", lambda: sweeper.sweep() or "eviction_policy_unsafe" in names(logged))
+        wait_until("the policy is logged", lambda: sweeper.sweep() or "eviction_policy_unsafe" in names(logged))
 
 
-def test_a_safe_eviction_policy_is_not_worth_a_word(real_bench: Bench, logged: list[EventDict]) -> None:
+def test_a_safe_eviction_policy_is_not_logged(real_bench: Bench, logged: list[EventDict]) -> None:
     Sweeper(real_bench.commands, real_bench.connection).sweep()
     assert logged == []
 
 
 class BrokenOnce(Commands):
-    """Commands whose first sweep meets a fault of ours."""
+    """Commands whose first sweep raises an unexpected error."""
 
     broken = True
 
@@ -152,20 +154,20 @@ class BrokenOnce(Commands):
         return super().sweep()
 
 
-def test_a_fault_of_ours_does_not_end_the_timer(real_bench: Bench, logged: list[EventDict]) -> None:
+def test_an_unexpected_error_does_not_end_the_sweeper(real_bench: Bench, logged: list[EventDict]) -> None:
     real_bench.commands = BrokenOnce(real_bench.scripts, real_bench.policy, real_bench.clock)
     with sweeping(real_bench, 0.005):
-        wait_until("it sweeps all the same", lambda: swept_at_ms(real_bench.client) > 0)
+        wait_until("the next sweep", lambda: swept_at_ms(real_bench.client) > 0)
     [fault] = logged
     assert (fault["event"], fault["reason"]) == ("sweep_failed", "by design")
 
 
 @pytest.mark.parametrize(("counts", "more"), [((0, 0, 0), False), ((SWEEP_LIMIT, 0, 0), True), ((0, 0, 99), False)])
-def test_there_may_be_more_when_a_limit_was_reached(counts: tuple[int, int, int], more: bool) -> None:
+def test_more_is_due_when_a_limit_was_reached(counts: tuple[int, int, int], more: bool) -> None:
     assert Swept(*counts).more is more
 
 
-def test_a_redis_that_does_not_tell_its_policy_is_swept_all_the_same(real_client: redis.Redis, redis_url: str) -> None:
+def test_a_redis_that_hides_its_eviction_policy_is_swept(real_client: redis.Redis, redis_url: str) -> None:
     real_client.acl_setuser(
         "quiet", enabled=True, passwords=["+word"], keys=["*"], channels=["*"], categories=["+@all"], commands=["-info"]
     )
@@ -182,7 +184,7 @@ def test_a_redis_that_does_not_tell_its_policy_is_swept_all_the_same(real_client
     real_client.acl_deluser("quiet")
 
 
-def test_a_redis_that_refuses_writes_is_told_once(real_client: redis.Redis) -> None:
+def test_a_redis_that_refuses_writes_is_logged_once(real_client: redis.Redis) -> None:
     bench = Bench(real_client)
     sweeper = Sweeper(bench.commands, bench.connection)
     sweeper.sweep()

@@ -1,4 +1,4 @@
-"""Attempts as tests make them: claim a job, speak for it, let the lease end."""
+"""Attempts as tests make them: a job is claimed, reported about, or lost."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ BROKEN = Result(1, "out", "err", "it broke")
 
 @dataclass(frozen=True)
 class Attempt:
-    """A job that was claimed, and who may speak for it."""
+    """A job that was claimed, and the holder of its lease."""
 
     job_id: str
     holder: Holder
 
     @property
     def without_token(self) -> Holder:
-        """The same executor, as a client that keeps no token."""
+        """The same executor without its token."""
         return Holder(self.holder.executor_id)
 
 
 def claim(bench: Bench, executor_id: str = "executor-1") -> Attempt:
-    """Claim the next job, which must be there."""
+    """Claim the next job. One must be pending."""
     claimed = bench.commands.claim(executor_id, "10.0.0.1")
     assert claimed is not None, "no job is pending"
     return Attempt(claimed.job.id, Holder(executor_id, claimed.attempt_token))
@@ -41,7 +41,7 @@ def start(bench: Bench, executor_id: str = "executor-1", priority: Priority = Pr
 
 
 def let_leases_end(bench: Bench) -> None:
-    """Let one lease go by, with sweeps often enough that the queue itself was never away."""
+    """Let one lease pass, with sweeps often enough that the queue itself is never absent."""
     bench.commands.sweep()
     for _ in range(2):
         bench.clock.advance(bench.policy.lease_ms // 2)
@@ -49,12 +49,12 @@ def let_leases_end(bench: Bench) -> None:
 
 
 def lose(bench: Bench, executor_id: str = "executor-1") -> Attempt:
-    """Submit a job, claim it and let its lease end; return the attempt that was lost."""
+    """Submit a job, claim it and let its lease end. Return the lost attempt."""
     attempt = start(bench, executor_id)
     let_leases_end(bench)
     return attempt
 
 
 def status_of(bench: Bench, job_id: str) -> Status:
-    """Return what the job is now."""
+    """Return the status of a job."""
     return bench.queries.get(job_id).status

@@ -1,4 +1,4 @@
-"""A queue on a store, with a clock by hand."""
+"""A queue on a store, with a clock that tests set by hand."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Bench:
         return list(self.commands.submit([new_job(priority, type)] * count).job_ids)
 
     def pass_time(self, milliseconds: int) -> None:
-        """Let time pass while the timer sweeps as it does in every server: a lease that ends on the way is taken."""
+        """Let time pass, with sweeps as often as a server's sweeper makes them."""
         step = max(min(self.policy.lease_ms // 4, 1000), 1)
         while milliseconds > 0:
             self.clock.advance(min(step, milliseconds))

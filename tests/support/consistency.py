@@ -1,4 +1,4 @@
-"""Compares every job with every index: `check(client)` says in sentences where they disagree."""
+"""Compares every job with every index. `check(client)` returns a sentence for each disagreement."""
 
 from __future__ import annotations
 
@@ -35,37 +35,37 @@ MAY_HAVE = {
     Status.CANCELLED: {"lost_attempts", "attempt"},
 }
 STOPPED_MAY_HAVE = {"cancel_requested_at_ms", "attempt_token", "exit_code"}
-"""What else a cancelled job may have that ran when somebody asked it to stop. It also has what a claim leaves."""
+"""What else a job may have that was cancelled while it ran. It also has the fields that a claim sets."""
 
 
 @dataclass(frozen=True)
 class Keys:
-    """The contents of a store, each key under the name it has in `lua/README.md`."""
+    """The contents of a store, and its jobs by id."""
 
     all: Contents
     jobs: Mapping[str, Mapping[str, str]]
 
     @classmethod
-    def of(cls, found: Contents) -> Keys:
-        """Sort the keys."""
-        return cls(found, named(found.hashes, "job:"))
+    def of(cls, stored: Contents) -> Keys:
+        """Find the jobs."""
+        return cls(stored, named(stored.hashes, "job:"))
 
     def with_status(self, *statuses: Status) -> Mapping[str, Mapping[str, str]]:
-        """Return the jobs that have one of these."""
+        """Return the jobs that have one of these statuses."""
         return {job_id: job for job_id, job in self.jobs.items() if job["status"] in statuses}
 
 
 def check(client: redis.Redis) -> list[str]:
-    """Return one sentence for each disagreement, none when all is well.
+    """Return one sentence for each disagreement, none for a consistent store.
 
-    The client must decode what it reads; and look at a moment when nobody writes.
+    Nobody may write meanwhile, and the client must decode responses.
     """
     return judge(contents(client))
 
 
-def judge(found: Contents) -> list[str]:
-    """Return what `check` does, of contents that were read before."""
-    keys = Keys.of(found)
+def judge(stored: Contents) -> list[str]:
+    """Do what `check` does with contents that were read before."""
+    keys = Keys.of(stored)
     wrong = [*_unknown_keys(keys), *_fields(keys)]
     return wrong or [
         *_indexes(keys),
@@ -79,7 +79,7 @@ def judge(found: Contents) -> list[str]:
 
 
 def named(values: Mapping[str, T], prefix: str) -> dict[str, T]:
-    """Return the values whose key begins with `prefix`, by what follows it."""
+    """Return the values whose key begins with `prefix`, by the rest of the key."""
     begin = f"{ROOT}:{prefix}"
     return {name.removeprefix(begin): value for name, value in values.items() if name.startswith(begin)}
 
@@ -154,8 +154,8 @@ def _leases(keys: Keys) -> Iterator[str]:
     held = named(keys.all.sorted_sets, "held:")
     for executor_id in sorted(held.keys() | {job["executor_id"] for job in running.values()}):
         actual = held.get(executor_id, {})
-        its_own = [job_id for job_id, job in running.items() if job["executor_id"] == executor_id]
-        yield from _compare(f"held:{executor_id}", {job_id: actual.get(job_id, 0.0) for job_id in its_own}, actual)
+        own = [job_id for job_id, job in running.items() if job["executor_id"] == executor_id]
+        yield from _compare(f"held:{executor_id}", {job_id: actual.get(job_id, 0.0) for job_id in own}, actual)
     for job_id, token in named(keys.all.strings, "lease:").items():
         if job_id not in running:
             yield f"Job {job_id} does not run but has a lease."

@@ -1,4 +1,4 @@
-"""Everything that a store holds, by Redis's types: to compare two moments, or for `check` to judge."""
+"""Everything that a store holds, by Redis's types, to compare two moments or to check it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import redis
 
 @dataclass(frozen=True)
 class Contents:
-    """The values of all keys by name; sorted sets as scores by member. Times to live are not told."""
+    """The values of all keys by name; sorted sets as scores by member. Times to live are left out."""
 
     strings: dict[str, str]
     hashes: dict[str, dict[str, str]]
@@ -32,7 +32,7 @@ READERS: dict[str, Callable[[redis.client.Pipeline, str], object]] = {
 
 
 def contents(client: redis.Redis) -> Contents:
-    """Read everything, at a moment when nobody writes. The client must decode what it reads."""
+    """Read everything. Nobody may write meanwhile, and the client must decode responses."""
     names = sorted({str(name) for name in client.scan_iter(count=1000)})
     types = dict(zip(names, _for_each(client, names, lambda pipe, name: pipe.type(name)), strict=True))
     values = _for_each(client, names, lambda pipe, name: READERS[str(types[name])](pipe, name))

@@ -1,4 +1,4 @@
-"""Servers that stand where Redis should be: one passes everything on until told otherwise, one says one thing only."""
+"""Servers in the place of Redis: one relays to a real server and can be cut, one answers what a test says."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHUNK_BYTES = 65_536
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """Listens on a free port of loopback; `connections` counts who came."""
+    """Listens on a free port of the loopback interface. `connections` counts the clients."""
 
     daemon_threads = True
     request_queue_size = 100
@@ -42,18 +42,18 @@ class Server(socketserver.ThreadingTCPServer):
 class Proxy(Server):
     """Passes bytes between clients and the server at `url_behind`.
 
-    With `cut_answers` requests still go through, but instead of the answer the client sees the connection end. With
-    `away` nothing goes through: whoever connects or speaks sees the connection end.
+    With `cut_answers`, requests still reach the server, but instead of an answer the client gets the end of the
+    connection. With `away`, every connection ends when it is made or used.
     """
 
     def __init__(self, url_behind: str) -> None:
-        super().__init__(_Passage)
+        super().__init__(_Relay)
         self.path_behind = urlsplit(url_behind).path
         self.cut_answers = False
         self.away = False
 
 
-class _Passage(socketserver.BaseRequestHandler):
+class _Relay(socketserver.BaseRequestHandler):
     server: Proxy
     request: socket.socket
 
@@ -61,11 +61,11 @@ class _Passage(socketserver.BaseRequestHandler):
         self.server.connections += 1
         with socket.socket(socket.AF_UNIX) as behind:
             behind.connect(self.server.path_behind)
-            while self._pass_on(behind):
+            while self._relay(behind):
                 pass
 
-    def _pass_on(self, behind: socket.socket) -> bool:
-        """Pass one chunk on; return whether there may be more."""
+    def _relay(self, behind: socket.socket) -> bool:
+        """Relay one chunk. Return whether there may be more."""
         readable, _, _ = select.select([self.request, behind], [], [], 0.02)
         if self.server.away or self.server.closing.is_set():
             return False
@@ -85,22 +85,22 @@ def _copy(source: socket.socket, target: socket.socket) -> bool:
     return bool(chunk)
 
 
-class Parrot(Server):
-    """Answers every command with the line that `answer` returns for it; None lets the client wait for ever."""
+class ScriptedServer(Server):
+    """Answers each command with the line that `answer` returns for it; None lets the client wait."""
 
     def __init__(self, answer: Callable[[str], str | None]) -> None:
-        super().__init__(_Perch)
+        super().__init__(_ScriptedConnection)
         self.answer = answer
-        self.heard: list[str] = []
+        self.received: list[str] = []
 
 
-class _Perch(socketserver.StreamRequestHandler):
-    server: Parrot
+class _ScriptedConnection(socketserver.StreamRequestHandler):
+    server: ScriptedServer
 
     def handle(self) -> None:
         self.server.connections += 1
         while command := self._read_command():
-            self.server.heard.append(command)
+            self.server.received.append(command)
             line = self.server.answer(command)
             if line is None:
                 self.server.closing.wait()
@@ -108,7 +108,7 @@ class _Perch(socketserver.StreamRequestHandler):
             self.wfile.write(f"{line}\r\n".encode())
 
     def _read_command(self) -> str | None:
-        """Return the words of a command as Redis's protocol frames them, None when the client has gone."""
+        """Return the words of a command in Redis's protocol; None when the client has disconnected."""
         head = self.rfile.readline()
         if not head:
             return None

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-PATIENCE_SECONDS = 20.0
+TIME_LIMIT_SECONDS = 20.0
 
 
-def wait_until(what: str, condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
-    """Return as soon as `condition` holds; fail saying `what` was waited for when it never does."""
+def wait_until(what: str, condition: Callable[[], bool], seconds: float = TIME_LIMIT_SECONDS) -> None:
+    """Return as soon as `condition` holds. Fail and name `what` was awaited if it does not hold in time."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s in vain: {what}"
-        time.sleep(0.005)  # what is awaited happens in another process: there is no event to wait for
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.005)  # the condition is about another process: there is no event to wait for
