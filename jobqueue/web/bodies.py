@@ -1,9 +1,9 @@
-"""Reads request bodies: strictly JSON as everybody else reads it, and every fault in them told at once."""
+"""Reads request bodies: strict JSON, and one error that names every invalid field."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
 from itertools import islice
 from typing import Any, NoReturn
 
@@ -18,21 +18,30 @@ from jobqueue.errors import InvalidRequest
 MAX_BODY_BYTES = 13 * 1024 * 1024
 """Two outputs of 1 MiB, each byte of them written as six (`\\u0000`), and room for the rest."""
 
-FIELDS_SHOWN = 1000
-FAULTS_SHOWN = 20
-NAME_SHOWN = 200
-"""How many faults of a body are told, how many inside one field of it, and how much of a field's name."""
+MAX_FIELDS_SHOWN = 1000
+"""How many invalid fields of a body an answer names."""
+
+MAX_ENTRIES_SHOWN = 20
+"""How many invalid entries an answer names inside one field, and how many fields its message names."""
+
+MAX_NAME_SHOWN = 200
+"""How many characters of a field's name an answer shows."""
+
+SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def loads(raw: bytes) -> Any:
     """Return the value of a JSON text in UTF-8.
 
-    Raises InvalidRequest for what JSON does not know (NaN), what two readers may read differently (a repeated name),
-    what cannot be stored (half a surrogate pair) and what is nested too deeply to be read.
+    Raises InvalidRequest for values that JSON does not have (NaN), for a name that comes twice in one object, which two
+    readers may read differently, for an unpaired surrogate, which cannot be stored, and for too deep nesting.
     """
     try:
         value = json.loads(raw.decode(), parse_constant=_refuse_constant, object_pairs_hook=_object)
-        json.dumps(value, ensure_ascii=False).encode()
+        # Raw UTF-8 cannot hold a surrogate, so only a text with an escaped one is encoded again. That costs as much as
+        # reading it, but says for certain whether a surrogate stands alone.
+        if SURROGATE.search(raw):
+            json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
         raise InvalidRequest("Request body is nested too deeply", body=["Nested too deeply."]) from None
     except UnicodeEncodeError:
@@ -43,9 +52,9 @@ def loads(raw: bytes) -> Any:
 
 
 def read(request: Request) -> bytes:
-    """Return a request's whole body. Raises RequestEntityTooLarge, BadRequest when it is broken off or badly chunked.
+    """Return a request's whole body. Raises RequestEntityTooLarge, and BadRequest for an incomplete or misformed one.
 
-    A body that comes in chunks is read by hand: werkzeug would cut it at the limit and take the rest for nothing.
+    A body that comes in chunks is read here, because werkzeug would cut it at the limit and ignore the rest.
     """
     try:
         if request.content_length is not None or not request.environ.get("wsgi.input_terminated"):
@@ -59,7 +68,9 @@ def read(request: Request) -> bytes:
 
 
 class BodyParser(FlaskParser):
-    """webargs' parser with `loads` for bodies, 400 for every fault, and unknown query parameters refused too."""
+    """webargs' parser, except that bodies are read by `loads`, every invalid request is answered 400, and unknown query
+    parameters are refused.
+    """
 
     DEFAULT_VALIDATION_STATUS = 400
     DEFAULT_UNKNOWN_BY_LOCATION = {  # noqa: RUF012  # webargs declares it so
@@ -67,36 +78,35 @@ class BodyParser(FlaskParser):
         "query": marshmallow.RAISE,
     }
 
-    def load_json(self, req: Request, schema: marshmallow.Schema) -> Any:  # noqa: ARG002  # webargs hands it over
+    def load_json(self, req: Request, schema: marshmallow.Schema) -> Any:  # noqa: ARG002  # webargs passes it
         """Return the body's value. Raises UnsupportedMediaType, InvalidRequest."""
         if not req.is_json:
             raise UnsupportedMediaType
         return loads(read(req))
 
     def handle_error(self, error: marshmallow.ValidationError, *_: object, **__: object) -> NoReturn:
-        """Raise InvalidRequest with every fault by field name (in a list: by index, then field)."""
+        """Raise InvalidRequest with the messages for every invalid field by name (in a list: by index, then name)."""
         (messages,) = error.normalized_messages().values()
-        faults = _by_name(messages)
-        raise InvalidRequest(f"Invalid request: {_places(faults)}", **faults)
+        invalid = _by_name(messages, MAX_FIELDS_SHOWN)
+        raise InvalidRequest(f"Invalid request: see {', '.join(sorted(invalid)[:MAX_ENTRIES_SHOWN])}", **invalid)
 
 
-def _by_name(messages: Any, at_most: int = FIELDS_SHOWN) -> dict[str, Any]:
-    """Return messages with text for every key: JSON has no other, and sorting mixed ones fails.
+def _by_name(messages: Any, most: int) -> dict[str, Any]:
+    """Return messages with a text for every key: JSON has no other keys, and mixed ones cannot be sorted.
 
-    Only so many are kept, and only so much of a name, or a large body could ask for a still larger answer.
+    Their number and the length of each name are limited, or a large body would get a still larger answer.
     """
     if not isinstance(messages, dict):
         return {"body": messages}
-    return {
-        "body" if name == "_schema" else str(name)[:NAME_SHOWN]: _by_name(inner, FAULTS_SHOWN)
-        if isinstance(inner, dict)
-        else inner
-        for name, inner in islice(messages.items(), at_most)
-    }
+    return {_shown_name(name): _shown(inner) for name, inner in islice(messages.items(), most)}
 
 
-def _places(faults: Mapping[str, Any]) -> str:
-    return "see " + ", ".join(sorted(faults)[:20])
+def _shown_name(name: object) -> str:
+    return "body" if name == "_schema" else str(name)[:MAX_NAME_SHOWN]
+
+
+def _shown(messages: Any) -> Any:
+    return _by_name(messages, MAX_ENTRIES_SHOWN) if isinstance(messages, dict) else messages
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -104,13 +114,11 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    value = dict(pairs)
+    if len(value) != len(pairs):
         raise ValueError("a name comes twice in one object")
-    return found
+    return value
 
 
 def _reason(error: ValueError) -> str:
-    if isinstance(error, UnicodeDecodeError):
-        return "Not UTF-8."
-    return f"{error}."[:200]
+    return "Not UTF-8." if isinstance(error, UnicodeDecodeError) else f"{error}."[:200]
