@@ -1,4 +1,4 @@
-"""Makes the app: routes, errors, metrics and the OpenAPI document around the services it is handed."""
+"""Creates the Flask app: routes, error handlers, metrics and the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -16,30 +16,26 @@ from jobqueue.web.routes import admin, claims, health, jobs
 
 
 def create_services(settings: ServerSettings) -> services.Services:
-    """Return the queue that the settings name. Nothing is sent to Redis yet: it may come later than we do."""
+    """Return the services that the settings describe. Nothing is sent to Redis yet: it may start after the server."""
     connection = Connection(connect(settings.redis_url))
     scripts = Scripts(connection)
-    return services.Services(
-        connection=connection,
-        commands=Commands(scripts, settings.policy),
-        queries=Queries(scripts, settings.policy),
-    )
+    return services.Services(connection, Commands(scripts, settings.rules), Queries(scripts, settings.rules))
 
 
-def create_app(queue: services.Services) -> Flask:
-    """Return the app around a queue."""
+def create_app(provided: services.Services) -> Flask:
+    """Return an app whose views use these services."""
     app = Flask("jobqueue", static_folder=None)
-    app.url_map.merge_slashes = False  # it would answer a redirect, in HTML
+    app.url_map.merge_slashes = False  # or werkzeug would answer `//` in a path with a redirect, in HTML
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.json = PlainJson(app)
-    services.install(app, queue)
-    metrics.install(app, queue.queries)
+    services.install(app, provided)
+    metrics.install(app, provided.queries)
     openapi.install(app, [jobs.blueprint, claims.blueprint, admin.blueprint, health.blueprint])
     return app
 
 
 class PlainJson(DefaultJSONProvider):
-    """Flask's JSON with the fields in the order they are documented in, and text as UTF-8."""
+    """Flask's JSON, with fields in the documented order and text as UTF-8 instead of escapes."""
 
     sort_keys = False
     ensure_ascii = False

@@ -1,4 +1,4 @@
-"""What the views work with, handed to the app when it is made."""
+"""What the views work with: given to the app when it is created, found again from each request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXTENSION = "jobqueue"
 
 @dataclass(frozen=True)
 class Services:
-    """The queue behind this app."""
+    """The queue, and the connection to its Redis."""
 
     connection: Connection
     commands: Commands
@@ -24,7 +24,7 @@ class Services:
 
 
 def install(app: Flask, services: Services) -> None:
-    """Give the app its services."""
+    """Give an app its services."""
     app.extensions[EXTENSION] = services
 
 
