@@ -1,14 +1,15 @@
 """The only package that knows Flask and marshmallow: the documented API in front of `jobqueue.queue`.
 
 config: the server's settings.
-factory: makes the Flask app.
-services: hands the queue to the views.
+factory: creates the Flask app.
+services: gives the queue to the views.
 routes: the views, by who calls them.
-schemas: what requests and answers look like.
+job_ids: which texts in a path are job ids.
+schemas: the shapes of requests and answers.
 bodies: reads request bodies as strict JSON.
-representations: how jobs and executors look in answers.
+representations: jobs and executors as answers show them.
 errors: turns every error into one JSON shape.
-gunicorn_errors: the same shape for what gunicorn refuses itself.
+gunicorn_errors: the same shape for requests that gunicorn refuses.
 openapi: flask-smorest adapted to this API.
 metrics: metrics for Prometheus.
 """

@@ -1,14 +1,14 @@
-"""Turns every error into the one shape that clients see: `{"error": …, "context": {…}}`, and nothing of our insides."""
+"""Turns every error into the one shape that clients see, `{"error": …, "context": {…}}`, without internal details."""
 
 from __future__ import annotations
 
-import re
 from http import HTTPStatus
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, current_app, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from jobqueue import errors, logs
+from jobqueue.web import job_ids
 
 STATUSES: dict[type[errors.JobQueueError], HTTPStatus] = {
     errors.InvalidRequest: HTTPStatus.BAD_REQUEST,
@@ -21,8 +21,6 @@ STATUSES: dict[type[errors.JobQueueError], HTTPStatus] = {
     errors.StoreFull: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 RETRY_AFTER_SECONDS = 2
-ODD_ID = re.compile("/api/v1/jobs/[^/]+(/heartbeat|/complete|/fail|/release|/output)?")
-"""The path of a job whose id is no UUID, so that no route takes it."""
 
 HTTP_MESSAGES = {
     400: "Malformed request",
@@ -34,18 +32,21 @@ HTTP_MESSAGES = {
 
 
 def install(app: Flask) -> None:
-    """Make the app answer every error in the one shape, crashes included."""
+    """Make the app answer every error in the one shape, unexpected exceptions included."""
     app.register_error_handler(errors.JobQueueError, answer_own)
     app.register_error_handler(HTTPException, answer_http)
     app.register_error_handler(Exception, answer_crash)
 
 
 def answer_own(error: errors.JobQueueError) -> Response:
-    """Answer an error of our own. Field errors of a body stand alone; others carry their code and the job's id."""
+    """Answer an error of the job queue.
+
+    The context of an invalid request holds its invalid fields and nothing else, since a field may have any name. Every
+    other context holds the error's facts, its code and, when the path names a job, the job's id.
+    """
     context = dict(error.facts)
     if not isinstance(error, errors.InvalidRequest):
-        context["code"] = error.code
-        context |= {name: str(value) for name, value in (request.view_args or {}).items()}
+        context |= {"code": error.code, **(request.view_args or {})}
     response = in_one_shape(str(error), STATUSES[type(error)], context)
     if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
@@ -53,9 +54,9 @@ def answer_own(error: errors.JobQueueError) -> Response:
 
 
 def answer_http(error: HTTPException) -> Response:
-    """Answer an error of Flask's or werkzeug's, with its headers (`Allow`, …) and without its HTML."""
+    """Answer an error raised by Flask or werkzeug, with its headers (such as `Allow`) and without its HTML."""
     status = HTTPStatus(error.code or 500)
-    if status == HTTPStatus.NOT_FOUND and ODD_ID.fullmatch(request.path):
+    if status == HTTPStatus.NOT_FOUND and job_ids.is_malformed(current_app.url_map, request.path):
         return answer_own(errors.JobNotFound())
     response = in_one_shape(HTTP_MESSAGES.get(status, status.phrase), status, {})
     for name, value in error.get_headers():
@@ -65,7 +66,7 @@ def answer_http(error: HTTPException) -> Response:
 
 
 def answer_crash(error: Exception) -> Response:
-    """Answer what should not have happened: the log has all of it, the client a sentence."""
+    """Answer an unexpected exception: the log gets all of it, the client gets one sentence."""
     logs.logger().exception("crash", method=request.method, path=request.path, reason=repr(error))
     return in_one_shape("Internal server error", HTTPStatus.INTERNAL_SERVER_ERROR, {})
 

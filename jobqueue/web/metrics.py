@@ -1,4 +1,4 @@
-"""Metrics: HTTP by route as the server's processes saw it, and the queue's own as Redis has them at this moment."""
+"""Metrics for Prometheus: HTTP requests as this server's processes counted them, and the queue as it is in Redis."""
 
 from __future__ import annotations
 
@@ -15,17 +15,21 @@ from prometheus_flask_exporter import PrometheusMetrics
 
 from jobqueue.errors import JobQueueError
 from jobqueue.queue.queries import Executor, Queries, Stats
+from jobqueue.web.job_ids import PARAMETER
 
 EXTENSION = "jobqueue-metrics"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+Family = type[GaugeMetricFamily] | type[CounterMetricFamily]
+WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 class HttpMetrics(PrometheusMetrics):
-    """prometheus-flask-exporter, kept from three of its habits.
+    """prometheus-flask-exporter with three changes.
 
-    It labels by raw path (here by route rule, so that no client can make new series), it shares one registry among all
-    apps of a process, and with PROMETHEUS_MULTIPROC_DIR set it drops every collector that is not its own.
+    It would label requests by their raw path; here the label is the rule of the route, so that no client can create a
+    series. It would share one registry among all apps of a process. With PROMETHEUS_MULTIPROC_DIR set, it would leave
+    out every collector but its own.
     """
 
     def __init__(self, app: Flask, queue: Collector) -> None:
@@ -45,13 +49,13 @@ class HttpMetrics(PrometheusMetrics):
 
 
 class QueueMetrics(Collector):
-    """The queue's metrics, read from Redis when scraped; a dead Redis is a metric too, never an error."""
+    """The queue's metrics, read from Redis at each scrape. An unreachable Redis is a metric too, not an error."""
 
     def __init__(self, queries: Queries) -> None:
         self._queries = queries
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every family; without Redis only `jobqueue_redis_up 0`."""
+        """Yield every metric family; without Redis only `jobqueue_redis_up 0`."""
         try:
             stats, executors = self._queries.stats(), self._queries.executors()
         except JobQueueError:
@@ -63,34 +67,30 @@ class QueueMetrics(Collector):
 
 def _families(stats: Stats, executors: Iterable[Executor]) -> Iterator[Metric]:
     busy = [executor.current_job_id is not None for executor in executors]
-    yield _by_label("jobqueue_jobs", "Jobs by status.", "status", stats.by_status())
-    yield _by_label("jobqueue_pending_jobs", "Pending jobs by priority.", "priority", stats.pending())
-    yield _by_label(
-        "jobqueue_oldest_pending_seconds",
-        "How long the oldest pending job has waited since it was submitted.",
-        "priority",
-        {priority: age_ms / 1000 for priority, age_ms in stats.oldest_pending_ms.items()},
-    )
     states = {"busy": busy.count(True), "idle": busy.count(False)}
-    yield _by_label("jobqueue_executors", "Executors heard from lately.", "state", states)
-    finished = CounterMetricFamily("jobqueue_jobs_finished", "Jobs that ended.", labels=["status"])
-    for status, count in stats.finished.items():
-        finished.add_metric([status], count)
-    yield finished
-    yield CounterMetricFamily("jobqueue_attempts_lost", "Attempts whose executor fell silent.", stats.attempts_lost)
+    ages = {priority: age_ms / 1000 for priority, age_ms in stats.oldest_pending_ms.items()}
+    gauge, counter = GaugeMetricFamily, CounterMetricFamily
+    yield _labelled(gauge, "jobqueue_jobs", "Jobs by status.", status=stats.by_status())
+    yield _labelled(gauge, "jobqueue_pending_jobs", "Pending jobs by priority.", priority=stats.pending())
+    yield _labelled(gauge, "jobqueue_oldest_pending_seconds", "Age of the oldest pending job.", priority=ages)
+    yield _labelled(gauge, "jobqueue_executors", "Active executors.", state=states)
+    yield _labelled(counter, "jobqueue_jobs_finished", "Jobs that ended.", status=stats.finished)
+    yield counter("jobqueue_attempts_lost", "Attempts whose executor fell silent.", stats.attempts_lost)
 
 
-def _by_label(name: str, what: str, label: str, values: Mapping[Any, float]) -> Metric:
-    family = GaugeMetricFamily(name, what, labels=[label])
-    for value, number in values.items():
-        family.add_metric([value], number)
-    return family
+def _labelled(family: Family, name: str, what: str, **values: Mapping[Any, float]) -> Metric:
+    """Return a metric with one label, whose numbers are given by the label's value."""
+    ((label, numbers),) = values.items()
+    metric = family(name, what, labels=[label])
+    for value, number in numbers.items():
+        metric.add_metric([value], number)
+    return metric
 
 
 def install(app: Flask, queries: Queries) -> None:
     """Measure every request of the app."""
     app.extensions[EXTENSION] = HttpMetrics(app, QueueMetrics(queries))
-    app.wsgi_app = KnownMethods(app.wsgi_app)  # type: ignore[method-assign]  # the way Flask documents
+    app.wsgi_app = known_methods(app.wsgi_app)  # type: ignore[method-assign, assignment]  # the way Flask documents
 
 
 def exposition() -> bytes:
@@ -99,18 +99,19 @@ def exposition() -> bytes:
 
 
 def url_rule(request: Request) -> str:
-    """Return the rule that matched, such as `/api/v1/jobs/<uuid:job_id>`."""
-    return request.url_rule.rule if request.url_rule else "unmatched"
+    """Return the label of a request's route, such as `/api/v1/jobs/<uuid:job_id>`.
+
+    The label is older than the converter of job ids and stays as it was: dashboards and alerts select by it.
+    """
+    return request.url_rule.rule.replace(PARAMETER, "<uuid:job_id>") if request.url_rule else "unmatched"
 
 
-class KnownMethods:
-    """Calls methods that HTTP does not know by one name, since each becomes a label."""
+def known_methods(app: WsgiApp) -> WsgiApp:
+    """Return the app with every method that HTTP does not define renamed to one, since each method becomes a label."""
 
-    def __init__(self, app: Callable[..., Iterable[bytes]]) -> None:
-        self._app = app
-
-    def __call__(self, environ: dict[str, object], start_response: object) -> Iterable[bytes]:
-        """Pass a request on."""
+    def call(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] not in METHODS:
             environ["REQUEST_METHOD"] = "UNKNOWN"
-        return self._app(environ, start_response)
+        return app(environ, start_response)
+
+    return call

@@ -1,4 +1,4 @@
-"""flask-smorest as this API needs it: our bodies, our error shape, and the OpenAPI document of exactly our routes."""
+"""flask-smorest adapted to this API: strict request bodies, the one error shape, an OpenAPI document of all routes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,15 @@ from marshmallow import Schema, fields
 
 from jobqueue.web import errors
 from jobqueue.web.bodies import BodyParser
+from jobqueue.web.job_ids import JobIdConverter
 from jobqueue.web.schemas.answers import ErrorOut
 
 PREFIX = "/api/v1"
+REFUSALS = (503,)
+"""Error statuses that every route which uses the queue may answer."""
+
+BODY_REFUSALS = (413, 415)
+"""Error statuses that every route with a request body may answer; flask-smorest adds the 400."""
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -28,30 +34,33 @@ class JobQueueApi(Api):
 
 
 class JobQueueBlueprint(Blueprint):
-    """A group of routes whose bodies are read strictly, and whose answers are written down."""
+    """A group of routes whose request bodies are read strictly and whose answers are documented."""
 
     ARGUMENTS_PARSER = BodyParser()
 
-    def answers(
-        self, status: int, schema: Schema | dict[str, str] | None = None, **described: Any
-    ) -> Callable[[View], View]:
-        """Document what a view answers. It is not checked at run time: tests hold answers against the document."""
+    def arguments(self, schema: Schema, location: str = "json") -> Callable[[View], View]:
+        """Hand a view what `schema` makes of the request's body, or of its query string with `location="query"`."""
+        parse = super().arguments(schema, location=location)
+        statuses = BODY_REFUSALS if location == "json" else ()
+        return lambda view: self._document_errors(parse(view), statuses)
+
+    def answers(self, status: int, schema: Any = None, **described: Any) -> Callable[[View], View]:
+        """Document what a view answers. It is not checked at run time: tests compare answers with the document."""
         decorate: Callable[[View], View] = self.alt_response(status, schema=schema, success=True, **described)
         return decorate
 
     def refuses(self, *statuses: int) -> Callable[[View], View]:
-        """Document with which statuses a view may answer an error; any of them may also answer 503."""
+        """Document the error statuses of a view that uses the queue: these, and those of REFUSALS."""
+        return lambda view: self._document_errors(view, (*statuses, *REFUSALS))
 
-        def decorate(view: View) -> View:
-            for status in (*statuses, 503):
-                view = self.alt_response(status, schema=ErrorOut())(view)
-            return view
-
-        return decorate
+    def _document_errors(self, view: View, statuses: Iterable[int]) -> View:
+        for status in statuses:
+            view = self.alt_response(status, schema=ErrorOut())(view)
+        return view
 
 
 def install(app: Flask, blueprints: Iterable[JobQueueBlueprint]) -> None:
-    """Give the app its routes and its document."""
+    """Give the app its routes and the OpenAPI document of them."""
     app.config.update(
         API_TITLE="jobqueue",
         API_VERSION="v1",
@@ -59,7 +68,9 @@ def install(app: Flask, blueprints: Iterable[JobQueueBlueprint]) -> None:
         OPENAPI_URL_PREFIX=PREFIX,
         OPENAPI_JSON_PATH="openapi.json",
     )
+    app.url_map.converters["job_id"] = JobIdConverter
     documented = JobQueueApi(app)
+    documented.register_converter(JobIdConverter, lambda _: {"type": "string", "format": "uuid"})
     documented.ma_plugin.converter.add_attribute_function(publish_key_rules)
     for blueprint in blueprints:
         documented.register_blueprint(blueprint, url_prefix=PREFIX)

@@ -1,4 +1,4 @@
-"""How jobs and executors look in answers. Times inside are milliseconds; outside they are `YYYY-MM-DDTHH:MM:SSZ`."""
+"""Jobs and executors as answers show them: times in milliseconds become `YYYY-MM-DDTHH:MM:SSZ`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jobqueue.queue.queries import Executor, Output, Stats
 
 
 def timestamp(milliseconds: int) -> str:
-    """Return a time in UTC, cut to the second."""
+    """Return a time in milliseconds since 1970 as UTC, rounded down to the second."""
     return datetime.fromtimestamp(milliseconds // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -31,7 +31,7 @@ def job_summary(job: JobSummary) -> dict[str, object]:
 
 
 def job_details(job: Job) -> dict[str, object]:
-    """Return all there is to know of a job."""
+    """Return all details of a job."""
     return {
         **job_summary(job),
         "binary_url": job.spec.binary_url,
@@ -81,7 +81,7 @@ def attempt(one: Attempt) -> dict[str, object]:
 
 
 def output(job_id: str, stream: str, read: Output) -> dict[str, object]:
-    """Return a part of what a program has written."""
+    """Return a part of a job's output."""
     return {
         "id": job_id,
         "status": read.status,
@@ -94,7 +94,7 @@ def output(job_id: str, stream: str, read: Output) -> dict[str, object]:
 
 
 def stats(counts: Stats) -> dict[str, object]:
-    """Return the queue in numbers."""
+    """Return the counts of jobs and executors."""
     return {
         "jobs_by_status": counts.by_status(),
         "pending_by_priority": counts.pending(),

@@ -46,7 +46,7 @@ def test_it_has_exactly_the_routes_that_there_are(api: Api, document: dict[str, 
         (method, path) for path, item in document["paths"].items() for method in item if method != "parameters"
     }
     served = {
-        (method.lower(), re.sub(r"<uuid:(\w+)>", r"{\1}", rule.rule))
+        (method.lower(), re.sub(r"<job_id:(\w+)>", r"{\1}", rule.rule))
         for rule in api.app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
         if rule.endpoint != "api-docs.openapi_json"  # it does not speak of itself

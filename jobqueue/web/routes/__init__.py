@@ -1,7 +1,7 @@
 """The views, one module for each kind of caller.
 
-jobs: submitters: submit, list, read, cancel.
-claims: executors: claim, heartbeat, complete, fail, release.
-admin: operators: counts and executors.
-health: probes: health and metrics.
+jobs: for submitters: submit, list, read, cancel.
+claims: for executors: claim, heartbeat, complete, fail, release.
+admin: for operators: counts of jobs, active executors.
+health: for probes: health and metrics.
 """

@@ -1,4 +1,4 @@
-"""The operators' routes: what the queue holds and who works on it."""
+"""The operators' routes: counts of jobs, and the active executors."""
 
 from __future__ import annotations
 

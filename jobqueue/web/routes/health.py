@@ -1,4 +1,4 @@
-"""The operators' probes: is it healthy, and the metrics in Prometheus's text format."""
+"""The operators' probes: the health check, and metrics in Prometheus's text format."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""What requests must look like and what answers look like; the OpenAPI document is made from these.
+"""The shapes of requests and answers. The OpenAPI document is generated from them.
 
 fields: field types and their rules.
+requests: what some requests ask for, as the views take it.
 submitters: requests of submitters.
 executors: requests of executors.
 answers: the documented shape of every answer.

@@ -1,55 +1,37 @@
-"""What each route answers: the document that tests hold the answers against. Nothing is checked here at run time."""
+"""What each route answers, for the OpenAPI document. Nothing is checked at run time: tests compare answers with it."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from marshmallow import Schema, validate
 from marshmallow import fields as basic
 
 from jobqueue.job import AttemptStatus, Priority, Reason, Status, Stream
-from jobqueue.web.schemas.submitters import ANY_OF
+from jobqueue.web.schemas.fields import choice, timestamp
 
 
 class ErrorOut(Schema):
-    """Every error."""
+    """An error."""
 
     error = basic.String(required=True, metadata={"description": "A sentence for people."})
     context = basic.Dict(required=True, metadata={"description": "Faults by field name, or facts such as job_id."})
 
 
-def _time(nullable: bool = False) -> basic.String:
-    return basic.String(required=True, allow_none=nullable, metadata={"example": "2024-01-01T12:00:00Z"})
-
-
-def _status() -> basic.String:
-    return basic.String(required=True, validate=ANY_OF["status"])
-
-
-def _reason() -> basic.String:
-    return basic.String(required=True, allow_none=True, validate=validate.OneOf([*Reason]))
-
-
-def _number() -> basic.Float:
-    return basic.Float(required=True, allow_none=True)
-
-
-def _whole_number() -> basic.Integer:
-    return basic.Integer(required=True, allow_none=True)
-
-
 class SubmittedOut(Schema):
-    """A job that was taken."""
+    """A new job."""
 
     id = basic.UUID(required=True)
     type = basic.String(required=True)
-    status = _status()
-    created_at = _time()
+    status = choice(Status, required=True)
+    created_at = timestamp(required=True)
 
 
 class JobStatusOut(Schema):
     """A job's id and status."""
 
     id = basic.UUID(required=True)
-    status = _status()
+    status = choice(Status, required=True)
 
 
 class HeartbeatOut(JobStatusOut):
@@ -60,17 +42,17 @@ class HeartbeatOut(JobStatusOut):
 
 
 class CancelRequestedOut(JobStatusOut):
-    """A running job whose executor will be told to stop it."""
+    """A running job whose executor will be asked to stop it at its next heartbeat."""
 
     cancel_requested = basic.Boolean(required=True)
 
 
 class JobSummaryOut(SubmittedOut):
-    """A job as lists show it."""
+    """A job in a list."""
 
-    priority = basic.String(required=True, validate=ANY_OF["priority"])
+    priority = choice(Priority, required=True)
     executor_id = basic.String(required=True, allow_none=True)
-    started_at = _time(nullable=True)
+    started_at = timestamp(required=True, allow_none=True)
 
 
 class AttemptOut(Schema):
@@ -78,43 +60,43 @@ class AttemptOut(Schema):
 
     executor_id = basic.String(required=True)
     executor_ip = basic.String(required=True, allow_none=True)
-    started_at = _time()
-    ended_at = _time(nullable=True)
-    status = basic.String(required=True, validate=validate.OneOf([*AttemptStatus]))
-    reason = _reason()
+    started_at = timestamp(required=True)
+    ended_at = timestamp(required=True, allow_none=True)
+    status = choice(AttemptStatus, required=True)
+    reason = choice(Reason, required=True, allow_none=True)
 
 
 class JobOut(JobSummaryOut):
-    """All there is to know of a job."""
+    """All details of a job."""
 
     binary_url = basic.String(required=True)
     binary_sha256 = basic.String(required=True)
     arguments = basic.List(basic.String(), required=True)
     env_variables = basic.Dict(keys=basic.String(), values=basic.String(), required=True)
-    timeout_seconds = _number()
+    timeout_seconds = basic.Float(required=True, allow_none=True)
     stdout = basic.String(required=True)
     stderr = basic.String(required=True)
-    exit_code = _whole_number()
+    exit_code = basic.Integer(required=True, allow_none=True)
     error_message = basic.String(required=True, allow_none=True)
-    reason = _reason()
+    reason = choice(Reason, required=True, allow_none=True)
     signal = basic.String(required=True, allow_none=True)
-    stdout_bytes = _whole_number()
-    stderr_bytes = _whole_number()
+    stdout_bytes = basic.Integer(required=True, allow_none=True)
+    stderr_bytes = basic.Integer(required=True, allow_none=True)
     stdout_truncated = basic.Boolean(required=True)
     stderr_truncated = basic.Boolean(required=True)
-    user_cpu_seconds = _number()
-    system_cpu_seconds = _number()
-    peak_memory_bytes = _whole_number()
-    download_started_at = _time(nullable=True)
-    program_started_at = _time(nullable=True)
-    program_ended_at = _time(nullable=True)
+    user_cpu_seconds = basic.Float(required=True, allow_none=True)
+    system_cpu_seconds = basic.Float(required=True, allow_none=True)
+    peak_memory_bytes = basic.Integer(required=True, allow_none=True)
+    download_started_at = timestamp(required=True, allow_none=True)
+    program_started_at = timestamp(required=True, allow_none=True)
+    program_ended_at = timestamp(required=True, allow_none=True)
     cancel_requested = basic.Boolean(required=True)
-    completed_at = _time(nullable=True)
+    completed_at = timestamp(required=True, allow_none=True)
     attempts = basic.List(basic.Nested(AttemptOut()), required=True)
 
 
 class ClaimedOut(JobOut):
-    """A job for the executor that asked."""
+    """A job for the executor that claimed it."""
 
     attempt_token = basic.String(required=True, metadata={"description": "Stands for this attempt; keep it secret."})
     attempt = basic.Integer(required=True, metadata={"description": "Which try this is, from 1."})
@@ -124,7 +106,7 @@ class ClaimedOut(JobOut):
 class OutputOut(JobStatusOut):
     """A part of what a job's program has written."""
 
-    stream = basic.String(required=True, validate=validate.OneOf([*Stream]))
+    stream = choice(Stream, required=True)
     offset = basic.Integer(required=True, metadata={"description": "Where data begins, in bytes of UTF-8."})
     data = basic.String(required=True)
     next_offset = basic.Integer(required=True, metadata={"description": "What to ask for next."})
@@ -146,25 +128,25 @@ class BulkCancelOut(Schema):
     errors = basic.List(basic.Nested(CancelFaultOut()), required=True)
 
 
+def _counts(name: str, words: Iterable[str]) -> basic.Nested:
+    return basic.Nested(Schema.from_dict({word: basic.Integer() for word in words}, name=name)(), required=True)
+
+
 class StatsOut(Schema):
     """The queue in numbers."""
 
-    jobs_by_status = basic.Nested(
-        Schema.from_dict({s: basic.Integer() for s in Status}, name="Counts")(), required=True
-    )
-    pending_by_priority = basic.Nested(
-        Schema.from_dict({p: basic.Integer() for p in Priority}, name="Pending")(), required=True
-    )
+    jobs_by_status = _counts("Counts", Status)
+    pending_by_priority = _counts("Pending", Priority)
     active_executors = basic.Integer(required=True)
 
 
 class ExecutorOut(Schema):
-    """An executor heard from lately."""
+    """An active executor."""
 
     executor_id = basic.String(required=True)
     current_job_id = basic.UUID(required=True, allow_none=True)
     job_type = basic.String(required=True, allow_none=True)
-    last_heartbeat = _time()
+    last_heartbeat = timestamp(required=True)
     jobs_completed = basic.Integer(required=True)
 
 

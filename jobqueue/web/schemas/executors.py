@@ -1,4 +1,4 @@
-"""What the executors' routes take, checked on the way in by the rules that the OpenAPI document publishes."""
+"""What the executors' routes take, checked by the rules that the OpenAPI document publishes."""
 
 from __future__ import annotations
 
@@ -11,94 +11,97 @@ from marshmallow import fields as basic
 from jobqueue.job import Measured, Reason
 from jobqueue.result import Holder, LiveOutput, Piece, Result
 from jobqueue.web.schemas import fields
-
-INT32 = validate.Range(-(2**31), 2**31 - 1)
-EXACT = validate.Range(0, 2**53 - 1)
-"""A count of bytes: as large as a number can be that is exact everywhere."""
+from jobqueue.web.schemas.requests import ClaimRequest
 
 MOMENT = validate.Range(0, 253_402_300_799_999)
 """Milliseconds since 1970 that can be written as a date: until the end of the year 9999."""
 
-MAX_PIECE_BYTES = 1024 * 1024
 SIGNAL = r"^SIG[A-Z0-9+-]{1,16}$(?!\n)"
+INT32 = validate.Range(-(2**31), 2**31 - 1)
+MAX_PIECE_BYTES = 1024 * 1024
 
 
 class ClaimIn(Schema):
-    """An executor that asks for work."""
+    """An executor that asks for a job."""
 
-    executor_id = basic.String(required=True, validate=fields.printable_word(128))
+    executor_id = basic.String(required=True, validate=fields.PRINTABLE_WORD)
     executor_ip = fields.IpAddress(
         load_default=None, metadata={"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}], "example": "192.168.1.100"}
     )
 
+    @post_load
+    def make(self, data: dict[str, Any], **_: Any) -> ClaimRequest:
+        """Return who asks, and from which address if it says so."""
+        return ClaimRequest(**data)
+
 
 class HolderIn(Schema):
-    """An executor that says something about a job it runs."""
+    """The executor that holds a job. Every report begins with these fields."""
 
-    executor_id = basic.String(required=True, validate=fields.printable_word(128))
+    executor_id = basic.String(required=True, validate=fields.PRINTABLE_WORD)
     attempt_token = basic.String(
-        load_default=str,  # a callable is no default to be published: nobody should send ""
+        load_default=str,  # a callable default is not published: nobody should send ""
         validate=validate.Length(1, 128),
         metadata={"description": "From the claim's answer. When it is sent it must match."},
     )
 
 
 class PieceIn(Schema):
-    """What a program wrote to one stream."""
+    """New output of a program on one stream."""
 
     offset = fields.WholeNumber(
         required=True,
-        validate=EXACT,
+        validate=fields.EXACT,
         metadata={"description": "How many bytes of UTF-8 the program wrote to the stream before this."},
     )
     data = basic.String(required=True, validate=fields.at_most(MAX_PIECE_BYTES))
 
     @post_load
     def make(self, data: dict[str, Any], **_: Any) -> Piece:
-        """Return what the queue takes."""
+        """Return the piece."""
         return Piece(**data)
 
 
 class LiveOutputIn(Schema):
-    """What a program wrote lately."""
+    """New output of a program that still runs."""
 
     stdout = basic.Nested(PieceIn(), load_default=None, allow_none=True)
     stderr = basic.Nested(PieceIn(), load_default=None, allow_none=True)
 
     @post_load
     def make(self, data: dict[str, Any], **_: Any) -> LiveOutput:
-        """Return what the queue takes."""
+        """Return the new output of both streams."""
         return LiveOutput(**data)
 
 
 class HeartbeatIn(HolderIn):
-    """An executor that is still at work, and what its program has written meanwhile."""
+    """A heartbeat, with what the program has written since the last one."""
 
     output = basic.Nested(LiveOutputIn(), load_default=None, allow_none=True)
 
     @post_load
     def make(self, data: dict[str, Any], **_: Any) -> tuple[Holder, LiveOutput]:
-        """Return who is at work, and what is new."""
+        """Return the holder and the new output."""
         return _holder(data), data["output"] or LiveOutput()
 
 
-class ReasonedIn(HolderIn):
-    """An executor whose attempt is over, and why."""
+class EndIn(HolderIn):
+    """The end of an attempt, and why it ended."""
 
-    reason = basic.String(load_default=None, allow_none=True, validate=validate.OneOf([*Reason]))
+    reason = fields.choice(Reason, load_default=None, allow_none=True)
 
 
-class ReleaseIn(ReasonedIn):
-    """An executor that gives its job back."""
+class ReleaseIn(EndIn):
+    """A job that its executor releases."""
 
     @post_load
     def make(self, data: dict[str, Any], **_: Any) -> tuple[Holder, Reason | None]:
-        """Return who gives it back, and why."""
-        return _holder(data), _reason(data)
+        """Return the holder and its reason."""
+        return _holder(data), data["reason"]
 
 
 def _count() -> fields.WholeNumber:
-    return fields.WholeNumber(load_default=None, allow_none=True, validate=EXACT)
+    return fields.WholeNumber(load_default=None, allow_none=True, validate=fields.EXACT)
 
 
 def _flag() -> fields.Flag:
@@ -118,8 +121,8 @@ def _moment() -> fields.WholeNumber:
     )
 
 
-class CompleteIn(ReasonedIn):
-    """The result of a run that ended well, and how the run went as far as its executor knows."""
+class CompleteIn(EndIn):
+    """The result of a run that succeeded, with as much as the executor has measured."""
 
     exit_code = fields.WholeNumber(required=True, validate=INT32)
     stdout = basic.String(load_default="")
@@ -142,20 +145,13 @@ class CompleteIn(ReasonedIn):
 
     @post_load
     def make(self, data: dict[str, Any], **_: Any) -> tuple[Holder, Result]:
-        """Return who reports what."""
-        result = Result(
-            exit_code=data["exit_code"],
-            stdout=data["stdout"],
-            stderr=data["stderr"],
-            error_message=data.get("error_message") or "",
-            reason=_reason(data),
-            measured=_measured(data),
-        )
-        return _holder(data), result
+        """Return the holder and its result."""
+        texts = data["stdout"], data["stderr"], data.get("error_message") or ""
+        return _holder(data), Result(data["exit_code"], *texts, data["reason"], _measured(data))
 
 
 class FailIn(CompleteIn):
-    """The result of a run that failed; the exit code is null when the program never ran."""
+    """The result of a run that failed. The exit code is null when the program never ran."""
 
     exit_code = fields.WholeNumber(load_default=None, allow_none=True, validate=INT32)
     error_message = basic.String(load_default=None, allow_none=True)
@@ -163,10 +159,6 @@ class FailIn(CompleteIn):
 
 def _holder(data: dict[str, Any]) -> Holder:
     return Holder(data["executor_id"], data["attempt_token"])
-
-
-def _reason(data: dict[str, Any]) -> Reason | None:
-    return None if data["reason"] is None else Reason(data["reason"])
 
 
 def _measured(data: dict[str, Any]) -> Measured:

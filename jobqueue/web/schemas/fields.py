@@ -1,4 +1,4 @@
-r"""Fields that check what they publish: each rule here is also in the OpenAPI document, in the words of JSON Schema.
+r"""Field types and rules. Each rule is also published in the OpenAPI document, as far as JSON Schema can express it.
 
 `$(?!\n)` is the end of the text in Python and in JavaScript alike; a bare `$` lets a newline through in Python.
 """
@@ -9,6 +9,7 @@ import ipaddress
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from marshmallow import ValidationError, fields, validate
@@ -19,11 +20,33 @@ MAX_ARGUMENT_BYTES = 128 * 1024 - 1
 MAX_EXACT = 2**53
 MAX_FLOAT = sys.float_info.max
 
-WORD = r"^[^\s\x00-\x1f\x7f-\x9f]+$(?!\n)"
-PRINTABLE_WORD = r"^[^\s\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff]+$(?!\n)"
-WITHOUT_NUL = r"^[^\x00]*$"
-ENV_NAME = r"^[^=\x00]+$"
-SHA256 = r"^[0-9a-fA-F]{64}$(?!\n)"
+EXACT = validate.Range(0, MAX_EXACT - 1)
+"""The rule for a count or an offset. Larger numbers are not exact in JavaScript and in Lua."""
+
+WORD = [
+    validate.Length(1, 128),
+    validate.Regexp(
+        r"^[^\s\x00-\x1f\x7f-\x9f]+$(?!\n)", error="Must not be empty or hold white space or control characters."
+    ),
+]
+"""The rules for a name without white space and control characters."""
+
+PRINTABLE_WORD = [
+    validate.Length(1, 128),
+    validate.Regexp(
+        r"^[^\s\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff]+$(?!\n)",
+        error="Must be printable characters without white space.",
+    ),
+]
+"""The rules for a name of printable characters without white space."""
+
+SHA256 = validate.Regexp(r"^[0-9a-fA-F]{64}$(?!\n)", error="Must be 64 hexadecimal digits.")
+ENV_NAME = [
+    validate.Length(min=1),
+    validate.Regexp(r"^[^=\x00]+$", error="A name must not be empty or hold '=' or NUL."),
+]
+"""The rules for the name of an environment variable."""
+
 GROUP = "[0-9A-Fa-f]{1,4}"
 IPV6 = "|".join(
     [
@@ -42,21 +65,14 @@ HTTP_URL = (
     r"([/?#][^\s\x00-\x1f\x7f-\x9f]*)?$(?!\n)"
 )
 
+choice = partial(fields.Enum, by_value=fields.String)
+"""Makes the field of one value of an enumeration."""
 
-def word(longest: int) -> list[validate.Validator]:
-    """Return the rules for a name of 1 to `longest` characters without white space and control characters."""
-    return [
-        validate.Length(1, longest),
-        validate.Regexp(WORD, error="Must not be empty or hold white space or control characters."),
-    ]
+timestamp = partial(fields.String, metadata={"example": "2024-01-01T12:00:00Z"})
+"""Makes the field of a time in an answer."""
 
-
-def printable_word(longest: int) -> list[validate.Validator]:
-    """Return the rules for a name of 1 to `longest` printable characters without white space."""
-    return [
-        validate.Length(1, longest),
-        validate.Regexp(PRINTABLE_WORD, error="Must be printable characters without white space."),
-    ]
+query_flag = partial(fields.Boolean, truthy={"true"}, falsy={"false"})
+"""Makes the field of a query parameter that is `true` or `false`, in exactly these letters."""
 
 
 def http_url(longest: int) -> list[validate.Validator]:
@@ -67,18 +83,8 @@ def http_url(longest: int) -> list[validate.Validator]:
     ]
 
 
-def sha256() -> list[validate.Validator]:
-    """Return the rule for 64 hexadecimal digits."""
-    return [validate.Regexp(SHA256, error="Must be 64 hexadecimal digits.")]
-
-
-def env_name() -> list[validate.Validator]:
-    """Return the rules for the name of an environment variable."""
-    return [validate.Length(min=1), validate.Regexp(ENV_NAME, error="A name must not be empty or hold '=' or NUL.")]
-
-
 def at_most(longest_bytes: int) -> list[Callable[[str], object]]:
-    """Return the rules for a text of so many bytes of UTF-8."""
+    """Return the rules for a text of at most so many bytes of UTF-8."""
 
     def short_enough(text: str) -> None:
         if len(text.encode()) > longest_bytes:
@@ -88,45 +94,42 @@ def at_most(longest_bytes: int) -> list[Callable[[str], object]]:
 
 
 def passable() -> list[Callable[[str], object]]:
-    """Return the rules for text that Linux can hand to a program."""
-    return [
-        validate.Regexp(WITHOUT_NUL, error="Must not hold NUL."),
-        *at_most(MAX_ARGUMENT_BYTES),
-    ]
+    """Return the rules for a text that Linux can pass to a program."""
+    return [validate.Regexp(r"^[^\x00]*$", error="Must not hold NUL."), *at_most(MAX_ARGUMENT_BYTES)]
 
 
-class Texts(fields.List[str]):
-    """A list of texts, counted before it is looked at: millions of faults would cost minutes."""
+class Counted(fields.Field[Any]):
+    """Refuses a list or an object with too many entries before any entry is checked.
 
-    def __init__(self, text: fields.String, at_most: int, **options: Any) -> None:
-        super().__init__(text, metadata={"maxItems": at_most}, **options)
+    Checking first would cost minutes for a body with millions of invalid entries.
+    """
+
+    LIMIT = ""
+
+    def __init__(self, *entries: fields.Field[Any], at_most: int, **options: Any) -> None:
+        super().__init__(*entries, metadata={self.LIMIT: at_most}, **options)
         self._at_most = at_most
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
-        _check_count(value, self._at_most)
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, list | dict) and len(value) > self._at_most:
+            raise ValidationError(f"Must be at most {self._at_most}, not {len(value)}.")
         return super()._deserialize(value, attr, data, **kwargs)
 
 
-class Variables(fields.Dict):
-    """An object of texts by name, counted before it is looked at."""
+class Texts(Counted, fields.List[str]):
+    """A list of texts."""
 
-    def __init__(self, name: fields.String, text: fields.String, at_most: int, **options: Any) -> None:
-        super().__init__(name, text, metadata={"maxProperties": at_most}, **options)
-        self._at_most = at_most
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> dict[Any, Any]:
-        _check_count(value, self._at_most)
-        found: dict[Any, Any] = super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]  # as it is
-        return found
+    LIMIT = "maxItems"
 
 
-def _check_count(value: Any, at_most: int) -> None:
-    if isinstance(value, list | dict) and len(value) > at_most:
-        raise ValidationError(f"Must be at most {at_most}, not {len(value)}.")
+class Variables(Counted, fields.Dict):
+    """An object of texts by name."""
+
+    LIMIT = "maxProperties"
 
 
 class WholeNumber(fields.Integer):
-    """An integer as JSON Schema has it: 8.0 is one; 8.5, "8" and true are not."""
+    """An integer as JSON Schema defines it: 8.0 is one; 8.5, "8" and true are not."""
 
     def _validated(self, value: Any) -> int:
         if isinstance(value, float) and value.is_integer():
@@ -137,10 +140,9 @@ class WholeNumber(fields.Integer):
 
 
 class QueryNumber(fields.Integer):
-    """A whole number in a query string: ASCII digits and nothing else (`int` would take "+5", "1_0" and "١٢")."""
+    """A whole number in a query string: only ASCII digits (`int` would accept "+5", "1_0" and "١٢", too)."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options, error_messages={"invalid": "Not a whole number from 0 on."})
+    default_error_messages = {"invalid": "Not a whole number from 0 on."}  # noqa: RUF012  # marshmallow declares it so
 
     def _validated(self, value: Any) -> int:
         if not isinstance(value, str) or not re.fullmatch("[0-9]{1,20}", value):
@@ -149,7 +151,7 @@ class QueryNumber(fields.Integer):
 
 
 class Number(fields.Float):
-    """A number as JSON Schema has it, whole or not: "8" and true are none, and nothing that has no end."""
+    """A finite number as JSON Schema defines it, whole or not; "8" and true are not numbers."""
 
     def _validated(self, value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or not -MAX_FLOAT <= value <= MAX_FLOAT:
@@ -158,7 +160,7 @@ class Number(fields.Float):
 
 
 class Flag(fields.Boolean):
-    """true or false, and no other word for them."""
+    """true or false; words and numbers are refused."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> bool:
         if not isinstance(value, bool):
@@ -166,26 +168,15 @@ class Flag(fields.Boolean):
         return value
 
 
-class QueryFlag(fields.Boolean):
-    """`true` or `false` in a query string, written so."""
-
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> bool:
-        if value not in ("true", "false"):
-            raise self.make_error("invalid", input=value)
-        return bool(value == "true")
-
-
 class IpAddress(fields.String):
-    """An IPv4 or IPv6 address, stored in its usual form."""
+    """An IPv4 or IPv6 address, in its canonical form.
+
+    The zone of an address ("%eth0") is left out: it means something only on the machine where it was written.
+    """
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, attr, data, **kwargs)
         try:
-            return str(ipaddress.ip_address(_without_scope(text)))
+            return str(ipaddress.ip_address(re.sub(r"%[A-Za-z0-9._~-]{1,32}$", "", text)))
         except ValueError:
             raise ValidationError("Must be an IPv4 or IPv6 address.") from None
-
-
-def _without_scope(address: str) -> str:
-    """Return an address without its zone ("%eth0"), which means something only on the machine it was written on."""
-    return re.sub(r"%[A-Za-z0-9._~-]{1,32}$", "", address)

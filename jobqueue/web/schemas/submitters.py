@@ -1,4 +1,4 @@
-"""What the submitters' routes take, checked on the way in by the rules that the OpenAPI document publishes."""
+"""What the submitters' routes take, checked by the rules that the OpenAPI document publishes."""
 
 from __future__ import annotations
 
@@ -8,41 +8,44 @@ from marshmallow import Schema, ValidationError, post_load, pre_load, validate, 
 from marshmallow import fields as basic
 
 from jobqueue.job import NewJob, Priority, Spec, Status, Stream
+from jobqueue.queue.queries import Filter
 from jobqueue.settings import LONGEST_SECONDS
+from jobqueue.web.job_ids import normalized
 from jobqueue.web.schemas import fields
+from jobqueue.web.schemas.requests import ListRequest, OutputRequest
 
 MAX_BULK = 1000
 MAX_LIMIT = 1000
-MAX_OFFSET = 2**53 - 1
-"""Beyond this a number in a script is no longer exact."""
+MAX_URL = 2048
 MAX_PASSED_BYTES = 1024 * 1024
-"""Arguments and environment together: Linux refuses to start a program with much more than this."""
+"""Most bytes of arguments and environment together. Linux refuses to start a program with much more."""
 
 OVERHEAD_BYTES = 9
-"""What Linux counts for each of them beside its bytes: a NUL and a pointer."""
+"""What Linux counts for each argument or variable beside its text: a NUL and a pointer."""
 
 MAX_ENTRIES = 10_000
+"""Most arguments, and most variables, of one job."""
+
 MAX_BULK_ENTRIES = 100_000
-"""Arguments, or variables, of one job; both of all jobs of a bulk."""
+"""Most arguments and variables together, of all jobs of a bulk."""
 
 TIMEOUT = validate.Range(0, LONGEST_SECONDS, min_inclusive=False)
-ANY_OF = {"status": validate.OneOf([*Status]), "priority": validate.OneOf([*Priority])}
 
 
 class NewJobIn(Schema):
     """A job to be run."""
 
-    type = basic.String(required=True, validate=fields.word(128), metadata={"example": "data-processing"})
-    binary_url = basic.String(required=True, validate=fields.http_url(2048))
-    binary_sha256 = basic.String(required=True, validate=fields.sha256())
-    arguments = fields.Texts(basic.String(validate=fields.passable()), MAX_ENTRIES, load_default=list)
+    type = basic.String(required=True, validate=fields.WORD, metadata={"example": "data-processing"})
+    binary_url = basic.String(required=True, validate=fields.http_url(MAX_URL))
+    binary_sha256 = basic.String(required=True, validate=fields.SHA256)
+    arguments = fields.Texts(basic.String(validate=fields.passable()), at_most=MAX_ENTRIES, load_default=list)
     env_variables = fields.Variables(
-        basic.String(validate=fields.env_name()),
+        basic.String(validate=fields.ENV_NAME),
         basic.String(validate=fields.passable()),
-        MAX_ENTRIES,
+        at_most=MAX_ENTRIES,
         load_default=dict,
     )
-    priority = basic.String(required=True, validate=ANY_OF["priority"])
+    priority = fields.choice(Priority, required=True)
     timeout_seconds = fields.Number(
         load_default=None,
         allow_none=True,
@@ -55,7 +58,7 @@ class NewJobIn(Schema):
 
     @validates_schema(skip_on_field_errors=False)
     def check_size(self, data: dict[str, Any], **_: Any) -> None:
-        """Refuse at the door what could never be started. What is itself faulty is not in `data`."""
+        """Refuse what Linux could never start. `data` holds only the fields that are valid by themselves."""
         arguments = data.get("arguments", [])
         variables = [f"{name}={value}" for name, value in data.get("env_variables", {}).items()]
         if any(len(variable.encode()) > fields.MAX_ARGUMENT_BYTES for variable in variables):
@@ -71,26 +74,18 @@ class NewJobIn(Schema):
 
     @post_load
     def make(self, data: dict[str, Any], **_: Any) -> NewJob:
-        """Return what the queue takes."""
-        return NewJob(
-            type=data["type"],
-            priority=Priority(data["priority"]),
-            spec=Spec(
-                binary_url=data["binary_url"],
-                binary_sha256=data["binary_sha256"].lower(),
-                arguments=data["arguments"],
-                env_variables=data["env_variables"],
-                timeout_seconds=data["timeout_seconds"],
-            ),
-        )
+        """Return the job. What is left of `data` without type and priority has the names of a spec's fields."""
+        job_type, priority = data.pop("type"), data.pop("priority")
+        data["binary_sha256"] = data["binary_sha256"].lower()
+        return NewJob(job_type, priority, Spec(**data))
 
 
 class BulkNewJobIn(NewJobIn):
-    """One of many jobs to be run. Use it with `many=True`."""
+    """One job of a bulk. Use it with `many=True`."""
 
     @pre_load(pass_collection=True)
     def check_count(self, data: Any, **_: Any) -> Any:
-        """Refuse too many jobs before looking at each."""
+        """Refuse a bulk that is too large before any of its jobs is checked."""
         if not isinstance(data, list):
             raise ValidationError("Must be a list of jobs.")
         if not 1 <= len(data) <= MAX_BULK:
@@ -107,31 +102,55 @@ def _count_entries(job: Any) -> int:
 
 
 class BulkCancelIn(Schema):
-    """Jobs to be cancelled."""
+    """Jobs to cancel."""
 
     job_ids = fields.Texts(
-        basic.String(validate=validate.Length(max=128)), MAX_BULK, required=True, validate=validate.Length(min=1)
+        basic.String(validate=validate.Length(max=128)),
+        at_most=MAX_BULK,
+        required=True,
+        validate=validate.Length(min=1),
     )
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: Any) -> list[str]:
+        """Return the ids. A text that is not an id stays in the list: it is answered as an unknown job."""
+        return [normalized(job_id) for job_id in data["job_ids"]]
 
 
 class ListIn(Schema):
     """Which jobs to list."""
 
-    status = basic.String(load_default=None, validate=ANY_OF["status"])
+    status = fields.choice(Status, load_default=None)
     type = basic.String(load_default=None, validate=validate.Length(min=1))
-    priority = basic.String(load_default=None, validate=ANY_OF["priority"])
+    priority = fields.choice(Priority, load_default=None)
     limit = fields.QueryNumber(load_default=100, validate=validate.Range(1, MAX_LIMIT))
-    offset = fields.QueryNumber(load_default=0, validate=validate.Range(0, MAX_OFFSET))
+    offset = fields.QueryNumber(load_default=0, validate=fields.EXACT)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: Any) -> ListRequest:
+        """Return the page that is asked for."""
+        wanted = Filter(data["status"], data["priority"], data["type"])
+        return ListRequest(wanted, data["limit"], data["offset"])
 
 
 class CancelIn(Schema):
-    """Whether a running job is to be stopped, too."""
+    """Whether a running job is asked to stop, too."""
 
-    force = fields.QueryFlag(load_default=False)
+    force = fields.query_flag(load_default=False)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: Any) -> bool:
+        """Return `force`."""
+        return bool(data["force"])
 
 
 class OutputIn(Schema):
-    """Which part of a job's output is wanted."""
+    """Which part of a job's output to read."""
 
-    stream = basic.String(load_default=Stream.STDOUT.value, validate=validate.OneOf([*Stream]))
-    offset = fields.QueryNumber(load_default=0, validate=validate.Range(0, MAX_OFFSET))
+    stream = fields.choice(Stream, load_default=Stream.STDOUT)
+    offset = fields.QueryNumber(load_default=0, validate=fields.EXACT)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: Any) -> OutputRequest:
+        """Return the part that is asked for."""
+        return OutputRequest(**data)
