@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from jobqueue.job import Attempt, Job, JobSummary, Measured
 from jobqueue.queue.queries import Executor, Output, Stats
@@ -52,20 +53,14 @@ def job_details(job: Job) -> dict[str, object]:
 
 
 def measured(run: Measured) -> dict[str, object]:
-    """Return how a run went."""
-    return {
-        "signal": run.signal,
-        "stdout_bytes": run.stdout_bytes,
-        "stderr_bytes": run.stderr_bytes,
-        "stdout_truncated": run.stdout_truncated,
-        "stderr_truncated": run.stderr_truncated,
-        "user_cpu_seconds": run.user_cpu_seconds,
-        "system_cpu_seconds": run.system_cpu_seconds,
-        "peak_memory_bytes": run.peak_memory_bytes,
-        "download_started_at": _optional_timestamp(run.download_started_at_ms),
-        "program_started_at": _optional_timestamp(run.program_started_at_ms),
-        "program_ended_at": _optional_timestamp(run.program_ended_at_ms),
-    }
+    """Return how a run went: the fields of `schemas.measured.shown`."""
+    return dict(_measured(name, value) for name, value in vars(run).items())
+
+
+def _measured(name: str, value: Any) -> tuple[str, object]:
+    if name.endswith("_ms"):
+        return name.removesuffix("_ms"), _optional_timestamp(value)
+    return name, value
 
 
 def attempt(one: Attempt) -> dict[str, object]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from jobqueue.job import Reason
+from jobqueue.web.schemas.measured import reported, shown
+from tests.support.serving import ROOT
 from tests.web.conftest import Api
 
 LIMIT = 1_048_576
@@ -76,3 +79,12 @@ def test_every_reason_is_shown_of_the_job_and_of_its_attempt(
 def test_a_program_that_has_an_exit_code_has_exited(api: Api, running: dict[str, Any], verb: str) -> None:
     api.report(verb, running["id"], exit_code=0)
     assert api.get(f"/jobs/{running['id']}")["reason"] == "exited"
+
+
+def test_every_measured_field_and_every_reason_is_in_the_api_page() -> None:
+    rows = re.findall(r"^\|.*\|$", (ROOT / "docs/api.md").read_text(), re.MULTILINE)
+    assert {*shown(), *Reason} <= set(re.findall(r"`(\w+)`", "".join(rows)))
+
+
+def test_every_measured_field_has_a_test() -> None:
+    assert reported().keys() == {*MEASURED, *(f"{name}_ms" for name in TIMES)}

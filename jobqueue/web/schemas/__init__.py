@@ -1,6 +1,7 @@
 """The shapes of requests and answers. The OpenAPI document is generated from them.
 
 fields: field types and their rules.
+measured: the measured fields of a run, made from the domain's `Measured`.
 requests: what some requests ask for, as the views take it.
 submitters: requests of submitters.
 executors: requests of executors.

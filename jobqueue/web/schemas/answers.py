@@ -8,6 +8,7 @@ from marshmallow import Schema, validate
 from marshmallow import fields as basic
 
 from jobqueue.job import AttemptStatus, Priority, Reason, Status, Stream
+from jobqueue.web.schemas import measured
 from jobqueue.web.schemas.fields import choice, timestamp
 
 
@@ -79,20 +80,14 @@ class JobOut(JobSummaryOut):
     exit_code = basic.Integer(required=True, allow_none=True)
     error_message = basic.String(required=True, allow_none=True)
     reason = choice(Reason, required=True, allow_none=True)
-    signal = basic.String(required=True, allow_none=True)
-    stdout_bytes = basic.Integer(required=True, allow_none=True)
-    stderr_bytes = basic.Integer(required=True, allow_none=True)
-    stdout_truncated = basic.Boolean(required=True)
-    stderr_truncated = basic.Boolean(required=True)
-    user_cpu_seconds = basic.Float(required=True, allow_none=True)
-    system_cpu_seconds = basic.Float(required=True, allow_none=True)
-    peak_memory_bytes = basic.Integer(required=True, allow_none=True)
-    download_started_at = timestamp(required=True, allow_none=True)
-    program_started_at = timestamp(required=True, allow_none=True)
-    program_ended_at = timestamp(required=True, allow_none=True)
     cancel_requested = basic.Boolean(required=True)
     completed_at = timestamp(required=True, allow_none=True)
     attempts = basic.List(basic.Nested(AttemptOut()), required=True)
+
+    class Meta(Schema.Meta):
+        """Adds the measured fields."""
+
+        include = measured.shown()
 
 
 class ClaimedOut(JobOut):

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import fields as fields_of
 from typing import Any
 
 from marshmallow import Schema, post_load, validate
 from marshmallow import fields as basic
 
-from jobqueue.job import Measured, Reason
+from jobqueue.job import Reason
 from jobqueue.result import Holder, LiveOutput, Piece, Result
-from jobqueue.web.schemas import fields
+from jobqueue.web.schemas import fields, measured
 from jobqueue.web.schemas.requests import ClaimRequest
 
-MOMENT = validate.Range(0, 253_402_300_799_999)
-"""Milliseconds since 1970 that can be written as a date: until the end of the year 9999."""
-
-SIGNAL = r"^SIG[A-Z0-9+-]{1,16}$(?!\n)"
 INT32 = validate.Range(-(2**31), 2**31 - 1)
 MAX_PIECE_BYTES = 1024 * 1024
 
@@ -100,54 +95,23 @@ class ReleaseIn(EndIn):
         return _holder(data), data["reason"]
 
 
-def _count() -> fields.WholeNumber:
-    return fields.WholeNumber(load_default=None, allow_none=True, validate=fields.EXACT)
-
-
-def _flag() -> fields.Flag:
-    return fields.Flag(load_default=None, allow_none=True)
-
-
-def _seconds() -> fields.Number:
-    return fields.Number(load_default=None, allow_none=True, validate=validate.Range(min=0))
-
-
-def _moment() -> fields.WholeNumber:
-    return fields.WholeNumber(
-        load_default=None,
-        allow_none=True,
-        validate=MOMENT,
-        metadata={"description": "In milliseconds since 1970 by the executor's clock."},
-    )
-
-
 class CompleteIn(EndIn):
     """The result of a run that succeeded, with as much as the executor has measured."""
 
     exit_code = fields.WholeNumber(required=True, validate=INT32)
     stdout = basic.String(load_default="")
     stderr = basic.String(load_default="")
-    signal = basic.String(
-        load_default=None,
-        allow_none=True,
-        validate=validate.Regexp(SIGNAL, error="Must be the name of a signal, such as SIGKILL."),
-    )
-    stdout_bytes = _count()
-    stderr_bytes = _count()
-    stdout_truncated = _flag()
-    stderr_truncated = _flag()
-    user_cpu_seconds = _seconds()
-    system_cpu_seconds = _seconds()
-    peak_memory_bytes = _count()
-    download_started_at_ms = _moment()
-    program_started_at_ms = _moment()
-    program_ended_at_ms = _moment()
+
+    class Meta(Schema.Meta):
+        """Adds the measured fields."""
+
+        include = measured.reported()
 
     @post_load
     def make(self, data: dict[str, Any], **_: Any) -> tuple[Holder, Result]:
         """Return the holder and its result."""
         texts = data["stdout"], data["stderr"], data.get("error_message") or ""
-        return _holder(data), Result(data["exit_code"], *texts, data["reason"], _measured(data))
+        return _holder(data), Result(data["exit_code"], *texts, data["reason"], measured.loaded(data))
 
 
 class FailIn(CompleteIn):
@@ -159,8 +123,3 @@ class FailIn(CompleteIn):
 
 def _holder(data: dict[str, Any]) -> Holder:
     return Holder(data["executor_id"], data["attempt_token"])
-
-
-def _measured(data: dict[str, Any]) -> Measured:
-    known = {field.name: data[field.name] for field in fields_of(Measured) if data[field.name] is not None}
-    return Measured(**known)

@@ -1,0 +1,59 @@
+"""The measured fields of a run, declared once in `jobqueue.job.Measured`: how each is reported and shown.
+
+The name of a field says of which kind it is. Executors report moments in milliseconds (`…_at_ms`); answers show them as
+timestamps (`…_at`). All other fields have the same name in reports and in answers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from marshmallow import fields as basic
+from marshmallow import validate
+
+from jobqueue.job import Measured
+from jobqueue.web.schemas import fields
+
+SIGNAL = validate.Regexp(r"^SIG[A-Z0-9+-]{1,16}$(?!\n)", error="Must be the name of a signal, such as SIGKILL.")
+MOMENT = validate.Range(0, 253_402_300_799_999)
+"""Milliseconds since 1970 that can be written as a date: until the end of the year 9999."""
+
+BY_CLOCK = {"description": "In milliseconds since 1970 by the executor's clock."}
+Fields = dict[str, basic.Field[Any]]
+Make = Callable[..., basic.Field[Any]]
+
+KINDS: dict[str, tuple[Make, Make]] = {
+    "signal": (partial(basic.String, validate=SIGNAL), basic.String),
+    "_bytes": (partial(fields.WholeNumber, validate=fields.EXACT), basic.Integer),
+    "_truncated": (fields.Flag, basic.Boolean),
+    "_seconds": (partial(fields.Number, validate=validate.Range(min=0)), basic.Float),
+    "_ms": (partial(fields.WholeNumber, validate=MOMENT, metadata=BY_CLOCK), fields.timestamp),
+}
+"""By the end of a field's name: what makes the field of a report, and what makes the field of an answer."""
+
+
+def reported() -> Fields:
+    """Return the fields of a report by name. All are optional."""
+    measured = dataclasses.fields(Measured)
+    return {field.name: _kind(field.name)[0](load_default=None, allow_none=True) for field in measured}
+
+
+def shown() -> Fields:
+    """Return the fields of an answer by name. A field whose default is None is null until it is measured."""
+    return {
+        field.name.removesuffix("_ms"): _kind(field.name)[1](required=True, allow_none=field.default is None)
+        for field in dataclasses.fields(Measured)
+    }
+
+
+def loaded(report: Mapping[str, Any]) -> Measured:
+    """Return the measured fields of a report. Those that are missing there keep their defaults."""
+    names = [field.name for field in dataclasses.fields(Measured)]
+    return Measured(**{name: report[name] for name in names if report[name] is not None})
+
+
+def _kind(name: str) -> tuple[Make, Make]:
+    return next(kind for ending, kind in KINDS.items() if name.endswith(ending))
