@@ -21,6 +21,8 @@ BAD: dict[str, list[Any]] = {
         "", "example.com/x", "/x", "ftp://h/x", "file:///etc/passwd", "http://", "http:///x", "https://?x", "http:h/x",
         "http://h/a b", "http://h/\n", "http://h/\x00", "http://h:0x1/", "http://h:65536/", "http://a b/",
         " http://h/x", "javascript:alert(1)", "http://user@/x", "http://[::1/x", "http://[:::]/", "http://[1.2.3.4]/",
+        "http://[::1]x/", "http://[::ffff:1.2.3.4]/", "http://[::1%25eth0]/", "http://[1:2:3:4:5:6:7:8::]/",
+        "http://[v1.a]/", "http://[12345::]/", "http://a@b@h/", "http://h:/", "http://h:00080/", "http://h\\/", "http://é/",
         "http://h/".ljust(2049, "x"), None, 1,
     ],
     "binary_sha256": [
@@ -94,6 +96,21 @@ def test_a_bulk_cancel_with_bad_ids_is_refused(api: Api, job_ids: Any) -> None:
 )
 def test_a_value_of_exactly_the_greatest_length_is_taken(api: Api, field: str, value: Any) -> None:
     assert api.get(f"/jobs/{api.submit(**{field: value})}")[field] == value
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "HTTPS://h",
+        "http://[::]:0",
+        "http://[1:2:3:4:5:6:7::]/",
+        "http://a:b%20@h:0080?x",
+        "http://h#[@::",
+        "http://-._~",
+    ],
+)
+def test_a_url_with_any_host_port_and_path_is_taken(api: Api, url: str) -> None:
+    assert api.get(f"/jobs/{api.submit(binary_url=url)}")["binary_url"] == url
 
 
 @pytest.mark.parametrize("executor_id", ["a" * 128, "日" * 128, "a:b{c}/d%00*?"])

@@ -9,8 +9,10 @@ import ipaddress
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from marshmallow import ValidationError, fields, validate
 
@@ -19,6 +21,7 @@ MAX_ARGUMENT_BYTES = 128 * 1024 - 1
 
 MAX_EXACT = 2**53
 MAX_FLOAT = sys.float_info.max
+MAX_PORT = 65535
 
 EXACT = validate.Range(0, MAX_EXACT - 1)
 """The rule for a count or an offset. Larger numbers are not exact in JavaScript and in Lua."""
@@ -47,23 +50,13 @@ ENV_NAME = [
 ]
 """The rules for the name of an environment variable."""
 
-GROUP = "[0-9A-Fa-f]{1,4}"
-IPV6 = "|".join(
-    [
-        f"({GROUP}:){{7}}{GROUP}",
-        *(f"({GROUP}:){{1,{7 - after}}}(:{GROUP}){{1,{after}}}" for after in range(1, 7)),
-        f"({GROUP}:){{1,7}}:",
-        f":(:{GROUP}){{1,7}}",
-        "::",
-    ]
+HTTP_URL = validate.Regexp(
+    r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\x00-\x1f\x7f-\x9f]+$(?!\n)", error="Must be an absolute http or https URL."
 )
-HTTP_URL = (
-    r"^[Hh][Tt][Tt][Pp][Ss]?://"
-    r"([A-Za-z0-9._~!$&'()*+,;=:%-]*@)?"
-    rf"([A-Za-z0-9._~-]+|\[({IPV6})\])"
-    r"(:([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?"
-    r"([/?#][^\s\x00-\x1f\x7f-\x9f]*)?$(?!\n)"
+AUTHORITY = re.compile(
+    r"([A-Za-z0-9._~!$&'()*+,;=:%-]*@)?([A-Za-z0-9._~-]+|\[(?P<ipv6>[0-9A-Fa-f:]+)\])(:(?P<port>[0-9]{1,4}|[1-9][0-9]{4}))?"
 )
+"""What may stand between `//` and the path of a URL: user and password, a host name or an address, and a port."""
 
 choice = partial(fields.Enum, by_value=fields.String)
 """Makes the field of one value of an enumeration."""
@@ -75,12 +68,19 @@ query_flag = partial(fields.Boolean, truthy={"true"}, falsy={"false"})
 """Makes the field of a query parameter that is `true` or `false`, in exactly these letters."""
 
 
-def http_url(longest: int) -> list[validate.Validator]:
+def http_url(longest: int) -> list[Callable[[str], object]]:
     """Return the rules for an absolute http or https URL with a host."""
-    return [
-        validate.Length(1, longest),
-        validate.Regexp(HTTP_URL, error="Must be an absolute http or https URL with a host."),
-    ]
+    return [validate.Length(1, longest), HTTP_URL, _check_authority]
+
+
+def _check_authority(url: str) -> None:
+    """Check the host, the port and the user of a URL: as a regular expression, an IPv6 address would fill a page."""
+    with suppress(ValueError):  # from urlsplit and from IPv6Address
+        authority = AUTHORITY.fullmatch(urlsplit(url).netloc)
+        if authority and int(authority["port"] or 0) <= MAX_PORT:
+            ipaddress.IPv6Address(authority["ipv6"] or "::")
+            return
+    raise ValidationError("Must have a valid host and port.")
 
 
 def at_most(longest_bytes: int) -> list[Callable[[str], object]]:

@@ -36,7 +36,7 @@ class NewJobIn(Schema):
     """A job to be run."""
 
     type = basic.String(required=True, validate=fields.WORD, metadata={"example": "data-processing"})
-    binary_url = basic.String(required=True, validate=fields.http_url(MAX_URL))
+    binary_url = basic.String(required=True, validate=fields.http_url(MAX_URL), metadata={"format": "uri"})
     binary_sha256 = basic.String(required=True, validate=fields.SHA256)
     arguments = fields.Texts(basic.String(validate=fields.passable()), at_most=MAX_ENTRIES, load_default=list)
     env_variables = fields.Variables(
