@@ -23,7 +23,7 @@ BAD: dict[str, list[Any]] = {
         " http://h/x", "javascript:alert(1)", "http://user@/x", "http://[::1/x", "http://[:::]/", "http://[1.2.3.4]/",
         "http://[::1]x/", "http://[::ffff:1.2.3.4]/", "http://[::1%25eth0]/", "http://[1:2:3:4:5:6:7:8::]/",
         "http://[v1.a]/", "http://[12345::]/", "http://a@b@h/", "http://h:/", "http://h:00080/", "http://h\\/", "http://é/",
-        "http://h/".ljust(2049, "x"), None, 1,
+        "http://h/".ljust(8193, "x"), None, 1,
     ],
     "binary_sha256": [
         "", "ab" * 31, "ab" * 33, "g" + SHA256[1:], SHA256 + "\n", "٣" * 64, "0x" + SHA256[2:], None, 1,
@@ -83,7 +83,7 @@ def test_a_bulk_cancel_with_bad_ids_is_refused(api: Api, job_ids: Any) -> None:
     [
         ("type", "a" * 128),
         ("type", "日" * 128),
-        ("binary_url", "https://h/".ljust(2048, "x")),
+        ("binary_url", "https://h/".ljust(8192, "x")),
         ("binary_url", "HTTP://h:65535"),
         ("arguments", ["a" * MAX_ARGUMENT]),
         ("arguments", ["ß" * (MAX_ARGUMENT // 2) + "a"]),

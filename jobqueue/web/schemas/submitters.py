@@ -16,7 +16,7 @@ from jobqueue.web.schemas.requests import ListRequest, OutputRequest
 
 MAX_BULK = 1000
 MAX_LIMIT = 1000
-MAX_URL = 2048
+MAX_URL_CHARACTERS = 8192
 MAX_PASSED_BYTES = 1024 * 1024
 """Most bytes of arguments and environment together. Linux refuses to start a program with much more."""
 
@@ -36,7 +36,7 @@ class NewJobIn(Schema):
     """A job to be run."""
 
     type = basic.String(required=True, validate=fields.WORD, metadata={"example": "data-processing"})
-    binary_url = basic.String(required=True, validate=fields.http_url(MAX_URL), metadata={"format": "uri"})
+    binary_url = basic.String(required=True, validate=fields.http_url(MAX_URL_CHARACTERS), metadata={"format": "uri"})
     binary_sha256 = basic.String(required=True, validate=fields.SHA256)
     arguments = fields.Texts(basic.String(validate=fields.passable()), at_most=MAX_ENTRIES, load_default=list)
     env_variables = fields.Variables(
