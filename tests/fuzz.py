@@ -1,4 +1,4 @@
-"""Holds the running API against its OpenAPI document with schemathesis: `python -m tests.fuzz [seconds]`."""
+"""Compares a running API with its OpenAPI document by schemathesis: `python -m tests.fuzz [seconds]`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ SECONDS = 120
 
 
 def fuzz(seconds: int, capture: bool = False) -> subprocess.CompletedProcess[str]:
-    """Send requests made from the document for `seconds` to an API of its own; what is printed ends with a summary.
+    """Send requests generated from the document for `seconds` to an API of its own; schemathesis prints a summary.
 
-    It runs from the repository's root, where schemathesis.toml says what is not a fault, and why.
+    It runs in the root of the repository, where schemathesis.toml lists what is not a fault, and why.
     """
     with tempfile.TemporaryDirectory(prefix="jq-") as name:
         folder = Path(name)

@@ -1,4 +1,4 @@
-"""Starts the real gunicorn, and a Redis that can be paused, killed and started again; all on loopback."""
+"""The API under the real gunicorn, and a Redis that can be paused, killed and started again; all on loopback."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Server:
         """Send these bytes, and return all that comes back until the connection is closed."""
         answer = b""
         with socket.create_connection(("127.0.0.1", self.port), timeout=15) as connection:
-            with suppress(BrokenPipeError, ConnectionResetError):  # it may have heard enough before the end
+            with suppress(BrokenPipeError, ConnectionResetError):  # it may refuse a request unread
                 connection.sendall(request)
             with suppress(ConnectionResetError):
                 while received := connection.recv(65536):

@@ -1,16 +1,16 @@
-"""What operators see: the queue in numbers, and who works on it."""
+"""The operators' routes: counts of jobs, and the active executors."""
 
 from __future__ import annotations
 
 import pytest
 
-from jobqueue.queue.policy import Policy
-from tests.web.conftest import START, Api
+from jobqueue.queue.policy import Rules
+from tests.support.web import START, Api
 
 STATUSES = ("pending", "running", "completed", "failed", "cancelled")
 
 
-def test_an_empty_queue_has_every_number_and_all_are_zero(api: Api) -> None:
+def test_stats_of_an_empty_queue_have_every_count_at_zero(api: Api) -> None:
     assert api.get("/admin/stats") == {
         "jobs_by_status": dict.fromkeys(STATUSES, 0),
         "pending_by_priority": {"foreground": 0, "background": 0, "best_effort": 0},
@@ -34,7 +34,7 @@ def test_stats_count_jobs_by_status_and_the_pending_ones_by_priority(api: Api) -
     }
 
 
-def test_an_executor_is_shown_with_its_job_and_when_it_was_last_heard_from(api: Api) -> None:
+def test_an_executor_is_shown_with_its_job_and_its_last_heartbeat(api: Api) -> None:
     job_id = api.submit(type="data-processing")
     api.claim("worker-1-abc123")
     api.bench.clock.advance(30_999)
@@ -81,7 +81,7 @@ def test_completed_jobs_are_counted_and_failed_ones_are_not(api: Api) -> None:
     assert api.get("/admin/executors")[0]["jobs_completed"] == 2
 
 
-def test_the_executor_heard_from_last_comes_first(api: Api) -> None:
+def test_the_executor_with_the_latest_request_is_listed_first(api: Api) -> None:
     for name in ("worker-1", "worker-2", "worker-3", "worker-1"):
         api.call("POST", "/jobs/claim", {"executor_id": name})
         api.bench.clock.advance(1)
@@ -89,7 +89,7 @@ def test_the_executor_heard_from_last_comes_first(api: Api) -> None:
 
 
 @pytest.mark.parametrize("verb", ["claim", "heartbeat", "complete", "fail"])
-def test_every_sign_of_life_keeps_an_executor_active(api: Api, verb: str) -> None:
+def test_every_accepted_request_keeps_an_executor_active(api: Api, verb: str) -> None:
     job_id = api.submit()
     api.claim()
     api.bench.clock.advance(100_000)
@@ -110,14 +110,14 @@ def test_a_silent_executor_is_no_longer_active(api: Api, rules: Policy) -> None:
     assert len(api.get("/admin/executors")) == api.get("/admin/stats")["active_executors"] == 0
 
 
-def test_whoever_is_refused_is_not_heard_from(api: Api) -> None:
+def test_a_refused_report_does_not_make_an_executor_active(api: Api) -> None:
     job_id = api.make_job("running")
     for verb in ("heartbeat", "complete", "fail"):
         api.report(verb, job_id, "worker-2")
     assert [each["executor_id"] for each in api.get("/admin/executors")] == ["worker-1"]
 
 
-def test_more_executors_than_are_read_at_a_time_are_all_listed(api: Api) -> None:
+def test_thousands_of_executors_are_all_listed(api: Api) -> None:
     names = {f"worker-{number}" for number in range(1100)}
     api.bench.client.zadd("{jobqueue}:executors", dict.fromkeys(names, api.bench.clock.now_ms))
     assert {each["executor_id"] for each in api.get("/admin/executors")} == names

@@ -1,4 +1,4 @@
-"""Bodies that are wrong: each is refused with 400, says which field is wrong, and leaves nothing behind."""
+"""Invalid bodies: each is refused with a 400 that names the invalid fields, and nothing is stored."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from typing import Any
 import pytest
 
 from jobqueue.web.schemas.submitters import OVERHEAD_BYTES
-from tests.support.bench import SHA256
-from tests.web.conftest import JOB, UNKNOWN_ID, Api
+from tests.conftest import SHA256
+from tests.support.web import HOLDER, JOB, RESULT, UNKNOWN_ID, Api, each, name_of
 
 MAX_ARGUMENT = 128 * 1024 - 1
-HOLDER = {"executor_id": "worker-1"}
-RESULT = {**HOLDER, "exit_code": 0}
 BAD: dict[str, list[Any]] = {
     "type": [
         "", " ", "a b", "a\tb", "a\n", "a\u00a0b", "a\u2028b", "a\x00b", "a\x7fb", "a\x9fb", "a" * 129, None, 1, [],
@@ -52,14 +50,6 @@ BAD_EXECUTOR: dict[str, list[Any]] = {
 }  # fmt: skip
 
 
-def each(table: dict[str, list[Any]]) -> list[tuple[str, Any]]:
-    return [(field, value) for field, values in table.items() for value in values]
-
-
-def name_of(value: object) -> str:
-    return ascii(value)[:30]
-
-
 @pytest.mark.parametrize(("field", "value"), each(BAD), ids=name_of)
 def test_a_job_with_a_bad_value_is_refused_by_field(api: Api, field: str, value: Any) -> None:
     assert field in api.refused("POST", "/jobs", {**JOB, field: value})
@@ -94,7 +84,7 @@ def test_a_bulk_cancel_with_bad_ids_is_refused(api: Api, job_ids: Any) -> None:
     ],
     ids=name_of,
 )
-def test_a_value_of_exactly_the_greatest_length_is_taken(api: Api, field: str, value: Any) -> None:
+def test_a_value_of_exactly_the_greatest_length_is_accepted(api: Api, field: str, value: Any) -> None:
     assert api.get(f"/jobs/{api.submit(**{field: value})}")[field] == value
 
 
@@ -109,7 +99,7 @@ def test_a_value_of_exactly_the_greatest_length_is_taken(api: Api, field: str, v
         "http://-._~",
     ],
 )
-def test_a_url_with_any_host_port_and_path_is_taken(api: Api, url: str) -> None:
+def test_a_binary_url_with_any_valid_host_port_and_path_is_accepted(api: Api, url: str) -> None:
     assert api.get(f"/jobs/{api.submit(binary_url=url)}")["binary_url"] == url
 
 
@@ -166,10 +156,10 @@ UNKNOWN = [
     ],
 )
 def test_an_unknown_field_is_named(api: Api, method: str, path: str, body: dict[str, Any], name: str) -> None:
-    assert api.refused(method, path, {**body, name: "x"}) == {name: ["Unknown field."]}
+    assert api.refused(method, path, {**body, name: "x"}).keys() == {name}
 
 
-def test_all_faults_of_a_body_are_told_at_once(api: Api) -> None:
+def test_a_400_lists_every_invalid_field(api: Api) -> None:
     body: dict[str, Any] = {field: values[0] for field, values in BAD.items()}
     context = api.refused("POST", "/jobs", {**body, "extra": 1})
     assert set(context) == {*BAD, "extra"}
@@ -187,7 +177,7 @@ def test_all_faults_of_a_body_are_told_at_once(api: Api) -> None:
     [{"env_variables": {"KEY": "a" * MAX_ARGUMENT}}, {"arguments": ["a" * MAX_ARGUMENT] * 9}],
     ids=["NAME=value", "all together"],
 )
-def test_faults_of_size_are_told_together_with_the_others(api: Api, too_large: dict[str, Any]) -> None:
+def test_a_400_lists_fields_that_are_too_large_beside_other_invalid_ones(api: Api, too_large: dict[str, Any]) -> None:
     assert {"type", *too_large} <= set(api.refused("POST", "/jobs", {**JOB, "type": "a b", **too_large}))
 
 
@@ -203,19 +193,19 @@ def test_faults_of_size_are_told_together_with_the_others(api: Api, too_large: d
     ],
     ids=["arguments", "millions", "variables", "many variables", "unknown fields", "long name"],
 )
-def test_a_body_full_of_faults_is_answered_in_few_words(api: Api, faults: dict[str, Any]) -> None:
-    """Or 13 MB of faults would take minutes, and be answered with 230 MB."""
+def test_the_answer_to_a_body_with_millions_of_invalid_entries_is_short(api: Api, faults: dict[str, Any]) -> None:
+    """Without limits, 13 MB of invalid entries took minutes and were answered with 230 MB."""
     response = api.call("POST", "/jobs", {**JOB, **faults})
     assert response.status_code == 400
     assert len(response.data) < 100_000
 
 
-def test_a_bulk_full_of_arguments_is_counted_before_it_is_looked_at(api: Api) -> None:
+def test_the_arguments_of_a_bulk_are_counted_before_they_are_checked(api: Api) -> None:
     jobs = [{**JOB, "arguments": [""] * 10_000}] * 11
     assert "110000" in str(api.refused("POST", "/jobs/bulk", jobs)["body"])
 
 
-def test_the_names_inside_an_object_or_list_are_told_too(api: Api) -> None:
+def test_a_400_names_the_invalid_entries_of_an_object_or_list(api: Api) -> None:
     body = {**JOB, "arguments": ["fine", "a\x00"], "env_variables": {"FINE": "", "message": "\x00", "A=B": ""}}
     context = api.refused("POST", "/jobs", body)
     assert {field: set(faults) for field, faults in context.items()} == {
@@ -225,12 +215,13 @@ def test_the_names_inside_an_object_or_list_are_told_too(api: Api) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1001])
-def test_too_few_or_too_many_jobs_are_refused(api: Api, count: int) -> None:
+def test_a_bulk_with_too_few_or_too_many_jobs_is_refused(api: Api, count: int) -> None:
     context = api.refused("POST", "/jobs/bulk", [JOB] * count)
-    assert context == {"body": [f"Must be 1 to 1000 jobs, not {count}."]}
+    assert list(context) == ["body"]
+    assert f"1000 jobs, not {count}" in str(context)
 
 
-def test_one_bad_job_among_a_thousand_keeps_all_of_them_out(api: Api) -> None:
+def test_one_invalid_job_of_a_bulk_refuses_all_of_them(api: Api) -> None:
     context = api.refused("POST", "/jobs/bulk", [*[JOB] * 999, {**JOB, "priority": "urgent"}])
     assert list(context) == ["999"]
     assert list(context["999"]) == ["priority"]

@@ -1,4 +1,4 @@
-"""Bodies that are no JSON, or JSON that two readers may read differently, or that cannot be stored."""
+"""Bodies that are not JSON, that two readers may read differently, or that cannot be stored."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.web.conftest import JOB, UNKNOWN_ID, Api
+from tests.support.web import HOLDER, JOB, UNKNOWN_ID, Api
 
-HOLDER = {"executor_id": "worker-1"}
 ROUTES: list[tuple[str, str, Any]] = [
     ("POST", "/jobs", JOB),
     ("POST", "/jobs/bulk", [JOB]),
@@ -64,6 +63,7 @@ NO_JSON = {
     "cut UTF-8": b'{"type": "\xe2\x82"}',
     "gzip": gzip.compress(TEXT.encode()),
     "half a pair": rb'{"type": "\ud800"}',
+    "half a pair in capitals": rb'{"type": "\uDFFF"}',
     "half a pair in a list": rb'{"arguments": ["a\udc00"]}',
     "half a pair in an object": rb'{"env_variables": {"A": "\udfff"}}',
     "half a pair in a name": rb'{"env_variables": {"\ud8ff": "a"}}',
@@ -74,14 +74,14 @@ NO_JSON = {
 
 
 @pytest.mark.parametrize("body", NO_JSON.values(), ids=NO_JSON)
-def test_what_is_no_json_is_refused_by_every_route(api: Api, body: bytes) -> None:
+def test_a_body_that_is_not_strict_json_is_refused_by_every_route(api: Api, body: bytes) -> None:
     for method, path, _ in ROUTES:
         assert list(api.refused(method, path, body)) == ["body"]
 
 
 @pytest.mark.parametrize(("method", "path", "right"), ROUTES)
 @pytest.mark.parametrize("body", [b"null", b"true", b"false", b"0", b"1.5", b'"text"', b"[]", b"{}", b'["a"]'])
-def test_another_type_than_the_documented_one_is_refused(
+def test_a_body_of_another_type_than_the_documented_one_is_refused(
     api: Api, method: str, path: str, right: Any, body: bytes
 ) -> None:
     context = api.refused(method, path, body)
@@ -111,19 +111,19 @@ def test_a_measure_out_of_all_bounds_is_refused_by_field(api: Api, field: bytes,
 
 @pytest.mark.parametrize("value", [b"1e999", b"9" * 4000, b"[1e999]", b'{"a": 1e999}'])
 @pytest.mark.parametrize("field", ["type", "arguments", "env_variables", "priority"])
-def test_a_number_where_text_belongs_is_refused_by_field(api: Api, field: str, value: bytes) -> None:
+def test_a_number_in_place_of_a_text_is_refused_by_field(api: Api, field: str, value: bytes) -> None:
     body = json.dumps({**JOB, field: 0}).encode().replace(b": 0", b": " + value)
     assert list(api.refused("POST", "/jobs", body)) == [field]
 
 
 @pytest.mark.parametrize("depth", [10, 200, 700, 1000])
-def test_any_depth_is_refused_one_way_or_the_other(api: Api, depth: int) -> None:
+def test_a_nested_value_of_any_depth_is_refused(api: Api, depth: int) -> None:
     nested = b'{"a":' * depth + b"1" + b"}" * depth
     for field in (b"type", b"arguments", b"env_variables", b"unknown"):
         assert set(api.refused("POST", "/jobs", b'{"' + field + b'": ' + nested + b"}")) & {field.decode(), "body"}
 
 
-def test_a_whole_pair_is_a_character(api: Api) -> None:
+def test_a_surrogate_pair_is_read_as_one_character(api: Api) -> None:
     body = json.dumps({**JOB, "arguments": ["🎉"]}).encode()
     assert rb"\ud83c\udf89" in body
     assert api.call("POST", "/jobs", data=body, content_type="application/json").status_code == 201

@@ -1,4 +1,4 @@
-"""Query strings that are wrong: nothing is clamped or guessed silently."""
+"""Invalid query strings: no value is silently corrected or ignored."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.web.conftest import UNKNOWN_ID, Api
+from tests.support.web import UNKNOWN_ID, Api
 
 NO_NUMBERS = [
     "", " ", "a", "1e3", "+5", "-1", "-0", "1_0", "١٢", "²", "५", "½", "1.0", "1,5", "0x10", " 5", "5 ", "5\n", "5\x00",
@@ -58,14 +58,14 @@ def test_a_bad_parameter_of_an_output_is_refused_by_name(api: Api, name: str, va
     assert (response.status_code, list(response.get_json()["context"])) == (400, [name])
 
 
-def test_a_parameter_that_no_cancel_has_is_refused_by_name(api: Api) -> None:
+def test_an_unknown_parameter_of_a_cancel_is_refused_by_name(api: Api) -> None:
     job_id = api.submit()
     response = api.call("DELETE", f"/jobs/{job_id}?forced=true")
     assert (response.status_code, list(response.get_json()["context"])) == (400, ["forced"])
     assert api.get(f"/jobs/{job_id}")["status"] == "pending"
 
 
-def test_all_bad_parameters_are_told_at_once(api: Api) -> None:
+def test_a_400_lists_every_invalid_parameter(api: Api) -> None:
     response = api.call("GET", "/jobs?limit=0&offset=-1&status=done&priority=urgent&sort=asc&type=fine")
     assert response.status_code == 400
     assert set(response.get_json()["context"]) == {"limit", "offset", "status", "priority", "sort"}
@@ -74,7 +74,7 @@ def test_all_bad_parameters_are_told_at_once(api: Api) -> None:
 @pytest.mark.parametrize(
     "type_", ["none", "a b", "*", "{jobqueue}", "\x00", "\r\nX-Injected: yes", "%ff", "🎉", "x" * 5000, "' OR 1=1", ":"]
 )
-def test_a_type_that_no_job_has_matches_none(api: Api, type_: str) -> None:
+def test_a_filter_by_a_type_that_no_job_has_lists_nothing(api: Api, type_: str) -> None:
     api.submit()
     response = api.call("GET", f"/jobs?type={quote(type_)}&limit=1")
     assert response.status_code == 200
@@ -84,5 +84,5 @@ def test_a_type_that_no_job_has_matches_none(api: Api, type_: str) -> None:
 
 
 @pytest.mark.parametrize("raw", ["%ff", "%", "%zz", "%00", "%ed%a0%80", "&&", "a&b", "?"])
-def test_a_query_that_is_no_text_is_no_crash(api: Api, raw: str) -> None:
+def test_a_query_string_with_malformed_escapes_does_not_crash(api: Api, raw: str) -> None:
     assert api.call("GET", f"/jobs?type={raw}").status_code in {200, 400}

@@ -1,4 +1,4 @@
-"""What executors send that is wrong: each value is refused with 400, says which field is wrong, and leaves no trace."""
+"""Invalid reports of executors: each is refused with a 400 that names the invalid field, and nothing is stored."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.web.conftest import UNKNOWN_ID, Api
-from tests.web.test_bad_input import HOLDER, RESULT, each, name_of
+from tests.support.web import HOLDER, RESULT, UNKNOWN_ID, Api, each, name_of
 
 BAD_COUNTS: list[Any] = [-1, 0.5, "0", True, [], 2**53, 10**40, 1e300]
 BAD_RESULT: dict[str, list[Any]] = {

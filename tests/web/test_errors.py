@@ -1,4 +1,4 @@
-"""Errors: all in one shape, each with its headers, none with our insides."""
+"""Errors: all have one shape and the right headers, and none shows internal details."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from werkzeug.test import TestResponse
 from jobqueue import errors
 from jobqueue.web.bodies import MAX_BODY_BYTES
 from jobqueue.web.errors import STATUSES
-from tests.web.conftest import JOB, UNKNOWN_ID, Api
+from tests.support.web import JOB, UNKNOWN_ID, Api
 
 INSIDES = ("Traceback", "File ", ".py", ".lua", "/work", "site-packages", "jobqueue}", "Error(", "script", "redis")
 
 
 def assert_shape(response: TestResponse, status: int) -> dict[str, Any]:
-    """Hold an error against the documented shape; return its context."""
+    """Check that an error has this status and the documented shape; return its context."""
     assert response.status_code == status, response.text
     assert response.content_type == "application/json"
     body: dict[str, Any] = response.get_json()
@@ -85,7 +85,7 @@ def test_an_unknown_path_is_not_found(api: Api, method: str, path: str) -> None:
         ("DELETE", "?force=true"),
     ],
 )
-def test_what_is_no_id_is_not_found_and_leaves_no_trace(api: Api, method: str, more: str, id_: str) -> None:
+def test_a_malformed_id_is_not_found_and_stores_nothing(api: Api, method: str, more: str, id_: str) -> None:
     response = api.call(method, f"/jobs/{id_}{more}")
     assert_shape(response, 404)
     assert "X-Injected" not in response.headers
@@ -103,7 +103,7 @@ def test_what_is_no_id_is_not_found_and_leaves_no_trace(api: Api, method: str, m
         ("POST", "/release"),
     ],
 )
-def test_what_is_no_id_is_the_id_of_no_job(api: Api, method: str, more: str) -> None:
+def test_a_malformed_id_is_answered_as_an_unknown_job(api: Api, method: str, more: str) -> None:
     assert assert_shape(api.call(method, f"/jobs/no-id{more}"), 404) == {"code": "job_not_found"}
 
 
@@ -126,7 +126,7 @@ def test_what_is_no_id_is_the_id_of_no_job(api: Api, method: str, more: str) -> 
         ("/metrics", {"GET", "HEAD", "OPTIONS"}),
     ],
 )
-def test_a_wrong_method_is_told_which_are_right(api: Api, path: str, allowed: set[str]) -> None:
+def test_a_wrong_method_is_answered_with_the_allowed_ones(api: Api, path: str, allowed: set[str]) -> None:
     for method in {"GET", "POST", "PUT", "DELETE", "PATCH", "TRACE", "INVENTED"} - allowed:
         response = api.call(method, path)
         assert_shape(response, 405)
@@ -140,7 +140,7 @@ def test_a_wrong_method_is_told_which_are_right(api: Api, path: str, allowed: se
 @pytest.mark.parametrize(
     ("method", "path"), [("POST", "/jobs"), ("POST", "/jobs/bulk"), ("POST", "/jobs/claim"), ("PUT", "/jobs/{}/fail")]
 )
-def test_a_body_that_does_not_say_it_is_json_is_refused(
+def test_a_body_without_the_json_content_type_is_refused(
     api: Api, method: str, path: str, content_type: str | None
 ) -> None:
     response = api.call(method, path.format(UNKNOWN_ID), data=b"{}", content_type=content_type)
@@ -149,13 +149,13 @@ def test_a_body_that_does_not_say_it_is_json_is_refused(
 
 
 @pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "Application/JSON"])
-def test_a_content_type_may_say_more(api: Api, content_type: str) -> None:
+def test_a_json_content_type_may_have_parameters_and_capitals(api: Api, content_type: str) -> None:
     response = api.call("POST", "/jobs/claim", data=b'{"executor_id": "worker-1"}', content_type=content_type)
     assert response.status_code == 204
 
 
 @pytest.mark.parametrize(("length", "status"), [(MAX_BODY_BYTES, 201), (MAX_BODY_BYTES + 1, 413)])
-def test_a_body_may_be_thirteen_megabytes_and_no_more(api: Api, length: int, status: int) -> None:
+def test_a_body_may_have_thirteen_mebibytes_and_no_more(api: Api, length: int, status: int) -> None:
     body = api.app.json.dumps(JOB).encode().ljust(length)
     response = api.call("POST", "/jobs", data=body, content_type="application/json")
     assert response.status_code == status
@@ -164,14 +164,14 @@ def test_a_body_may_be_thirteen_megabytes_and_no_more(api: Api, length: int, sta
         assert api.bench.client.dbsize() == 0
 
 
-def test_a_crash_is_told_without_our_insides(api: Api) -> None:
+def test_the_answer_to_a_crash_shows_no_internal_details(api: Api) -> None:
     job_id = api.submit()
     api.bench.client.hset(f"{{jobqueue}}:job:{job_id}", "status", "nonsense")
     assert assert_shape(api.call("GET", f"/jobs/{job_id}"), 500) == {}
 
 
 @pytest.mark.parametrize(("method", "path", "body"), [("GET", "/jobs", None), ("POST", "/jobs", JOB)])
-def test_a_script_that_errs_is_told_without_our_keys(api: Api, method: str, path: str, body: Any) -> None:
+def test_the_answer_to_a_script_error_shows_no_redis_keys(api: Api, method: str, path: str, body: Any) -> None:
     api.bench.client.set("{jobqueue}:jobs:pending:background", "not a sorted set")
     assert assert_shape(api.call(method, path, body), 500) == {}
 
@@ -183,6 +183,6 @@ def test_every_error_has_a_status_and_a_code_of_its_own() -> None:
     assert all(error.code.replace("_", "").isalpha() for error in every)
 
 
-def test_every_refusal_has_a_code_and_says_which_job_it_is_about(api: Api) -> None:
+def test_a_refusal_has_a_code_and_the_id_of_its_job(api: Api) -> None:
     context = assert_shape(api.call("GET", f"/jobs/{UNKNOWN_ID}"), 404)
     assert context == {"code": "job_not_found", "job_id": UNKNOWN_ID}

@@ -1,4 +1,4 @@
-"""The API against its own document, for a while; `make fuzz` takes longer."""
+"""Compares the API with its OpenAPI document for 15 seconds. `make fuzz` takes longer."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from tests.fuzz import fuzz
 
 
 @pytest.mark.timeout(180)
-def test_requests_made_from_the_document_find_no_fault() -> None:
+def test_requests_generated_from_the_document_find_no_fault() -> None:
     done = fuzz(15, capture=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""What only shows under the real gunicorn: requests that never reach Flask, bodies in chunks, large bodies, the end."""
+"""What needs the real gunicorn: requests that never reach Flask, chunked bodies, large bodies, and the exit."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ import pytest
 
 from jobqueue.web.bodies import MAX_BODY_BYTES
 from tests.support.serving import Server, running_api
-from tests.support.waiting import wait_until
-from tests.web.conftest import JOB, UNKNOWN_ID
+from tests.support.web import JOB, UNKNOWN_ID
 
 CLAIM = b'{"executor_id": "worker-1"}'
 HEALTH = b"GET /api/v1/health HTTP/1.1\r\nHost: x\r\n"
 
 
 def post(body: bytes, *headers: str, path: str = "/api/v1/jobs/claim") -> bytes:
-    """Return a request as it goes over the wire, with `headers` instead of a length."""
+    """Return a raw request with these headers; it has no others that tell its length."""
     head = [f"POST {path} HTTP/1.1", "Host: x", "Content-Type: application/json", "Connection: close", *headers]
     return "\r\n".join([*head, "", ""]).encode() + body
 
 
 def chunked(body: bytes, size: int = 1_000_000) -> bytes:
-    """Return a claim whose body comes in chunks, its length unsaid."""
+    """Return a raw claim whose body is chunked and has no Content-Length."""
     chunks = [body[first : first + size] for first in range(0, len(body), size)]
     return post(
         b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in [*chunks, b""]), "Transfer-Encoding: chunked"
@@ -31,7 +30,7 @@ def chunked(body: bytes, size: int = 1_000_000) -> bytes:
 
 
 def assert_error(answer: bytes, status: int) -> None:
-    """Hold what came over the wire against the shape of every error."""
+    """Check that a raw HTTP answer has this status and the shape of every error."""
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.split(b" ", 2)[:2] == [b"HTTP/1.1", str(status).encode()], answer[:300]
     assert b"\r\nContent-Type: application/json" in head
@@ -69,7 +68,7 @@ def assert_error(answer: bytes, status: int) -> None:
         "odd chunk size", "no end of chunk",
     ],
 )  # fmt: skip
-def test_what_is_no_good_http_is_answered_in_the_one_shape(served: Server, request_: bytes, status: int) -> None:
+def test_malformed_http_is_answered_with_a_json_error(served: Server, request_: bytes, status: int) -> None:
     assert_error(served.send(request_), status)
 
 
@@ -83,17 +82,17 @@ def test_a_body_may_come_in_chunks(served: Server, size: int) -> None:
     assert_error(served.send(chunked(b'{"executor_id": 1}', size)), 400)
 
 
-def test_a_body_that_says_it_is_too_large_is_refused_unread(served: Server) -> None:
+def test_a_body_whose_content_length_is_too_large_is_refused_unread(served: Server) -> None:
     assert_error(served.send(post(b"", f"Content-Length: {MAX_BODY_BYTES + 1}")), 413)
     assert_error(served.send(post(b"", f"Content-Length: {10**15}")), 413)
 
 
 @pytest.mark.parametrize("more", [1, 1000, 2_000_000])
-def test_a_body_that_turns_out_too_large_is_refused(served: Server, more: int) -> None:
+def test_a_chunked_body_that_is_too_large_is_refused(served: Server, more: int) -> None:
     assert_error(served.send(chunked(CLAIM.ljust(MAX_BODY_BYTES) + b"x" * more)), 413)
 
 
-def test_a_refused_body_is_not_taken_for_the_next_request(served: Server) -> None:
+def test_a_refused_body_is_not_read_as_the_next_request(served: Server) -> None:
     hidden = b"GET /api/v1/hidden HTTP/1.1\r\nHost: x\r\n\r\n"
     head = f"POST /api/v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: {len(hidden)}\r\n\r\n"
     answer = served.send(head.encode() + hidden + HEALTH + b"Connection: close\r\n\r\n")
@@ -101,7 +100,7 @@ def test_a_refused_body_is_not_taken_for_the_next_request(served: Server) -> Non
     assert b" 404 " not in answer
 
 
-def test_two_outputs_of_a_megabyte_pass_however_json_escapes_them_and_are_stored_cut(served: Server) -> None:
+def test_two_outputs_of_a_mebibyte_are_accepted_even_if_every_byte_is_escaped(served: Server) -> None:
     sent = "\x00" * 1_048_576
     job_id = served.call("POST", "/jobs", JOB).json()["id"]
     served.call("POST", "/jobs/claim", {"executor_id": "worker-1"})
@@ -120,11 +119,11 @@ def test_an_output_is_never_cut_inside_a_character(served: Server, character: st
     served.call("POST", "/jobs/claim", {"executor_id": "worker-1"})
     body = {"executor_id": "worker-1", "stdout": "x" + character * 1_048_576}
     assert served.call("PUT", f"/jobs/{job_id}/fail", body).status_code == 200
-    kept = served.call("GET", f"/jobs/{job_id}").json()["stdout"]
-    assert kept == "x" + character * ((1_048_576 - 1) // len(character.encode()))
+    stored = served.call("GET", f"/jobs/{job_id}").json()["stdout"]
+    assert stored == "x" + character * ((1_048_576 - 1) // len(character.encode()))
 
 
-def test_the_address_of_an_executor_is_where_it_calls_from_not_what_it_claims(served: Server) -> None:
+def test_the_address_of_an_executor_is_not_taken_from_x_forwarded_for(served: Server) -> None:
     served.call("POST", "/jobs", JOB)
     claim = {"executor_id": "worker-1"}
     job = served.call("POST", "/jobs/claim", claim, headers={"X-Forwarded-For": "6.6.6.6"}).json()
@@ -132,19 +131,19 @@ def test_the_address_of_an_executor_is_where_it_calls_from_not_what_it_claims(se
 
 
 @pytest.mark.parametrize("id_", ["..%2fhealth", "%2e%2e/health", "%0d%0aX-Injected:%20yes", "%00", "%ff", "x" * 8000])
-def test_an_odd_id_is_not_found(served: Server, id_: str) -> None:
+def test_an_id_with_special_characters_is_not_found(served: Server, id_: str) -> None:
     answer = served.send(f"GET /api/v1/jobs/{id_} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
     assert_error(answer, 404)
     assert b"X-Injected" not in answer
 
 
-def test_the_log_of_a_refused_request_has_one_line_for_each(served: Server) -> None:
+def test_a_line_break_in_a_request_starts_no_new_line_in_the_log(served: Server) -> None:
     served.call("GET", f"/jobs/{UNKNOWN_ID}")
     served.call("GET", "/jobs?type=%0d%0alevel=error")
     assert "\nlevel=error" not in served.log
 
 
-def test_when_asked_to_stop_it_ends_well_and_leaves_no_metrics_behind(tmp_path: Path, redis_url: str) -> None:
+def test_gunicorn_exits_cleanly_on_sigterm_and_removes_its_metrics_directory(tmp_path: Path, redis_url: str) -> None:
     with running_api(tmp_path, REDIS_URL=redis_url) as server:
         assert list(tmp_path.glob("jobqueue-metrics-*"))
         server.process.terminate()

@@ -1,4 +1,4 @@
-"""Submit, list, look at and cancel jobs, as the API document says."""
+"""Submit, read and cancel jobs, one at a time and in bulk."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from jobqueue.queue.policy import Policy
-from tests.web.conftest import JOB, START, UNKNOWN_ID, Api
+from jobqueue.queue.policy import Rules
+from tests.support.web import JOB, START, UNKNOWN_ID, Api
 
 DOCUMENTED: dict[str, Any] = {
     "type": "data-processing",
@@ -29,7 +29,7 @@ def test_a_submitted_job_is_answered_with_its_id_type_status_and_time(api: Api) 
     assert body == {"id": body["id"], "type": "data-processing", "status": "pending", "created_at": START}
 
 
-def test_the_location_of_a_submitted_job_is_where_it_can_be_looked_at(api: Api) -> None:
+def test_the_location_of_a_submitted_job_is_its_url(api: Api) -> None:
     response = api.call("POST", "/jobs", DOCUMENTED)
     assert response.headers["Location"] == f"/api/v1/jobs/{response.get_json()['id']}"
     assert api.client.get(response.headers["Location"]).get_json()["id"] == response.get_json()["id"]
@@ -121,7 +121,7 @@ def test_a_failed_job_shows_why(api: Api) -> None:
         ("timeout_seconds", 315_360_000),
     ],
 )
-def test_what_was_submitted_is_what_is_shown_and_claimed(api: Api, field: str, value: Any) -> None:
+def test_a_job_is_shown_and_claimed_as_it_was_submitted(api: Api, field: str, value: Any) -> None:
     job_id = api.submit(**{field: value})
     assert api.get(f"/jobs/{job_id}")[field] == value
     assert api.claim()[field] == value
@@ -163,14 +163,14 @@ def test_a_time_limit_of_whole_seconds_is_shown_without_a_point(api: Api) -> Non
     assert '"timeout_seconds":60,' in api.call("GET", f"/jobs/{job_id}").text
 
 
-@pytest.mark.parametrize("rules", [Policy(timeout_seconds=1.5)])
-def test_jobs_that_name_no_time_limit_get_the_server_s(api: Api) -> None:
+@pytest.mark.parametrize("rules", [Rules(timeout_seconds=1.5)])
+def test_a_job_without_a_time_limit_gets_that_of_the_server(api: Api) -> None:
     jobs = [JOB, {**JOB, "timeout_seconds": None}, {**JOB, "timeout_seconds": 9}]
     submitted = api.call("POST", "/jobs/bulk", jobs).get_json()
     assert [api.get(f"/jobs/{job['id']}")["timeout_seconds"] for job in submitted] == [1.5, 1.5, 9]
 
 
-def test_a_cancelled_job_is_never_handed_out(api: Api) -> None:
+def test_a_cancelled_job_is_never_claimed(api: Api) -> None:
     api.make_job("cancelled")
     assert api.call("POST", "/jobs/claim", {"executor_id": "worker-1"}).status_code == 204
 
@@ -195,7 +195,7 @@ def test_an_unknown_job_cannot_be_cancelled(api: Api) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 1000])
-def test_many_jobs_are_answered_in_the_order_they_were_sent(api: Api, count: int) -> None:
+def test_the_jobs_of_a_bulk_are_answered_in_the_order_sent(api: Api, count: int) -> None:
     response = api.call("POST", "/jobs/bulk", [{**JOB, "type": f"job-{number}"} for number in range(count)])
     body = response.get_json()
     assert response.status_code == 201
@@ -206,7 +206,7 @@ def test_many_jobs_are_answered_in_the_order_they_were_sent(api: Api, count: int
     assert [entry["type"] for entry in reversed(listed)] == [f"job-{number}" for number in range(count)]
 
 
-def test_many_jobs_are_cancelled_each_on_its_own(api: Api) -> None:
+def test_a_bulk_cancel_cancels_each_job_on_its_own(api: Api) -> None:
     running = api.make_job("running")
     pending = [api.submit(), api.submit()]
     job_ids = [pending[0], running, UNKNOWN_ID, pending[1], pending[0], "no id {at} all\n", ""]
@@ -227,13 +227,13 @@ def test_many_jobs_are_cancelled_each_on_its_own(api: Api) -> None:
     assert api.get(f"/jobs/{running}")["status"] == "running"
 
 
-def test_when_all_are_cancelled_there_are_no_errors(api: Api) -> None:
+def test_a_bulk_cancel_of_pending_jobs_has_no_errors(api: Api) -> None:
     job_ids = api.bench.submit(1000)
     response = api.call("POST", "/jobs/bulk/cancel", {"job_ids": job_ids})
     assert response.get_json() == {"cancelled": 1000, "failed": 0, "errors": []}
 
 
-def test_every_time_is_in_utc_to_the_second(api: Api) -> None:
+def test_every_timestamp_is_in_utc_to_the_second(api: Api) -> None:
     api.make_job("running")
     times = re.findall(r'_at":"([^"]+)"', api.call("GET", "/jobs").text)
     assert len(times) == 2

@@ -1,4 +1,4 @@
-"""How a run went: what its executor measured, why it ended, and what the server makes of what is not said."""
+"""Measured fields and reasons: how they are reported, shown, and filled in where an executor left them out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from jobqueue.job import Reason
 from jobqueue.web.schemas.measured import reported, shown
 from tests.support.serving import ROOT
-from tests.web.conftest import Api
+from tests.support.web import Api
 
 LIMIT = 1_048_576
 MEASURED: dict[str, Any] = {
@@ -32,13 +32,13 @@ TIMES = {
 
 @pytest.fixture
 def running(api: Api) -> dict[str, Any]:
-    """A job that runs, as its executor was told of it."""
+    """A running job, as the claim answered it."""
     api.submit()
     return api.claim()
 
 
 @pytest.mark.parametrize("verb", ["complete", "fail"])
-def test_what_was_measured_is_shown(api: Api, running: dict[str, Any], verb: str) -> None:
+def test_measured_fields_are_shown_as_they_were_reported(api: Api, running: dict[str, Any], verb: str) -> None:
     times: dict[str, Any] = {f"{name}_ms": milliseconds for name, (milliseconds, _) in TIMES.items()}
     assert api.report(verb, running["id"], **MEASURED, **times).status_code == 200
     job = api.get(f"/jobs/{running['id']}")
@@ -47,7 +47,7 @@ def test_what_was_measured_is_shown(api: Api, running: dict[str, Any], verb: str
 
 
 @pytest.mark.parametrize("value", [{}, None])
-def test_what_was_not_measured_is_null(api: Api, running: dict[str, Any], value: Any) -> None:
+def test_fields_that_were_not_measured_are_null(api: Api, running: dict[str, Any], value: Any) -> None:
     names = [*MEASURED, *(f"{name}_ms" for name in TIMES), "reason"]
     body: dict[str, Any] = {} if value == {} else dict.fromkeys(names)
     assert api.report("fail", running["id"], exit_code=None, stdout="é", **body).status_code == 200
@@ -58,7 +58,7 @@ def test_what_was_not_measured_is_null(api: Api, running: dict[str, Any], value:
     assert {name: job[name] for name in others} == dict.fromkeys(others)
 
 
-def test_what_the_server_cuts_is_truncated_whatever_was_sent(api: Api, running: dict[str, Any]) -> None:
+def test_an_output_that_the_server_cuts_is_truncated_whatever_was_reported(api: Api, running: dict[str, Any]) -> None:
     api.report("fail", running["id"], stdout="é" * LIMIT, stdout_truncated=False, stderr="x" * (LIMIT + 1))
     job = api.get(f"/jobs/{running['id']}")
     shown = ("stdout_bytes", "stdout_truncated", "stderr_bytes", "stderr_truncated")
@@ -76,7 +76,7 @@ def test_every_reason_is_shown_of_the_job_and_of_its_attempt(
 
 
 @pytest.mark.parametrize("verb", ["complete", "fail"])
-def test_a_program_that_has_an_exit_code_has_exited(api: Api, running: dict[str, Any], verb: str) -> None:
+def test_a_report_with_an_exit_code_and_no_reason_means_exited(api: Api, running: dict[str, Any], verb: str) -> None:
     api.report(verb, running["id"], exit_code=0)
     assert api.get(f"/jobs/{running['id']}")["reason"] == "exited"
 

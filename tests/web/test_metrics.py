@@ -1,4 +1,4 @@
-"""Metrics: what they say of the queue and of HTTP, and that no client can make them grow."""
+"""Metrics of the queue and of HTTP requests; no client can create new series."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jobqueue.queue.policy import Policy
 from tests.support.bench import Bench
 from tests.support.redis_server import running_redis
 from tests.support.serving import Server, running_api
-from tests.web.conftest import JOB, Api
+from tests.support.web import JOB, Api
 
 STATUSES = ("pending", "running", "completed", "failed", "cancelled")
 PRIORITIES = ("foreground", "background", "best_effort")
@@ -38,8 +38,8 @@ def samples(exposition: str) -> dict[str, float]:
 
 @pytest.fixture
 def own_api(real_client: redis.Redis) -> Api:
-    """An app that nobody has asked anything yet."""
-    return Api(Bench(real_client, Policy(max_attempts=2)))
+    """An app that has served no request yet."""
+    return Api(Bench(real_client, Rules(max_attempts=2)))
 
 
 def scrape(api: Api) -> dict[str, float]:
@@ -48,7 +48,7 @@ def scrape(api: Api) -> dict[str, float]:
     return samples(response.text)
 
 
-def test_they_are_in_prometheus_text_format(own_api: Api) -> None:
+def test_metrics_are_in_prometheus_text_format(own_api: Api) -> None:
     response = own_api.call("GET", "/metrics")
     assert response.content_type == "text/plain; version=0.0.4; charset=utf-8"
     assert response.text.endswith("\n")
@@ -64,7 +64,7 @@ def test_every_metric_of_an_empty_queue_is_there_and_zero(own_api: Api) -> None:
     assert found == {**dict.fromkeys(QUEUE, 0.0), "jobqueue_redis_up": 1.0}
 
 
-def test_they_count_what_is_in_the_queue(own_api: Api) -> None:
+def test_metrics_count_the_jobs_and_executors_of_the_queue(own_api: Api) -> None:
     for status, count in {"completed": 3, "failed": 2, "cancelled": 1, "running": 2}.items():
         for _ in range(count):
             own_api.make_job(status)
@@ -94,7 +94,7 @@ def test_they_count_what_is_in_the_queue(own_api: Api) -> None:
     }
 
 
-def test_lost_attempts_and_finished_jobs_are_counted_for_ever(own_api: Api) -> None:
+def test_counters_of_lost_attempts_and_finished_jobs_never_fall(own_api: Api) -> None:
     own_api.submit()
     for _ in range(2):
         own_api.claim()
@@ -107,7 +107,7 @@ def test_lost_attempts_and_finished_jobs_are_counted_for_ever(own_api: Api) -> N
     assert found['jobqueue_jobs{status="failed"}'] == 0
 
 
-def test_without_redis_they_say_so_and_show_http_all_the_same(tmp_path: Path) -> None:
+def test_without_redis_metrics_show_redis_down_and_http_requests(tmp_path: Path) -> None:
     with connect(f"unix://{tmp_path}/none.sock") as client:
         api = Api(Bench(client))
         api.call("GET", "/jobs")
@@ -128,7 +128,7 @@ def test_http_is_measured_by_route_rule(own_api: Api) -> None:
     assert found[f'{count}{{method="GET",status="404",url_rule="unmatched"}}'] == 1
 
 
-def test_no_client_can_make_new_series(own_api: Api) -> None:
+def test_no_client_can_create_new_series(own_api: Api) -> None:
     def ask(rounds: int, methods: int) -> None:
         for _ in range(rounds):
             job_id = own_api.submit(type=f"type-{uuid.uuid4()}")
@@ -174,5 +174,5 @@ def test_two_processes_show_the_queue_once_and_count_http_together(tmp_path: Pat
 
 
 def assert_both_processes_answered(server: Server) -> None:
-    """See in the log that there were two processes, each of which came up once."""
+    """Check in the log that two processes were started, each of them once."""
     assert len(re.findall(r"Booting worker with pid", server.log)) == 2

@@ -1,4 +1,4 @@
-"""The OpenAPI document: it is valid, it has exactly our routes, and every answer is as it says."""
+"""The OpenAPI document: it is valid, lists exactly the routes of the app, and matches every answer."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 from werkzeug.test import TestResponse
 
-from tests.web.conftest import JOB, UNKNOWN_ID, Api
+from tests.support.web import HOLDER, JOB, UNKNOWN_ID, Api
 
-HOLDER = {"executor_id": "worker-1"}
 OUTPUT = {"stdout": {"offset": 0, "data": "out"}, "stderr": {"offset": 9, "data": "err"}}
 MEASURED = {
     "reason": "signalled",
@@ -31,17 +30,17 @@ MEASURED = {
 
 @pytest.fixture
 def document(api: Api) -> dict[str, Any]:
-    """The document as it is served."""
+    """The document as the app serves it."""
     found: dict[str, Any] = api.get("/openapi.json")
     return found
 
 
-def test_it_is_valid(document: dict[str, Any]) -> None:
+def test_the_document_is_valid(document: dict[str, Any]) -> None:
     validate(document)
     assert document["openapi"] == "3.1.0"
 
 
-def test_it_has_exactly_the_routes_that_there_are(api: Api, document: dict[str, Any]) -> None:
+def test_the_document_has_exactly_the_routes_of_the_app(api: Api, document: dict[str, Any]) -> None:
     documented = {
         (method, path) for path, item in document["paths"].items() for method in item if method != "parameters"
     }
@@ -49,12 +48,12 @@ def test_it_has_exactly_the_routes_that_there_are(api: Api, document: dict[str, 
         (method.lower(), re.sub(r"<job_id:(\w+)>", r"{\1}", rule.rule))
         for rule in api.app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
-        if rule.endpoint != "api-docs.openapi_json"  # it does not speak of itself
+        if rule.endpoint != "api-docs.openapi_json"  # the document does not list its own route
     }
     assert documented == served
 
 
-def test_every_route_says_what_it_is_and_how_it_fails(document: dict[str, Any]) -> None:
+def test_every_documented_route_has_a_summary_and_its_error_statuses(document: dict[str, Any]) -> None:
     for path, item in document["paths"].items():
         for method, operation in item.items():
             if method != "parameters":
@@ -83,7 +82,7 @@ def test_required_fields_are_marked(document: dict[str, Any], schema: str, requi
 
 
 def closed(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the document with no room in its answers for fields that it does not name."""
+    """Return the document with every schema closed: it allows no fields but those it names."""
     document = copy.deepcopy(document)
     for schema in document["components"]["schemas"].values():
         if "properties" in schema:
@@ -92,7 +91,7 @@ def closed(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def assert_documented(document: dict[str, Any], method: str, path: str, response: TestResponse) -> None:
-    """Hold an answer against the schema that the document has for it."""
+    """Check that an answer matches the schema that the document has for it."""
     operation = document["paths"][f"/api/v1{path}"][method.lower()]
     documented = operation["responses"][str(response.status_code)]
     if "$ref" in documented:
@@ -107,7 +106,7 @@ def assert_documented(document: dict[str, Any], method: str, path: str, response
     OAS31Validator(whole, format_checker=OAS31Validator.FORMAT_CHECKER).validate(answer)
 
 
-def test_every_answer_of_a_walk_over_all_routes_is_as_documented(api: Api, document: dict[str, Any]) -> None:
+def test_the_answers_of_all_routes_match_the_document(api: Api, document: dict[str, Any]) -> None:
     document = closed(document)
     seen = set()
 
@@ -160,7 +159,7 @@ def test_every_answer_of_a_walk_over_all_routes_is_as_documented(api: Api, docum
     }
 
 
-def test_every_body_that_the_document_allows_is_taken_and_others_are_not(api: Api, document: dict[str, Any]) -> None:
+def test_a_body_is_accepted_exactly_if_the_document_allows_it(api: Api, document: dict[str, Any]) -> None:
     schema = document["paths"]["/api/v1/jobs"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     validator = OAS31Validator({**schema, "components": document["components"]})
     for change, good in ({}, True), ({"type": "a b"}, False), ({"extra": 1}, False), ({"priority": "urgent"}, False):

@@ -1,4 +1,4 @@
-"""Redis away: paused, killed, or not there yet. Everybody is told so in time, and it all goes on by itself after."""
+"""Outages of Redis: paused, killed, or not started yet. Requests are answered in time, and the server recovers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ import pytest
 import requests
 
 from tests.support.serving import Redis, Server, at_once, restartable_redis, running_api
-from tests.support.waiting import wait_until
-from tests.web.conftest import JOB
-from tests.web.test_health import NEEDS_REDIS, UNHEALTHY
+from tests.support.web import JOB, NEEDS_REDIS, UNHEALTHY
 
 LONGEST_SECONDS = 5.0
 RECOVERY_SECONDS = 2.0
@@ -50,7 +48,7 @@ def bring_back(own_redis: Redis, how: str) -> None:
 
 @pytest.fixture(params=["paused", "killed"])
 def outage(request: pytest.FixtureRequest, own_redis: Redis, server: Server) -> Iterator[str]:
-    """Redis is away for the length of a test."""
+    """Redis is unavailable during the test."""
     wait_until("all is well", lambda: recovered(server))
     take_away(own_redis, request.param)
     yield request.param
@@ -58,7 +56,7 @@ def outage(request: pytest.FixtureRequest, own_redis: Redis, server: Server) -> 
 
 
 def recovered(server: Server) -> bool:
-    """Whether both processes see Redis: each that has noticed an outage has noticed its end, and a crowd is served."""
+    """Return whether both processes reach Redis again: every logged outage has ended, and 16 requests succeed."""
     over = server.log.count("event=redis_away") == server.log.count("event=redis_back")
     return all(at_once([server.is_healthy] * 16)) and over
 
@@ -68,7 +66,7 @@ def timed(server: Server, method: str, path: str, body: Any) -> tuple[requests.R
     return server.call(method, path, body), time.monotonic() - started
 
 
-def assert_told_in_time(answers: list[tuple[requests.Response, float]]) -> None:
+def assert_refused_in_time(answers: list[tuple[requests.Response, float]]) -> None:
     assert max(seconds for _, seconds in answers) < LONGEST_SECONDS
     for response, _ in answers:
         assert response.status_code == 503
@@ -78,18 +76,18 @@ def assert_told_in_time(answers: list[tuple[requests.Response, float]]) -> None:
         assert int(response.headers["Retry-After"]) >= 1
 
 
-def test_every_route_says_in_time_that_redis_is_away(server: Server, outage: str) -> None:
-    assert_told_in_time(at_once([partial(timed, server, *route) for route in NEEDS_REDIS]))
+def test_every_route_answers_503_in_time_while_redis_is_away(server: Server, outage: str) -> None:
+    assert_refused_in_time(at_once([partial(timed, server, *route) for route in NEEDS_REDIS]))
 
 
 @pytest.mark.parametrize("count", [CROWD, 4 * CROWD])  # fewer and more than the server has threads
-def test_a_crowd_is_told_in_time_and_so_is_the_next(server: Server, outage: str, count: int) -> None:
+def test_many_requests_at_once_are_answered_503_in_time(server: Server, outage: str, count: int) -> None:
     crowd = [partial(timed, server, *NEEDS_REDIS[number % len(NEEDS_REDIS)]) for number in range(count)]
-    assert_told_in_time(at_once(crowd))
-    assert_told_in_time(at_once(crowd))
+    assert_refused_in_time(at_once(crowd))
+    assert_refused_in_time(at_once(crowd))
 
 
-def test_health_says_so_and_metrics_are_still_served(server: Server, outage: str) -> None:
+def test_health_and_metrics_are_served_while_redis_is_away(server: Server, outage: str) -> None:
     probes = [partial(timed, server, "GET", path, None) for path in ("/health", "/metrics") * 5]
     answers = at_once(probes)
     assert max(seconds for _, seconds in answers) < LONGEST_SECONDS
@@ -102,7 +100,7 @@ def test_health_says_so_and_metrics_are_still_served(server: Server, outage: str
 
 
 @pytest.mark.parametrize("how", ["paused", "killed"])
-def test_it_goes_on_by_itself_with_the_same_processes_and_nothing_is_lost(
+def test_the_server_recovers_from_an_outage_without_a_restart_or_a_lost_job(
     server: Server, own_redis: Redis, how: str
 ) -> None:
     wait_until("all is well", lambda: recovered(server))
@@ -126,17 +124,17 @@ def test_an_outage_is_logged_when_it_starts_and_when_it_ends(server: Server, own
     wait_until("all is well", lambda: recovered(server))
     before = len(server.log)
     own_redis.kill()
-    assert_told_in_time(at_once([partial(timed, server, "GET", "/jobs", None)] * CROWD))
+    assert_refused_in_time(at_once([partial(timed, server, "GET", "/jobs", None)] * CROWD))
     own_redis.start()
     wait_until("all is well again", lambda: recovered(server), RECOVERY_SECONDS)
     events = re.findall("event=(redis_away|redis_back)", server.log[before:])
     assert sorted(events) == ["redis_away"] * 2 + ["redis_back"] * 2
 
 
-def test_a_server_that_starts_before_redis_says_so_and_works_when_it_comes(tmp_path: Path) -> None:
+def test_a_server_that_starts_before_redis_works_once_redis_is_there(tmp_path: Path) -> None:
     with restartable_redis(tmp_path) as late, running_api(tmp_path, REDIS_URL=late.url) as server:
         assert server.call("GET", "/health").json() == UNHEALTHY
-        assert_told_in_time([timed(server, "POST", "/jobs", JOB)])
+        assert_refused_in_time([timed(server, "POST", "/jobs", JOB)])
         late.start()
         wait_until("all is well", lambda: recovered(server), RECOVERY_SECONDS)
         assert server.call("POST", "/jobs", JOB).status_code == 201

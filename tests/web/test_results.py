@@ -1,4 +1,4 @@
-"""Results: what a job's executor may report, how much of it is kept, and what happens when it says it again."""
+"""Results: what an executor may report, how much of it is stored, and how replays are answered."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.web.conftest import Api
+from tests.support.web import Api
 
 LIMIT = 1_048_576
 FINAL = {"complete": "completed", "fail": "failed"}
@@ -14,7 +14,7 @@ FINAL = {"complete": "completed", "fail": "failed"}
 
 @pytest.fixture
 def running(api: Api) -> dict[str, Any]:
-    """A job that runs, as its executor was told of it."""
+    """A running job, as the claim answered it."""
     api.submit()
     return api.claim()
 
@@ -45,7 +45,7 @@ def test_a_program_that_never_ran_has_no_exit_code(api: Api, running: dict[str, 
 @pytest.mark.parametrize(
     "text", ["", "line\r\nline\n", "\x00\x01\x1b[31m\x7f", "Grüße 日本 🎉", "\ufffd\uffff", '"\\/']
 )
-def test_any_text_is_an_output(api: Api, running: dict[str, Any], text: str) -> None:
+def test_an_output_may_be_any_text(api: Api, running: dict[str, Any], text: str) -> None:
     response = api.report("fail", running["id"], stdout=text, stderr=text[::-1], error_message=text or None)
     assert response.status_code == 200
     job = api.get(f"/jobs/{running['id']}")
@@ -53,7 +53,7 @@ def test_any_text_is_an_output(api: Api, running: dict[str, Any], text: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("sent", "kept"),
+    ("sent", "stored"),
     [
         ("a" * LIMIT, "a" * LIMIT),
         ("a" * (LIMIT + 1), "a" * LIMIT),
@@ -66,21 +66,21 @@ def test_any_text_is_an_output(api: Api, running: dict[str, Any], text: str) -> 
     ids=["at the limit", "one over", "two bytes each", "odd", "three bytes each", "four bytes each", "NUL"],
 )
 def test_an_output_is_cut_at_a_megabyte_of_utf_8_and_never_inside_a_character(
-    api: Api, running: dict[str, Any], sent: str, kept: str
+    api: Api, running: dict[str, Any], sent: str, stored: str
 ) -> None:
     assert api.report("complete", running["id"], stdout=sent, stderr=sent).status_code == 200
     job = api.get(f"/jobs/{running['id']}")
-    assert job["stdout"] == kept
-    assert job["stderr"] == kept
+    assert job["stdout"] == stored
+    assert job["stderr"] == stored
 
 
-def test_an_error_message_is_cut_as_outputs_are(api: Api, running: dict[str, Any]) -> None:
+def test_an_error_message_is_cut_like_an_output(api: Api, running: dict[str, Any]) -> None:
     assert api.report("fail", running["id"], error_message="x" + "ß" * LIMIT).status_code == 200
     assert api.get(f"/jobs/{running['id']}")["error_message"] == "x" + "ß" * (LIMIT // 2 - 1)
 
 
 @pytest.mark.parametrize("verb", FINAL)
-def test_the_same_result_with_the_token_again_is_answered_as_before(
+def test_a_replay_with_the_token_is_answered_like_the_first_report(
     api: Api, running: dict[str, Any], verb: str
 ) -> None:
     result = {"attempt_token": running["attempt_token"], "exit_code": 3, "stdout": "out" * LIMIT, "stderr": "err"}
@@ -108,7 +108,7 @@ def test_the_same_result_with_the_token_again_is_answered_as_before(
         {"stdout_truncated": True},
     ],
 )
-def test_another_result_or_none_with_the_token_is_refused_and_changes_nothing(
+def test_a_different_report_after_the_end_is_refused_and_changes_nothing(
     api: Api, running: dict[str, Any], verb: str, change: dict[str, Any]
 ) -> None:
     result = {"attempt_token": running["attempt_token"], "exit_code": 3, "stdout": "out", "stderr": "err"}

@@ -1,4 +1,4 @@
-"""Running jobs that are stopped or given back: what submitters and executors are told."""
+"""Running jobs that are cancelled or released."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from typing import Any
 
 import pytest
 
-from tests.web.conftest import UNKNOWN_ID, Api
+from tests.support.web import UNKNOWN_ID, Api
 
 
 @pytest.fixture
 def running(api: Api) -> dict[str, Any]:
-    """A job that runs, as its executor was told of it."""
+    """A running job, as the claim answered it."""
     api.submit()
     return api.claim()
 
 
 def force(api: Api, job_id: str) -> None:
-    """Ask a running job to stop."""
+    """Cancel a running job with force."""
     response = api.call("DELETE", f"/jobs/{job_id}?force=true")
     assert response.status_code == 202
     assert response.get_json() == {"id": job_id, "status": "running", "cancel_requested": True}
 
 
-def test_a_running_job_is_marked_and_its_executor_told(api: Api, running: dict[str, Any]) -> None:
+def test_a_forced_cancel_marks_a_running_job_and_its_heartbeats_say_so(api: Api, running: dict[str, Any]) -> None:
     before = api.get(f"/jobs/{running['id']}")
     for _ in range(2):
         force(api, running["id"])
@@ -40,14 +40,14 @@ def test_without_force_a_running_job_is_refused(api: Api, running: dict[str, Any
 
 
 @pytest.mark.parametrize("value", ["true", "false"])
-def test_a_pending_job_is_cancelled_either_way(api: Api, value: str) -> None:
+def test_a_pending_job_is_cancelled_with_and_without_force(api: Api, value: str) -> None:
     job_id = api.submit()
     response = api.call("DELETE", f"/jobs/{job_id}?force={value}")
     assert (response.status_code, response.get_json()) == (200, {"id": job_id, "status": "cancelled"})
 
 
 @pytest.mark.parametrize("status", ["completed", "failed", "cancelled"])
-def test_force_does_not_move_what_has_ended(api: Api, status: str) -> None:
+def test_a_forced_cancel_of_an_ended_job_is_refused(api: Api, status: str) -> None:
     job_id = api.make_job(status)
     response = api.call("DELETE", f"/jobs/{job_id}?force=true")
     assert response.status_code == 400
@@ -55,7 +55,7 @@ def test_force_does_not_move_what_has_ended(api: Api, status: str) -> None:
     assert api.call("DELETE", f"/jobs/{UNKNOWN_ID}?force=true").status_code == 404
 
 
-def test_many_at_once_are_never_forced(api: Api, running: dict[str, Any]) -> None:
+def test_a_bulk_cancel_never_forces(api: Api, running: dict[str, Any]) -> None:
     body = api.call("POST", "/jobs/bulk/cancel", {"job_ids": [running["id"]]}).get_json()
     assert (body["cancelled"], body["failed"]) == (0, 1)
     assert api.call("POST", "/jobs/bulk/cancel?force=true", {"job_ids": [running["id"]]}).status_code == 200
@@ -72,7 +72,7 @@ def test_many_at_once_are_never_forced(api: Api, running: dict[str, Any]) -> Non
         ("complete", "cancelled", ("completed", "cancelled")),
     ],
 )
-def test_how_a_job_ends_that_was_asked_to_stop(
+def test_the_end_of_a_job_with_a_cancel_request_depends_on_its_report(
     api: Api, running: dict[str, Any], verb: str, reason: str | None, end: tuple[str, str]
 ) -> None:
     status, why = end
@@ -86,9 +86,7 @@ def test_how_a_job_ends_that_was_asked_to_stop(
     assert [(attempt["status"], attempt["reason"]) for attempt in job["attempts"]] == [(status, why)]
 
 
-def test_a_job_that_was_asked_to_stop_is_not_handed_out_when_its_executor_is_lost(
-    api: Api, running: dict[str, Any]
-) -> None:
+def test_a_job_with_a_cancel_request_is_cancelled_when_its_executor_is_lost(api: Api, running: dict[str, Any]) -> None:
     force(api, running["id"])
     api.bench.pass_time(61_000)
     job = api.get(f"/jobs/{running['id']}")
@@ -106,14 +104,14 @@ def test_a_released_job_is_pending_again(api: Api, running: dict[str, Any], more
     assert (again["id"], again["attempt"]) == (running["id"], 2)
 
 
-def test_a_release_ends_a_job_that_was_asked_to_stop(api: Api, running: dict[str, Any]) -> None:
+def test_a_release_cancels_a_job_with_a_cancel_request(api: Api, running: dict[str, Any]) -> None:
     force(api, running["id"])
     response = api.report("release", running["id"])
     assert (response.status_code, response.get_json()) == (200, {"id": running["id"], "status": "cancelled"})
     assert api.get(f"/jobs/{running['id']}")["reason"] == "cancelled"
 
 
-def test_a_release_is_refused_as_a_complete_is(api: Api, running: dict[str, Any]) -> None:
+def test_a_release_is_refused_like_a_complete(api: Api, running: dict[str, Any]) -> None:
     pending = api.submit()
     for job_id, executor_id in ((pending, "worker-1"), (running["id"], "worker-2"), (UNKNOWN_ID, "worker-1")):
         one, other = (api.report(verb, job_id, executor_id) for verb in ("release", "complete"))

@@ -78,6 +78,7 @@ def _check_authority(url: str) -> None:
     with suppress(ValueError):  # from urlsplit and from IPv6Address
         authority = AUTHORITY.fullmatch(urlsplit(url).netloc)
         if authority and int(authority["port"] or 0) <= MAX_PORT:
+            # urlsplit checks the address itself, but only since Python 3.11.4.
             ipaddress.IPv6Address(authority["ipv6"] or "::")
             return
     raise ValidationError("Must have a valid host and port.")
