@@ -9,7 +9,7 @@ from jobqueue.web.openapi import JobQueueBlueprint
 from jobqueue.web.schemas import answers
 from jobqueue.web.services import services
 
-blueprint = JobQueueBlueprint("admin", __name__, description="What the queue holds and who works on it.")
+blueprint = JobQueueBlueprint("admin", __name__, description="Counts of jobs, and the active executors.")
 
 
 @blueprint.route("/admin/stats", methods=["GET"])
@@ -24,5 +24,5 @@ def stats() -> dict[str, Any]:
 @blueprint.answers(200, answers.ExecutorOut(many=True))
 @blueprint.refuses()
 def executors() -> list[dict[str, Any]]:
-    """List the executors heard from lately"""
+    """List the active executors"""
     return [representations.executor(executor) for executor in services().queries.executors()]

@@ -15,7 +15,7 @@ from jobqueue.web.schemas import answers, executors
 from jobqueue.web.schemas.requests import ClaimRequest
 from jobqueue.web.services import services
 
-blueprint = JobQueueBlueprint("claims", __name__, description="Claim jobs, keep their leases, report their results.")
+blueprint = JobQueueBlueprint("claims", __name__, description="Claim jobs, renew their leases, report their results.")
 
 FinishedAnswer = tuple[dict[str, Any], int, dict[str, str]]
 
@@ -39,7 +39,7 @@ def claim(executor: ClaimRequest) -> Response:
 @blueprint.answers(200, answers.HeartbeatOut())
 @blueprint.refuses(404)
 def heartbeat(report: tuple[Holder, LiveOutput], job_id: str) -> dict[str, Any]:
-    """Keep a running job's lease alive"""
+    """Renew the lease of a running job"""
     renewed = services().commands.heartbeat(job_id, *report)
     lease = {"lease_ms": renewed.lease_ms, "cancel_requested": renewed.cancel_requested}
     return {"id": job_id, "status": Status.RUNNING, **lease}
@@ -59,7 +59,7 @@ def complete(report: tuple[Holder, Result], job_id: str) -> FinishedAnswer:
 @blueprint.answers(200, answers.JobStatusOut())
 @blueprint.refuses(400, 404)
 def fail(report: tuple[Holder, Result], job_id: str) -> FinishedAnswer:
-    """Report a job as failed, or as stopped because it was asked to"""
+    """Report a job as failed, or as stopped by a cancel"""
     return _finished(job_id, services().commands.fail(job_id, *report))
 
 
@@ -68,7 +68,7 @@ def fail(report: tuple[Holder, Result], job_id: str) -> FinishedAnswer:
 @blueprint.answers(200, answers.JobStatusOut())
 @blueprint.refuses(400, 404)
 def release(report: tuple[Holder, Reason | None], job_id: str) -> dict[str, Any]:
-    """Give a running job back to its place in the queue"""
+    """Release a running job to its old place in the queue"""
     return {"id": job_id, "status": services().commands.release(job_id, *report)}
 
 

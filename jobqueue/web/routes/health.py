@@ -17,7 +17,7 @@ blueprint = JobQueueBlueprint("health", __name__, description="Probes.")
 @blueprint.answers(200, answers.HealthOut())
 @blueprint.answers(503, answers.HealthOut())
 def health() -> tuple[dict[str, str], int]:
-    """Say whether the server and its database work"""
+    """Check the server and its database"""
     try:
         services().connection.ping()
     except StoreUnavailable:

@@ -13,9 +13,9 @@ from jobqueue.web.schemas import answers, submitters
 from jobqueue.web.schemas.requests import ListRequest, OutputRequest
 from jobqueue.web.services import services
 
-blueprint = JobQueueBlueprint("jobs", __name__, description="Submit, list, look at and cancel jobs.")
+blueprint = JobQueueBlueprint("jobs", __name__, description="Submit, list, read and cancel jobs.")
 
-LOCATION = {"Location": {"schema": {"type": "string"}, "description": "Where the job can be looked at."}}
+LOCATION = {"Location": {"schema": {"type": "string"}, "description": "The path of the job."}}
 PAGING = {
     "X-Total-Count": {"schema": {"type": "integer"}, "description": "How many jobs match in all."},
     "Link": {"schema": {"type": "string"}, "description": 'The next page, as rel="next", when there is one.'},
@@ -64,7 +64,7 @@ def list_jobs(wanted: ListRequest) -> Response:
 @blueprint.answers(200, answers.JobOut())
 @blueprint.refuses(404)
 def get(job_id: str) -> dict[str, Any]:
-    """Look at a job"""
+    """Read a job"""
     return job_details(services().queries.get(job_id))
 
 
@@ -74,7 +74,7 @@ def get(job_id: str) -> dict[str, Any]:
 @blueprint.answers(202, answers.CancelRequestedOut())
 @blueprint.refuses(400, 404)
 def cancel(force: bool, job_id: str) -> tuple[dict[str, Any], int]:
-    """Cancel a pending job, or, with force, stop a running one"""
+    """Cancel a pending job or, with force, ask a running one to stop"""
     status = services().commands.cancel(job_id, force)
     if status is Status.RUNNING:
         return {"id": job_id, "status": status, "cancel_requested": True}, 202

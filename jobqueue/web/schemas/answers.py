@@ -16,7 +16,7 @@ class ErrorOut(Schema):
     """An error."""
 
     error = basic.String(required=True, metadata={"description": "A sentence for people."})
-    context = basic.Dict(required=True, metadata={"description": "Faults by field name, or facts such as job_id."})
+    context = basic.Dict(required=True, metadata={"description": "Invalid fields by name, or facts such as job_id."})
 
 
 class SubmittedOut(Schema):
@@ -39,7 +39,7 @@ class HeartbeatOut(JobStatusOut):
     """A renewed lease."""
 
     lease_ms = basic.Integer(required=True, metadata={"description": "How long the executor may stay silent now."})
-    cancel_requested = basic.Boolean(required=True, metadata={"description": "Whether the program is to be stopped."})
+    cancel_requested = basic.Boolean(required=True, metadata={"description": "Whether somebody asked the job to stop."})
 
 
 class CancelRequestedOut(JobStatusOut):
@@ -93,7 +93,7 @@ class JobOut(JobSummaryOut):
 class ClaimedOut(JobOut):
     """A job for the executor that claimed it."""
 
-    attempt_token = basic.String(required=True, metadata={"description": "Stands for this attempt; keep it secret."})
+    attempt_token = basic.String(required=True, metadata={"description": "Identifies this attempt; keep it secret."})
     attempt = basic.Integer(required=True, metadata={"description": "Which try this is, from 1."})
     lease_ms = basic.Integer(required=True, metadata={"description": "How long the executor may stay silent."})
 
@@ -104,8 +104,8 @@ class OutputOut(JobStatusOut):
     stream = choice(Stream, required=True)
     offset = basic.Integer(required=True, metadata={"description": "Where data begins, in bytes of UTF-8."})
     data = basic.String(required=True)
-    next_offset = basic.Integer(required=True, metadata={"description": "What to ask for next."})
-    ended = basic.Boolean(required=True, metadata={"description": "Whether nothing more will come."})
+    next_offset = basic.Integer(required=True, metadata={"description": "The offset to ask for next."})
+    ended = basic.Boolean(required=True, metadata={"description": "Whether the output is complete."})
 
 
 class CancelFaultOut(Schema):

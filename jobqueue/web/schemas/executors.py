@@ -37,7 +37,7 @@ class HolderIn(Schema):
     attempt_token = basic.String(
         load_default=str,  # a callable default is not published: nobody should send ""
         validate=validate.Length(1, 128),
-        metadata={"description": "From the claim's answer. When it is sent it must match."},
+        metadata={"description": "From the answer to the claim. If it is sent, it must match."},
     )
 
 

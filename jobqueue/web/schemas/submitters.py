@@ -33,7 +33,7 @@ TIMEOUT = validate.Range(0, LONGEST_SECONDS, min_inclusive=False)
 
 
 class NewJobIn(Schema):
-    """A job to be run."""
+    """A job to run."""
 
     type = basic.String(required=True, validate=fields.WORD, metadata={"example": "data-processing"})
     binary_url = basic.String(required=True, validate=fields.http_url(MAX_URL_CHARACTERS), metadata={"format": "uri"})
@@ -52,7 +52,7 @@ class NewJobIn(Schema):
         validate=TIMEOUT,
         metadata={
             "exclusiveMinimum": 0,
-            "description": "How long the program may run; null for as long as the server lets it.",
+            "description": "The time limit of the program; null for that of the server.",
         },
     )
 
