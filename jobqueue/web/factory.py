@@ -19,7 +19,7 @@ def create_services(settings: ServerSettings) -> services.Services:
     """Return the services that the settings describe. Nothing is sent to Redis yet: it may start after the server."""
     connection = Connection(connect(settings.redis_url))
     scripts = Scripts(connection)
-    return services.Services(connection, Commands(scripts, settings.rules), Queries(scripts, settings.rules))
+    return services.Services(connection, Commands(scripts, settings.policy), Queries(scripts, settings.policy))
 
 
 def create_app(provided: services.Services) -> Flask:

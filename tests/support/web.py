@@ -9,7 +9,7 @@ from werkzeug.test import TestResponse
 
 from jobqueue.web.factory import create_app
 from jobqueue.web.services import Services
-from tests.conftest import SHA256, Bench
+from tests.support.bench import SHA256, Bench
 from tests.support.serving import PREFIX
 
 START = "2023-11-14T22:13:20Z"

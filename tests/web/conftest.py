@@ -10,17 +10,18 @@ import pytest
 import redis
 
 from jobqueue.queue.connection import connect
-from jobqueue.queue.policy import Rules
-from tests.conftest import START_MS, Bench
-from tests.support.servers import running_redis
+from jobqueue.queue.policy import Policy
+from tests.support.bench import Bench
+from tests.support.clock import START_MS
+from tests.support.redis_server import running_redis
 from tests.support.serving import Server, running_api
 from tests.support.web import Api
 
 
 @pytest.fixture
-def rules() -> Rules:
+def policy() -> Policy:
     """The documented policy. A test that needs another one parametrizes this."""
-    return Rules()
+    return Policy()
 
 
 @pytest.fixture(scope="session")
@@ -31,10 +32,10 @@ def usual_api(server_url: str) -> Iterator[Api]:
 
 
 @pytest.fixture
-def api(real_client: redis.Redis, usual_api: Api, rules: Rules) -> Api:
+def api(real_client: redis.Redis, usual_api: Api, policy: Policy) -> Api:
     """The app on the emptied real server, with the test clock at START."""
-    if rules != Rules():
-        return Api(Bench(real_client, rules))
+    if policy != Policy():
+        return Api(Bench(real_client, policy))
     usual_api.bench.clock.now_ms = START_MS
     return usual_api
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobqueue.queue.policy import Rules
+from jobqueue.queue.policy import Policy
 from tests.support.web import START, Api
 
 STATUSES = ("pending", "running", "completed", "failed", "cancelled")
@@ -101,10 +101,10 @@ def test_every_accepted_request_keeps_an_executor_active(api: Api, verb: str) ->
     assert api.get("/admin/stats")["active_executors"] == 1
 
 
-@pytest.mark.parametrize("rules", [Policy(), Policy(executor_timeout_ms=500)])
-def test_a_silent_executor_is_no_longer_active(api: Api, rules: Policy) -> None:
+@pytest.mark.parametrize("policy", [Policy(), Policy(executor_timeout_ms=500)])
+def test_a_silent_executor_is_no_longer_active(api: Api, policy: Policy) -> None:
     api.call("POST", "/jobs/claim", {"executor_id": "worker-1"})
-    api.bench.clock.advance(rules.executor_timeout_ms - 1)
+    api.bench.clock.advance(policy.executor_timeout_ms - 1)
     assert len(api.get("/admin/executors")) == api.get("/admin/stats")["active_executors"] == 1
     api.bench.clock.advance(1)
     assert len(api.get("/admin/executors")) == api.get("/admin/stats")["active_executors"] == 0

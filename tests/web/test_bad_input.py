@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from jobqueue.web.schemas.submitters import OVERHEAD_BYTES
-from tests.conftest import SHA256
+from tests.support.bench import SHA256
 from tests.support.web import HOLDER, JOB, RESULT, UNKNOWN_ID, Api, each, name_of
 
 MAX_ARGUMENT = 128 * 1024 - 1

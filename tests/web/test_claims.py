@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from werkzeug.test import TestResponse
 
-from jobqueue.queue.policy import Rules
+from jobqueue.queue.policy import Policy
 from tests.support.web import START, UNKNOWN_ID, Api
 
 VERBS = ("heartbeat", "complete", "fail")
@@ -182,16 +182,16 @@ def test_the_job_of_a_silent_executor_goes_back_to_its_old_place(api: Api) -> No
     assert [attempt["status"] for attempt in attempts] == ["lost", "running"]
 
 
-@pytest.mark.parametrize("rules", [Rules(max_attempts=1), Rules(max_attempts=3, lease_ms=1000)])
-def test_a_job_fails_after_max_attempts_lost_executors(api: Api, rules: Rules) -> None:
+@pytest.mark.parametrize("policy", [Policy(max_attempts=1), Policy(max_attempts=3, lease_ms=1000)])
+def test_a_job_fails_after_max_attempts_lost_executors(api: Api, policy: Policy) -> None:
     job_id = api.submit()
-    for number in range(rules.max_attempts):
+    for number in range(policy.max_attempts):
         api.claim(f"worker-{number}")
-        api.bench.pass_time(rules.lease_ms + 1000)
+        api.bench.pass_time(policy.lease_ms + 1000)
     job = api.get(f"/jobs/{job_id}")
     assert (job["status"], job["exit_code"], job["reason"]) == ("failed", None, "lease_lost")
-    assert f"lost {rules.max_attempts} of at most {rules.max_attempts}" in job["error_message"]
-    assert [attempt["status"] for attempt in job["attempts"]] == ["lost"] * rules.max_attempts
+    assert f"lost {policy.max_attempts} of at most {policy.max_attempts}" in job["error_message"]
+    assert [attempt["status"] for attempt in job["attempts"]] == ["lost"] * policy.max_attempts
     assert api.call("POST", "/jobs/claim", {"executor_id": "worker-9"}).status_code == 204
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from jobqueue.web.bodies import MAX_BODY_BYTES
 from tests.support.serving import Server, running_api
+from tests.support.waiting import wait_until
 from tests.support.web import JOB, UNKNOWN_ID
 
 CLAIM = b'{"executor_id": "worker-1"}'

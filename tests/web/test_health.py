@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from jobqueue.queue.connection import connect
-from tests.conftest import Bench
+from tests.support.bench import Bench
 from tests.support.web import HOLDER, JOB, NEEDS_REDIS, UNHEALTHY, Api
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from jobqueue.queue.policy import Rules
+from jobqueue.queue.policy import Policy
 from tests.support.web import JOB, START, UNKNOWN_ID, Api
 
 DOCUMENTED: dict[str, Any] = {
@@ -163,7 +163,7 @@ def test_a_time_limit_of_whole_seconds_is_shown_without_a_point(api: Api) -> Non
     assert '"timeout_seconds":60,' in api.call("GET", f"/jobs/{job_id}").text
 
 
-@pytest.mark.parametrize("rules", [Rules(timeout_seconds=1.5)])
+@pytest.mark.parametrize("policy", [Policy(timeout_seconds=1.5)])
 def test_a_job_without_a_time_limit_gets_that_of_the_server(api: Api) -> None:
     jobs = [JOB, {**JOB, "timeout_seconds": None}, {**JOB, "timeout_seconds": 9}]
     submitted = api.call("POST", "/jobs/bulk", jobs).get_json()

@@ -8,7 +8,7 @@ import re
 import pytest
 from werkzeug.test import TestResponse
 
-from tests.conftest import START_MS
+from tests.support.clock import START_MS
 from tests.support.web import START, Api
 
 PRIORITIES = ("foreground", "background", "best_effort")

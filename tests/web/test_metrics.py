@@ -39,7 +39,7 @@ def samples(exposition: str) -> dict[str, float]:
 @pytest.fixture
 def own_api(real_client: redis.Redis) -> Api:
     """An app that has served no request yet."""
-    return Api(Bench(real_client, Rules(max_attempts=2)))
+    return Api(Bench(real_client, Policy(max_attempts=2)))
 
 
 def scrape(api: Api) -> dict[str, float]:

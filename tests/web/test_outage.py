@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from tests.support.serving import Redis, Server, at_once, restartable_redis, running_api
+from tests.support.waiting import wait_until
 from tests.support.web import JOB, NEEDS_REDIS, UNHEALTHY
 
 LONGEST_SECONDS = 5.0

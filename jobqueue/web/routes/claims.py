@@ -73,5 +73,5 @@ def release(report: tuple[Holder, Reason | None], job_id: str) -> dict[str, Any]
 
 
 def _finished(job_id: str, finished: Finished) -> FinishedAnswer:
-    headers = {"Idempotent-Replay": "true"} if finished.repeated else {}
+    headers = {"Idempotent-Replay": "true"} if finished.replayed else {}
     return {"id": job_id, "status": finished.status}, 200, headers
