@@ -85,7 +85,7 @@ def routes() -> list[str]:
 
 def settings() -> list[str]:
     """Return every environment variable that the programs read."""
-    sources = [*HERE.glob("jobqueue/*/config.py"), HERE / "gunicorn.conf.py"]
+    sources = [*HERE.glob("jobqueue/*/config.py"), HERE / "jobqueue/web/server.py"]
     pattern = r'[("]([A-Z]+(?:_[A-Z0-9]+)+|PORT|SLOTS|ISOLATION)"'
     found = {name for source in sources for name in re.findall(pattern, source.read_text())}
     return sorted(found - NOT_OURS)

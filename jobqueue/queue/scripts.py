@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from importlib.resources import files
 from pathlib import Path
 
 import redis
@@ -11,7 +12,7 @@ import redis
 from jobqueue.errors import JobNotFound, JobQueueError, LeaseLost, NotHeld, NotPending, NotRunning
 from jobqueue.queue.connection import Connection
 
-LUA = Path(__file__).parents[2] / "lua"
+LUA = Path(str(files("jobqueue"))) / "lua"
 ROOT = "{jobqueue}"
 """The beginning of every key. The braces make it a hash tag: a cluster keeps all keys of a queue on one node."""
 

@@ -1,5 +1,7 @@
 """The only package that knows Flask and marshmallow: the documented API in front of `jobqueue.queue`.
 
+server: serves the API with gunicorn: its settings and the command `jobqueue-server`.
+app: makes the app of one server process.
 config: the server's settings.
 factory: creates the Flask app.
 services: gives the queue to the views.

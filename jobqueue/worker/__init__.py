@@ -1,5 +1,6 @@
 """The executor: claims jobs, runs their programs and reports how they ended.
 
+main: the command `jobqueue-worker`: arguments, settings, exit code.
 lifecycle: puts the parts together, drains them and takes them down.
 loop: claims jobs while a slot is free.
 pool: one thread per slot, each running one attempt after another.

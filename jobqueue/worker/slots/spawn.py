@@ -1,4 +1,4 @@
-"""How a supervisor comes to life: a new Python that has nothing of the worker's but its end of a socket."""
+"""Starts a supervisor: a new Python process that inherits nothing of the worker's but its end of a socket."""
 
 from __future__ import annotations
 
@@ -7,31 +7,36 @@ import os
 import socket
 import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
 
+from jobqueue.worker import supervisor
 from jobqueue.worker.isolation.levels import Isolation
 from jobqueue.worker.slots.children import Family
 
-CODE = Path(__file__).parents[3]
-BOOT = """
+CODE = Path(str(files("jobqueue"))).parent
+"""The directory that `jobqueue` is imported from: a checkout, or an installation's site-packages."""
+BOOT = f"""
 import sys
 sys.path.insert(0, sys.argv[1])
-from jobqueue.worker.supervisor import main
+from {supervisor.__name__} import main
 main.main(int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
 """
 
 
 def start(family: Family, isolation: Isolation, open_files: int) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """Return a new supervisor, and the socket to it. Raises OSError."""
-    control, theirs = socket.socketpair()
-    told = [str(theirs.fileno()), json.dumps(isolation.describe()), str(open_files)]
+    """Return a new supervisor and the worker's end of the socket to it. Raises OSError."""
+    control, control_of_supervisor = socket.socketpair()
+    arguments = [str(CODE), str(control_of_supervisor.fileno()), json.dumps(isolation.describe()), str(open_files)]
     try:
-        with theirs:
+        with control_of_supervisor:
             process = family.start(
-                [sys.executable, "-I", "-c", BOOT, str(CODE), *told],
-                pass_fds=[theirs.fileno()],
+                # Python ignores PYTHON* variables, the user's site-packages and the current directory with -I: a
+                # supervisor imports nothing that a program could have put there. That is why the boot code adds CODE.
+                [sys.executable, "-I", "-c", BOOT, *arguments],
+                pass_fds=[control_of_supervisor.fileno()],
                 stdin=subprocess.DEVNULL,
-                env={"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"},  # none of the worker's secrets
+                env={"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"},  # None of the worker's secrets.
             )
     except BaseException:
         control.close()

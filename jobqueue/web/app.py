@@ -1,0 +1,26 @@
+"""Makes the app of one server process: settings in, app out."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from flask import Flask
+
+from jobqueue import logs
+from jobqueue.queue.sweeper import Sweeper
+from jobqueue.settings import InvalidSetting
+from jobqueue.web import config
+from jobqueue.web.factory import create_app, create_services
+
+
+def start() -> Flask:
+    """Return the app of this process, with its sweeper running. A wrong setting ends the process with a sentence."""
+    logs.configure(sys.stderr)
+    try:
+        settings = config.load(os.environ)
+    except InvalidSetting as error:
+        sys.exit(str(error))
+    services = create_services(settings)
+    Sweeper(services.commands, services.connection).start()
+    return create_app(services)

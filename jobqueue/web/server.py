@@ -1,0 +1,90 @@
+"""Serves the API with gunicorn: processes and threads, time limits, the metrics of several processes, error pages.
+
+`jobqueue-server` runs `main`. In a checkout, `gunicorn app:app` reads the same settings through `gunicorn.conf.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import MutableMapping, Sequence
+from typing import Any
+
+import gunicorn.util
+from gunicorn.app.wsgiapp import WSGIApplication
+
+from jobqueue.settings import Environment, InvalidSetting
+from jobqueue.web import config
+from jobqueue.web.gunicorn_errors import write_error
+
+APP = "jobqueue.web.app:start()"
+"""A name and not an import: prometheus_client reads METRICS_DIR when it is imported, so `settings` comes first."""
+METRICS_DIR = "PROMETHEUS_MULTIPROC_DIR"
+METRICS_PREFIX = "jobqueue-metrics-"
+
+
+def settings(variables: MutableMapping[str, str]) -> dict[str, object]:
+    """Return gunicorn's settings. Ends the process with a sentence if a setting of ours is wrong.
+
+    It prepares this process as well: it replaces gunicorn's error page and sets METRICS_DIR in `variables`.
+    gunicorn calls it again on SIGHUP; the directory then stays the same.
+    """
+    try:
+        config.load(variables)  # Here, so that a wrong setting ends the arbiter before it has started a process.
+        port = config.load_port(variables)
+        processes = Environment(variables).whole_number("WEB_CONCURRENCY", 2, 1, 64)
+    except InvalidSetting as error:
+        sys.exit(str(error))
+    gunicorn.util.write_error = write_error  # gunicorn has no setting for its error page.
+    if METRICS_DIR not in variables:
+        variables[METRICS_DIR] = tempfile.mkdtemp(prefix=METRICS_PREFIX)
+    os.makedirs(variables[METRICS_DIR], exist_ok=True)
+    return {
+        "bind": f"0.0.0.0:{port}",
+        "workers": processes,
+        "worker_class": "gthread",
+        "threads": 32,
+        # Longer than an executor is idle between two heartbeats: gunicorn's 2 s would reset its connection each time.
+        "keepalive": 75,
+        "timeout": 30,
+        "graceful_timeout": 25,  # Platforms send SIGKILL 30 s after SIGTERM.
+        "limit_request_line": 8190,
+        "control_socket_disable": True,
+        "child_exit": _forget_process,
+        "on_exit": _remove_metrics,
+    }
+
+
+def _forget_process(_server: Any, worker: Any) -> None:
+    """Remove the gauges of a dead process from the metrics; its counters stay."""
+    from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415  # reads METRICS_DIR at import
+
+    mark_process_dead(worker.pid)
+
+
+def _remove_metrics(_server: Any) -> None:
+    """Remove the metrics directory if `settings` made it."""
+    directory = os.environ[METRICS_DIR]
+    if os.path.basename(directory).startswith(METRICS_PREFIX):
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+class Server(WSGIApplication):
+    """gunicorn with these settings and this app. Its options and a gunicorn.conf.py in the current directory win."""
+
+    def init(self, parser: argparse.ArgumentParser, options: argparse.Namespace, _: Sequence[str]) -> dict[str, object]:
+        """Choose the app and return the settings."""
+        super().init(parser, options, [APP])
+        return settings(os.environ)
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT."""
+    Server("%(prog)s [OPTIONS]").run()
+
+
+if __name__ == "__main__":
+    main()
