@@ -1,6 +1,6 @@
-"""Everything on one machine, for a first look and for the tests. Nothing here is deployed.
+"""Everything on one machine, for a first look and for the tests. Nothing here is meant for production.
 
-run: `make run`: an embedded server, the API and one worker.
+run: `make run`: an embedded Redis-compatible server, the API and one worker.
 redis_server: the embedded Redis-compatible server.
 demo: `make demo`: submits a small program and follows it.
 """

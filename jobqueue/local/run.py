@@ -1,7 +1,7 @@
-"""`make run`: an embedded server, the API and one worker, each line with a prefix, and all of them gone at the end.
+"""`make run`: an embedded Redis-compatible server, the API and one worker. Each line they print gets a prefix.
 
-Stopped in the order worker, API, server, so that a result on its way is still stored. When the API or the server ends,
-all end; when the worker ends, the others go on, and another can be started beside them.
+They are stopped in the order worker, API, server, so that the report of a job that is just ending is still stored. If
+the API or the server ends, all are stopped. If the worker ends, the others keep running, and another can be started.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import sys
-from asyncio.subprocess import PIPE, STDOUT, Process
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,54 +21,53 @@ from jobqueue.settings import InvalidSetting
 from jobqueue.web import config
 
 DATA = Path(".data")
-PYTHON = sys.executable
+WORKER = "jobqueue.worker.main"
 STOP_SECONDS = {"worker": 35.0, "web": 10.0, "redis": 10.0}
-"""How long each may take to stop after SIGTERM; their order is the order in which they are stopped. The worker sees to
-it itself, within DRAIN_SECONDS and 7 more.
+"""Time limit of each program from SIGTERM to SIGKILL, in the order in which they are stopped. The worker keeps to it by
+itself: it drains within DRAIN_SECONDS and needs at most 7 more.
 """
 
 
 @dataclass
 class Program:
-    """One of the processes, and the task that prints its lines until nobody can write any more."""
+    """A process, and the task that prints its lines until neither it nor a child of it can write any more."""
 
     name: str
     process: Process
     printing: asyncio.Task[None]
 
     @classmethod
-    async def start(cls, name: str, command: list[str], variables: Mapping[str, str]) -> Program:
-        """Start it in a session of its own, out of the reach of Ctrl-C."""
+    async def start(cls, name: str, variables: Mapping[str, str], module: str, *arguments: str) -> Program:
+        """Run a module of this Python, in a session of its own: Ctrl-C in the terminal does not reach it."""
+        command = [sys.executable, "-m", module, *arguments]
         process = await asyncio.create_subprocess_exec(
-            *command,
-            env=variables,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=PIPE,
-            stderr=STDOUT,
-            start_new_session=True,
+            *command, env=variables, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, start_new_session=True
         )
-        return cls(name, process, asyncio.create_task(_print_lines(name, process)))
+        return cls(name, process, asyncio.create_task(print_lines(name, process)))
 
     async def stop(self) -> None:
-        """Ask it to stop; kill it when it takes too long. Returns when it and all it started are gone."""
+        """Send SIGTERM, and SIGKILL at the deadline. Returns when the process and its children have ended."""
         if self.process.returncode is None:
             self.process.terminate()
         try:
+            # The end of its output and not of the process is awaited: its children hold the same pipe. The shield keeps
+            # the time limit from cancelling the task, which has to print the last lines.
             await asyncio.wait_for(asyncio.shield(self.printing), STOP_SECONDS[self.name])
         except TimeoutError:
-            say(f"{self.name} takes too long, killing it")
+            say(f"{self.name} has not stopped after {STOP_SECONDS[self.name]:g} s: killing it")
             if self.process.returncode is None:
                 self.process.kill()
             await self.printing
         await self.process.wait()
 
 
-async def _print_lines(name: str, process: Process) -> None:
+async def print_lines(name: str, process: Process) -> None:
+    """Print each line that the process writes, until the end of its output."""
     assert process.stdout is not None
     while True:
         try:
             line = await process.stdout.readline()
-        except ValueError:
+        except ValueError:  # Longer than asyncio's buffer, which has dropped it. The next line can be read again.
             line = b"(a line too long to be shown)\n"
         if not line:
             return
@@ -81,40 +80,51 @@ def say(text: str, name: str = "run") -> None:
 
 
 async def run(port: int) -> int:
-    """Run everything until asked to stop, or until the API or the server ends; return the exit code."""
-    asked = asyncio.Event()
+    """Run everything until SIGTERM, SIGINT, or the end of the API or the server; return the exit code."""
+    stop_requested = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, asked.set)
-    variables = {**os.environ, "PORT": str(port), "PYTHONUNBUFFERED": "1"}
-    variables["API_URL"] = (
-        f"http://127.0.0.1:{port}/api/v1"  # the worker's is this API, whatever else is meant elsewhere
-    )
-    variables.setdefault("CACHE_DIR", str(DATA.absolute() / "cache"))
-    variables.setdefault("SPOOL_DIR", str(DATA.absolute() / "spool"))
-    variables.setdefault("DRAIN_SECONDS", "3")  # whoever presses Ctrl-C does not want to wait
+        asyncio.get_running_loop().add_signal_handler(number, stop_requested.set)
+    variables = program_variables(port)
     programs: dict[str, Program] = {}
     try:
-        if not os.environ.get("REDIS_URL"):
-            redis_port = free_port()
-            variables["REDIS_URL"] = f"redis://127.0.0.1:{redis_port}/0"
-            command = [PYTHON, "-m", "jobqueue.local.redis_server", str(redis_port), str(DATA)]
-            programs["redis"] = await Program.start("redis", command, variables)
-            say(f"Redis-compatible server on 127.0.0.1:{redis_port}, data in {DATA}/")
-        only_here = ["--bind", f"127.0.0.1:{port}"]  # whoever reaches it can run programs on this machine
-        gunicorn = [PYTHON, "-m", "gunicorn", *only_here, "app:app"]
-        programs["web"] = await Program.start("web", gunicorn, variables)
-        programs["worker"] = await Program.start("worker", [PYTHON, "worker.py"], variables)
-        say(f"API on {variables['API_URL']} — try `make demo` in a second terminal, Ctrl-C stops everything")
-        return await watch(programs, asked, variables)
+        await start_all(programs, variables, port)
+        return await watch(programs, variables["API_URL"], stop_requested)
     finally:
         for name in STOP_SECONDS:
             if name in programs:
                 await programs[name].stop()
 
 
-async def watch(programs: Mapping[str, Program], asked: asyncio.Event, variables: Mapping[str, str]) -> int:
-    """Return 0 when asked to stop, 1 when a program ended that the others cannot do without."""
-    stopping = asyncio.create_task(asked.wait())
+def program_variables(port: int) -> dict[str, str]:
+    """Return the environment of the programs: ours, with all data below DATA unless ours says otherwise."""
+    return {
+        "CACHE_DIR": str(DATA.absolute() / "cache"),
+        "SPOOL_DIR": str(DATA.absolute() / "spool"),
+        "DRAIN_SECONDS": "3",  # A deployed worker gives its jobs 18 s. At a terminal, Ctrl-C should act sooner.
+        **os.environ,
+        "API_URL": f"http://127.0.0.1:{port}/api/v1",  # This worker is for this API, whatever API_URL says.
+        "PORT": str(port),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+async def start_all(programs: dict[str, Program], variables: dict[str, str], port: int) -> None:
+    """Start the programs. Each is added to `programs` at once: if the next one fails to start, it still is stopped."""
+    if not variables.get("REDIS_URL"):
+        redis_port = str(free_port())
+        variables["REDIS_URL"] = f"redis://127.0.0.1:{redis_port}/0"
+        server = "jobqueue.local.redis_server"
+        programs["redis"] = await Program.start("redis", variables, server, redis_port, str(DATA))
+        say(f"Redis-compatible server on 127.0.0.1:{redis_port}, data in {DATA}/")
+    # The API has no authentication, and who reaches it can run programs on this machine: listen on loopback only.
+    programs["web"] = await Program.start("web", variables, "jobqueue.web.server", "--bind", f"127.0.0.1:{port}")
+    programs["worker"] = await Program.start("worker", variables, WORKER)
+    say(f"API on {variables['API_URL']}. Try `make demo` in a second terminal. Ctrl-C stops everything.")
+
+
+async def watch(programs: Mapping[str, Program], api_url: str, stop_requested: asyncio.Event) -> int:
+    """Return 0 when a stop was requested, 1 when a program has ended that the others need."""
+    stopping = asyncio.create_task(stop_requested.wait())
     ends = {asyncio.create_task(program.process.wait()): program for program in programs.values()}
     while True:
         done, _ = await asyncio.wait([stopping, *ends], return_when=asyncio.FIRST_COMPLETED)
@@ -126,18 +136,18 @@ async def watch(programs: Mapping[str, Program], asked: asyncio.Event, variables
             say(f"{program.name} ended with code {program.process.returncode}")
             if program.name != "worker":
                 return 1
-            say(f"the queue goes on; start another worker: API_URL={variables['API_URL']} .venv/bin/python worker.py")
+            say(f"The queue stays up. To start another worker: API_URL={api_url} {sys.executable} -m {WORKER}")
 
 
 def free_port() -> int:
-    """Return a port nobody listens on now."""
+    """Return a port on which nothing listens now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def in_use(port: int) -> bool:
-    """Whether somebody listens on that port of this machine."""
+    """Whether something listens on that port of this machine."""
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
@@ -151,7 +161,7 @@ def main() -> int:
     except InvalidSetting as error:
         sys.exit(str(error))
     if in_use(port):
-        sys.exit(f"Port {port} is taken. Choose another: PORT=8081 make run")
+        sys.exit(f"Port {port} is in use. Choose another one, for example PORT=8081.")
     if os.environ.get("REDIS_URL"):
         return asyncio.run(run(port))
     DATA.mkdir(exist_ok=True)
@@ -159,7 +169,7 @@ def main() -> int:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            sys.exit(f"Another `make run` uses {DATA}/ already. Stop it first, or set REDIS_URL.")
+            sys.exit(f"Another `make run` uses {DATA}/. Stop it first, or set REDIS_URL.")
         return asyncio.run(run(port))
 
 

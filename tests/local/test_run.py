@@ -1,4 +1,4 @@
-"""Everything on one machine, with one command, and gone without a rest."""
+"""The launcher: everything on one machine with one command, and nothing left running afterwards."""
 
 from __future__ import annotations
 
@@ -15,83 +15,97 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import requests
 
 from jobqueue.client.jobs import Jobs
 from jobqueue.client.transport import Transport
-from jobqueue.local.run import STOP_SECONDS, _print_lines
+from jobqueue.local.run import STOP_SECONDS, WORKER, print_lines
 from jobqueue.worker import config
 from jobqueue.worker.lifecycle import ENDING_SECONDS
-from tests.support.deployment import free_port
 from tests.support.fake_server import Reply, serving
-from tests.support.launcher import Running, copy_project, run_once, running
+from tests.support.launcher import TEMPORARY, Running, make_directory, run_once, running
+from tests.support.ports import free_port
 from tests.support.processes import alive, wait_for_pids
 from tests.support.programs import FOREVER
 from tests.support.redis_server import running_redis
 from tests.support.waiting import wait_until
 
 PREFIX = r"(run   |redis |web   |worker) \| .*"
+LISTENING = "0A"
+LOOPBACK = "0100007F"
+"""A state and an address as /proc/net/tcp writes them."""
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
-    return copy_project(tmp_path)
+def directory(tmp_path: Path) -> Path:
+    return make_directory(tmp_path)
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Running for all tests that leave it as it is."""
-    with running(copy_project(tmp_path_factory.mktemp("shared"))) as everything:
-        yield everything
+    """A launcher for all tests that do not change it."""
+    with running(make_directory(tmp_path_factory.mktemp("shared"))) as launcher:
+        yield launcher
 
 
 class TestWhileItRuns:
-    """What can be seen of it."""
+    """A launcher that stays up."""
 
-    def test_every_line_says_who_prints_it(self, shared: Running) -> None:
+    def test_every_line_has_the_prefix_of_its_program(self, shared: Running) -> None:
         lines = shared.lines()
         assert [line for line in lines if not re.fullmatch(PREFIX, line)] == []
         assert {line[:6].strip() for line in lines} >= {"run", "web", "worker"}
         assert any(shared.api_url in line for line in lines)
 
     def test_the_demo_shows_a_job_from_its_start_to_its_output(self, shared: Running) -> None:
-        demo = run_once(shared.project, "demo", shared.port)
+        demo = run_once(shared.directory, "demo", shared.port)
         assert (demo.returncode, demo.stderr) == (0, "")
         assert " is completed on " in demo.stdout
         assert "Hello, world! I was called with: one two words\nstep 1\nstep 2\nstep 3\n" in demo.stdout
         assert demo.stdout.endswith("--- stderr\nThis is standard error.\n--- exit code 0\n")
 
-    def test_it_is_reached_from_this_machine_alone(self, shared: Running) -> None:
+    def test_the_api_and_the_store_listen_on_loopback_only(self, shared: Running) -> None:
         """There is no authentication: whoever reaches the API runs programs here."""
-        listening = "0A"
         sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-        found = [address for _, address, _, state, *_ in sockets if state == listening]
-        assert [address for address in found if address.endswith(f":{shared.port:04X}")] == [
-            f"0100007F:{shared.port:04X}"
-        ]
+        addresses = [address for _, address, _, state, *_ in sockets if state == LISTENING]
+        port = f":{shared.port:04X}"
+        assert [address for address in addresses if address.endswith(port)] == [LOOPBACK + port]
         command = Path(f"/proc/{shared.find('valkey-server')}/cmdline").read_text()
         assert "127.0.0.1" in command
 
-    def test_a_port_that_is_taken_is_told_in_one_sentence(self, shared: Running, project: Path) -> None:
-        again = run_once(project, "run", shared.port)
-        assert (again.returncode, again.stdout) == (1, "")
-        assert again.stderr == f"Port {shared.port} is taken. Choose another: PORT=8081 make run\n"
+    def test_the_metrics_count_the_requests_of_all_processes(self, shared: Running) -> None:
+        """They do only if gunicorn's settings are made before prometheus_client is imported."""
+        with closing(Transport(shared.api_url)) as transport, pytest.raises(Exception, match="404"):
+            Jobs(transport).get("00000000-0000-4000-8000-000000000000")
+        counts = {self.not_found(shared) for _ in range(20)}
+        assert counts == {"1.0"}
 
-    def test_a_second_one_in_the_same_folder_is_refused_in_one_sentence(self, shared: Running) -> None:
-        again = run_once(shared.project, "run", free_port())
-        assert (again.returncode, again.stdout) == (1, "")
-        assert re.fullmatch(r"Another `make run` uses \.data/ already\. .*\n", again.stderr)
+    @staticmethod
+    def not_found(launcher: Running) -> str:
+        text = requests.get(f"{launcher.api_url}/metrics", timeout=5).text
+        return next(line.split()[-1] for line in text.splitlines() if "_total{" in line and '"404"' in line)
 
-    def test_a_second_one_with_a_redis_of_its_own_is_not_refused(self, shared: Running, redis_url: str) -> None:
-        with running(shared.project, {"REDIS_URL": redis_url}) as another:
-            assert another.healthy()
-            assert another.stop() == 0
+    def test_a_port_in_use_is_refused_in_one_sentence(self, shared: Running, directory: Path) -> None:
+        second = run_once(directory, "run", shared.port)
+        assert (second.returncode, second.stdout) == (1, "")
+        assert re.fullmatch(rf"Port {shared.port} is in use\. .*\n", second.stderr)
+
+    def test_a_second_launcher_in_the_same_directory_is_refused_in_one_sentence(self, shared: Running) -> None:
+        second = run_once(shared.directory, "run", free_port())
+        assert (second.returncode, second.stdout) == (1, "")
+        assert re.fullmatch(r"Another `make run` uses \.data/\. .*\n", second.stderr)
+
+    def test_a_second_launcher_with_its_own_redis_is_not_refused(self, shared: Running, redis_url: str) -> None:
+        with running(shared.directory, {"REDIS_URL": redis_url}) as second:
+            assert second.healthy()
+            assert second.stop() == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_asked_to_stop_it_leaves_no_process_and_keeps_its_data(project: Path, number: signal.Signals) -> None:
-    with running(project) as everything, closing(Transport(everything.api_url)) as transport:
-        everybody = everything.everybody()
-        everything.find("worker.py")
+def test_a_stopped_launcher_leaves_no_process_and_keeps_its_data(directory: Path, number: signal.Signals) -> None:
+    with running(directory) as launcher, closing(Transport(launcher.api_url)) as transport:
+        processes = launcher.processes()
+        launcher.find(WORKER)
         job = {
             "type": "demo",
             "binary_url": "http://127.0.0.1:1/",
@@ -99,21 +113,21 @@ def test_asked_to_stop_it_leaves_no_process_and_keeps_its_data(project: Path, nu
             "priority": "foreground",
         }
         job_id = Jobs(transport).submit(job)
-        assert everything.stop(number) == 0
-    assert len(everybody) >= 7
-    assert not any(map(alive, everybody))
-    assert any(job_id in path.read_text(errors="replace") for path in (project / ".data").rglob("*.aof"))
-    assert list((project / "tmp").iterdir()) == []
-    assert "Traceback" not in "".join(everything.lines())
+        assert launcher.stop(number) == 0
+    assert len(processes) >= 7
+    assert not any(map(alive, processes))
+    assert any(job_id in path.read_text(errors="replace") for path in (directory / ".data").rglob("*.aof"))
+    assert list((directory / TEMPORARY).iterdir()) == []
+    assert "Traceback" not in "".join(launcher.lines())
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_job_that_does_not_want_to_end_does_not_keep_it(
-    project: Path, tmp_path: Path, number: signal.Signals
+def test_a_job_that_ignores_signals_does_not_keep_the_launcher(
+    directory: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     program = FOREVER.encode()
-    with serving(lambda _: Reply(body=program)) as host, running(project) as everything:
-        with closing(Transport(everything.api_url)) as transport:
+    with serving(lambda _: Reply(body=program)) as host, running(directory) as launcher:
+        with closing(Transport(launcher.api_url)) as transport:
             Jobs(transport).submit(
                 {
                     "type": "demo",
@@ -124,83 +138,86 @@ def test_a_job_that_does_not_want_to_end_does_not_keep_it(
                 }
             )
         (job,) = wait_for_pids(tmp_path / "pids", 1)
-        everybody = everything.everybody()
-        assert job in everybody
-        assert everything.stop(number) == 0
-    assert not any(map(alive, everybody))
+        processes = launcher.processes()
+        assert job in processes
+        assert launcher.stop(number) == 0
+    assert not any(map(alive, processes))
 
 
-def test_with_a_redis_of_ones_own_none_is_started(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = Path("/tmp") / f"jq-{os.getpid()}-{free_port()}"  # short enough for a socket
-    folder.mkdir()
-    with running_redis(folder) as url, running(project, {"REDIS_URL": url}) as everything:
+def test_with_redis_url_no_server_is_started(directory: Path) -> None:
+    short = Path("/tmp") / f"jq-{os.getpid()}-{free_port()}"  # The path of a socket has at most 107 bytes.
+    short.mkdir()
+    with running_redis(short) as url, running(directory, {"REDIS_URL": url}) as launcher:
         with pytest.raises(AssertionError):
-            everything.find("valkey-server")
-        assert not any(line.startswith("redis") for line in everything.lines())
-        assert everything.stop() == 0
-    for path in folder.iterdir():
+            launcher.find("valkey-server")
+        assert not any(line.startswith("redis") for line in launcher.lines())
+        assert launcher.stop() == 0
+    for path in short.iterdir():
         path.unlink()
-    folder.rmdir()
+    short.rmdir()
 
 
-def test_the_queue_goes_on_without_its_worker(project: Path) -> None:
-    with running(project) as everything:
-        os.kill(everything.find("worker.py"), signal.SIGKILL)
-        wait_until("it is told", lambda: everything.printed("worker ended with code -9"))
-        wait_until("what to do next is told", lambda: everything.printed("start another"))
-        assert everything.healthy()
-        everybody = everything.everybody()
-        assert everything.stop() == 0
-    assert not any(map(alive, everybody))
+def test_the_api_stays_up_when_the_worker_ends(directory: Path) -> None:
+    with running(directory) as launcher:
+        os.kill(launcher.find(WORKER), signal.SIGKILL)
+        wait_until("the end is reported", lambda: launcher.printed("worker ended with code -9"))
+        wait_until("the next step is named", lambda: launcher.printed(f"-m {WORKER}"))
+        assert launcher.healthy()
+        processes = launcher.processes()
+        assert launcher.stop() == 0
+    assert not any(map(alive, processes))
 
 
 @pytest.mark.parametrize(
     ("name", "word", "number", "code"),
-    [("web", "gunicorn", signal.SIGTERM, 0), ("redis", "valkey-server", signal.SIGKILL, -9)],
+    [("web", "jobqueue.web.server", signal.SIGTERM, 0), ("redis", "valkey-server", signal.SIGKILL, -9)],
 )
-def test_without_api_or_store_all_end(project: Path, name: str, word: str, number: signal.Signals, code: int) -> None:
-    with running(project) as everything:
-        everybody = everything.everybody()
-        os.kill(everything.find(word), number)
-        assert everything.process.wait(60) == 1
-    assert everything.printed(f"{name} ended with code {code}")
-    assert not any(map(alive, everybody))
+def test_all_are_stopped_when_the_api_or_the_store_ends(
+    directory: Path, name: str, word: str, number: signal.Signals, code: int
+) -> None:
+    with running(directory) as launcher:
+        processes = launcher.processes()
+        os.kill(launcher.find(word), number)
+        assert launcher.process.wait(60) == 1
+    assert launcher.printed(f"{name} ended with code {code}")
+    assert not any(map(alive, processes))
 
 
 @pytest.mark.parametrize(
     ("variable", "value"), [("PORT", "abc"), ("PORT", "0"), ("REDIS_URL", "http://host"), ("MAX_ATTEMPTS", "0")]
 )
-def test_a_wrong_setting_is_told_in_one_sentence_before_anything_starts(
-    project: Path, variable: str, value: str
+def test_a_wrong_setting_is_refused_in_one_sentence_before_anything_starts(
+    directory: Path, variable: str, value: str
 ) -> None:
-    ended = run_once(project, "run", free_port(), **{variable: value})
+    ended = run_once(directory, "run", free_port(), **{variable: value})
     assert (ended.returncode, ended.stdout) == (1, "")
     assert re.fullmatch(rf"{variable} is '{re.escape(value)}', but must be .*\.\n", ended.stderr)
 
 
-def test_a_demo_without_an_api_says_what_to_do(project: Path) -> None:
-    demo = run_once(project, "demo", free_port())
+def test_a_demo_without_an_api_names_the_next_step(directory: Path) -> None:
+    port = free_port()
+    demo = run_once(directory, "demo", port)
     assert (demo.returncode, demo.stdout) == (1, "")
-    assert re.fullmatch(r"No API answers at .*\. Start it in another terminal: make run\n", demo.stderr)
+    assert re.fullmatch(rf"No API answers at \S*:{port}/\S*\. .*make run\n", demo.stderr)
 
 
-def test_a_port_that_is_taken_is_left_alone(project: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        ended = run_once(project, "run", taken.getsockname()[1])
+def test_a_port_in_use_leaves_no_data_behind(directory: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ended = run_once(directory, "run", server.getsockname()[1])
     assert ended.stderr.startswith("Port ")
-    assert not (project / ".data").exists()
+    assert not (directory / ".data").exists()
 
 
-def test_a_worker_is_given_all_the_time_that_it_may_need_to_end() -> None:
+def test_the_worker_has_all_the_time_that_it_may_need_to_stop() -> None:
     assert STOP_SECONDS["worker"] > config.load({}).drain_seconds + ENDING_SECONDS
 
 
-def test_a_very_long_line_is_printed_too(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_lines_after_a_very_long_line_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     async def run() -> None:
         program = "print('x' * 100_000); print('end')"
         process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=PIPE)
         try:
-            await _print_lines("web", process)
+            await print_lines("web", process)
         finally:
             await process.communicate()
 

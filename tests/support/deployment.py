@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -23,6 +21,7 @@ import requests
 from jobqueue.client.jobs import Jobs
 from jobqueue.client.transport import ApiUnavailable, Transport
 from tests.support.fake_server import FakeServer, Reply, Request, serving
+from tests.support.ports import free_port
 from tests.support.processes import alive, children, family
 from tests.support.redis_server import running_redis
 from tests.support.waiting import wait_until
@@ -30,19 +29,6 @@ from tests.support.waiting import wait_until
 ROOT = Path(__file__).parents[2]
 PATH = "/usr/local/bin:/usr/bin:/bin"
 LEASE_SECONDS = 2.0
-
-
-def free_port() -> int:
-    """Return a port nobody listens on, and which no outgoing connection is given meanwhile."""
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("0.0.0.0", port))
-            except OSError:
-                continue
-            return port
 
 
 @dataclass

@@ -17,19 +17,13 @@ from typing import Any, TypeVar
 import requests
 
 from jobqueue.local import redis_server
+from tests.support.ports import free_port
 from tests.support.redis_server import answers
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 PREFIX = "/api/v1"
 T = TypeVar("T")
-
-
-def free_port() -> int:
-    """Return a port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def environment(folder: Path, **variables: str) -> dict[str, str]:

@@ -11,7 +11,8 @@ import pytest
 from jobqueue.queue.policy import Policy
 from jobqueue.settings import InvalidSetting
 from jobqueue.web import config
-from tests.support.serving import ROOT, environment, free_port, gunicorn
+from tests.support.ports import free_port
+from tests.support.serving import ROOT, environment, gunicorn
 
 SECONDS = ("HEARTBEAT_TIMEOUT_SECONDS", "EXECUTOR_TIMEOUT_SECONDS", "JOB_RETENTION_SECONDS", "JOB_TIMEOUT_SECONDS")
 NO_SECONDS = ["nan", "inf", "-inf", "-1", "1e400", "sixty", "60s", "1,5", "0x10", "99999999999", "--1"]
