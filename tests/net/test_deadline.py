@@ -144,5 +144,5 @@ def test_a_host_whose_name_is_none(host: str) -> None:
 
 
 def test_a_port_that_is_too_high_is_no_name() -> None:
-    with pytest.raises(ValueError, match="too large"):
+    with pytest.raises((ValueError, OSError), match=r"too large|Servname"):  # the second from Python 3.13 on
         look_up("127.0.0.1", 2**100, lambda: 10.0)
