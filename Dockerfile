@@ -13,6 +13,6 @@ COPY jobqueue jobqueue
 USER 10001
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-# For the server. A worker (`docker run … python worker.py`) has none: start it with --no-healthcheck.
+# This checks the server. A worker (`docker run … python worker.py`) listens on no port: add --no-healthcheck.
 HEALTHCHECK --interval=10s --timeout=6s --start-period=10s CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/api/v1/health', timeout=5)"]
 CMD ["gunicorn", "app:app"]

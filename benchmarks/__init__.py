@@ -1,1 +1,1 @@
-"""What is measured, and how to run it again. The figures seen are in README.md."""
+"""Benchmarks of the server and the worker. README.md has the results and how to run them again."""

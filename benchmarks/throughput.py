@@ -1,7 +1,7 @@
 """Submits, claims and completes 2,000 jobs over HTTP; prints requests per second and CPU per request.
 
-`python -m benchmarks.throughput [JOBS]`. A Redis-compatible server and gunicorn with two processes are started on
-loopback, the requests come from two processes with eight connections each, all on the same machine.
+`python -m benchmarks.throughput [JOBS]` starts a Redis-compatible server, and gunicorn with two processes, on loopback.
+Two more processes send the requests, over eight connections each. Everything runs on the same machine.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Request:
-    """One request and the only status that counts as an answer to it."""
+    """A request, and the only HTTP status that its answer may have."""
 
     method: str
     path: str
@@ -51,7 +51,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Measured:
-    """What one kind of request cost."""
+    """The cost of all requests of one kind."""
 
     verb: str
     answers: list[dict[str, str]]
@@ -61,7 +61,7 @@ class Measured:
     redis_cpu_seconds: float
 
     def line(self) -> str:
-        """Return it as a row of the table."""
+        """Return a row of the table that is printed."""
         count = len(self.answers)
         return (
             f"{self.verb:<9} {count / self.seconds:>10.0f} {self.server_cpu_seconds / count * 1000:>16.2f} "
@@ -70,7 +70,7 @@ class Measured:
 
 
 def send_all(port: int, requests: list[Request]) -> list[tuple[dict[str, str], float]]:
-    """Send requests over one connection, one after the other; return each answer and its time in milliseconds."""
+    """Send requests over one connection, one after another; return each answer and its latency in milliseconds."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     answers = []
     for request in requests:
@@ -85,20 +85,20 @@ def send_all(port: int, requests: list[Request]) -> list[tuple[dict[str, str], f
     return answers
 
 
-def send_some(port: int, requests: list[Request]) -> list[tuple[dict[str, str], float]]:
+def send_in_parallel(port: int, requests: list[Request]) -> list[tuple[dict[str, str], float]]:
     """Send requests over CONNECTIONS connections at once."""
     with ThreadPoolExecutor(CONNECTIONS) as pool:
-        parts = pool.map(partial(send_all, port), dealt(requests, CONNECTIONS))
+        parts = pool.map(partial(send_all, port), split(requests, CONNECTIONS))
         return [answer for part in parts for answer in part]
 
 
-def dealt(requests: list[Request], hands: int) -> list[list[Request]]:
-    """Return the requests dealt out to that many hands."""
-    return [requests[hand::hands] for hand in range(hands)]
+def split(requests: list[Request], count: int) -> list[list[Request]]:
+    """Return the requests in `count` parts of nearly the same length."""
+    return [requests[first::count] for first in range(count)]
 
 
 class Bench:
-    """A running server with what is needed to measure it."""
+    """A running server, and the processes that send requests to it."""
 
     def __init__(self, port: int, server: int, redis: int, senders: ProcessPoolExecutor) -> None:
         self._port = port
@@ -107,9 +107,9 @@ class Bench:
         self._senders = senders
 
     def measure(self, verb: str, requests: list[Request]) -> Measured:
-        """Send requests from all processes and return what they cost."""
+        """Send the requests from all processes; return their cost."""
         server, redis, started = self._server_cpu(), cpu_seconds(self._redis), time.perf_counter()
-        parts = list(self._senders.map(partial(send_some, self._port), dealt(requests, PROCESSES)))
+        parts = list(self._senders.map(partial(send_in_parallel, self._port), split(requests, PROCESSES)))
         seconds = time.perf_counter() - started
         answers = [answer for part in parts for answer in part]
         return Measured(
@@ -126,26 +126,26 @@ class Bench:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return the CPU time a process has used, user and system."""
+    """Return the user and system CPU time that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
 
 
 def children(pid: int) -> list[int]:
-    """Return the processes a process has started."""
+    """Return the process ids of a process's children."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 @contextmanager
 def running_server() -> Iterator[tuple[int, int, int]]:
-    """Start Redis and gunicorn; yield the port of the API and both process ids."""
+    """Start Redis and gunicorn; yield the port of the API and the process ids of gunicorn and Redis."""
     with tempfile.TemporaryDirectory(prefix="jq-") as folder:
         socket_path = f"{folder}/redis.sock"
         options = ("--port", "0", "--unixsocket", socket_path, "--dir", folder, "--appendonly", "yes")
         port = free_port()
         variables = {**os.environ, "PORT": str(port), "REDIS_URL": f"unix://{socket_path}", "WEB_CONCURRENCY": "2"}
         redis = subprocess.Popen(redis_server.command(*options), stdout=subprocess.DEVNULL)
-        gunicorn = [sys.executable, "-m", "gunicorn", "app:app", "--log-level", "warning"]
+        gunicorn = [sys.executable, "-m", "jobqueue.web.server", "--log-level", "warning"]
         server = subprocess.Popen(gunicorn, env=variables, stderr=subprocess.DEVNULL)
         try:
             wait_until_healthy(port)
@@ -157,12 +157,12 @@ def running_server() -> Iterator[tuple[int, int, int]]:
 
 
 def wait_until_healthy(port: int) -> None:
-    """Return when both of gunicorn's processes have had time to answer."""
+    """Return after so many answers that both of gunicorn's processes have most likely started."""
     deadline = time.monotonic() + 20
     healthy = 0
     while healthy < 50 * PROCESSES:
         if time.monotonic() > deadline:
-            sys.exit("the server did not start")
+            sys.exit("The server has not started within 20 seconds.")
         try:
             send_all(port, [Request("GET", "/health", None, 200)])
             healthy += 1
@@ -171,7 +171,7 @@ def wait_until_healthy(port: int) -> None:
 
 
 def run(jobs: int) -> Iterable[Measured]:
-    """Submit, claim and complete that many jobs."""
+    """Submit, claim and complete that many jobs; yield the cost of each step."""
     context = multiprocessing.get_context("spawn")
     with running_server() as (port, server, redis), ProcessPoolExecutor(PROCESSES, context) as senders:
         bench = Bench(port, server, redis, senders)

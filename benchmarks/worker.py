@@ -1,7 +1,8 @@
-"""What a job costs on its worker, HTTP apart: its workspace, its program out of the cache, its run, its report.
+"""Measures what a job costs on its worker without HTTP: workspace, program from the cache, run, report.
 
-`python -m benchmarks.worker`: the time of `/bin/true` through one slot, at each level of isolation that is possible
-here; and how much memory worker and slot have gained after 10,000 of them.
+`python -m benchmarks.worker` runs `/bin/true` through one slot again and again, and prints the time per run at each
+isolation level that this host supports. It prints the memory of the worker and of the slot before and after, and does
+so for 10,000 runs in the end.
 """
 
 from __future__ import annotations
@@ -35,21 +36,21 @@ WARM_UP, RUNS, MANY = 20, 300, 10_000
 
 
 class NoApi(Claims):
-    """Answers every report at once, without a network."""
+    """An API that accepts every report at once, without a network."""
 
     def __init__(self) -> None:
         self.verbs: list[str] = []
 
     def report(self, job_id: str, verb: str, body: object, within_seconds: float = 0) -> None:  # noqa: ARG002
-        """Note it."""
+        """Remember the kind of report."""
         self.verbs.append(verb)
 
     def holder(self, job: ClaimedJob) -> dict[str, object]:
-        """Return who speaks."""
+        """Return the fields that name the holder of the lease."""
         return {"executor_id": "benchmark", "attempt_token": job.attempt_token}
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no connection is open."""
 
 
 def main() -> None:
@@ -105,7 +106,7 @@ def _measure(level: str, folder: Path, runs: int) -> None:
 
 
 def _stocked_cache(directory: Path) -> Cache:
-    """Return a cache that has the program already."""
+    """Return a cache that holds the program."""
     digest = hashlib.sha256(PROGRAM.read_bytes()).hexdigest()
     cache = Cache(directory, 1 << 30, DownloadRules())
     entry = directory / digest[:2] / digest
