@@ -5,7 +5,6 @@ base: level `none`, and what every level can do.
 landlock: level `landlock`.
 user: level `user`.
 bubblewrap: level `bwrap`.
-executable: what the kernel would execute.
-shebang: the first line of a script.
+executable: what the first bytes of a file say about whether it can be started.
 system_paths: directories of the host that a confined program may read.
 """

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from jobqueue.settings import InvalidSetting
-from jobqueue.worker.isolation import bubblewrap, landlock, system_paths, user
+from jobqueue.worker.isolation import bubblewrap, executable, landlock, system_paths, user
 
 FIRST_USER = 59000
 
@@ -217,10 +218,12 @@ class BubblewrapIsolation(Isolation):
         have the dynamic linker run a job's code there (LD_PRELOAD).
         """
         assert self._bwrap is not None, "claim comes first"  # noqa: S101
-        bubblewrap.refuse_what_cannot_start(place.program)
+        executable.require_startable(place.program)
         wall = bubblewrap.options(place.program, place.directory, self._hidden)
         words = [place.program, *arguments]
-        bubblewrap.refuse_too_much(wall, words, environment)
+        # bwrap exits with code 1 when it gets too many words, which would look like the program's own exit code.
+        if len(wall) + len(words) + 3 * len(environment) + 8 > bubblewrap.MAX_WORDS:
+            raise OSError(errno.E2BIG, os.strerror(errno.E2BIG), place.program)
         self.finish()
         self._told = bubblewrap.write_down(environment)
         return Command([self._bwrap, *wall, "--args", str(self._told), "--", *words], {}, [self._told])

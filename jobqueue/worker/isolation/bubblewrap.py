@@ -7,10 +7,7 @@ past them. bwrap tells a death by signal n as a shell does, by exit code 128 + n
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
-import resource
 import shutil
 import signal
 import sysconfig
@@ -18,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from jobqueue.worker.host.process_tree import children_of, descendants_of
-from jobqueue.worker.isolation import executable, shebang, system_paths
+from jobqueue.worker.isolation import system_paths
 
 NAMESPACES = ("user", "pid", "ipc", "uts", "cgroup-try")
 """All but the network's."""
@@ -30,16 +27,8 @@ only where the directories, too, may be written.
 
 SIGNALLED = 128
 
-MOST_WORDS = 9000
+MAX_WORDS = 9000
 """How many bwrap takes, the program's own included (MAX_ARGS in its bubblewrap.c)."""
-
-MOST_BYTES = 6 * 1024**2
-LONGEST_WORD = 128 * 1024
-POINTER_BYTES = 8
-ROOM_BYTES = 8192
-"""What execve(2) takes: three quarters of the stack's 8 MiB, or a quarter of the stack if that is less; a word with the
-zero behind it; a pointer for each; and some room for what the kernel and bwrap add.
-"""
 
 
 def find() -> str | None:
@@ -94,59 +83,6 @@ def write_down(environment: Mapping[str, str]) -> int:
         os.close(told)
         raise
     return told
-
-
-def refuse_too_much(wall: Sequence[str], words: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Raise the OSError that starting a program would raise that gets too much: from behind the wall it would look like
-    the program's own exit code 1. Raises ValueError when it cannot be encoded.
-    """
-    sizes = [len(os.fsencode(word)) + 1 for word in (*words, *map("=".join, environment.items()))]
-    stack = resource.getrlimit(resource.RLIMIT_STACK)[0]
-    most_bytes = MOST_BYTES if stack == resource.RLIM_INFINITY else min(MOST_BYTES, stack // 4)
-    if (
-        len(wall) + len(words) + 3 * len(environment) + 8 > MOST_WORDS
-        or max(sizes) > LONGEST_WORD
-        or sum(sizes) + len(sizes) * POINTER_BYTES + ROOM_BYTES > most_bytes
-    ):
-        raise OSError(errno.E2BIG, os.strerror(errno.E2BIG), words[0])
-
-
-def refuse_what_cannot_start(program: str) -> None:
-    """Raise the OSError that starting a program would raise: from behind the wall it would look like the program's own
-    exit code 1, and what is no program at all would be run by a shell.
-    """
-    with open(program, "rb") as file:
-        _refuse_busy(file.fileno(), program)
-        starter = shebang.interpreter(file)
-        if starter is None:
-            starter = executable.loader(file) if executable.can_start(file) else ""
-    if starter is not None:
-        _refuse_unless_startable(starter, program)
-
-
-def _refuse_unless_startable(starter: str, program: str) -> None:
-    """Raise the OSError that starting a program raises whose interpreter or loader is this one, "" for none at all."""
-    number = 0
-    if not starter:
-        number = errno.ENOEXEC
-    elif not os.path.exists(starter):
-        number = errno.ENOENT
-    elif not os.path.isfile(starter) or not os.access(starter, os.X_OK):
-        number = errno.EACCES
-    if number:
-        raise OSError(number, os.strerror(number), program)
-
-
-def _refuse_busy(descriptor: int, program: str) -> None:
-    """Raise OSError when somebody has the file open for writing: a lease on it is refused for just that reason."""
-    try:
-        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-    except BlockingIOError:
-        raise OSError(errno.ETXTBSY, os.strerror(errno.ETXTBSY), program) from None
-    except OSError:
-        return  # no leases on this file system: nothing is known
-    with suppress(OSError):
-        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
 
 
 def behind(leader: int) -> list[int]:

@@ -1,108 +1,64 @@
-"""Whether the kernel would start an ELF file, as far as its headers tell. All numbers are those of <elf.h>.
-
-The kernel, too, goes by the machine alone: it reads a header as that machine's whatever the file says of itself.
-"""
+"""What the first bytes of a program's file say about how the kernel would start it."""
 
 from __future__ import annotations
 
-import functools
+import errno
+import fcntl
 import os
-import struct
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import BinaryIO
 
-MAGIC = b"\x7fELF"
-HEADER_BYTES = 64
-EXECUTABLES = (2, 3)
-"""ET_EXEC, and ET_DYN: what can be loaded anywhere."""
-
-LOADER = 3
-"""PT_INTERP: the segment that names what loads the program."""
-
-WIDE = 2
-"""ELFCLASS64."""
-
-ALSO = {62: {3}, 183: {40}}
-"""What else processors run, in 32 bits: x86-64 also i386, AArch64 also ARM."""
+FIRST_LINE_BYTES = 256
+"""As much of a script's first line as the kernel reads."""
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """Where the numbers stand: e_phoff and e_phentsize with e_phnum in the header; p_offset and p_filesz in a segment's
-    header, which begins with p_type.
-    """
-
-    offset: tuple[str, int]
-    table: tuple[str, int]
-    entry_bytes: int
-    segment: tuple[str, int, int]
-
-
-_NARROW = _Layout(("I", 28), ("HH", 42), 32, ("I", 4, 16))
-_WIDE = _Layout(("Q", 32), ("HH", 54), 56, ("Q", 8, 32))
-
-
-def can_start(file: BinaryIO) -> bool:
-    """Whether an open file is an ELF program for this machine, whole as far as its headers."""
-    header = _header(file)
-    if not header.startswith(MAGIC):
-        return False
-    kind, machine = struct.unpack_from("HH", header, 16)
-    if kind not in EXECUTABLES:
-        return False
-    if machine not in _machines_here():
-        return _are_interpreted()
-    layout = _machines_here()[machine]
-    offset, entry_bytes, count = _table(header, layout)
-    return entry_bytes == layout.entry_bytes and count > 0 and offset + entry_bytes * count <= _size(file)
-
-
-def loader(file: BinaryIO) -> str | None:
-    """Return the path of what loads a program that `can_start`; None when that is the kernel alone."""
-    header = _header(file)
-    layout = _machines_here().get(struct.unpack_from("H", header, 18)[0])
-    if layout is None:
-        return None
-    offset, entry_bytes, count = _table(header, layout)
-    file.seek(offset)
-    segments = file.read(entry_bytes * count)
-    number, place, length = layout.segment
-    for begin in range(0, len(segments) - entry_bytes + 1, entry_bytes):
-        if struct.unpack_from("I", segments, begin)[0] == LOADER:
-            file.seek(struct.unpack_from(number, segments, begin + place)[0])
-            path = file.read(
-                min(struct.unpack_from(number, segments, begin + length)[0], os.pathconf("/", "PC_PATH_MAX"))
-            )
-            return os.fsdecode(path.rstrip(b"\0"))
-    return None
-
-
-def _header(file: BinaryIO) -> bytes:
+def is_elf(file: BinaryIO) -> bool:
+    """Whether an open file begins as an ELF file does, so that the kernel, not an interpreter, would load it."""
     file.seek(0)
-    return file.read(HEADER_BYTES).ljust(HEADER_BYTES, b"\0")
+    return file.read(4) == b"\x7fELF"
 
 
-def _table(header: bytes, layout: _Layout) -> tuple[int, int, int]:
-    """Return where the segments' headers are, how long each is, and how many."""
-    (offset,) = struct.unpack_from(layout.offset[0], header, layout.offset[1])
-    return offset, *struct.unpack_from(layout.table[0], header, layout.table[1])
+def interpreter(file: BinaryIO) -> str | None:
+    """Return the path that the first line of a script names, "" when it names none; None for what is not a script."""
+    file.seek(0)
+    first_line = file.read(FIRST_LINE_BYTES).split(b"\n", 1)[0]
+    if not first_line.startswith(b"#!"):
+        return None
+    return os.fsdecode(first_line[2:].replace(b"\t", b" ").strip(b" ").split(b" ", 1)[0])
 
 
-def _size(file: BinaryIO) -> int:
-    return file.seek(0, os.SEEK_END)
+def require_startable(program: str) -> None:
+    """Raise the OSError that executing a program would raise, if its first bytes show that it would."""
+    # bwrap executes the program for us. When it cannot, it exits with code 1, which looks like the program's own exit
+    # code; and it hands a file that is neither ELF nor a script to a shell. These checks find the usual mistakes. An
+    # ELF file is not examined further: which machines and loaders the kernel accepts (32-bit programs, QEMU through
+    # binfmt_misc) cannot be told reliably from its headers, and refusing a program that would run is worse than
+    # reporting bwrap's own message.
+    with open(program, "rb") as file:
+        _refuse_busy(file.fileno(), program)
+        starter = None if is_elf(file) else interpreter(file) or ""
+    if starter is not None and (number := _error_of(starter)):
+        raise OSError(number, os.strerror(number), program)
 
 
-def _are_interpreted() -> bool:
-    """Whether something such as QEMU may run what is for other machines (binfmt_misc)."""
+def _error_of(starter: str) -> int:
+    """Return the error of starting a program with this interpreter ("": it names none); 0 if there is none."""
+    if not starter:
+        return errno.ENOEXEC
+    if not os.path.exists(starter):
+        return errno.ENOENT
+    return 0 if os.path.isfile(starter) and os.access(starter, os.X_OK) else errno.EACCES
+
+
+def _refuse_busy(descriptor: int, program: str) -> None:
+    """Raise OSError when a process has the file open for writing."""
+    # There is no system call that asks this, but the kernel refuses a read lease on such a file. The lease is given
+    # back at once. On a file system without leases nothing is known, and bwrap's own failure has to do.
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except BlockingIOError:
+        raise OSError(errno.ETXTBSY, os.strerror(errno.ETXTBSY), program) from None
+    except OSError:
+        return
     with suppress(OSError):
-        return not {"register", "status"}.issuperset(os.listdir("/proc/sys/fs/binfmt_misc"))
-    return False
-
-
-@functools.cache
-def _machines_here() -> dict[int, _Layout]:
-    with open("/proc/self/exe", "rb") as file:
-        header = _header(file)
-    (own,) = struct.unpack_from("H", header, 18)
-    return {own: _WIDE if header[4] == WIDE else _NARROW} | dict.fromkeys(ALSO.get(own, ()), _NARROW)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from jobqueue.worker.isolation import executable, shebang
+from jobqueue.worker.isolation import executable
 from jobqueue.worker.supervisor.messages import Launch, Outcome
 
 OF_THE_MACHINE = frozenset(
@@ -30,14 +30,13 @@ def _looked_into(program: str, number: int | None) -> str | None:
         return None
     try:
         with open(program, "rb") as file:
-            interpreter = shebang.interpreter(file)
-            file.seek(0)
-            magic = file.read(len(executable.MAGIC))
+            interpreter = executable.interpreter(file)
+            is_elf = executable.is_elf(file)
     except OSError:
         return None
     if interpreter is not None:
         return f"its interpreter {interpreter!r} does not exist" if number == errno.ENOENT else None
-    if magic == executable.MAGIC:
+    if is_elf:
         return (
             "the loader that it names does not exist"
             if number == errno.ENOENT

@@ -70,7 +70,7 @@ def test_a_missing_interpreter_is_told_before_the_start(walled: House) -> None:
     assert "interpreter" in str(outcome.start_failure)
 
 
-@pytest.mark.parametrize("text", ["", "<html>", "echo no first line", "#!", "#! \n", "\x7fELF\necho ran as a script"])
+@pytest.mark.parametrize("text", ["", "<html>", "echo no first line", "#!", "#! \n"])
 def test_what_is_no_program_is_told_before_the_start(walled: House, text: str) -> None:
     outcome = walled.run(text)
     assert (outcome.exit_code, outcome.host_fault) == (None, False)
@@ -138,9 +138,7 @@ def test_an_environment_arrives_whole(walled: House) -> None:
         (["x"] * 9000, {}),
         ([], {f"N{number}": "x" for number in range(3000)}),
         (["x" * 131_000] * 17, {}),
-        ([], {f"N{number}": "x" * 131_000 for number in range(17)}),
         (["x" * 131_072], {}),
-        ([], {"N": "x" * 131_070}),
     ],
 )
 def test_too_much_to_start_with_is_told_before_the_start(
