@@ -75,7 +75,7 @@ def _measure_all() -> None:
 
 def _measure(level: str, folder: Path, runs: int) -> None:
     confined = levels.make(level, [])
-    confined.claim()
+    confined.reserve()
     api = NoApi()
     spool = Spool(folder, "benchmark", lambda: api)
     spool.start()

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobqueue.settings import Environment
-from jobqueue.worker.isolation.base import FIRST_USER
-from jobqueue.worker.isolation.levels import LEVELS
+from jobqueue.worker.isolation.levels import FIRST_UID, LEVELS
 from jobqueue.worker.programs.download import DownloadRules
 
 DEFAULT_API_URL = "http://127.0.0.1:8080/api/v1"
@@ -90,7 +89,7 @@ def load(variables: Mapping[str, str]) -> WorkerSettings:
         spool_directory=environment.directory("SPOOL_DIR"),
         download=_download_rules(environment),
         isolation=environment.choice("ISOLATION", "none", LEVELS),
-        isolation_uid=environment.whole_number("ISOLATION_UID", FIRST_USER, 1, 2**31 - 1 - MOST_SLOTS),
+        isolation_uid=environment.whole_number("ISOLATION_UID", FIRST_UID, 1, 2**31 - 1 - MOST_SLOTS),
         max_open_files=environment.whole_number("MAX_OPEN_FILES", 4096, 16, 2**20),
         env_passthrough=environment.words("ENV_PASSTHROUGH", NAME, "names of environment variables"),
         temporary_directory=environment.directory("TMPDIR") or TEMPORARY_DIRECTORY,

@@ -128,7 +128,7 @@ def _slots(settings: WorkerSettings, means: Means) -> Iterator[Sequence[Slot]]:
         slots = []
         for _ in range(settings.slots):
             confined = levels.make(settings.isolation, hidden, settings.isolation_uid)
-            confined.claim()
+            confined.reserve()
             slots.append(Slot(means.workspaces.family, confined, settings.max_open_files))
             stack.callback(slots[-1].close)
         yield slots

@@ -1,4 +1,4 @@
-"""A house in which programs run confined, with things lying about that they must not touch."""
+"""A slot whose programs run in a sandbox, beside files that they must not touch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 
 from jobqueue.worker.isolation import levels
-from jobqueue.worker.isolation.levels import Isolation
 from jobqueue.worker.slots.children import Family
 from jobqueue.worker.slots.selftest import probe
 from jobqueue.worker.slots.slot import Slot
@@ -37,18 +36,18 @@ def rewrite(path):
 def connect(address):
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(address)
-found = []
+results = []
 for expression in sys.argv[1:]:
     try:
-        found.append(eval(expression))
+        results.append(eval(expression))
     except OSError as error:
-        found.append(type(error).__name__)
-print(json.dumps(found))
+        results.append(type(error).__name__)
+print(json.dumps(results))
 """
-"""Prints what each expression that it is given comes to, for an OSError the name of its class."""
+"""Prints the value of each expression that it is given, or the name of the OSError that it raises."""
 
 DENIED = ("PermissionError", "FileNotFoundError", "OSError")
-"""What a file that must not be touched may answer: that it is so, that there is none, that it is read-only."""
+"""The errors of a forbidden access to a file: not permitted, no such file, read-only file system."""
 
 
 @functools.cache
@@ -62,43 +61,39 @@ def python() -> str:
 
 @functools.cache
 def why_impossible(level: str) -> str | None:
+    """Return None when this host can provide the level, else the sentence that says why not."""
     with closing(Workspaces(Family(lambda _: None), Path(tempfile.gettempdir()))) as workspaces:
         return probe(level, workspaces)
 
 
-class House:
-    """Where the programs of one slot run, at one level of isolation."""
+class Sandbox:
+    """A slot at one level of isolation, and the directory below which its programs run."""
 
     def __init__(self, root: Path, level: str, *hidden: Path) -> None:
         self.root = root
         self.level = level
         self.hidden = root / "hidden"
         self.hidden.mkdir(mode=0o700)
-        self._all_hidden = [str(path) for path in (self.hidden, *hidden)]
-        self.confined = self.claim()
-        self.slot = Slot(confined=self.confined)
+        self.isolation = levels.make(level, [str(path) for path in (self.hidden, *hidden)])
+        self.isolation.reserve()
+        self.slot = Slot(confined=self.isolation)
         self._numbers = count()
-
-    def claim(self) -> Isolation:
-        confined = levels.make(self.level, self._all_hidden)
-        confined.claim()
-        return confined
 
     def close(self) -> None:
         self.slot.close()
-        self.confined.release()
+        self.isolation.free()
 
     def launch(self, program: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Launch:
-        """Make a workspace and say how to start the program there."""
+        """Make a workspace with the program in it; return how to start it there."""
         workspace = self.root / f"attempt-{next(self._numbers)}"
         directory = workspace / "work"
         directory.mkdir(parents=True, mode=0o700)
         workspace.chmod(ALL_MAY_PASS)
-        if self.confined.uid is not None:
-            os.chown(directory, self.confined.uid, self.confined.uid)
+        if self.isolation.uid is not None:
+            os.chown(directory, self.isolation.uid, self.isolation.uid)
         path = workspace / "program"
         path.write_text(program)
-        path.chmod(self.confined.program_mode())
+        path.chmod(self.isolation.program_mode())
         return Launch(str(path), arguments, environment or {"PATH": PATH, "HOME": str(directory)}, str(directory))
 
     def run(self, program: str, *arguments: str) -> Outcome:
@@ -108,39 +103,39 @@ class House:
         return self.slot.run(launch, threading.Event())
 
     def begin(self, launch: Launch) -> Future[Outcome]:
-        """Run it from another thread."""
+        """Run a program from another thread."""
         pool = ThreadPoolExecutor(1)
         future = pool.submit(self.run_launch, launch)
         pool.shutdown(wait=False)
         return future
 
     def try_each(self, *expressions: str) -> list[Any]:
-        """Return what Python expressions come to in a program."""
+        """Return the values of Python expressions that a program evaluates, an OSError as the name of its class."""
         outcome = self.run(f"#!{python()} -IS\n{TRY_EACH}", *expressions)
         assert outcome.exit_code == 0, (outcome, outcome.stderr)
-        found: list[Any] = json.loads(outcome.stdout)
-        return found
+        values: list[Any] = json.loads(outcome.stdout)
+        return values
 
 
 @contextmanager
-def house(level: str, *hidden: Path) -> Iterator[House]:
-    """Build one; skip when the level is not possible here."""
+def sandbox(level: str, *hidden: Path) -> Iterator[Sandbox]:
+    """Make a sandbox; skip the test when this host cannot provide the level."""
     if why := why_impossible(level):
         assert level != "none", why
         pytest.skip(why)
     root = Path(tempfile.mkdtemp(prefix="jobqueue-test-"))
     root.chmod(ALL_MAY_PASS)
-    built = House(root, level, *hidden)
+    made = Sandbox(root, level, *hidden)
     try:
-        yield built
+        yield made
     finally:
-        built.close()
+        made.close()
         shutil.rmtree(root)
 
 
 @contextmanager
 def secret_below(parent: Path) -> Iterator[Path]:
-    """Put a secret of the worker's user there; skip when that is not allowed."""
+    """Put a file that only the worker's user can read below `parent`; skip the test when that is not allowed."""
     try:
         folder = Path(tempfile.mkdtemp(prefix=".jobqueue-test-", dir=parent))
     except OSError as error:
@@ -156,12 +151,12 @@ def secret_below(parent: Path) -> Iterator[Path]:
 
 def processes_of(launch: Launch) -> list[int]:
     """Return the processes that were started with a launch's program."""
-    found = []
+    pids = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             words = (process / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
         if launch.program.encode() in words:
-            found.append(int(process.name))
-    return found
+            pids.append(int(process.name))
+    return pids

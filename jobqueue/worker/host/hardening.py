@@ -1,5 +1,6 @@
-"""What the kernel is asked for, so that no job gets at its worker and none outlives it. All by prctl(2), whose numbers
-are those of <linux/prctl.h> and <linux/capability.h>.
+"""Kernel settings that keep a job from reading its worker's memory and from outliving it.
+
+The numbers are those of <linux/prctl.h> and <linux/capability.h>.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import functools
 import os
 import resource
 import signal
+import struct
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,46 +19,56 @@ PR_SET_DUMPABLE = 4
 PR_CAPBSET_DROP = 24
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
+CAPABILITY_VERSION = 0x20080522
 LAST_CAPABILITY = 63
 OF_CONTAINERS = (0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31)
 """Docker's default set: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE, NET_RAW,
-SYS_CHROOT, MKNOD, AUDIT_WRITE, SETFCAP. Not among them: SYS_PTRACE, SYS_ADMIN and PERFMON, which read other processes.
+SYS_CHROOT, MKNOD, AUDIT_WRITE, SETFCAP. Not among them: SYS_PTRACE, SYS_ADMIN and PERFMON, which allow a process to
+read others.
 """
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 OOM_SCORE = "/proc/self/oom_score_adj"
 OOM_SCORE_ADJUSTMENT = 500
-"""When memory runs out the kernel kills the job, not the worker."""
+"""Makes the kernel kill the job, not the worker, when memory runs out."""
 
 NICENESS = 5
-"""When everybody wants the processor, the worker's heartbeats come first."""
+"""Lets the worker's heartbeats come first when all processors are busy."""
 
 
 def adopt_orphans() -> None:
-    """Become the parent of whatever descendants leave behind, so that it can be found."""
+    """Make this process the parent of its descendants' orphans, so that it can find and kill them."""
     LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def close_memory() -> None:
-    """Close this process's memory and its entries in /proc to every other process of the same user."""
+    """Deny other processes of the same user access to this process's memory and to most of its entries in /proc."""
     LIBC.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def renounce() -> None:
-    """Let nothing that is started from here on gain rights: no set-user-ID program, and root has but what containers
-    give it.
-
-    Without the second, a job of root's could read what `close_memory` closes.
+    """Keep everything started from here on from gaining rights: set-user-ID programs gain nothing, and root keeps only
+    the capabilities that Docker grants by default.
     """
     LIBC.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    # A process with SYS_PTRACE or PERFMON can read what `close_memory` closes. So a root worker's jobs must not have
+    # them. Dropping a capability that this kernel does not know fails, which is as good.
     for capability in range(LAST_CAPABILITY + 1):
         if capability not in OF_CONTAINERS:
-            LIBC.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)  # fails for those that this kernel does not know
+            LIBC.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+
+
+def drop_capabilities() -> None:
+    """Drop all capabilities of this process. With no_new_privs the next program of root does not get them back.
+
+    Raises OSError.
+    """
+    checked(LIBC.capset(struct.pack("=Ii", CAPABILITY_VERSION, 0), bytes(24)))
 
 
 def limit(open_files: int) -> None:
-    """Limit what is started from here on to so many open files and to no core dumps."""
+    """Limit the open files of everything started from here on, as far as the hard limit allows; forbid core dumps."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = open_files if hard == resource.RLIM_INFINITY else min(open_files, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
@@ -65,7 +77,7 @@ def limit(open_files: int) -> None:
 
 @functools.cache
 def oom_score_of_jobs() -> bytes:
-    """Return what jobs get for an `oom_score_adj`: no less than this process has. Ask before there is a child."""
+    """Return the `oom_score_adj` of jobs, at least that of this process. Call it before the first fork."""
     own = 0
     with suppress(OSError):
         own = int(Path(OOM_SCORE).read_text())
@@ -73,12 +85,11 @@ def oom_score_of_jobs() -> bytes:
 
 
 def yield_to_the_worker(oom_score: bytes) -> None:
-    """In a new child: be the first to go when memory runs out, the last when the processor does.
-
-    Everything a child touches is copied first: so it does little, and nothing that takes much memory.
-    """
-    LIBC.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # else /proc/self is root's
-    with suppress(OSError):  # some platforms fix it, higher than that for all
+    """In a new child: become the first process to be killed when memory runs out, and the last to get a processor."""
+    # Every page that a new child writes is copied first. So this does little and allocates little: no pathlib, no
+    # buffered file.
+    LIBC.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # the supervisor is not dumpable; its child's /proc/self would be root's
+    with suppress(OSError):  # some platforms forbid to change the score, and give every process a higher one
         score_fd = os.open(OOM_SCORE, os.O_WRONLY | os.O_CLOEXEC)
         os.write(score_fd, oom_score)
         os.close(score_fd)
@@ -86,17 +97,28 @@ def yield_to_the_worker(oom_score: bytes) -> None:
 
 
 def die_with(parent: int) -> None:
-    """In a new child: be killed when the parent dies. Call it after any change of user, which would forget it."""
+    """In a new child: have the kernel kill this process when its parent dies."""
+    # A change of user clears this setting, so it has to come after that. The parent may have died before the setting
+    # was made, and then no signal ever comes: that is why the parent is compared afterwards.
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
 
 
+def wake_with_parent() -> None:
+    """Have the kernel continue this process when its parent dies: it may have been stopped by a job, and must then
+    notice the death to kill the job.
+    """
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGCONT, 0, 0, 0)
+
+
 def is_root() -> bool:
-    """Whether this process may do all that root may."""
+    """Whether this process runs as root."""
     return os.geteuid() == 0
 
 
-def wake_with_parent() -> None:
-    """Be continued when the parent dies: a process that a job has stopped hears of it then, and can end the job."""
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGCONT, 0, 0, 0)
+def checked(result: int) -> int:
+    """Return the result of a C function. Raises the OSError that errno tells of when it is negative."""
+    if result < 0:
+        raise OSError(number := ctypes.get_errno(), os.strerror(number))
+    return result

@@ -1,4 +1,4 @@
-"""What a program may touch: one module per level.
+"""What a program may touch: one module for each level of isolation.
 
 levels: the levels by name.
 base: level `none`, and what every level can do.
@@ -6,5 +6,5 @@ landlock: level `landlock`.
 user: level `user`.
 bubblewrap: level `bwrap`.
 executable: what the first bytes of a file say about whether it can be started.
-system_paths: directories of the host that a confined program may read.
+system_paths: the directories of the host that a sandboxed program may read.
 """

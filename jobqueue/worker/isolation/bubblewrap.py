@@ -1,65 +1,145 @@
-"""Bubblewrap: a program behind a wall, in namespaces of its own, and what has to be known about who stands before it.
+"""Level `bwrap`: Bubblewrap runs a program in namespaces of its own.
 
-`bwrap` (the process that was started) waits for the first process of the namespace, which it made and which looks
-after orphans there; that one's child is the program. Both ignore or die of what is meant for the program, so signals go
-past them. bwrap tells a death by signal n as a shell does, by exit code 128 + n.
+Two processes stand between the supervisor and the program. `bwrap`, which the supervisor starts (the leader), waits for
+the namespace's first process, which it has made and which adopts orphans there. The program is a child of that one.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
 import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 from jobqueue.worker.host.process_tree import children_of, descendants_of
-from jobqueue.worker.isolation import system_paths
+from jobqueue.worker.isolation import executable, system_paths
+from jobqueue.worker.isolation.base import Command, ImpossibleIsolation, Isolation, Paths
 
 NAMESPACES = ("user", "pid", "ipc", "uts", "cgroup-try")
-"""All but the network's."""
+"""All but the network namespace."""
 
-OF_THE_KERNEL = ("sys", "irq", "bus", "fs", "acpi", "scsi", "driver", "pressure")
-"""What lets the kernel be set up in /proc. A job of root's needs no capability to write most of it, and bwrap closes it
-only where the directories, too, may be written.
+KERNEL_SETTINGS = ("sys", "irq", "bus", "fs", "acpi", "scsi", "driver", "pressure")
+"""Entries of /proc that configure the kernel. Root needs no capability to write most of them, and bwrap makes them
+read-only by itself only where their directories, too, can be written.
 """
 
+TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108  # a program gets empty ones of its own
+
 SIGNALLED = 128
+"""bwrap exits with this plus n when the program was killed by signal n, as a shell does."""
 
 MAX_WORDS = 9000
-"""How many bwrap takes, the program's own included (MAX_ARGS in its bubblewrap.c)."""
+"""The most arguments that bwrap accepts, the program's own included (MAX_ARGS in its bubblewrap.c)."""
+
+
+class BubblewrapIsolation(Isolation):
+    """A program sees no processes but its own, and no files but the system's and its own."""
+
+    level = "bwrap"
+    _environment_fd: int | None = None
+
+    def __init__(self, hidden: Sequence[str] = (), bwrap: str | None = None) -> None:
+        """`bwrap` is the path of that program, if the worker has found it already."""
+        super().__init__(hidden)
+        self._bwrap = bwrap
+
+    def reserve(self) -> None:
+        """Find bwrap. Raises ImpossibleIsolation."""
+        self._bwrap = find()
+        if not self._bwrap:
+            raise ImpossibleIsolation(
+                "ISOLATION is 'bwrap', but this host has no bwrap program; install bubblewrap or choose none."
+            )
+
+    def describe(self) -> dict[str, Any]:
+        """Return the description with the path of bwrap."""
+        return super().describe() | {"bwrap": self._bwrap}
+
+    def command(self, paths: Paths, arguments: Sequence[str], environment: Mapping[str, str]) -> Command:
+        """Return the bwrap command that starts the program in its sandbox."""
+        assert self._bwrap is not None, "reserve comes first"  # noqa: S101
+        executable.require_startable(paths.program)
+        sandbox = options(paths.program, paths.directory, self._hidden)
+        words = [paths.program, *arguments]
+        # bwrap exits with code 1 when it gets too many words, which would look like the program's own exit code.
+        if len(sandbox) + len(words) + 3 * len(environment) + 8 > MAX_WORDS:
+            raise OSError(errno.E2BIG, os.strerror(errno.E2BIG), paths.program)
+        # bwrap itself runs outside the sandbox, so it must not get the program's environment: with LD_PRELOAD a job
+        # could have the dynamic linker load the job's own code into bwrap. The variables reach the program through
+        # `--setenv` options in a file, not on the command line, which every user of the host can read.
+        self.close_descriptors()
+        self._environment_fd = os.memfd_create("environment", os.MFD_CLOEXEC)
+        write_environment(self._environment_fd, environment)
+        command = [self._bwrap, *sandbox, "--args", str(self._environment_fd), "--", *words]
+        return Command(command, {}, [self._environment_fd])
+
+    def close_descriptors(self) -> None:
+        """Close the file with the environment."""
+        if self._environment_fd is not None:
+            os.close(self._environment_fd)
+            self._environment_fd = None
+
+    def processes_to_signal(self, leader: int) -> list[int]:
+        """Return the processes in the sandbox that are in the program's process group, or all when it has left that.
+
+        The list is empty while bwrap is still setting up: a signal to bwrap itself then ends what has not started.
+        """
+        # bwrap must not be signalled: it would be killed and take the program with it, before the program could end in
+        # its own way and bwrap could report its exit code. The sandbox's first process ignores such signals.
+        inside = [pid for first in children_of(leader) for pid in descendants_of(first)]
+        return [pid for pid in inside if _process_group(pid) == leader] or inside
+
+    def program_status(self, leader_status: int) -> int:
+        """Return how the program in the sandbox ended. An exit code of 129 to 192 counts as a death by a signal."""
+        number = leader_status - SIGNALLED
+        return -number if number in signal.valid_signals() else leader_status
 
 
 def find() -> str | None:
-    """Return where bwrap lies: on the PATH, or beside this Python, where its wheel puts it."""
+    """Return the path of bwrap: on the PATH, or beside this Python, where its wheel puts it."""
     scripts = sysconfig.get_path("scripts")
     return shutil.which("bwrap") or shutil.which("bwrap", path=scripts)
 
 
 def options(program: str, directory: str, hidden: Sequence[str]) -> list[str]:
-    """Return what bwrap is told: the system to be read, a directory to be written, all else not there."""
+    """Return bwrap's options: the system can be read, the directory can be written, nothing else exists."""
     return [
         *(f"--unshare-{namespace}" for namespace in NAMESPACES),
         *("--die-with-parent", "--cap-drop", "ALL"),
         *_system(hidden),
         *("--ro-bind-try", "/sys", "/sys", "--proc", "/proc", "--dev", "/dev"),
-        *(word for name in OF_THE_KERNEL for word in ("--ro-bind-try", f"/proc/{name}", f"/proc/{name}")),
-        *("--tmpfs", "/tmp", "--tmpfs", "/var/tmp"),  # noqa: S108  # empty ones, for the job alone
-        *(word for path in _shown_in_temporary(hidden) for word in ("--ro-bind", path, path)),
+        *(word for name in KERNEL_SETTINGS for word in ("--ro-bind-try", f"/proc/{name}", f"/proc/{name}")),
+        *(word for path in TEMPORARY for word in ("--tmpfs", path)),
+        *(word for path in _readable_in_temporary(hidden) for word in ("--ro-bind", path, path)),
         *("--bind", directory, directory, "--ro-bind", program, program, "--chdir", directory),
     ]
 
 
-def _shown_in_temporary(hidden: Sequence[str]) -> list[str]:
-    """Return what is shown (a Python, say) and would lie below the empty directories for temporary files."""
-    temporary = ("/tmp", "/var/tmp")  # noqa: S108  # as above
-    return [path for path in system_paths.roots(hidden) if any(system_paths.lies_in(path, each) for each in temporary)]
+def write_environment(environment_fd: int, environment: Mapping[str, str]) -> None:
+    """Write bwrap's options that set these variables to a file, and rewind it. Raises ValueError when a variable cannot
+    be encoded.
+    """
+    words = [word for name, value in environment.items() for word in ("--setenv", name, value)]
+    with open(environment_fd, "wb", closefd=False) as file:
+        file.write(b"".join(os.fsencode(word) + b"\0" for word in words))
+        file.seek(0)
+
+
+def _readable_in_temporary(hidden: Sequence[str]) -> list[str]:
+    """Return the readable directories (a Python, say) that the empty temporary directories would cover."""
+    return [path for path in system_paths.roots(hidden) if any(system_paths.lies_in(path, each) for each in TEMPORARY)]
 
 
 def _system(hidden: Sequence[str]) -> Iterator[str]:
+    """Yield the options that show the system's directories without those that are hidden."""
     shown = system_paths.roots(hidden)
     for path in shown:
+        # A link such as /bin -> usr/bin stays a link: bound as a directory it would be a second copy of /usr/bin, and
+        # a hidden directory in it would have to be covered twice.
         if os.path.islink(path) and any(system_paths.lies_in(os.path.realpath(path), root) for root in shown):
             yield from ("--symlink", os.readlink(path), path)
         else:
@@ -69,38 +149,8 @@ def _system(hidden: Sequence[str]) -> Iterator[str]:
             yield from ("--tmpfs", path)
 
 
-def write_down(environment: Mapping[str, str]) -> int:
-    """Return a file, to be closed, in which bwrap reads what the environment behind the wall is: on its command line
-    others could. Raises ValueError.
-    """
-    words = [word for name, value in environment.items() for word in ("--setenv", name, value)]
-    told = os.memfd_create("environment", os.MFD_CLOEXEC)
-    try:
-        with open(told, "wb", closefd=False) as file:
-            file.write(b"".join(os.fsencode(word) + b"\0" for word in words))
-        os.lseek(told, 0, os.SEEK_SET)
-    except BaseException:
-        os.close(told)
-        raise
-    return told
-
-
-def behind(leader: int) -> list[int]:
-    """Return the processes behind the wall that are in the program's process group; all of them, if it has left that.
-
-    None while bwrap is still building: then a signal to bwrap itself ends what has not begun.
-    """
-    inside = [pid for first in children_of(leader) for pid in descendants_of(first)]
-    return [pid for pid in inside if _group_of(pid) == leader] or inside
-
-
-def _group_of(pid: int) -> int:
+def _process_group(pid: int) -> int:
+    """Return the process group of a process; 0 when it is gone."""
     with suppress(ProcessLookupError):
         return os.getpgid(pid)
     return 0
-
-
-def unwrapped(status: int) -> int:
-    """Return how the program ended (-n: by signal n), given how bwrap did."""
-    number = status - SIGNALLED
-    return -number if number in signal.valid_signals() else status

@@ -1,8 +1,7 @@
-"""Landlock: what the kernel lets a process do with files, said as an allow-list that the process cannot leave again.
+"""Level `landlock`: the kernel allows a program only the files on a list, for good.
 
-Own code instead of the package landlockpy: three system calls are needed, in a child between fork and exec where little
-may happen, and that package (0.2.0) brings 850 lines for what are a hundred here. The numbers are those of
-<linux/landlock.h>; what a kernel does not know yet is not asked of it.
+The three system calls are made by ctypes. They run in a child between fork and exec, where little may happen, and the
+packages on PyPI (landlockpy 0.2.0 has 850 lines) are young. The numbers are those of <linux/landlock.h>.
 """
 
 from __future__ import annotations
@@ -13,12 +12,13 @@ import stat
 import struct
 from collections.abc import Iterable
 
-from jobqueue.worker.host.hardening import LIBC
+from jobqueue.worker.host.hardening import LIBC, PR_SET_NO_NEW_PRIVS, checked, drop_capabilities
+from jobqueue.worker.isolation import system_paths
+from jobqueue.worker.isolation.base import ImpossibleIsolation, Isolation, Paths
 
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 VERSION_OF_RULESETS = 1
 PATH_BENEATH = 1
-PR_SET_NO_NEW_PRIVS = 38
 
 EXECUTE = 1 << 0
 WRITE_FILE = 1 << 1
@@ -31,10 +31,10 @@ REFER = 1 << 13
 TRUNCATE = 1 << 14
 IOCTL_DEVICE = 1 << 15
 RIGHTS_BY_VERSION = {1: REFER - 1, 2: REFER, 3: TRUNCATE, 5: IOCTL_DEVICE}
-"""What each version added to what can be denied."""
+"""The rights that each version of Landlock added to those that can be denied."""
 
 ON_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEVICE
-"""The rights that a rule about a file, not a directory, may give."""
+"""The rights that a rule may give on a file that is not a directory."""
 
 SCOPES_VERSION = 6
 SCOPE_ABSTRACT_SOCKETS = 1 << 0
@@ -45,25 +45,66 @@ RUN = SEE | EXECUTE
 OWN = (IOCTL_DEVICE << 1) - 1 & ~MAKE_DEVICES & ~IOCTL_DEVICE
 USE_DEVICE = READ_FILE | WRITE_FILE | TRUNCATE | IOCTL_DEVICE
 SHARE = READ_FILE | WRITE_FILE | TRUNCATE | MAKE_FILE | REMOVE_FILE
-"""For shared memory and semaphores: what others keep there is not listed, so that its name has to be known."""
+"""For shared memory and semaphores. The directory cannot be listed: a program must know the names of its files."""
 
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty")
 
 
+class LandlockIsolation(Isolation):
+    """The kernel denies the files that a program does not need, and the program has no capabilities."""
+
+    level = "landlock"
+    _ruleset: int | None = None
+
+    def reserve(self) -> None:
+        """Check that the kernel supports Landlock. Raises ImpossibleIsolation."""
+        if not version():
+            raise ImpossibleIsolation(
+                "ISOLATION is 'landlock', but this kernel has no Landlock that can be used: that takes Linux 5.13 or "
+                "later, with Landlock enabled and not blocked by a container; choose none."
+            )
+
+    def prepare(self, paths: Paths) -> None:
+        """Create the ruleset."""
+        system = [os.path.realpath(path) for path in system_paths.roots(self._hidden)]
+        rules = [(path, RUN) for root in system for path in system_paths.around(root, self._hidden)]
+        rules += [(path, SEE) for path in ("/proc", "/sys")]
+        rules += [(path, USE_DEVICE) for path in DEVICES]
+        rules += [("/dev/shm", SHARE)]  # noqa: S108  # shared memory has no other place
+        rules += [(paths.program, RUN), (paths.directory, OWN)]
+        # The ruleset is built here and not in `enter`: walking directories allocates memory and takes time, which
+        # should not happen between fork and exec. The child inherits the descriptor.
+        self._ruleset = create_ruleset(rules)
+
+    def enter(self) -> None:
+        """Apply the ruleset, and drop the capabilities that could circumvent it."""
+        assert self._ruleset is not None, "prepare comes first"  # noqa: S101
+        restrict_self(self._ruleset)
+        drop_capabilities()
+
+    def close_descriptors(self) -> None:
+        """Close the ruleset."""
+        if self._ruleset is not None:
+            os.close(self._ruleset)
+            self._ruleset = None
+
+
 def version() -> int:
-    """Return which version of Landlock the kernel has, 0 when it has none that may be used."""
+    """Return the version of Landlock that the kernel supports; 0 when it has none or does not allow it."""
     return max(0, int(LIBC.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(VERSION_OF_RULESETS))))
 
 
 def create_ruleset(rules: Iterable[tuple[str, int]]) -> int:
-    """Return the descriptor of a new ruleset: these paths with these rights, and all below them. What of them does not
-    exist, or cannot be reached, is left out. Raises OSError.
+    """Return the descriptor of a new ruleset that gives each path, and everything below it, its rights. Paths that do
+    not exist or cannot be reached are left out. Raises OSError.
     """
+    # A kernel refuses a ruleset with rights or scopes that it does not know, so we ask only for those of its version.
+    # Every right named here is denied unless a rule allows it; a right that is not named stays allowed everywhere.
     known = version()
     rights = sum(added for since, added in RIGHTS_BY_VERSION.items() if since <= known)
     scopes = SCOPE_ABSTRACT_SOCKETS | SCOPE_SIGNALS if known >= SCOPES_VERSION else 0
-    attributes = struct.pack("=QQQ", rights, 0, scopes)  # 0: the network stays open
-    ruleset = _checked(LIBC.syscall(CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), ctypes.c_uint32(0)))
+    attributes = struct.pack("=QQQ", rights, 0, scopes)  # 0: no restriction of the network
+    ruleset = checked(LIBC.syscall(CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), ctypes.c_uint32(0)))
     try:
         for path, allowed in rules:
             _add(ruleset, path, allowed & rights)
@@ -74,27 +115,26 @@ def create_ruleset(rules: Iterable[tuple[str, int]]) -> int:
 
 
 def restrict_self(ruleset: int) -> None:
-    """Confine this process, and all that it starts, for ever. Raises OSError."""
-    _checked(LIBC.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-    _checked(LIBC.syscall(RESTRICT_SELF, ctypes.c_int(ruleset), ctypes.c_uint32(0)))
+    """Confine this process, and everything it starts, for ever. Raises OSError."""
+    # Landlock requires no_new_privs. It is set again here although the supervisor has set it already, so that this
+    # module does not depend on that.
+    checked(LIBC.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    checked(LIBC.syscall(RESTRICT_SELF, ctypes.c_int(ruleset), ctypes.c_uint32(0)))
 
 
 def _add(ruleset: int, path: str, allowed: int) -> None:
+    """Add a rule."""
     try:
         descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except (FileNotFoundError, PermissionError, NotADirectoryError):
+        # A distribution does not have all of these paths. Leaving a rule out only denies more.
         return
     try:
+        # The kernel refuses a rule that gives a file the rights of directories. What the path is, is asked of the
+        # open descriptor and not of the path, which might lead elsewhere by then.
         if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
             allowed &= ON_FILES
         beneath = struct.pack("=Qi", allowed, descriptor)
-        _checked(LIBC.syscall(ADD_RULE, ctypes.c_int(ruleset), PATH_BENEATH, beneath, ctypes.c_uint32(0)))
+        checked(LIBC.syscall(ADD_RULE, ctypes.c_int(ruleset), PATH_BENEATH, beneath, ctypes.c_uint32(0)))
     finally:
         os.close(descriptor)
-
-
-def _checked(result: int) -> int:
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return result

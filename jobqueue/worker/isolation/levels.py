@@ -1,7 +1,7 @@
-"""How far a job is shut off from its host: a level by its name, or by its description.
+"""The levels of isolation, by name and by description.
 
-The worker's main process makes and claims one for each slot; the slot's own process makes it again from what that
-describes.
+The worker makes one object for each slot, by name, and reserves it. The slot's supervisor makes an equal one from its
+description.
 """
 
 from __future__ import annotations
@@ -9,17 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jobqueue.worker.isolation.base import (
-    FIRST_USER,
-    BubblewrapIsolation,
-    ImpossibleIsolation,
-    Isolation,
-    LandlockIsolation,
-    Place,
-    UserIsolation,
-)
+from jobqueue.worker.isolation.base import ImpossibleIsolation, Isolation, Paths
+from jobqueue.worker.isolation.bubblewrap import BubblewrapIsolation
+from jobqueue.worker.isolation.landlock import LandlockIsolation
+from jobqueue.worker.isolation.user import FIRST_UID, UserIsolation
 
-__all__ = ["LEVELS", "ImpossibleIsolation", "Isolation", "Place", "from_description", "make"]
+__all__ = ["FIRST_UID", "LEVELS", "ImpossibleIsolation", "Isolation", "Paths", "from_description", "make"]
 
 _CLASSES: dict[str, type[Isolation]] = {
     each.level: each for each in (Isolation, LandlockIsolation, UserIsolation, BubblewrapIsolation)
@@ -27,15 +22,15 @@ _CLASSES: dict[str, type[Isolation]] = {
 LEVELS = tuple(_CLASSES)
 
 
-def make(level: str, hidden: Sequence[str], first_uid: int = FIRST_USER) -> Isolation:
-    """Return a level by its name, to be claimed. Raises ImpossibleIsolation."""
+def make(level: str, hidden: Sequence[str], first_uid: int = FIRST_UID) -> Isolation:
+    """Return a level by its name, not yet reserved. Raises ImpossibleIsolation."""
     if level not in _CLASSES:
-        raise ImpossibleIsolation(f"ISOLATION is {level!r}; it has to be one of {', '.join(LEVELS)}.")
+        raise ImpossibleIsolation(f"ISOLATION is {level!r}, but must be one of {', '.join(LEVELS)}.")
     options = {"first_uid": first_uid} if level == UserIsolation.level else {}
     return _CLASSES[level](hidden, **options)
 
 
 def from_description(description: Mapping[str, Any]) -> Isolation:
-    """Return what was described."""
+    """Return an object equal to the one that was described."""
     options = dict(description)
     return _CLASSES[options.pop("level")](**options)

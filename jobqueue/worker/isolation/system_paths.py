@@ -1,4 +1,4 @@
-"""What a confined job sees of the host: the system that programs need to run, and nothing of anybody's own."""
+"""The directories of the host that a sandboxed program may read: what programs need to run, and no user's files."""
 
 from __future__ import annotations
 
@@ -8,29 +8,28 @@ from collections.abc import Iterator, Sequence
 
 SYSTEM = (
     *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix", "/gnu"),
-    *("/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/run/nscd"),  # where names are looked up
+    *("/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/run/nscd"),  # needed to look up names
     *("/run/current-system", "/run/opengl-driver", "/var/lib/ca-certificates"),
 )
-"""The rest of /run holds the secrets of containers and the sockets of services, and is left out for that."""
+"""The rest of /run is left out because it holds the secrets of containers and the sockets of services."""
 
 
 def roots(hidden: Sequence[str]) -> list[str]:
-    """Return the directories that a job may read and run programs from: the system's and this Python's.
+    """Return the directories that programs may read and execute from: the system's and those of this Python.
 
-    Each exists, none lies in one that is `hidden`, though a hidden one may lie in them.
+    Each exists, and none lies in a hidden directory, but a hidden directory may lie in one of them.
     """
-    found: list[str] = []
+    readable: list[str] = []
     for path in (*SYSTEM, *_python()):
         secret = any(lies_in(os.path.realpath(path), os.path.realpath(each)) for each in hidden)
-        if os.path.isdir(path) and not secret and not any(lies_in(path, other) for other in found):
-            found.append(path)
-    return found
+        if os.path.isdir(path) and not secret and not any(lies_in(path, other) for other in readable):
+            readable.append(path)
+    return readable
 
 
 def around(path: str, hidden: Sequence[str]) -> Iterator[str]:
-    """Yield what lies in a directory without what is hidden there: the directory itself, if nothing is.
-
-    Links are left out: what they lead to is seen where it lies, or not at all.
+    """Yield the entries of a directory, at any depth, that together are all of it but what is hidden; the directory
+    itself when nothing in it is hidden. All paths are real ones.
     """
     if path in hidden:
         return
@@ -39,6 +38,8 @@ def around(path: str, hidden: Sequence[str]) -> Iterator[str]:
         return
     with os.scandir(path) as entries:
         for entry in entries:
+            # A link is left out: a rule about it would be one about its target, which has a rule where it lies or
+            # must not be seen.
             if not entry.is_symlink():
                 yield from around(entry.path, hidden)
 
@@ -49,7 +50,7 @@ def lies_in(path: str, directory: str) -> bool:
 
 
 def _python() -> set[str]:
-    """Return where the Python that runs this lies: jobs are written for it more often than for another."""
+    """Return the directories of the Python that runs this: many jobs are scripts for the worker's own Python."""
     executable = os.path.dirname(os.path.dirname(os.path.realpath(sys.executable)))
-    named = {sys.prefix, sys.base_prefix}
-    return ({executable} | named | {os.path.realpath(path) for path in named}) - {"/"}
+    prefixes = {sys.prefix, sys.base_prefix}
+    return ({executable} | prefixes | {os.path.realpath(path) for path in prefixes}) - {"/"}

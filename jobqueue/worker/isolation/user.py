@@ -1,61 +1,113 @@
-"""Who a new process is and what it may: another user, and nothing that is the superuser's.
-
-For a child between fork and exec. The numbers are those of <linux/capability.h>.
-"""
+"""Level `user`: the programs of each slot run as a Unix user of their own, who owns nothing but their directory."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 import pwd
 import socket
 import stat
-import struct
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from jobqueue.worker.host.hardening import LIBC
+from jobqueue.worker.host.hardening import drop_capabilities
+from jobqueue.worker.isolation.base import ImpossibleIsolation, Isolation
 
-CAPABILITY_VERSION = 0x20080522
-USERS_LOOKED_AT = 1000
-OUTPUTS = (1, 2)
+FIRST_UID = 59000
+UIDS_TRIED = 1000
+
+
+class UserIsolation(Isolation):
+    """A program runs as another user, without capabilities. Needs a worker that is root."""
+
+    level = "user"
+
+    def __init__(self, hidden: Sequence[str] = (), first_uid: int = FIRST_UID, uid: int | None = None) -> None:
+        """`first_uid` is the first user id to try; `uid` is one that the worker has reserved already."""
+        super().__init__(hidden)
+        self._first_uid = first_uid
+        self._uid = uid
+        self._reservation: socket.socket | None = None
+
+    def reserve(self) -> None:
+        """Reserve a user id. Raises ImpossibleIsolation."""
+        if os.geteuid() != 0:
+            raise ImpossibleIsolation(
+                "ISOLATION is 'user', but this worker does not run as root, and only root can start programs as "
+                "another user; start it as root, or choose landlock or none."
+            )
+        self.free()
+        try:
+            self._uid, self._reservation = reserve_user(self._first_uid)
+        except LookupError:
+            raise ImpossibleIsolation(
+                f"ISOLATION is 'user', but the {UIDS_TRIED} user ids from ISOLATION_UID={self._first_uid} on are all "
+                "in use; choose another ISOLATION_UID."
+            ) from None
+
+    def free(self) -> None:
+        """Free the user id for other slots."""
+        if self._reservation:
+            self._reservation.close()
+            self._reservation = self._uid = None
+
+    def describe(self) -> dict[str, Any]:
+        """Return the description with the reserved user id."""
+        return super().describe() | {"uid": self._uid}
+
+    @property
+    def uid(self) -> int | None:
+        """The user id of this slot's programs; None before `reserve`."""
+        return self._uid
+
+    def program_mode(self) -> int:
+        """Return a mode that lets users other than the owner start the file."""
+        return 0o555
+
+    def enter(self) -> None:
+        """Become the user, who can open /dev/stdout and /dev/stderr, too."""
+        assert self._uid is not None, "reserve comes first"  # noqa: S101
+        give_pipes(self._uid)
+        become(self._uid)
+        drop_capabilities()
 
 
 def become(user: int) -> None:
-    """Be this user, alone in the group of the same number, and no other ever again. Raises OSError."""
+    """Become this user, in the group of the same number and no other, irrevocably. Raises OSError."""
+    # The user id comes last: without root's, groups could not be changed any more.
     os.setgroups([])
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)
 
 
 def give_pipes(user: int) -> None:
-    """Let a user own the pipes that this process writes its outputs to: only their owner can open them by name."""
-    for descriptor in OUTPUTS:
+    """Make a user the owner of the pipes behind this process's outputs: only the owner can open them by name."""
+    for descriptor in (1, 2):
         if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
             os.fchown(descriptor, user, user)
 
 
-def drop_capabilities() -> None:
-    """Have no capability any more. With no_new_privs, root's next program does not get them back. Raises OSError."""
-    header, none = struct.pack("=Ii", CAPABILITY_VERSION, 0), bytes(24)
-    if LIBC.capset(header, none) < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-
-
 def reserve_user(first: int) -> tuple[int, socket.socket]:
-    """Return the first user from that number on who is nobody on this host, and what keeps them reserved.
+    """Return the first free user id from `first` on, and the socket that reserves it until it is closed.
 
-    The name of a socket is what is reserved: the kernel forgets it when its holder dies. A user that still has
-    processes is passed over, too: they are of a job whose worker died a moment ago. Raises LookupError.
+    Raises LookupError when none of UIDS_TRIED ids is free.
     """
+    # A user id is reserved by binding a Unix socket in the abstract namespace: binding is atomic, all workers of the
+    # host share the names, and the kernel frees a name when its process dies, so nothing is left to clean up. A lock
+    # file would need a directory that all workers can write and no job can.
+    #
+    # Accounts of the host are skipped because their files would be open to jobs. So are ids that still have processes:
+    # these belong to a job whose worker died a moment ago and whose name is free already. The list is made before the
+    # loop: a process that appears afterwards was started by a worker that holds the name, and binding it fails.
     busy = {entry.pw_uid for entry in pwd.getpwall()} | _users_of_processes()
-    for user in range(first, first + USERS_LOOKED_AT):
-        if user not in busy and (reservation := _take(user)):
+    for user in range(first, first + UIDS_TRIED):
+        if user not in busy and (reservation := _bind(user)):
             return user, reservation
     raise LookupError
 
 
-def _take(user: int) -> socket.socket | None:
+def _bind(user: int) -> socket.socket | None:
+    """Return a socket with the name that stands for a user id; None when another process has it."""
     reservation = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
         reservation.bind(f"\0jobqueue-uid-{user}")
@@ -66,10 +118,11 @@ def _take(user: int) -> socket.socket | None:
 
 
 def _users_of_processes() -> set[int]:
+    """Return the real, effective, saved and file-system user ids of all processes."""
     users: set[int] = set()
     for status in Path("/proc").glob("[0-9]*/status"):
         try:
             users |= set(map(int, status.read_text().partition("\nUid:")[2].split()[:4]))
         except OSError:
-            continue  # it has ended meanwhile
+            continue  # the process has ended meanwhile
     return users

@@ -9,8 +9,7 @@ from contextlib import closing
 
 from jobqueue.settings import InvalidSetting
 from jobqueue.worker.isolation import levels
-from jobqueue.worker.isolation.base import FIRST_USER
-from jobqueue.worker.isolation.levels import Isolation
+from jobqueue.worker.isolation.levels import FIRST_UID, Isolation
 from jobqueue.worker.slots.slot import OPEN_FILES, Slot, SlotDied
 from jobqueue.worker.slots.workspace import Workspace, Workspaces
 from jobqueue.worker.supervisor.messages import Launch
@@ -24,16 +23,16 @@ if [ -n "$1" ] && read -r word <"$1"; then echo "a program can read what it must
 SECONDS = 10.0
 
 
-def probe(level: str, workspaces: Workspaces, first_uid: int = FIRST_USER, open_files: int = OPEN_FILES) -> str | None:
+def probe(level: str, workspaces: Workspaces, first_uid: int = FIRST_UID, open_files: int = OPEN_FILES) -> str | None:
     """Return None when programs can be run at this level of isolation, else the sentence that says why not."""
     try:
         confined = levels.make(level, (), first_uid)
-        confined.claim()
+        confined.reserve()
         try:
             with closing(Slot(workspaces.family, confined, open_files)) as slot:
                 prove(slot, workspaces)
         finally:
-            confined.release()
+            confined.free()
     except (InvalidSetting, OSError) as error:
         return str(error)
     return None
@@ -58,7 +57,7 @@ def _run(slot: Slot, workspace: Workspace) -> str | None:
     secret.chmod(0o600)
     launch = Launch(
         program=str(workspace.program),
-        arguments=[str(secret)] if confined.closed else [],
+        arguments=[str(secret)] if confined.protects_worker_files else [],
         environment={"HOME": str(workspace.directory)},
         directory=str(workspace.directory),
         timeout_seconds=SECONDS,
@@ -78,7 +77,7 @@ def _run(slot: Slot, workspace: Workspace) -> str | None:
 
 
 def _sentence(why_not: str, confined: Isolation, parent: str) -> str:
-    if not confined.closed:
+    if not confined.protects_worker_files:
         remedy = "TMPDIR must be a directory on a file system that is not mounted noexec"
     elif confined.uid is None:
         remedy = "choose another level, or a TMPDIR on a file system that is not mounted noexec"

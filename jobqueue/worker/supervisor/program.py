@@ -17,7 +17,7 @@ from typing import IO, cast
 
 from jobqueue.worker.host.hardening import die_with, oom_score_of_jobs, yield_to_the_worker
 from jobqueue.worker.host.process_tree import children_of, kill_children
-from jobqueue.worker.isolation.levels import Isolation, Place
+from jobqueue.worker.isolation.levels import Isolation, Paths
 from jobqueue.worker.supervisor.capture import Stream
 from jobqueue.worker.supervisor.messages import Launch
 
@@ -56,7 +56,7 @@ class Program:
     def terminate(self) -> None:
         """Ask the program to end; one that is stopped goes on to hear it."""
         for number in (signal.SIGTERM, signal.SIGCONT):
-            targets = self._isolation.polite_targets(self._process.pid)
+            targets = self._isolation.processes_to_signal(self._process.pid)
             with suppress(ProcessLookupError):
                 for pid in targets:
                     os.kill(pid, number)
@@ -78,7 +78,7 @@ class Program:
             stream.drain(deadline)
             stream.pipe.close()
         os.close(self.pidfd)
-        return self._isolation.interpret(self._process.returncode), self._usage(reaped.peak_memory_bytes)
+        return self._isolation.program_status(self._process.returncode), self._usage(reaped.peak_memory_bytes)
 
     def met_oom_killer(self) -> bool:
         """Whether the kernel has killed for want of memory since the program was started."""
@@ -95,8 +95,8 @@ class Program:
 
 def _start(launch: Launch, isolation: Isolation) -> subprocess.Popen[bytes]:
     """Start a program, again and again while its file is busy."""
-    place = Place(launch.program, launch.directory)
-    isolation.prepare(place)
+    paths = Paths(launch.program, launch.directory)
+    isolation.prepare(paths)
     parent = os.getpid()
     oom_score = oom_score_of_jobs()
 
@@ -108,7 +108,7 @@ def _start(launch: Launch, isolation: Isolation) -> subprocess.Popen[bytes]:
     try:
         for pause in (*BUSY_PAUSES_SECONDS, None):
             try:
-                command = isolation.command(place, launch.arguments, launch.environment)
+                command = isolation.command(paths, launch.arguments, launch.environment)
                 return subprocess.Popen(
                     command.words,
                     env=dict(command.environment),
@@ -126,7 +126,7 @@ def _start(launch: Launch, isolation: Isolation) -> subprocess.Popen[bytes]:
                 time.sleep(pause)
         raise AssertionError("the last pause is None")
     finally:
-        isolation.finish()
+        isolation.close_descriptors()
 
 
 def _count_oom_kills() -> int:

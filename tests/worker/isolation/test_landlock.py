@@ -1,3 +1,5 @@
+"""The rulesets of level `landlock`, and what they deny."""
+
 from __future__ import annotations
 
 import os
@@ -7,29 +9,30 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue.worker.isolation import base, landlock, system_paths
-from tests.support.confined import House, house, secret_below
+from jobqueue.worker.isolation import landlock, system_paths
+from jobqueue.worker.isolation.base import Paths
+from tests.support.confined import Sandbox, sandbox, secret_below
 
 KNOWN = landlock.version()
-pytestmark = pytest.mark.skipif(not KNOWN, reason="this kernel has no Landlock that may be used")
+pytestmark = pytest.mark.skipif(not KNOWN, reason="this kernel has no usable Landlock")
 
 
 @pytest.fixture
-def confined() -> Iterator[House]:
-    with house("landlock") as built:
-        yield built
+def sandboxed() -> Iterator[Sandbox]:
+    with sandbox("landlock") as made:
+        yield made
 
 
 def test_a_path_that_does_not_exist_is_left_out(tmp_path: Path) -> None:
     os.close(landlock.create_ruleset([(str(tmp_path / "nothing"), landlock.RUN), (str(tmp_path), landlock.OWN)]))
 
 
-def test_a_rule_about_a_file_is_cut_down_to_what_files_have(tmp_path: Path) -> None:
+def test_a_rule_about_a_file_is_reduced_to_the_rights_of_files(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     os.close(landlock.create_ruleset([(str(tmp_path / "file"), landlock.OWN)]))
 
 
-def test_no_descriptor_is_left_open_or_inherited(tmp_path: Path) -> None:
+def test_a_ruleset_leaves_no_descriptor_open_and_is_not_inherited(tmp_path: Path) -> None:
     before = os.listdir("/proc/self/fd")
     ruleset = landlock.create_ruleset([(str(tmp_path), landlock.RUN)])
     assert not os.get_inheritable(ruleset)
@@ -38,51 +41,51 @@ def test_no_descriptor_is_left_open_or_inherited(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("known", [version for version in range(1, 8) if version <= KNOWN])
-def test_an_older_kernel_is_asked_for_what_it_knows(
+def test_a_ruleset_for_an_older_kernel_names_only_rights_it_knows(
     known: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(landlock, "version", lambda: known)
     os.close(landlock.create_ruleset([(str(tmp_path), landlock.OWN), ("/dev/null", landlock.USE_DEVICE)]))
 
 
-def test_abstract_sockets_of_others_are_out_of_reach(confined: House) -> None:
+def test_abstract_sockets_of_others_are_out_of_reach(sandboxed: Sandbox) -> None:
     if KNOWN < landlock.SCOPES_VERSION:
-        pytest.skip("this kernel's Landlock does not know of sockets")
+        pytest.skip("this kernel's Landlock does not restrict sockets")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("\0jobqueue-test-landlock")
         server.listen()
-        assert confined.try_each("connect('\\0jobqueue-test-landlock')") == ["PermissionError"]
+        assert sandboxed.try_each("connect('\\0jobqueue-test-landlock')") == ["PermissionError"]
 
 
-def test_the_job_may_signal_its_own(confined: House) -> None:
+def test_a_program_may_signal_its_own_processes(sandboxed: Sandbox) -> None:
     program = "#!/bin/sh\nsleep 600 &\nkill -9 $!\nwait $!\necho $?"
-    assert confined.run(program).stdout == "137\n"
+    assert sandboxed.run(program).stdout == "137\n"
 
 
-def test_devices_that_reach_around_files_are_out_of_reach(confined: House) -> None:
-    found = confined.try_each(
+def test_devices_that_reach_around_files_are_out_of_reach(sandboxed: Sandbox) -> None:
+    results = sandboxed.try_each(
         *("os.listdir('/dev')", "os.listdir('/dev/shm')", "os.open('/dev/ptmx', os.O_RDWR)", "read('/proc/kcore')"),
         "write('/proc/sys/kernel/hostname')",
     )
-    assert set(found) <= {"PermissionError", "FileNotFoundError"}
+    assert set(results) <= {"PermissionError", "FileNotFoundError"}
 
 
-def test_run_is_closed_but_for_the_lookup_of_names(confined: House) -> None:
+def test_the_run_directory_is_closed_except_for_name_look_ups(sandboxed: Sandbox) -> None:
     with secret_below(Path("/run")) as secret:
-        assert confined.try_each(f"read({str(secret)!r})") == ["PermissionError"]
+        assert sandboxed.try_each(f"read({str(secret)!r})") == ["PermissionError"]
 
 
-def test_what_is_hidden_is_gone_around(tmp_path: Path) -> None:
+def test_the_entries_around_a_hidden_directory_are_listed(tmp_path: Path) -> None:
     for name in ("a/b/hidden/x", "a/b/seen", "a/seen", "c"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "a/link").symlink_to("b")
-    found = list(system_paths.around(str(tmp_path), [str(tmp_path / "a/b/hidden")]))
-    assert sorted(found) == [str(tmp_path / name) for name in ("a/b/seen", "a/seen", "c")]
+    entries = list(system_paths.around(str(tmp_path), [str(tmp_path / "a/b/hidden")]))
+    assert sorted(entries) == [str(tmp_path / name) for name in ("a/b/seen", "a/seen", "c")]
 
 
-def test_a_ruleset_is_put_away_once() -> None:
-    level = base.LandlockIsolation()
-    level.finish()
-    level.prepare(base.Place("/bin/sh", "/tmp"))
-    level.finish()
-    level.finish()
+def test_closing_a_ruleset_again_does_nothing() -> None:
+    level = landlock.LandlockIsolation()
+    level.close_descriptors()
+    level.prepare(Paths("/bin/sh", "/tmp"))
+    level.close_descriptors()
+    level.close_descriptors()

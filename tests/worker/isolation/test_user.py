@@ -1,3 +1,5 @@
+"""Level `user`: which user ids are reserved, and what a program of such a user may do."""
+
 from __future__ import annotations
 
 import os
@@ -9,41 +11,40 @@ import pytest
 
 from jobqueue.worker.isolation import levels
 from jobqueue.worker.isolation import user as user_level
-from jobqueue.worker.isolation.base import FIRST_USER
-from jobqueue.worker.isolation.levels import ImpossibleIsolation
-from tests.support.confined import House, house
+from jobqueue.worker.isolation.levels import FIRST_UID, ImpossibleIsolation
+from tests.support.confined import Sandbox, sandbox
 
 FIRST = 1_600_000_000
 
 
 @pytest.fixture
-def owned() -> Iterator[House]:
-    with house("user") as built:
-        yield built
+def owned() -> Iterator[Sandbox]:
+    with sandbox("user") as made:
+        yield made
 
 
-def test_a_program_is_its_slots_user_and_nobody_elses(owned: House) -> None:
-    uid = owned.confined.uid
-    found = owned.try_each("os.getresuid()", "os.getresgid()", "os.getgroups()", "os.stat('.').st_uid")
-    assert found == [[uid] * 3, [uid] * 3, [], uid]
+def test_a_program_runs_as_the_user_of_its_slot_and_in_no_other_group(owned: Sandbox) -> None:
+    uid = owned.isolation.uid
+    results = owned.try_each("os.getresuid()", "os.getresgid()", "os.getgroups()", "os.stat('.').st_uid")
+    assert results == [[uid] * 3, [uid] * 3, [], uid]
     assert uid is not None
-    assert uid >= FIRST_USER
+    assert uid >= FIRST_UID
 
 
-def test_a_program_cannot_be_somebody_else_again(owned: House) -> None:
-    found = owned.try_each("os.setuid(0)", "os.setgroups([0])", "read('/etc/shadow')", "os.chown('.', 0, 0)")
-    assert set(found) == {"PermissionError"}
+def test_a_program_cannot_become_root_again(owned: Sandbox) -> None:
+    results = owned.try_each("os.setuid(0)", "os.setgroups([0])", "read('/etc/shadow')", "os.chown('.', 0, 0)")
+    assert set(results) == {"PermissionError"}
 
 
-def test_two_slots_are_two_users(owned: House) -> None:
-    with house("user") as other:
-        assert other.confined.uid != owned.confined.uid
-        assert other.try_each("os.getuid()") == [other.confined.uid]
-        found = other.try_each(f"os.kill({owned.slot._process.pid}, 0)")
-    assert found == ["PermissionError"]
+def test_two_slots_have_two_users(owned: Sandbox) -> None:
+    with sandbox("user") as other:
+        assert other.isolation.uid != owned.isolation.uid
+        assert other.try_each("os.getuid()") == [other.isolation.uid]
+        results = other.try_each(f"os.kill({owned.slot.pid}, 0)")
+    assert results == ["PermissionError"]
 
 
-def test_a_user_is_reserved_until_it_is_let_go() -> None:
+def test_a_user_id_is_reserved_until_it_is_freed() -> None:
     first, reservation = user_level.reserve_user(FIRST)
     second, other = user_level.reserve_user(FIRST)
     reservation.close()
@@ -53,15 +54,15 @@ def test_a_user_is_reserved_until_it_is_let_go() -> None:
     assert (first, second, again) == (FIRST, FIRST + 1, FIRST)
 
 
-def test_an_account_of_this_host_is_passed_over() -> None:
+def test_the_user_id_of_an_account_is_skipped() -> None:
     known = max(entry.pw_uid for entry in pwd.getpwall() if entry.pw_uid < FIRST)
     user, reservation = user_level.reserve_user(known)
     reservation.close()
     assert user > known
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_a_user_with_processes_is_passed_over() -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start processes of another user")
+def test_a_user_id_with_processes_is_skipped() -> None:
     user = FIRST + 5000
     process = subprocess.Popen(["sleep", "60"], user=user)
     try:
@@ -73,14 +74,14 @@ def test_a_user_with_processes_is_passed_over() -> None:
     assert found == user + 1
 
 
-def test_when_all_are_taken_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(user_level, "USERS_LOOKED_AT", 0)
+def test_a_host_without_a_free_user_id_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(user_level, "UIDS_TRIED", 0)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     with pytest.raises(ImpossibleIsolation, match="choose another ISOLATION_UID"):
-        levels.make("user", (), FIRST).claim()
+        levels.make("user", (), FIRST).reserve()
 
 
-def test_a_description_before_and_after_the_claim(owned: House) -> None:
-    assert owned.confined.describe()["uid"] == owned.confined.uid
-    owned.confined.release()
-    assert owned.confined.uid is None
+def test_a_description_names_the_user_id_while_it_is_reserved(owned: Sandbox) -> None:
+    assert owned.isolation.describe()["uid"] == owned.isolation.uid
+    owned.isolation.free()
+    assert owned.isolation.uid is None
