@@ -76,8 +76,8 @@ def _slots(slots: int) -> Finding:
 
 def _directories(settings: WorkerSettings, variables: Mapping[str, str]) -> Iterator[Finding]:
     for name, find, asked in (
-        ("CACHE_DIR", directories.cache_directory, settings.cache_directory),
-        ("SPOOL_DIR", directories.spool_directory, settings.spool_directory),
+        ("CACHE_DIR", directories.CACHE.find, settings.cache_directory),
+        ("SPOOL_DIR", directories.SPOOL.find, settings.spool_directory),
     ):
         try:
             path = find(asked, variables, settings.temporary_directory)

@@ -95,8 +95,8 @@ def _means(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shu
     temporary, family = settings.temporary_directory, Family()
     with directories.usable("TMPDIR", temporary):
         sweep(temporary, family)
-    cache_directory = directories.cache_directory(settings.cache_directory, variables, temporary)
-    spool_directory = directories.spool_directory(settings.spool_directory, variables, temporary)
+    cache_directory = directories.CACHE.find(settings.cache_directory, variables, temporary)
+    spool_directory = directories.SPOOL.find(settings.spool_directory, variables, temporary)
     with ExitStack() as stack:
         with directories.usable("TMPDIR", temporary):
             workspaces = Workspaces(family, temporary)

@@ -100,7 +100,7 @@ def test_a_directory_that_cannot_be_had_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     told = run(**{**own(tmp_path), "SPOOL_DIR": str(tmp_path / "file" / "spool")})
     assert told.returncode == 1
-    assert told.stderr.startswith("SPOOL_DIR is ")
+    assert told.stderr.startswith(f"SPOOL_DIR={tmp_path}/file/spool cannot be used: ")
 
 
 @pytest.mark.parametrize("name", ["TMPDIR", "SPOOL_DIR"])
@@ -110,7 +110,7 @@ def test_a_directory_in_which_nothing_can_be_made_ends_it_with_a_sentence(tmp_pa
     told = run(**{**own(tmp_path), name: "/proc"})
     assert Path("/proc").stat().st_mode == before
     assert told.returncode == 1
-    assert told.stderr.startswith(f"{name} is '/proc', ")
+    assert told.stderr.startswith(f"{name}=/proc cannot be used: ")
     assert len(told.stderr.splitlines()) == 1
 
 
@@ -121,7 +121,7 @@ def test_a_disk_that_takes_nothing_ends_it_with_a_sentence(tmp_path: Path) -> No
     environment = {"PATH": PATH, "PYTHONDONTWRITEBYTECODE": "1", **own(tmp_path)}
     told = subprocess.run(command, check=False, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
     assert told.returncode == 1
-    assert told.stderr.splitlines()[-1] == f"TMPDIR is {str(tmp_path)!r}, which is of no use now: File too large."
+    assert told.stderr.splitlines()[-1] == f"TMPDIR={tmp_path} cannot be used: file too large."
     assert {path.name for path in tmp_path.iterdir()} == {"cache", "spool"}
 
 
@@ -130,7 +130,7 @@ def test_more_slots_than_files_may_be_open_for_are_refused(tmp_path: Path) -> No
     environment = {"PATH": PATH, **own(tmp_path), "SLOTS": "8"}
     told = subprocess.run(command, check=False, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
     assert told.returncode == 1
-    assert told.stderr == (
-        "SLOTS is 8, for which the worker has to open up to 88 files, but this host allows it 64: raise the limit "
-        "(ulimit -n) or set SLOTS lower.\n"
-    )
+    assert len(told.stderr.splitlines()) == 1
+    assert told.stderr.startswith("SLOTS is 8, ")
+    assert " 88 " in told.stderr
+    assert " 64" in told.stderr

@@ -1,86 +1,98 @@
-"""Where a worker keeps what outlives it: directories of this user's alone, made where they are missing."""
+"""The directories of the cache and of the spool, which outlive the worker: where they are, made where missing."""
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from jobqueue import logs
 from jobqueue.settings import InvalidSetting
+from jobqueue.worker.host.error_numbers import OUT_OF_RESOURCES
 from jobqueue.worker.host.private_directory import make_own
 
-SHORT_OF_ALL_ELSE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
-"""Errors that are no directory's: there are no more processes, there is no more memory, there are no more files."""
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of directory.
+
+    setting: the worker's setting that names it. xdg_variable, below_home: where the XDG Base Directory Specification
+    puts it when the setting is left out: below the directory in this variable, else below this one of the home.
+    name: what it is called below a temporary directory.
+    """
+
+    setting: str
+    xdg_variable: str
+    below_home: str
+    name: str
+
+    def find(self, configured: Path | None, variables: Mapping[str, str], temporary: Path) -> Path:
+        """Return the configured directory, else the standard one, else (no home, or a read-only one) a temporary one.
+
+        It exists, and nobody else can write in it. Raises InvalidSetting when there can be no such directory.
+        """
+        if configured is not None:
+            with usable(self.setting, configured):
+                return _make(configured)
+        # Without a setting the user has not asked for any directory, so the worker makes do with a temporary one, and
+        # says so in the log. A configured directory is never replaced: reports would be spooled where the next worker
+        # does not look for them.
+        standard, fallback = self._standard(variables), temporary / f"jobqueue.{os.geteuid()}" / self.name
+        try:
+            if standard is not None:
+                return _make(standard)
+        except OSError as error:
+            logs.logger().warning("directory_unusable", path=str(standard), reason=str(error), instead=str(fallback))
+        try:
+            _make(fallback.parent)
+            return _make(fallback)
+        except OSError as error:
+            raise InvalidSetting(
+                f"{self.setting} is not set, and its substitute {str(fallback)!r} cannot be used: {_reason(error)}. "
+                f"Set {self.setting} to a directory that only the worker's user can write."
+            ) from error
+
+    def _standard(self, variables: Mapping[str, str]) -> Path | None:
+        """Return the standard directory; None when the user has no home. A relative path in the variable is ignored, as
+        the specification demands.
+        """
+        base = variables.get(self.xdg_variable, "")
+        if base.startswith("/"):
+            return Path(base) / "jobqueue"
+        with suppress(RuntimeError):
+            return Path.home() / self.below_home / "jobqueue"
+        return None
 
 
-def cache_directory(asked: Path | None, variables: Mapping[str, str], temporary: Path) -> Path:
-    """Return the directory of the downloaded programs. Raises InvalidSetting when it cannot be had."""
-    return _directory("CACHE_DIR", asked, _standard(variables, "XDG_CACHE_HOME", ".cache"), temporary, "cache")
-
-
-def spool_directory(asked: Path | None, variables: Mapping[str, str], temporary: Path) -> Path:
-    """Return the directory of the waiting reports. Raises InvalidSetting when it cannot be had."""
-    return _directory("SPOOL_DIR", asked, _standard(variables, "XDG_STATE_HOME", ".local/state"), temporary, "spool")
+CACHE = Kind("CACHE_DIR", "XDG_CACHE_HOME", ".cache", "cache")
+SPOOL = Kind("SPOOL_DIR", "XDG_STATE_HOME", ".local/state", "spool")
 
 
 @contextmanager
 def usable(setting: str, directory: Path) -> Iterator[None]:
-    """Do in a directory what the worker cannot start without. Raises InvalidSetting when the system refuses: the disk
-    is full, the directory gone.
+    """Turn an OSError in the context, in which the worker does in a directory what it cannot start without, into an
+    InvalidSetting that names the setting. An error that is not about the directory is reported without it.
     """
     try:
         yield
     except OSError as error:
-        if error.errno in SHORT_OF_ALL_ELSE:
-            raise InvalidSetting(f"The worker cannot begin on this machine now: {error.strerror}.") from error
-        raise InvalidSetting(
-            f"{setting} is {str(directory)!r}, which is of no use now: {error.strerror or error}."
-        ) from error
-
-
-def _standard(variables: Mapping[str, str], variable: str, below_home: str) -> Path | None:
-    """Return where the XDG Base Directory Specification puts such things, None for who has no home."""
-    told = variables.get(variable, "")
-    if told.startswith("/"):
-        return Path(told) / "jobqueue"
-    try:
-        return Path.home() / below_home / "jobqueue"
-    except RuntimeError:
-        return None
-
-
-def _directory(setting: str, asked: Path | None, standard: Path | None, temporary: Path, name: str) -> Path:
-    """Return the directory asked for, else the standard one, else (no home, or a read-only one) a temporary one."""
-    if asked is not None:
-        try:
-            return _make(asked)
-        except OSError as error:
-            raise InvalidSetting(
-                f"{setting} is {str(asked)!r}, but must be a directory that is the worker's own and can be written: "
-                f"{error.strerror or error}."
-            ) from error
-    instead = temporary / f"jobqueue.{os.geteuid()}" / name
-    try:
-        if standard is not None:
-            return _make(standard)
-    except OSError as error:
-        logs.logger().warning("directory_unusable", path=str(standard), reason=str(error), instead=str(instead))
-    try:
-        _make(instead.parent)
-        return _make(instead)
-    except OSError as error:
-        raise InvalidSetting(
-            f"{setting} is not set, and {str(instead)!r} cannot be had for it: {error.strerror or error}. "
-            f"Set {setting} to a directory of the worker's own."
-        ) from error
+        subject = f"{setting}={directory} cannot be used"
+        if error.errno in OUT_OF_RESOURCES:
+            subject = "The worker cannot start on this host now"
+        raise InvalidSetting(f"{subject}: {_reason(error)}.") from error
 
 
 def _make(path: Path) -> Path:
-    """Make a directory that nobody else may enter. Raises OSError, also when it is somebody else's or of no use."""
+    """Make a directory that only this user can enter. Raises OSError, also when it is another user's or read-only."""
     make_own(path)
     if not os.access(path, os.W_OK | os.X_OK):
         raise PermissionError("it cannot be written")
     return path
+
+
+def _reason(error: OSError) -> str:
+    """Return what went wrong as the end of a sentence."""
+    reason = error.strerror or str(error)
+    return reason[:1].lower() + reason[1:]

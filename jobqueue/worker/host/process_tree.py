@@ -1,4 +1,4 @@
-"""The processes below this one: found in /proc and killed, until there are none."""
+"""The processes below this one: found in /proc, and killed until there are none."""
 
 from __future__ import annotations
 
@@ -13,65 +13,42 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 DYING_SECONDS = 2.0
+"""Longest time to wait for killed processes to die; a process usually takes milliseconds."""
+
 TRACED_PAUSE_SECONDS = 0.005
+"""Poll interval for a dead process that its tracer has not let go."""
 
 
 @dataclass
 class Reaped:
-    """What the processes had used that were waited for: the most memory that any of them held at a time."""
+    """What the reaped processes have used: the most memory that any one of them held."""
 
     peak_memory_bytes: int = 0
 
     def add(self, usage: resource.struct_rusage) -> None:
-        """Count one of them (with all that it had waited for itself)."""
+        """Count a process (and with it all that it had reaped itself)."""
         self.peak_memory_bytes = max(self.peak_memory_bytes, usage.ru_maxrss * 1024)
 
 
 def kill_children(spare: Collection[int] = frozenset()) -> Reaped:
-    """Kill every child of this process but those to spare, all that descends from each, and whatever orphans come up.
-
-    A round kills all that can be seen, each as soon as it is, so that what starts processes faster than they are looked
-    at runs dry. What cannot be waited for, because somebody traces it or the kernel does not let go of it, is left.
+    """Kill every child of this process except those to spare, everything below it, and the orphans that come to this
+    process meanwhile. A process that cannot be reaped, because it is traced or the kernel is stuck in it, is left.
     """
+    # The orphans of a killed process become our children (see hardening.adopt_orphans), so whatever a round misses
+    # because it was forked meanwhile is found by the next one. This ends: a round kills each process as soon as it is
+    # seen, its children after it, so a program that starts processes runs out of ones that can.
     reaped = Reaped()
     spared = set(spare)
     while doomed := [child for child in children_of(os.getpid()) if child not in spared]:
         for child in doomed:
             _kill_with_descendants(child)
+        # What could not be reaped would be found again in every round, so it is spared from now on.
         spared |= _reap(doomed, reaped)
     return reaped
 
 
-def _reap(doomed: Iterable[int], reaped: Reaped) -> set[int]:
-    """Wait for killed children; return those that are left after a time that is long for a process to die in."""
-    give_up_at = time.monotonic() + DYING_SECONDS
-    left = set(doomed)
-    while left:
-        for child in list(left):
-            _await_death(child, give_up_at)
-            pid, _, usage = os.wait4(child, os.WNOHANG)
-            if pid:
-                reaped.add(usage)
-                left.remove(child)
-        if time.monotonic() > give_up_at:
-            break
-        if left:
-            time.sleep(TRACED_PAUSE_SECONDS)  # dead, and still its tracer's: no event tells when it lets go
-    return left
-
-
-def _await_death(child: int, give_up_at: float) -> None:
-    fd = os.pidfd_open(child)
-    try:
-        poll = select.poll()
-        poll.register(fd, select.POLLIN)
-        poll.poll(max(give_up_at - time.monotonic(), 0) * 1000)
-    finally:
-        os.close(fd)
-
-
 def descendants_of(pid: int) -> list[int]:
-    """Return all below a process, the deepest first."""
+    """Return all processes below a process, the deepest first."""
     found: list[int] = []
     waiting = deque(children_of(pid))
     while waiting:
@@ -81,20 +58,53 @@ def descendants_of(pid: int) -> list[int]:
 
 
 def children_of(pid: int) -> list[int]:
-    """Return the children of every thread of a process; none when it is gone or hidden from us (`hidepid`, proc(5))."""
-    found: list[int] = []
+    """Return the children of all threads of a process; none when it is gone, or hidden from us (`hidepid`, proc(5))."""
+    children: list[int] = []
     with suppress(OSError):
         for task in os.listdir(f"/proc/{pid}/task"):
             with open(f"/proc/{pid}/task/{task}/children", "rb", buffering=0) as file:
-                found += map(int, file.read().split())
-    return found
+                children += map(int, file.read().split())
+    return children
 
 
 def _kill_with_descendants(pid: int) -> None:
-    """Kill a process, then those below it: a parent that outlived its children could start others in their place."""
+    """Kill a process, then everything below it."""
+    # From the top down: a parent that outlived its children could start others in their place. A process's children are
+    # read before it is killed, because its death gives them another parent. Those that it forks in between become ours,
+    # and the next round finds them. A process may have died, and the kernel may have given its number to another, since
+    # the number was read. That would take the death, its parent's wait and 32,000 forks within microseconds.
     waiting = deque([pid])
     while waiting:
         doomed = waiting.popleft()
         waiting += children_of(doomed)
         with suppress(OSError):
             os.kill(doomed, signal.SIGKILL)
+
+
+def _reap(doomed: Iterable[int], reaped: Reaped) -> set[int]:
+    """Reap killed children. Return those that are left after DYING_SECONDS."""
+    give_up_at = time.monotonic() + DYING_SECONDS
+    left = set(doomed)
+    while left and time.monotonic() <= give_up_at:
+        for child in list(left):
+            _await_death(child, give_up_at)
+            # A traced process cannot be reaped although it is dead, until its tracer has done so. A blocking wait
+            # would last as long as the tracer likes, so we do not block.
+            pid, _, usage = os.wait4(child, os.WNOHANG)
+            if pid:
+                reaped.add(usage)
+                left.remove(child)
+        if left:
+            time.sleep(TRACED_PAUSE_SECONDS)  # no event tells when a tracer lets go
+    return left
+
+
+def _await_death(child: int, give_up_at: float) -> None:
+    """Wait for a child to die, without reaping it."""
+    fd = os.pidfd_open(child)
+    try:
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        poll.poll(max(give_up_at - time.monotonic(), 0) * 1000)
+    finally:
+        os.close(fd)

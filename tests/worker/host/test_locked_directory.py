@@ -1,4 +1,4 @@
-"""A directory is its worker's while that lives, and whoever comes first's after that."""
+"""A locked directory belongs to its owner while that lives, and then to the first process that takes it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ sys.stdin.read()
 
 @contextmanager
 def owner(parent: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
-    """A process with a directory of its own."""
+    """A process that holds a locked directory."""
     command, pipe = [sys.executable, "-c", OWNER, ROOT, str(parent)], subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
         assert process.stdout is not None
@@ -58,14 +58,14 @@ def dead(parent: Path) -> Path:
 
 
 def take_abandoned(parent: Path, prefix: str = "ours-") -> list[Path]:
-    """Return those that nobody holds, and let them go again."""
-    found = list(LockedDirectory.abandoned(parent, prefix))
-    for each in found:
+    """Take the abandoned directories, free them again, and return their paths."""
+    directories = list(LockedDirectory.abandoned(parent, prefix))
+    for each in directories:
         each.close()
-    return [each.path for each in found]
+    return [each.path for each in directories]
 
 
-def test_a_new_one_is_empty_and_for_us_alone(parent: Path) -> None:
+def test_a_new_directory_is_empty_and_private(parent: Path) -> None:
     own = LockedDirectory.create(parent, "ours-")
     assert list(parent.iterdir()) == [own.path]
     assert own.path.name.startswith("ours-")
@@ -74,48 +74,48 @@ def test_a_new_one_is_empty_and_for_us_alone(parent: Path) -> None:
     own.close()
 
 
-def test_no_two_are_the_same(parent: Path) -> None:
+def test_two_directories_have_different_names(parent: Path) -> None:
     several = [LockedDirectory.create(parent, "ours-") for _ in range(10)]
     assert len({each.path for each in several}) == 10
     for each in several:
         each.close()
 
 
-def test_where_none_can_be_made_none_is(parent: Path) -> None:
+def test_a_missing_parent_is_an_error(parent: Path) -> None:
     with pytest.raises(FileNotFoundError):
         LockedDirectory.create(parent / "missing", "ours-")
 
 
-def test_that_of_a_living_process_is_not_found(parent: Path) -> None:
+def test_the_directory_of_a_living_process_is_not_abandoned(parent: Path) -> None:
     with owner(parent) as (_, path):
         assert path.is_dir()
         assert take_abandoned(parent) == []
 
 
-def test_ones_own_is_not_found_either(parent: Path) -> None:
+def test_the_directory_of_this_process_is_not_abandoned(parent: Path) -> None:
     own = LockedDirectory.create(parent, "ours-")
     assert take_abandoned(parent) == []
     own.close()
 
 
-def test_a_process_that_is_started_meanwhile_does_not_keep_it_locked(parent: Path) -> None:
+def test_a_child_process_does_not_keep_a_directory_locked(parent: Path) -> None:
     own = LockedDirectory.create(parent, "ours-")
     with subprocess.Popen(["/bin/sleep", "600"], close_fds=False) as child:
         try:
-            own.close()  # the child closes its copy a moment after it has begun
-            wait_until("it is found", lambda: take_abandoned(parent) == [own.path])
+            own.close()  # the child closes its copy a moment after it has started
+            wait_until("the directory is found", lambda: take_abandoned(parent) == [own.path])
         finally:
             child.kill()
 
 
-def test_that_of_a_killed_process_is_found_with_what_it_holds(parent: Path, dead: Path) -> None:
+def test_the_directory_of_a_killed_process_is_abandoned_with_its_files(parent: Path, dead: Path) -> None:
     (found,) = LockedDirectory.abandoned(parent, "ours-")
     assert found.path == dead
     assert (found.path / "left").read_text() == "text"
     found.close()
 
 
-def test_it_is_then_ours(parent: Path, dead: Path) -> None:
+def test_an_abandoned_directory_is_taken_over(parent: Path, dead: Path) -> None:
     (found,) = LockedDirectory.abandoned(parent, "ours-")
     assert take_abandoned(parent) == []
     found.close()
@@ -123,14 +123,14 @@ def test_it_is_then_ours(parent: Path, dead: Path) -> None:
 
 
 @pytest.mark.usefixtures("dead")
-def test_of_many_that_look_one_finds_it(parent: Path) -> None:
+def test_an_abandoned_directory_is_taken_over_by_one_thread_of_many(parent: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        found = [*chain(*pool.map(lambda _: list(LockedDirectory.abandoned(parent, "ours-")), range(8)))]
-    assert len(found) == 1
-    found[0].close()
+        taken = [*chain(*pool.map(lambda _: list(LockedDirectory.abandoned(parent, "ours-")), range(8)))]
+    assert len(taken) == 1
+    taken[0].close()
 
 
-def test_another_prefix_is_another_matter(parent: Path, dead: Path) -> None:
+def test_directories_of_another_prefix_are_not_abandoned(parent: Path, dead: Path) -> None:
     assert take_abandoned(parent, "theirs-") == []
     assert take_abandoned(parent, "our") == []
     assert take_abandoned(parent, "") == []
@@ -140,14 +140,14 @@ def test_another_prefix_is_another_matter(parent: Path, dead: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["ours-", "ours-notes", "ours-0123456789ab-backup", "ours-0123456789AB", "x-ours-0123456789ab"]
 )
-def test_what_only_has_a_name_like_it_is_not_touched(parent: Path, name: str) -> None:
+def test_a_directory_whose_name_only_resembles_ours_is_left_alone(parent: Path, name: str) -> None:
     """People name directories in /tmp after what they work on."""
     (parent / name).mkdir()
     assert take_abandoned(parent) == []
     assert list((parent / name).iterdir()) == []
 
 
-def test_links_and_files_are_not_touched(parent: Path, tmp_path: Path) -> None:
+def test_links_and_files_are_left_alone(parent: Path, tmp_path: Path) -> None:
     (parent / "ours-0123456789ab").symlink_to(tmp_path)
     (parent / "ours-0123456789ac").symlink_to(tmp_path / "nowhere")
     (parent / "ours-0123456789ad").write_text("text")
@@ -155,8 +155,8 @@ def test_links_and_files_are_not_touched(parent: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a directory somebody else's")
-def test_somebody_elses_is_not_touched(parent: Path) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory to another user")
+def test_another_users_directory_is_left_alone(parent: Path) -> None:
     theirs = parent / "ours-0123456789ab"
     theirs.mkdir()
     os.chown(theirs, 65534, 65534)
@@ -164,14 +164,14 @@ def test_somebody_elses_is_not_touched(parent: Path) -> None:
     assert list(theirs.iterdir()) == []
 
 
-def test_a_job_that_removes_all_it_finds_there_does_not_make_it_look_abandoned(parent: Path) -> None:
+def test_a_job_that_removes_every_file_does_not_make_a_directory_look_abandoned(parent: Path) -> None:
     with owner(parent) as (_, path):
         for each in path.iterdir():
             each.unlink()
         assert take_abandoned(parent) == []
 
 
-def test_one_whose_maker_was_killed_before_it_could_lock_it_is_found_later(parent: Path) -> None:
+def test_an_unfinished_directory_is_abandoned_after_a_minute(parent: Path) -> None:
     unlocked = parent / f"{UNFINISHED}ours-0123456789ab"
     unlocked.mkdir()
     assert take_abandoned(parent) == []
@@ -183,7 +183,7 @@ def test_one_whose_maker_was_killed_before_it_could_lock_it_is_found_later(paren
 
 @pytest.fixture
 def like_nfs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refuse to lock what is not open for writing, as NFS does."""
+    """Refuse to lock a file that is not open for writing, as NFS does."""
     flock = fcntl.flock
 
     def lock(fd: int, operation: int) -> None:
@@ -195,7 +195,7 @@ def like_nfs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("like_nfs")
-def test_where_directories_cannot_be_locked_a_file_in_it_is(parent: Path) -> None:
+def test_a_file_is_locked_where_directories_cannot_be(parent: Path) -> None:
     own = LockedDirectory.create(parent, "ours-")
     assert [path.name for path in own.path.iterdir()] == [LOCK]
     assert take_abandoned(parent) == []
@@ -204,7 +204,7 @@ def test_where_directories_cannot_be_locked_a_file_in_it_is(parent: Path) -> Non
 
 
 @pytest.mark.usefixtures("like_nfs")
-def test_one_whose_lock_is_a_link_is_not_touched(parent: Path, tmp_path: Path) -> None:
+def test_a_directory_whose_lock_file_is_a_link_is_left_alone(parent: Path, tmp_path: Path) -> None:
     odd = parent / "ours-0123456789ab"
     odd.mkdir()
     (odd / LOCK).symlink_to(tmp_path / "target")
@@ -212,7 +212,7 @@ def test_one_whose_lock_is_a_link_is_not_touched(parent: Path, tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-def test_none_is_left_where_none_can_be_locked(parent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_directory_that_cannot_be_locked_is_removed_again(parent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
@@ -222,7 +222,7 @@ def test_none_is_left_where_none_can_be_locked(parent: Path, monkeypatch: pytest
     assert list(parent.iterdir()) == []
 
 
-def test_it_may_be_gone_when_it_is_let_go(parent: Path) -> None:
+def test_a_directory_may_be_gone_when_it_is_closed(parent: Path) -> None:
     own = LockedDirectory.create(parent, "ours-")
     own.path.rmdir()
     own.close()
