@@ -1,143 +1,172 @@
-"""Reads settings from an environment; a wrong one is told in one sentence that says what would be right."""
+"""Declares settings and reads them from environment variables.
+
+A dataclass declares its fields by `declare`; `load` makes one from the environment. A wrong value is reported in one
+sentence that says what is allowed. The documentation's tables are tested against the declarations.
+"""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Generic, TypeVar, cast
 from urllib.parse import urlsplit
 
 T = TypeVar("T")
 
 LONGEST_SECONDS = 10 * 365 * 24 * 3600
 LONGEST_SHOWN = 200
-LIKE = 0.85
-"""From which similarity on (0 to 1, as difflib counts it) a name counts as a misspelt one."""
+SIMILARITY = 0.85
+"""How similar (0 to 1, as difflib counts it) a variable's name must be to a setting's to count as a misspelling."""
 
 
 class InvalidSetting(Exception):
     """A setting has a value that is not allowed. The message names the variable, the value and what is allowed."""
 
 
-class Environment:
-    """The variables handed in, read one by one. An empty one counts as unset.
+@dataclass(frozen=True)
+class Setting(Generic[T]):
+    """An environment variable that a program reads.
 
-    Every method returns the default where the variable is unset, and raises InvalidSetting where it is wrong.
+    default: the value when the variable is unset or empty, or a function that returns it. parse: returns the value for
+    a text, raises ValueError for one that is not allowed. allowed: completes the sentence "NAME must be …".
+    meaning, default_text: what the setting and its default are, in words.
     """
 
-    def __init__(self, variables: Mapping[str, str]) -> None:
-        self._variables = variables
-        self.names: set[str] = set()
-        """Of the variables that were asked for."""
+    name: str
+    default: T | Callable[[], T]
+    parse: Callable[[str], T]
+    allowed: str
+    meaning: str
+    default_text: str
 
-    def whole_number(self, name: str, default: int, lowest: int, highest: int) -> int:
-        """Return a whole number between `lowest` and `highest`."""
-
-        def parse(text: str) -> int:
-            number = int(text) if re.fullmatch("[0-9]{1,18}", text) else -1
-            if not lowest <= number <= highest:
-                raise ValueError
-            return number
-
-        return self.read(name, default, parse, f"a whole number from {lowest} to {highest}")
-
-    def milliseconds(self, name: str, default_ms: int, lowest_seconds: float) -> int:
-        """Return in milliseconds what the variable gives in seconds, fractions allowed."""
-
-        def parse(text: str) -> int:
-            seconds = float(text) if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{0,12})?|\.[0-9]{1,12}", text) else math.nan
-            if not (math.isfinite(seconds) and lowest_seconds <= seconds <= LONGEST_SECONDS):
-                raise ValueError
-            return round(seconds * 1000)
-
-        allowed = f"a number of seconds from {lowest_seconds:g} to {LONGEST_SECONDS}"
-        return self.read(name, default_ms, parse, allowed)
-
-    def seconds(self, name: str, default: T, lowest_seconds: float) -> float | T:
-        """Return what the variable gives in seconds, fractions allowed."""
-        found = self.milliseconds(name, -1, lowest_seconds)
-        return default if found < 0 else found / 1000
-
-    def choice(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
-        """Return one of the words allowed."""
-
-        def parse(text: str) -> str:
-            if text not in allowed:
-                raise ValueError
-            return text
-
-        return self.read(name, default, parse, "one of " + ", ".join(allowed))
-
-    def words(self, name: str, pattern: str, what: str) -> tuple[str, ...]:
-        """Return words with commas between, each of which the pattern matches; none when unset."""
-
-        def parse(text: str) -> tuple[str, ...]:
-            found = tuple(word.strip() for word in text.split(",") if word.strip())
-            if not found or not all(re.fullmatch(pattern, word) for word in found):
-                raise ValueError
-            return found
-
-        return self.read(name, (), parse, f"{what}, with commas between")
-
-    def directory(self, name: str) -> Path | None:
-        """Return an absolute path; None when unset."""
-
-        def parse(text: str) -> Path | None:
-            if not text.startswith("/") or "\0" in text:
-                raise ValueError
-            return Path(text)
-
-        return self.read(name, None, parse, "an absolute path")
-
-    def url(
-        self, name: str, default: str, schemes: tuple[str, ...], check: Callable[[str], None] = lambda _: None
-    ) -> str:
-        """Return a URL of one of `schemes`, with a host or (for `unix`) a path, that `check` has no ValueError for."""
-
-        def parse(text: str) -> str:
-            parts = urlsplit(text)
-            complete = parts.path if parts.scheme == "unix" else parts.hostname and parts.port != 0
-            if parts.scheme not in schemes or not complete or re.search(r"\s", text):
-                raise ValueError
-            check(text)
-            return text
-
-        return self.read(name, default, parse, "a URL that starts with " + " or ".join(f"{s}://" for s in schemes))
-
-    def read(self, name: str, default: T, parse: Callable[[str], T], allowed: str) -> T:
-        """Return what `parse` makes of the text; its ValueError becomes an InvalidSetting that says `allowed`."""
-        self.names.add(name)
-        text = self._variables.get(name, "").strip()
+    def read(self, variables: Mapping[str, str]) -> T:
+        """Return the value. Raises InvalidSetting."""
+        text = variables.get(self.name, "").strip()
         if not text:
-            return default
+            return self.default() if callable(self.default) else self.default
         try:
-            return parse(text)
+            return self.parse(text)
         except ValueError:
-            raise InvalidSetting(f"{name} is {_shown(text)!r}, but must be {allowed}.") from None
-
-    def misspelt(self) -> dict[str, str]:
-        """Return the variables that nobody has asked for though their name is nearly one of those, with that one."""
-        others = sorted(self._variables.keys() - self.names)
-        found = {other: next((name for name in self.names if _is_like(other, name)), None) for other in others}
-        return {other: name for other, name in found.items() if name}
+            raise InvalidSetting(f"{self.name} is {_shown(text)!r}, but must be {self.allowed}.") from None
 
 
-def _is_like(other: str, name: str) -> bool:
-    """Whether a name is another misspelt. One with something before it (UV_CACHE_DIR) is another program's."""
-    import difflib  # noqa: PLC0415  # its memory would be copied whenever a program is started
+def declare(setting: Setting[T]) -> T:
+    """Return a dataclass field that `load` reads from a setting. Type checkers take it for the setting's value."""
+    return cast("T", field(metadata={"setting": setting}))
 
-    if other[:1] != name[:1] or other.endswith(name):
-        return False
-    return difflib.SequenceMatcher(None, other, name).ratio() >= LIKE
+
+def declared(settings_class: Any) -> dict[str, Setting[Any]]:
+    """Return the settings that a dataclass declares, by the names of its fields."""
+    return {each.name: each.metadata["setting"] for each in fields(settings_class)}
+
+
+def load(settings_class: type[T], variables: Mapping[str, str]) -> T:
+    """Return the dataclass, read from the variables. Raises InvalidSetting."""
+    return settings_class(**{name: setting.read(variables) for name, setting in declared(settings_class).items()})
+
+
+def allow(value: T, condition: object) -> T:
+    """Return the value. Raises ValueError unless the condition holds."""
+    if not condition:
+        raise ValueError
+    return value
+
+
+def whole_number(
+    name: str, default: int | Callable[[], int], bounds: tuple[int, int], meaning: str, default_text: str = ""
+) -> int:
+    """Declare a setting that is a whole number between the bounds, which are allowed, too."""
+
+    def parse(text: str) -> int:
+        number = int(text) if re.fullmatch("[0-9]{1,18}", text) else -1
+        return allow(number, bounds[0] <= number <= bounds[1])
+
+    allowed = f"a whole number from {bounds[0]} to {bounds[1]}"
+    return declare(Setting(name, default, parse, allowed, meaning, default_text or str(default)))
+
+
+def seconds(name: str, default: T, lowest: float, meaning: str) -> float | T:
+    """Declare a setting in seconds, with fractions down to a millisecond."""
+
+    def parse(text: str) -> float:
+        number = float(text) if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{0,12})?|\.[0-9]{1,12}", text) else math.nan
+        return allow(round(number, 3), lowest <= number <= LONGEST_SECONDS)
+
+    allowed = f"a number of seconds from {lowest:g} to {LONGEST_SECONDS}"
+    default_text = "none" if default is None else f"{default:g}"
+    return declare(Setting[float | T](name, default, parse, allowed, meaning, default_text))
+
+
+def job_timeout() -> float | None:
+    """Declare JOB_TIMEOUT_SECONDS. The server applies it to a job that is submitted without a time limit, the worker to
+    one that it claims without.
+    """
+    return seconds("JOB_TIMEOUT_SECONDS", None, 0.1, "time limit of programs whose job names no timeout_seconds")
+
+
+def choice(name: str, options: Sequence[str], meaning: str) -> str:
+    """Declare a setting that is one of several words, of which the first is the default."""
+    allowed = "one of " + ", ".join(options)
+    return declare(Setting(name, options[0], lambda text: allow(text, text in options), allowed, meaning, options[0]))
+
+
+def words(name: str, pattern: str, what: str, meaning: str, default_text: str = "none") -> tuple[str, ...]:
+    """Declare a setting that is a list of words, separated by commas, each of which matches the pattern. `what` says in
+    a message what they are.
+    """
+
+    def parse(text: str) -> tuple[str, ...]:
+        # Nothing but commas is refused: a list of allowed hosts that is empty by accident would allow every host.
+        listed = tuple(word.strip() for word in text.split(",") if word.strip())
+        return allow(listed, listed and all(re.fullmatch(pattern, word) for word in listed))
+
+    return declare(Setting(name, (), parse, f"{what}, with commas between", meaning, default_text))
+
+
+def directory(name: str, default: T, meaning: str, default_text: str = "") -> Path | T:
+    """Declare a setting that is an absolute path."""
+
+    def parse(text: str) -> Path:
+        return allow(Path(text), text.startswith("/") and "\0" not in text)
+
+    return declare(Setting[Path | T](name, default, parse, "an absolute path", meaning, default_text or str(default)))
+
+
+def url(
+    name: str, default: str, schemes: Sequence[str], meaning: str, check: Callable[[str], None] = lambda _: None
+) -> str:
+    """Declare a setting that is a URL with one of the schemes and a host (`unix`: a path). `check` raises ValueError if
+    it is wrong in another way.
+    """
+
+    def parse(text: str) -> str:
+        parts = urlsplit(text)
+        complete = parts.path if parts.scheme == "unix" else parts.hostname and parts.port != 0
+        allow(text, complete and parts.scheme in schemes and not re.search(r"\s", text))
+        check(text)
+        return text
+
+    allowed = "a URL that starts with " + " or ".join(f"{scheme}://" for scheme in schemes)
+    return declare(Setting(name, default, parse, allowed, meaning, default))
+
+
+def misspelt(variables: Iterable[str], names: Iterable[str]) -> dict[str, str]:
+    """Return the variables whose name is nearly that of a setting, with the setting's name."""
+    import difflib  # noqa: PLC0415  # supervisors import this module, and every fork copies their memory
+
+    matches = {}
+    for variable in sorted({*variables}.difference(names)):
+        # Other programs have settings that end like ours (UV_CACHE_DIR), so only errors after the first letter count.
+        candidates = [name for name in names if name[0] == variable[:1] and not variable.endswith(name)]
+        matches[variable] = "".join(difflib.get_close_matches(variable, candidates, 1, SIMILARITY))
+    return {variable: name for variable, name in matches.items() if name}
 
 
 def _shown(text: str) -> str:
-    """Return what a sentence can quote."""
-    text = _without_password(text)
+    """Return a value as a message may quote it: without a password, and not too long."""
+    # Everything up to the last @ may be a password: the value is wrong, so it need not be a URL that can be parsed.
+    text = re.sub(r"^([a-z]+://)?.*@", r"\1***@", text, flags=re.DOTALL)
     return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…"
-
-
-def _without_password(text: str) -> str:
-    return re.sub(r"^([a-z]+://)?.*@", r"\1***@", text, flags=re.DOTALL)

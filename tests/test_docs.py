@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue import errors
 from jobqueue.job import AttemptStatus, Measured, Priority, Reason, Status
+from jobqueue import errors, settings
 from jobqueue.queue.scripts import LUA, REFUSALS, ROOT
 from jobqueue.web import config
+from jobqueue.web.config import GunicornSettings, ServerSettings
 from jobqueue.web.errors import STATUSES
 from jobqueue.web.factory import create_app, create_services
 from jobqueue.web.openapi import PREFIX
+from jobqueue.worker.config import WorkerSettings
 from jobqueue.worker.isolation.levels import LEVELS
 
 HERE = Path(__file__).parents[1]
@@ -83,12 +85,15 @@ def routes() -> list[str]:
     ]
 
 
-def settings() -> list[str]:
-    """Return every environment variable that the programs read."""
-    sources = [*HERE.glob("jobqueue/*/config.py"), HERE / "jobqueue/web/server.py"]
-    pattern = r'[("]([A-Z]+(?:_[A-Z0-9]+)+|PORT|SLOTS|ISOLATION)"'
-    found = {name for source in sources for name in re.findall(pattern, source.read_text())}
-    return sorted(found - NOT_OURS)
+def settings_in(document: str) -> dict[str, tuple[str, str]]:
+    """Return the default and the meaning of every setting that a document's tables name, without backticks."""
+    cells = re.findall(r"^\| `([A-Z_]+)` \| ([^|]*) \| ([^|]*) \|$", rows(document), re.MULTILINE)
+    return {name: (default.replace("`", ""), meaning.replace("`", "")) for name, default, meaning in cells}
+
+
+def begins_with(text: str, beginning: str) -> bool:
+    """Whether a cell says this, and perhaps more after it."""
+    return re.match(rf"{re.escape(beginning)}(?!\w)", text) is not None
 
 
 def keys() -> list[str]:
@@ -106,15 +111,22 @@ def test_the_routes_in_the_api_page_are_those_of_the_app() -> None:
     assert sorted(documented) == sorted(routes())
 
 
-@pytest.mark.parametrize("name", settings())
-def test_every_setting_is_in_the_page_of_its_program(name: str) -> None:
-    assert f"| `{name}` |" in rows("docs/deploy.md") + rows("docs/worker.md")
-
-
 def test_the_error_codes_in_the_api_page_are_those_of_the_errors() -> None:
     documented = re.findall(r"^\| `(\w+)` \| (\d+) \|", rows("docs/api.md"), re.MULTILINE)
     in_use = [(error.code, str(STATUSES[error].value)) for error in errors.JobQueueError.__subclasses__()]
     assert sorted(documented) == sorted(in_use)
+@pytest.mark.parametrize(
+    ("document", "settings_classes"),
+    [("docs/deploy.md", [ServerSettings, GunicornSettings]), ("docs/worker.md", [WorkerSettings])],
+)
+def test_the_settings_in_a_page_are_those_that_are_declared(document: str, settings_classes: list[type]) -> None:
+    declared = [setting for each in settings_classes for setting in settings.declared(each).values()]
+    documented = settings_in(document)
+    assert sorted(documented) == sorted(setting.name for setting in declared)
+    for setting in declared:
+        default, meaning = documented[setting.name]
+        assert begins_with(default, setting.default_text), setting.name
+        assert begins_with(meaning, setting.meaning), setting.name
 
 
 @pytest.mark.parametrize(

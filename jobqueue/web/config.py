@@ -1,49 +1,66 @@
-"""What the server can be told by its environment."""
+"""The server's settings."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from jobqueue import settings
 from jobqueue.queue.connection import check_url
 from jobqueue.queue.policy import Policy
-from jobqueue.settings import Environment
-
-DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
+from jobqueue.settings import Setting, declare, job_timeout, seconds, url, whole_number
 
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """The server's settings, read from:
+    """What every process of the server reads."""
 
-    REDIS_URL: where Redis is, `redis://`, `rediss://` or `unix://`.
-    HEARTBEAT_TIMEOUT_SECONDS (60): silence after which an executor has lost its job.
-    EXECUTOR_TIMEOUT_SECONDS (120): silence after which an executor is no longer listed.
-    MAX_ATTEMPTS (3): executors a job may lose before it fails.
-    JOB_RETENTION_SECONDS (604800): how long ended jobs are kept.
-    JOB_TIMEOUT_SECONDS (none): how long a program may run whose job does not say.
-    """
+    redis_url: str = url(
+        "REDIS_URL", "redis://127.0.0.1:6379/0", ("redis", "rediss", "unix"), "URL of Redis", check_url
+    )
+    lease_seconds: float = seconds("HEARTBEAT_TIMEOUT_SECONDS", Policy.lease_ms / 1000, 0.1, "length of a lease")
+    executor_timeout_seconds: float = seconds(
+        "EXECUTOR_TIMEOUT_SECONDS", Policy.executor_timeout_ms / 1000, 0.1, "how long a silent executor is listed"
+    )
+    max_attempts: int = whole_number("MAX_ATTEMPTS", Policy.max_attempts, (1, 1000), "lost attempts until a job fails")
+    retention_seconds: float = seconds(
+        "JOB_RETENTION_SECONDS", Policy.retention_ms / 1000, 0, "how long ended jobs are kept"
+    )
+    job_timeout_seconds: float | None = job_timeout()
 
-    redis_url: str
-    policy: Policy
+    @property
+    def policy(self) -> Policy:
+        """The settings of the queue."""
+        return Policy(
+            lease_ms=round(self.lease_seconds * 1000),
+            executor_timeout_ms=round(self.executor_timeout_seconds * 1000),
+            max_attempts=self.max_attempts,
+            retention_ms=round(self.retention_seconds * 1000),
+            timeout_seconds=self.job_timeout_seconds,
+        )
 
 
-def load(variables: Mapping[str, str]) -> ServerSettings:
-    """Read the settings. Raises InvalidSetting with a sentence for whoever starts the server."""
-    environment = Environment(variables)
-    default = Policy()
-    return ServerSettings(
-        redis_url=environment.url("REDIS_URL", DEFAULT_REDIS_URL, ("redis", "rediss", "unix"), check_url),
-        policy=Policy(
-            lease_ms=environment.milliseconds("HEARTBEAT_TIMEOUT_SECONDS", default.lease_ms, 0.1),
-            executor_timeout_ms=environment.milliseconds("EXECUTOR_TIMEOUT_SECONDS", default.executor_timeout_ms, 0.1),
-            max_attempts=environment.whole_number("MAX_ATTEMPTS", default.max_attempts, 1, 1000),
-            retention_ms=environment.milliseconds("JOB_RETENTION_SECONDS", default.retention_ms, 0),
-            timeout_seconds=environment.milliseconds("JOB_TIMEOUT_SECONDS", 0, 0.1) / 1000 or None,
-        ),
+@dataclass(frozen=True)
+class GunicornSettings:
+    """What only the configuration of gunicorn reads. The metrics package reads its directory by itself."""
+
+    port: int = whole_number("PORT", 8080, (1, 65535), "where the API listens")
+    processes: int = whole_number("WEB_CONCURRENCY", 2, (1, 64), "number of server processes")
+    metrics_directory: str = declare(
+        Setting("PROMETHEUS_MULTIPROC_DIR", "", str, "a path", "where the processes share metrics", "a new folder")
     )
 
 
+def load(variables: Mapping[str, str]) -> ServerSettings:
+    """Read the settings. Raises InvalidSetting with a sentence for the operator."""
+    return settings.load(ServerSettings, variables)
+
+
+def load_gunicorn(variables: Mapping[str, str]) -> GunicornSettings:
+    """Read the settings of gunicorn. Raises InvalidSetting."""
+    return settings.load(GunicornSettings, variables)
+
+
 def load_port(variables: Mapping[str, str]) -> int:
-    """Read PORT (8080), where the API listens. Raises InvalidSetting."""
-    return Environment(variables).whole_number("PORT", 8080, 1, 65535)
+    """Read the port that the API listens on. Raises InvalidSetting."""
+    return load_gunicorn(variables).port

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from jobqueue.client.transport import ApiRefused, ApiUnavailable, Transport
 from jobqueue.net.urls import without_secrets
 from jobqueue.settings import InvalidSetting
-from jobqueue.worker.config import WorkerSettings, usable_processors
+from jobqueue.worker.config import WorkerSettings, misspelt, usable_processors
 from jobqueue.worker.host import directories, hardening, open_files
 from jobqueue.worker.isolation import levels
 from jobqueue.worker.slots.children import Family
@@ -43,7 +43,7 @@ def report(settings: WorkerSettings, variables: Mapping[str, str]) -> int:
 
 
 def _findings(settings: WorkerSettings, variables: Mapping[str, str]) -> Iterator[Finding]:
-    for name, meant in settings.misspelt.items():
+    for name, meant in misspelt(variables).items():
         yield Finding(name, False, f"is no setting; is {meant} meant?")
     yield Finding("executor", None, settings.executor_id)
     yield _api(settings.api_url)

@@ -15,7 +15,7 @@ from jobqueue.worker.attempts.heartbeat import StopPolicy
 from jobqueue.worker.attempts.runner import Means, Runner
 from jobqueue.worker.attempts.spool import Spool
 from jobqueue.worker.breaker import Breaker
-from jobqueue.worker.config import WorkerSettings
+from jobqueue.worker.config import WorkerSettings, misspelt
 from jobqueue.worker.host import directories, hardening, open_files
 from jobqueue.worker.isolation import levels
 from jobqueue.worker.loop import Limits, Loop
@@ -55,7 +55,7 @@ def live(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutd
     with _means(settings, variables, shutdown) as means, _slots(settings, means) as slots:
         with directories.usable("TMPDIR", settings.temporary_directory):
             prove(slots[0], means.workspaces)
-        for name, meant in settings.misspelt.items():
+        for name, meant in misspelt(variables).items():
             logs.logger().warning("setting_unknown", name=name, meant=meant)
         breaker = Breaker()
         lanes = Lanes(slots, lambda: Runner(means), breaker.note)
@@ -114,7 +114,7 @@ def _means(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shu
             spool=spool,
             shutdown=shutdown,
             variables=shared_variables(variables, settings.env_passthrough),
-            stop_policy=StopPolicy(settings.finish_without_lease, settings.kill_grace_seconds),
+            stop_policy=StopPolicy(settings.on_lease_loss == "finish", settings.kill_grace_seconds),
             job_timeout_seconds=settings.job_timeout_seconds,
             hidden=(cache_directory, spool_directory, workspaces.path),
         )

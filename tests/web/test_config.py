@@ -1,4 +1,4 @@
-"""Settings: what is allowed is taken, anything else stops the server at its start with a sentence."""
+"""The server's settings: their defaults, their bounds, and how a wrong one ends the server with a sentence."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tests.support.ports import free_port
 from tests.support.serving import ROOT, environment, gunicorn
 
 SECONDS = ("HEARTBEAT_TIMEOUT_SECONDS", "EXECUTOR_TIMEOUT_SECONDS", "JOB_RETENTION_SECONDS", "JOB_TIMEOUT_SECONDS")
-NO_SECONDS = ["nan", "inf", "-inf", "-1", "1e400", "sixty", "60s", "1,5", "0x10", "99999999999", "--1"]
-NO_WHOLE_NUMBERS = ["0", "-1", "1.5", "three", "nan", "1e3", "+3", "1_0", "٣", "9" * 30]
+NOT_SECONDS = ["nan", "inf", "-inf", "-1", "1e400", "sixty", "60s", "1,5", "0x10", "99999999999", "--1"]
+NOT_WHOLE_NUMBERS = ["0", "-1", "1.5", "three", "nan", "1e3", "+3", "1_0", "٣", "9" * 30]
 WRONG = [
-    *(("PORT", value) for value in [*NO_WHOLE_NUMBERS, "65536", "http"]),
-    *(("MAX_ATTEMPTS", value) for value in NO_WHOLE_NUMBERS),
-    *((name, value) for name in SECONDS for value in NO_SECONDS),
+    *(("PORT", value) for value in [*NOT_WHOLE_NUMBERS, "65536", "http"]),
+    *(("MAX_ATTEMPTS", value) for value in NOT_WHOLE_NUMBERS),
+    *((name, value) for name in SECONDS for value in NOT_SECONDS),
     ("HEARTBEAT_TIMEOUT_SECONDS", "0"),
     ("EXECUTOR_TIMEOUT_SECONDS", "0"),
     ("JOB_TIMEOUT_SECONDS", "0"),
@@ -46,7 +46,7 @@ def test_unset_and_empty_variables_mean_the_documented_defaults() -> None:
         assert config.load_port(variables) == 8080
 
 
-def test_every_setting_is_taken_and_seconds_may_have_fractions() -> None:
+def test_every_setting_is_read_and_seconds_may_have_fractions() -> None:
     settings = config.load(
         {
             "REDIS_URL": "rediss://user:secret@h:6380/1?ssl_cert_reqs=none",
@@ -64,17 +64,17 @@ def test_every_setting_is_taken_and_seconds_may_have_fractions() -> None:
 @pytest.mark.parametrize(
     "url", ["redis://h", "redis://:secret@h:6379/3", "redis://h/0/", "redis://[::1]:1", "unix:///run/redis.sock"]
 )
-def test_every_kind_of_redis_url_is_taken(url: str) -> None:
+def test_every_kind_of_redis_url_is_accepted(url: str) -> None:
     assert config.load({"REDIS_URL": url}).redis_url == url
 
 
 @pytest.mark.parametrize("port", [1, 8080, 65535])
-def test_every_port_is_taken(port: int) -> None:
+def test_every_port_is_accepted(port: int) -> None:
     assert config.load_port({"PORT": str(port)}) == port
 
 
 @pytest.mark.parametrize(("name", "value"), WRONG)
-def test_a_wrong_value_is_told_with_its_name_and_what_is_allowed(name: str, value: str) -> None:
+def test_a_wrong_value_is_refused_with_its_name_and_what_is_allowed(name: str, value: str) -> None:
     with pytest.raises(InvalidSetting) as raised:
         load(name, value)
     assert re.fullmatch(rf"{name} is '{re.escape(value)}', but must be .{{10,}}\.", str(raised.value))
@@ -122,7 +122,7 @@ def test_a_server_with_a_wrong_setting_ends_at_once_with_one_sentence(
 
 
 @pytest.mark.parametrize("url", ["redis://h/0?frob=1", "redis://h?socket_timeout=abc", "redis://h?db=x"])
-def test_an_option_that_redis_py_does_not_take_is_told_at_the_start_too(tmp_path: Path, url: str) -> None:
+def test_an_option_that_redis_py_does_not_accept_is_refused_at_the_start(tmp_path: Path, url: str) -> None:
     command = gunicorn(free_port(), "--check-config")
     variables = environment(tmp_path, REDIS_URL=url)
     done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=20, check=False)
@@ -130,7 +130,7 @@ def test_an_option_that_redis_py_does_not_take_is_told_at_the_start_too(tmp_path
     assert re.fullmatch(rf"REDIS_URL is '{re.escape(url)}', but must be .+\.\n", done.stdout + done.stderr)
 
 
-def test_the_server_listens_where_port_says(tmp_path: Path) -> None:
+def test_the_server_listens_on_the_configured_port(tmp_path: Path) -> None:
     command = [*gunicorn(0)[:3], "--print-config", "app:app"]
     variables = environment(tmp_path, PORT="12345")
     done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=20, check=True)
