@@ -1,4 +1,4 @@
-"""Says what this host can do and what is wrong with it, before a job finds out: `python worker.py --check`."""
+"""Reports what this host can do and what is wrong with it, before a job finds out: `python worker.py --check`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 from jobqueue.client.transport import ApiRefused, ApiUnavailable, Transport
 from jobqueue.net.urls import without_secrets
@@ -23,7 +24,7 @@ MEGABYTE = 1024**2
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at. `good` is None for what is only told."""
+    """The result of one check. `good` is None for mere information."""
 
     subject: str
     good: bool | None
@@ -31,7 +32,7 @@ class Finding:
 
 
 def report(settings: WorkerSettings, variables: Mapping[str, str]) -> int:
-    """Print every finding on a line of its own; return the exit code, 1 when something is wrong."""
+    """Print each finding on a line of its own. Return the exit code: 1 if anything is wrong, else 0."""
     hardening.adopt_orphans()
     wrong = 0
     for finding in _findings(settings, variables):
@@ -44,14 +45,14 @@ def report(settings: WorkerSettings, variables: Mapping[str, str]) -> int:
 
 def _findings(settings: WorkerSettings, variables: Mapping[str, str]) -> Iterator[Finding]:
     for name, meant in misspelt(variables).items():
-        yield Finding(name, False, f"is no setting; is {meant} meant?")
+        yield Finding(name, False, f"unknown setting; did you mean {meant}?")
     yield Finding("executor", None, settings.executor_id)
     yield _api(settings.api_url)
     yield _slots(settings.slots)
     yield from _directories(settings, variables)
     yield from _programs(settings)
     if hardening.is_root() and settings.isolation != "user":
-        yield Finding("user", None, "root: better give the worker a user of its own, or set ISOLATION to user")
+        yield Finding("user", None, "root; give the worker a user of its own, or set ISOLATION=user")
 
 
 def _api(api_url: str) -> Finding:
@@ -60,9 +61,9 @@ def _api(api_url: str) -> Finding:
         with closing(Transport(api_url)) as transport:
             transport.call("GET", "/health")
     except ApiUnavailable as error:
-        return Finding("API_URL", False, f"{shown} does not answer as it should: {error}")
+        return Finding("API_URL", False, f"{shown} is not available: {error}")
     except ApiRefused as error:
-        return Finding("API_URL", False, f"{shown} is not this API: {error}")
+        return Finding("API_URL", False, f"{shown} is not the API of a job queue: {error}")
     return Finding("API_URL", True, f"{shown} is healthy")
 
 
@@ -71,36 +72,33 @@ def _slots(slots: int) -> Finding:
         open_files.allow(slots)
     except InvalidSetting as error:
         return Finding("slots", False, str(error))
-    return Finding("slots", None, f"{slots} of {usable_processors()} usable processors")
+    return Finding("slots", None, f"{slots}, usable processors: {usable_processors()}")
 
 
 def _directories(settings: WorkerSettings, variables: Mapping[str, str]) -> Iterator[Finding]:
-    for name, find, asked in (
-        ("CACHE_DIR", directories.CACHE.find, settings.cache_directory),
-        ("SPOOL_DIR", directories.SPOOL.find, settings.spool_directory),
-    ):
+    configured = {directories.CACHE: settings.cache_directory, directories.SPOOL: settings.spool_directory}
+    for kind, path in configured.items():
         try:
-            path = find(asked, variables, settings.temporary_directory)
+            yield _room(kind.setting, kind.find(path, variables, settings.temporary_directory))
         except InvalidSetting as error:
-            yield Finding(name, False, str(error))
-            continue
-        free = shutil.disk_usage(path).free // MEGABYTE
-        yield Finding(name, True, f"{path}, {free} MB free")
+            yield Finding(kind.setting, False, str(error))
 
 
 def _programs(settings: WorkerSettings) -> Iterator[Finding]:
-    """Run a program as a job's would be, at every level of isolation."""
+    """Run a program as a job's would be run, at each level of isolation."""
     try:
-        workspaces = Workspaces(Family(), settings.temporary_directory)
-    except OSError as error:
-        yield Finding(
-            "TMPDIR", False, f"nothing can be made in {settings.temporary_directory}: {error.strerror or error}"
-        )
+        with directories.usable("TMPDIR", settings.temporary_directory):
+            workspaces = Workspaces(Family(), settings.temporary_directory)
+    except InvalidSetting as error:
+        yield Finding("TMPDIR", False, str(error))
         return
     with closing(workspaces):
-        free = shutil.disk_usage(workspaces.path).free // MEGABYTE
-        yield Finding("TMPDIR", True, f"{workspaces.path.parent}, {free} MB free")
+        yield _room("TMPDIR", workspaces.path.parent)
         for level in levels.LEVELS:
             why_not = probe(level, workspaces, settings.isolation_uid, settings.max_open_files)
-            asked = level == settings.isolation
-            yield Finding(f"isolation {level}", why_not is None if asked else None, why_not or "possible here")
+            configured = level == settings.isolation
+            yield Finding(f"isolation {level}", why_not is None if configured else None, why_not or "possible here")
+
+
+def _room(setting: str, path: Path) -> Finding:
+    return Finding(setting, True, f"{path}, {shutil.disk_usage(path).free // MEGABYTE} MB free")
