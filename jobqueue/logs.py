@@ -1,4 +1,4 @@
-"""One event per line: `event=claim job_id=… executor_id=…`. What is logged is named after the verb that was done."""
+"""The log, with one event on each line: `event=claim job_id=… executor_id=…`. Events are named after what was done."""
 
 from __future__ import annotations
 
@@ -17,26 +17,28 @@ CONTROL_CHARACTERS = {code: repr(chr(code))[1:-1] for code in (*range(32), *rang
 
 
 class _Lines:
-    """Where the lines go, each at once. One that nobody takes (a full disk, a pipe whose reader is gone) is dropped: a
-    log must not stop what it tells of.
+    """Writes each line to a stream at once. A line that cannot be written (the disk is full, the reader of the pipe is
+    gone) is dropped: logging must not stop the work that is logged.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
         self._write = _writer(stream)
 
     def write(self, text: str) -> None:
-        """Write a line, or do not."""
+        """Write a line, or drop it."""
         with suppress(OSError):
             self._write(text)
 
     def flush(self) -> None:
-        """Nothing waits."""
+        """Do nothing: no line is buffered."""
 
 
 def _writer(stream: TextIO | None) -> Callable[[str], object]:
-    """Return what writes to a stream. The buffer of a file is passed by: what is in it cannot be dropped any more."""
+    """Return a function that writes text to a stream."""
     if stream is None:
         return lambda _: None
+    # A file's own buffer is bypassed. A line that could not be written would stay in the buffer, and every later write
+    # and the interpreter's exit would fail on it again.
     try:
         fd = stream.fileno()
     except io.UnsupportedOperation:
@@ -45,7 +47,7 @@ def _writer(stream: TextIO | None) -> Callable[[str], object]:
 
 
 def configure(stream: TextIO | None) -> None:
-    """Write events to `stream` (None: nowhere), each on a line of its own however hostile its values are."""
+    """Write events to `stream` (None: nowhere), each on a single line whatever its values contain."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -65,7 +67,7 @@ def logger() -> Logger:
 
 
 def escape_control_characters(_logger: object, _level: str, event: EventDict) -> EventDict:
-    """Return an event that no terminal obeys: its line ends and colours are written out."""
+    """Return the event with control characters in its values written as escapes, so that no terminal obeys them."""
     return {
         name: value.translate(CONTROL_CHARACTERS) if isinstance(value, str) else value for name, value in event.items()
     }

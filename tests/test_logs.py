@@ -1,4 +1,4 @@
-"""The log: one event per line, whatever is in it."""
+"""The log has one event on each line, whatever the event contains, and never stops its program."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture
 def written() -> Iterator[io.StringIO]:
-    """What is logged meanwhile."""
+    """A stream with everything that is logged during the test."""
     stream = io.StringIO()
     logs.configure(stream)
     yield stream
@@ -33,7 +33,7 @@ def test_an_event_is_one_line_however_hostile_its_values_are(written: io.StringI
     assert "event=claim" in line
 
 
-def test_an_exception_is_told_on_the_line_of_its_event(written: io.StringIO) -> None:
+def test_an_exception_is_logged_on_the_line_of_its_event(written: io.StringIO) -> None:
     try:
         raise RuntimeError("broken\nin two")
     except RuntimeError:
@@ -42,17 +42,17 @@ def test_an_exception_is_told_on_the_line_of_its_event(written: io.StringIO) -> 
     assert "RuntimeError" in written.getvalue()
 
 
-def test_what_cannot_be_encoded_is_written_out() -> None:
+def test_a_character_that_cannot_be_encoded_is_escaped() -> None:
     reads, writes = os.pipe()
-    with open(reads) as told, open(writes, "w") as stream:
+    with open(reads) as log, open(writes, "w") as stream:
         logs.configure(stream)
         logs.logger().info("claim", job_id="\ud800")
         logs.configure(cast(TextIO, sys.__stderr__))
-        assert told.readline().rstrip("\n").endswith("event=claim job_id=\\ud800")
+        assert log.readline().rstrip("\n").endswith("event=claim job_id=\\ud800")
 
 
 @pytest.mark.parametrize("script", ["exec 2>&-", "exec 2>/dev/full", "exec 2> >(exec true); sleep 1"])
-def test_a_line_that_nobody_takes_is_dropped_and_stops_nothing(script: str) -> None:
+def test_a_line_that_cannot_be_written_is_dropped_and_stops_nothing(script: str) -> None:
     program = (
         "import sys; from jobqueue import logs\n"
         "logs.configure(sys.stderr)\n"
