@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue.job import AttemptStatus, Measured, Priority, Reason, Status
 from jobqueue import errors, settings
+from jobqueue.job import AttemptStatus, Measured, Priority, Reason, Status
 from jobqueue.queue.scripts import LUA, REFUSALS, ROOT
 from jobqueue.web import config
 from jobqueue.web.config import GunicornSettings, ServerSettings
@@ -115,6 +115,8 @@ def test_the_error_codes_in_the_api_page_are_those_of_the_errors() -> None:
     documented = re.findall(r"^\| `(\w+)` \| (\d+) \|", rows("docs/api.md"), re.MULTILINE)
     in_use = [(error.code, str(STATUSES[error].value)) for error in errors.JobQueueError.__subclasses__()]
     assert sorted(documented) == sorted(in_use)
+
+
 @pytest.mark.parametrize(
     ("document", "settings_classes"),
     [("docs/deploy.md", [ServerSettings, GunicornSettings]), ("docs/worker.md", [WorkerSettings])],

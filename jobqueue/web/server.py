@@ -16,7 +16,7 @@ from typing import Any
 import gunicorn.util
 from gunicorn.app.wsgiapp import WSGIApplication
 
-from jobqueue.settings import Environment, InvalidSetting
+from jobqueue.settings import InvalidSetting
 from jobqueue.web import config
 from jobqueue.web.gunicorn_errors import write_error
 
@@ -34,8 +34,7 @@ def settings(variables: MutableMapping[str, str]) -> dict[str, object]:
     """
     try:
         config.load(variables)  # Here, so that a wrong setting ends the arbiter before it has started a process.
-        port = config.load_port(variables)
-        processes = Environment(variables).whole_number("WEB_CONCURRENCY", 2, 1, 64)
+        own = config.load_gunicorn(variables)
     except InvalidSetting as error:
         sys.exit(str(error))
     gunicorn.util.write_error = write_error  # gunicorn has no setting for its error page.
@@ -43,8 +42,8 @@ def settings(variables: MutableMapping[str, str]) -> dict[str, object]:
         variables[METRICS_DIR] = tempfile.mkdtemp(prefix=METRICS_PREFIX)
     os.makedirs(variables[METRICS_DIR], exist_ok=True)
     return {
-        "bind": f"0.0.0.0:{port}",
-        "workers": processes,
+        "bind": f"0.0.0.0:{own.port}",
+        "workers": own.processes,
         "worker_class": "gthread",
         "threads": 32,
         # Longer than an executor is idle between two heartbeats: gunicorn's 2 s would reset its connection each time.

@@ -18,7 +18,7 @@ from jobqueue.worker.slots.slot import SlotDied
 from jobqueue.worker.supervisor.messages import signal_name
 from tests.support import processes
 from tests.support.confined import DENIED, PATH, Sandbox, processes_of, python, sandbox, secret_below
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 
 CONFINING = ("landlock", "user", "bwrap")
 CHANGE_IT = (
