@@ -1,4 +1,4 @@
-"""How long to wait before something is asked again."""
+"""How long to pause before the next try."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from collections.abc import Iterator
 FIRST_PAUSE_SECONDS = 15.0
 LONGEST_PAUSE_SECONDS = 300.0
 MOST_DOUBLINGS = 10
+"""Bounds the numbers: after so many doublings FIRST_PAUSE_SECONDS has long become LONGEST_PAUSE_SECONDS."""
 
 
 def backoff(first_seconds: float, longest_seconds: float) -> Iterator[float]:
-    """Yield waiting times for ever: random ones ("full jitter"), below a bound that doubles until it is the longest."""
+    """Yield pauses in seconds, without end.
+
+    Each is random, from 0 up to a bound that starts at `first_seconds` and doubles until it is `longest_seconds`. The
+    whole range is random ("full jitter") so that clients that failed together do not come back together.
+    """
     bound = first_seconds
     while True:
         yield random.uniform(0, bound)
@@ -19,5 +24,5 @@ def backoff(first_seconds: float, longest_seconds: float) -> Iterator[float]:
 
 
 def growing_pause(doublings: int, first_seconds: float = FIRST_PAUSE_SECONDS) -> float:
-    """Return how long to pause: `first_seconds` without a doubling, and never longer than the longest."""
+    """Return a pause in seconds: `first_seconds`, doubled so many times, and at most LONGEST_PAUSE_SECONDS."""
     return min(first_seconds * (1 << min(doublings, MOST_DOUBLINGS)), LONGEST_PAUSE_SECONDS)

@@ -1,6 +1,6 @@
-"""Writes JSON to a file piece by piece, so that a long text is never held in memory as JSON.
+"""Writes JSON to a file piece by piece, so that a long string is never held in memory as JSON.
 
-JSON takes six bytes for a NUL. A program's binary output, encoded at once, would take six times its memory.
+JSON spends six bytes on a NUL, so the binary output of a program, encoded at once, would take six times its memory.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from typing import IO
 
 PIECE_CHARACTERS = 64 * 1024
-"""How much of a text is encoded at a time."""
+"""How much of a string is encoded at a time."""
 
 
 def write(file: IO[bytes], value: object) -> None:
-    """Write a value to the file. Texts, also those inside mappings, go out in pieces."""
+    """Write a value to the file. Strings, also those inside mappings, are written in pieces."""
     if isinstance(value, str):
         file.write(b'"')
         for first in range(0, len(value), PIECE_CHARACTERS):
@@ -30,13 +30,13 @@ def write(file: IO[bytes], value: object) -> None:
 
 
 def extend(file: IO[bytes], members: Mapping[str, object]) -> None:
-    """Add members to the object that the file holds; to an empty file, write the object."""
+    """Add members to the JSON object that the file holds; write the whole object when the file is empty."""
     size = file.seek(0, os.SEEK_END)
     if size == 0:
         write(file, members)
         return
     if members:
-        file.seek(size - 1)  # the closing brace
+        file.seek(size - 1)  # overwrites the closing brace
         file.write(b"," if size > len(b"{}") else b"")
         _write_members(file, members)
         file.write(b"}")
