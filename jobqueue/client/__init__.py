@@ -1,6 +1,6 @@
-"""The Python client: one module per resource of the API. The worker speaks to the API through it.
+"""The Python client: one module per resource of the API. The worker uses it, too.
 
 transport: one request to the API: JSON in, JSON out, and two errors.
-claims: what an executor asks: claim, heartbeat, report.
-jobs: what a submitter asks: submit, get.
+claims: the executor's requests: claim, heartbeat, report.
+jobs: the submitter's requests: submit, get.
 """

@@ -1,4 +1,4 @@
-"""What a submitter asks of the API."""
+"""The submitter's requests to the API."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from jobqueue.client.transport import Transport
 
 
 class Jobs:
-    """Submit jobs and look at them. Every method raises ApiUnavailable, ApiRefused."""
+    """Submits and reads jobs. Every method raises ApiUnavailable, ApiRefused."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
     def submit(self, job: dict[str, Any]) -> str:
-        """Submit a job, given as the API documents it; return its id. Not to be repeated when the answer is lost: that
-        may hide a stored job.
+        """Submit a job, given as the API documents it; return its id.
+
+        Do not simply try again after ApiUnavailable: the job may be stored, and would then run twice.
         """
         return str(self._transport.call("POST", "/jobs", job).body["id"])
 
     def get(self, job_id: str) -> dict[str, Any]:
-        """Return all there is to know of a job, as the API documents it."""
-        body: dict[str, Any] = self._transport.call("GET", f"/jobs/{job_id}").body
-        return body
+        """Return all details of a job, as the API documents them."""
+        details: dict[str, Any] = self._transport.call("GET", f"/jobs/{job_id}").body
+        return details

@@ -1,4 +1,4 @@
-"""One HTTP request to the API: JSON in, JSON out, and two errors, for no answer and for a no."""
+"""One HTTP request to the API: JSON in, JSON out, and two errors, for no answer and for a refusal."""
 
 from __future__ import annotations
 
@@ -10,21 +10,27 @@ from typing import IO, Any
 import requests
 import urllib3
 
-from jobqueue.net import deadline
+from jobqueue.net.adapter import Adapter
+from jobqueue.net.sockets import governed
+from jobqueue.net.statuses import may_pass
+from jobqueue.net.time_limit import TimeLimit, TimeLimitExceeded
 from jobqueue.net.urls import without_secrets
 
 CONNECT_SECONDS = 3.05
+"""Time limit of connecting to one of the API's addresses."""
 ANSWER_SECONDS = 10.0
-ASK_AGAIN = (408, 429)
-"""Client errors that pass with time; so does every 5xx."""
+"""Time limit of a request, unless the caller sets another one."""
 
 
 class ApiUnavailable(Exception):
-    """The API did not answer, or answered that it cannot now. What was asked may or may not have been done."""
+    """The API did not answer, or answered that it cannot serve the request now. It may or may not have acted on it."""
 
 
 class ApiRefused(Exception):
-    """The API said no, and would say it again. `status` is the HTTP status, `context` what it names."""
+    """The API refused a request, and would refuse it again.
+
+    `status` is the HTTP status, `error` the message, `context` the details that the API gives.
+    """
 
     def __init__(self, status: int, error: str, context: dict[str, Any]) -> None:
         super().__init__(f"{status}: {error}")
@@ -35,86 +41,88 @@ class ApiRefused(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """A yes: the HTTP status and the body, None when there is none."""
+    """A successful answer: the HTTP status, and the decoded JSON body (None when there is no body)."""
 
     status: int
     body: Any
 
 
 class Transport:
-    """Requests to one API over connections that are kept. For one thread at a time.
+    """Requests to one API over kept connections. For one thread at a time.
 
-    Nothing is taken from the environment: no proxy, no `.netrc`, whose passwords would go to whoever answers.
+    Nothing is taken from the environment: neither a proxy nor `.netrc`, whose passwords would go to whoever answers.
     """
 
     def __init__(self, api_url: str) -> None:
         self._api_url = api_url.rstrip("/")
-        self._shown = without_secrets(self._api_url)
+        self._shown_url = without_secrets(self._api_url)
         self._session = requests.Session()
         self._session.trust_env = False
-        adapter = deadline.Adapter()
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, adapter)
+        self._session.mount("https://", adapter := Adapter())
+        self._session.mount("http://", adapter)
 
     def call(self, method: str, path: str, body: object = None, within_seconds: float = ANSWER_SECONDS) -> Answer:
-        """Return the answer to a request with this body, as JSON; give up on it after `within_seconds`.
+        """Send a request with this body, as JSON, and return the answer. Give up after `within_seconds`.
 
         Raises ApiUnavailable, ApiRefused.
         """
-        return self._ask(method, path, within_seconds, json=body)
+        return self._request(method, path, within_seconds, json=body)
 
     def send(self, method: str, path: str, body: IO[bytes], within_seconds: float = ANSWER_SECONDS) -> Answer:
-        """Return the answer to a request whose body is the JSON in a file, sent without ever holding it whole.
+        """Send a request whose body is the JSON in a file, without ever holding it whole, and return the answer.
 
         Raises ApiUnavailable, ApiRefused.
         """
         body.seek(0)
-        return self._ask(method, path, within_seconds, data=body, headers={"Content-Type": "application/json"})
+        return self._request(method, path, within_seconds, data=body, headers={"Content-Type": "application/json"})
 
-    def _ask(self, method: str, path: str, within_seconds: float, **content: Any) -> Answer:
-        patience = (min(CONNECT_SECONDS, within_seconds), within_seconds)
+    def _request(self, method: str, path: str, within_seconds: float, **content: Any) -> Answer:
+        # `requests` knows only the time limit of connecting: that of the whole request governs the sockets themselves.
+        options = {"timeout": (CONNECT_SECONDS, None), "allow_redirects": False, **content}
         try:
             with (
-                deadline.within(within_seconds),
-                self._session.request(
-                    method, self._api_url + path, timeout=patience, allow_redirects=False, **content
-                ) as response,
+                governed(TimeLimit(within_seconds)),
+                self._session.request(method, self._api_url + path, **options) as response,
             ):
                 answer = response.content
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise ApiUnavailable(f"{_reason(error)} at {self._shown}") from error
-        if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR or response.status_code in ASK_AGAIN:
-            raise ApiUnavailable(f"{response.status_code} from {self._shown}")
-        return self._understood(response.status_code, answer)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, TimeLimitExceeded) as error:
+            raise ApiUnavailable(f"{_reason(error)} at {self._shown_url}") from error
+        if may_pass(response.status_code):
+            raise ApiUnavailable(f"{response.status_code} from {self._shown_url}")
+        return self._decode(response.status_code, answer)
 
-    def _understood(self, status: int, content: bytes) -> Answer:
-        """Return a yes, raise ApiRefused for a no. What is neither comes from somebody else, such as a proxy."""
+    def _decode(self, status: int, content: bytes) -> Answer:
+        """Return a success; raise ApiRefused for a refusal. Anything else was sent by another server, such as a proxy:
+        a proxy's 404 must not make a worker believe that its job is gone.
+        """
         try:
             body = json.loads(content) if content else None
         except (ValueError, RecursionError):
-            raise self._not_ours(status) from None
+            raise self._foreign(status) from None
         if status < HTTPStatus.MULTIPLE_CHOICES:
             return Answer(status, body)
         if status < HTTPStatus.BAD_REQUEST or not isinstance(body, dict) or "error" not in body:
-            raise self._not_ours(status)
+            raise self._foreign(status)
         raise ApiRefused(status, str(body["error"]), body.get("context") or {})
 
-    def _not_ours(self, status: int) -> ApiUnavailable | ApiRefused:
-        """Return what to raise for somebody else's answer: it may pass, unless the body was too large for them."""
+    def _foreign(self, status: int) -> ApiUnavailable | ApiRefused:
+        """Return what to raise for another server's answer. It may pass, unless the body is too large there."""
         if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-            return ApiRefused(status, f"too large for what stands before {self._shown}", {})
-        return ApiUnavailable(f"{status} from {self._shown}, not from this API")
+            return ApiRefused(status, f"too large for a proxy in front of {self._shown_url}", {})
+        return ApiUnavailable(f"{status} from {self._shown_url}, not from this API")
 
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
 
 
-def _reason(error: BaseException | None) -> str:
-    """Return what the system said that is behind an error; else what kind of error it is."""
-    kind = type(error).__name__
-    while error is not None:
-        if isinstance(error, OSError) and error.strerror:
-            return error.strerror
-        error = error.__cause__ or error.__context__
-    return kind
+def _reason(error: BaseException) -> str:
+    """Return the system's message when a system error lies behind an error; else its own, or its kind."""
+    if isinstance(error, TimeLimitExceeded):
+        return str(error)
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__

@@ -1,44 +1,42 @@
-"""Host names, looked up for no longer than somebody has patience."""
+"""DNS look-ups with a time limit."""
 
 from __future__ import annotations
 
 import errno
 import os
-import queue
 import socket
 import threading
-from collections.abc import Callable
+from concurrent.futures import Future, wait
 from typing import Any
 
+from jobqueue.net.time_limit import TimeLimit
+
 Address = tuple[Any, ...]
-"""What `socket.getaddrinfo` finds."""
+"""One result of `socket.getaddrinfo`: family, type, protocol, canonical name, socket address."""
 
 
-def look_up(host: str, port: int, patience: Callable[[], float]) -> list[Address]:
-    """Return a host's addresses. Raises OSError, or ValueError for what is no name, and what `patience` raises: it is
-    asked again and again for how many seconds to wait at most before it is asked next.
+def look_up(host: str, port: int, limit: TimeLimit) -> list[Address]:
+    """Return the addresses of a host.
 
-    Nothing can interrupt the look-up, so a thread of its own does it.
+    Raises OSError, which is a `socket.gaierror` when the host has no address or its name is malformed, and what
+    `limit.check` raises.
     """
-    answers = queue.SimpleQueue[list[Address] | Exception]()
+    addresses = Future[list[Address]]()
 
-    def ask() -> None:
+    def resolve() -> None:
         try:
-            answers.put([*socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)])
-        except OverflowError as error:  # of a port
-            answers.put(ValueError(str(error)))
-        except (OSError, ValueError) as error:
-            answers.put(error)
+            addresses.set_result([*socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)])
+        except (ValueError, OverflowError):  # a label that is empty or too long; a port beyond 65,535
+            addresses.set_exception(socket.gaierror(socket.EAI_NONAME, "the host's name cannot be read"))
+        except OSError as error:
+            addresses.set_exception(error)
 
+    # Nothing can interrupt getaddrinfo, which asks silent name servers for half a minute and more. So a thread of its
+    # own calls it. When the time limit ends first we leave that thread behind: it ends with the look-up.
     try:
-        threading.Thread(target=ask, name="look-up", daemon=True).start()
-    except RuntimeError as error:
+        threading.Thread(target=resolve, name="look-up", daemon=True).start()
+    except RuntimeError as error:  # the machine is out of threads
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from error
-    while True:
-        try:
-            answer = answers.get(timeout=patience())
-        except queue.Empty:
-            continue
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+    while not wait([addresses], limit.check()).done:
+        pass
+    return addresses.result()

@@ -1,12 +1,70 @@
-"""Rules for URLs, and how they are shown without their secrets."""
+"""URL rules (parse, join, match against host patterns), and how a URL is shown without its secrets."""
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit, urlunsplit
+import re
+from dataclasses import dataclass
+from urllib.parse import urljoin, urlsplit, urlunsplit
+
+from urllib3.util import parse_url
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+HOST = re.compile(r"[!-~]+")
+
+
+@dataclass(frozen=True)
+class Url:
+    """A URL taken apart. `host` is in lower case, without a final dot, an IPv6 address in brackets.
+
+    `target` is what a request line asks for: path and query, percent-encoded. `credentials` are `user:password`,
+    percent-encoded as in the URL; they are meant for this origin only.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    target: str
+    credentials: str | None
+
+    @classmethod
+    def parse(cls, text: str) -> Url:
+        """Return a URL taken apart. Raises ValueError with a message that quotes nothing of the URL."""
+        try:
+            parts = parse_url(text)
+        except ValueError:
+            raise ValueError("the URL cannot be read") from None
+        scheme, host = parts.scheme or "", (parts.host or "").rstrip(".")
+        if not HOST.fullmatch(host):
+            raise ValueError("the URL names no host")
+        port = DEFAULT_PORTS.get(scheme, 0) if parts.port is None else parts.port
+        return cls(scheme, host, port, parts.request_uri, parts.auth)
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        """Scheme, host and port: what credentials are bound to."""
+        return self.scheme, self.host, self.port
+
+    @property
+    def authority(self) -> str:
+        """The value of the Host header: the host, and the port unless it is the default of the scheme."""
+        return self.host if self.port == DEFAULT_PORTS.get(self.scheme) else f"{self.host}:{self.port}"
+
+    def matches(self, pattern: str) -> bool:
+        """Whether the host fits a pattern: `host` (any port), `host:port`, or `*.suffix` for every name below it."""
+        pattern, names = pattern.lower(), (self.host, f"{self.host}:{self.port}")
+        return any(name.endswith(pattern[1:]) for name in names) if pattern.startswith("*.") else pattern in names
+
+
+def join(base: str, location: str) -> str:
+    """Return the URL that a redirect leads to; the location itself when it is malformed, for `parse` to refuse."""
+    try:
+        return urljoin(base, location)
+    except ValueError:
+        return location
 
 
 def without_secrets(url: str) -> str:
-    """Return a URL without what may be secret in it: password, query, fragment."""
+    """Return a URL without the parts that may hold secrets: user, password, query, fragment."""
     try:
         parts = urlsplit(url)
     except ValueError:

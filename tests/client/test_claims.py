@@ -69,7 +69,7 @@ def test_a_job_without_a_time_limit_has_none(server: FakeServer, claims: Claims)
 @pytest.mark.parametrize("missing", ["id", "binary_url", "attempt_token", "lease_ms"])
 def test_a_job_that_lacks_something_is_no_answer_of_the_api(server: FakeServer, claims: Claims, missing: str) -> None:
     server.answer = lambda _: in_json({name: told for name, told in DETAILS.items() if name != missing})
-    with pytest.raises(ApiUnavailable, match="no job of this API"):
+    with pytest.raises(ApiUnavailable, match="not a job of this API"):
         claims.claim()
 
 

@@ -1,4 +1,4 @@
-"""Fetches a job's program: streamed to disk and hashed on the way, and never left there with the wrong hash."""
+"""Downloads a job's program: streamed to disk and hashed on the way, so that no wrong program is ever executable."""
 
 from __future__ import annotations
 
@@ -9,141 +9,124 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from urllib.parse import urljoin
 
 from jobqueue.backoff import backoff
+from jobqueue.net.statuses import may_pass
+from jobqueue.net.time_limit import TimeLimit
+from jobqueue.net.urls import join
 from jobqueue.worker.programs.errors import BlockedByPolicy, ChecksumMismatch, DownloadFailed, DownloadStopped, MayPass
-from jobqueue.worker.programs.patience import Patience
 from jobqueue.worker.programs.policy import DownloadRules
-from jobqueue.worker.programs.request import Address, Answer, Origins
+from jobqueue.worker.programs.request import Answer, Client, headers_for
 
-__all__ = [
-    "BlockedByPolicy",
-    "ChecksumMismatch",
-    "DownloadFailed",
-    "DownloadRules",
-    "DownloadStopped",
-    "allowed_address",
-    "download",
-]
+__all__ = ["BlockedByPolicy", "ChecksumMismatch", "DownloadFailed", "DownloadRules", "DownloadStopped", "Downloader"]
 
 TRIES = 4
-REDIRECTS = 5
-MAY_PASS = (408, 425, 429)
-"""Client errors that pass with time; so does every 5xx."""
-DEFAULT_RULES = DownloadRules()
-NOT_FROM_A_CACHE = {"Cache-Control": "no-cache", "Pragma": "no-cache"}
+MOST_REDIRECTS = 5
+PAST_CACHES = {"Cache-Control": "no-cache", "Pragma": "no-cache"}
 
 
-def download(url: str, sha256: str, path: Path, stopped: threading.Event, rules: DownloadRules = DEFAULT_RULES) -> None:
-    """Put the program at `url` into `path`, executable by us alone.
+class Downloader:
+    """Downloads programs by one set of rules. Any thread may use it."""
 
-    Tries again when the network or the server fails in a way that may pass, and once more, past all caches, when the
-    checksum is wrong. Raises DownloadFailed, ChecksumMismatch, BlockedByPolicy; DownloadStopped within half a second
-    after `stopped` is set; OSError when the disk does not take it. Then `path` may hold a file, but no executable one.
-    """
-    attempt = _Download(url, path, rules, Patience(stopped, rules.timeout_seconds))
-    found = attempt.fetch({})
-    if found.sha256 != sha256:
-        found = attempt.fetch_again(found)
-    if found.sha256 != sha256:
-        path.unlink(missing_ok=True)
-        raise ChecksumMismatch(f"expected {sha256}, got {found.sha256} with {found.byte_count} bytes", url)
-    path.chmod(0o500)
+    def __init__(self, rules: DownloadRules) -> None:
+        self._rules = rules
+        self._client = Client(rules.connect_seconds)
 
+    def download(self, url: str, sha256: str, path: Path, stopped: threading.Event) -> None:
+        """Put the program at `url` into `path`, mode 0500.
 
-def allowed_address(url: str, rules: DownloadRules) -> Address:
-    """Return where a URL leads. Raises DownloadFailed when it cannot be read, BlockedByPolicy."""
-    try:
-        address = Address.of(url)
-        rules.check(address.scheme, address.host, address.port)
-    except DownloadFailed as error:
-        error.url = url
-        raise
-    return address
+        Tries again when the network or the server fails in a way that may pass, and once more, past all caches, when
+        the checksum is wrong. Raises DownloadFailed, ChecksumMismatch, BlockedByPolicy; DownloadStopped within half a
+        second after `stopped` is set; OSError when the disk is full or this machine is otherwise at fault. Then `path`
+        may hold a file, but not an executable one.
+        """
+        limit = TimeLimit(self._rules.timeout_seconds, stopped, self._rules.minimum_speed)
+        download = _Download(url, path, self._rules, self._client, limit)
+        content = download.fetch({})
+        if content.sha256 != sha256:
+            content = download.fetch_past_caches(content)
+        if content.sha256 != sha256:
+            path.unlink(missing_ok=True)
+            raise ChecksumMismatch(f"expected {sha256}, got {content.sha256} with {content.byte_count} bytes", url)
+        path.chmod(0o500)
 
 
 @dataclass(frozen=True)
-class _Found:
-    """What came."""
+class _Content:
+    """What was downloaded."""
 
     sha256: str
     byte_count: int
 
 
+@dataclass(frozen=True)
 class _Download:
-    """The tries to fetch one program. Nothing is taken from the environment: no proxy, no `.netrc`."""
+    """The tries to download one program."""
 
-    def __init__(self, url: str, path: Path, rules: DownloadRules, patience: Patience) -> None:
-        self._url = url
-        self._path = path
-        self._rules = rules
-        self._patience = patience
-        self._origins = Origins(patience)
+    url: str
+    path: Path
+    rules: DownloadRules
+    client: Client
+    limit: TimeLimit
 
-    def fetch(self, headers: Mapping[str, str]) -> _Found:
-        """Write the file, in a few tries."""
+    def fetch(self, headers: Mapping[str, str]) -> _Content:
+        """Write the file, in a few tries. `headers` are sent along."""
         pauses = backoff(0.5, 4)
-        for left in reversed(range(TRIES)):
+        for _ in range(TRIES - 1):
             try:
                 return self._follow(headers)
             except MayPass as error:
-                if left == 0 or error.wait_seconds > self._patience.left_seconds:
+                if error.wait_seconds > self.limit.left_seconds:
                     raise
-                self._patience.pause(error.wait_seconds + next(pauses))
-        raise AssertionError("the last try returns or raises")
+                pause_seconds = error.wait_seconds + next(pauses)
+            if self.limit.pause(pause_seconds):
+                raise DownloadStopped
+        return self._follow(headers)
 
-    def fetch_again(self, wrong: _Found) -> _Found:
-        """Write the file again, past all caches; return `wrong`, which has come before, when that fails."""
+    def fetch_past_caches(self, wrong: _Content) -> _Content:
+        """Write the file again, since a cache on the way may have spoiled it; return `wrong` when that fails."""
         try:
-            return self.fetch(NOT_FROM_A_CACHE)
+            return self.fetch(PAST_CACHES)
         except DownloadFailed:
-            return wrong
+            return wrong  # the file was there a moment ago, so its wrong checksum is the better explanation
 
-    def _follow(self, headers: Mapping[str, str]) -> _Found:
-        """Go where redirects lead. Credentials go along within one origin; whoever leaves it has none any more."""
-        url, here, credentials = self._url, None, None
-        for _ in range(1 + REDIRECTS):
+    def _follow(self, headers: Mapping[str, str]) -> _Content:
+        """Request the URL and what it redirects to.
+
+        Credentials go along within one origin only. They are dropped for good when a redirect leaves it: where it
+        leads could otherwise send them back with a target of its own choice.
+        """
+        address, origin, credentials = self.url, None, None
+        for _ in range(1 + MOST_REDIRECTS):
             try:
-                address = allowed_address(url, self._rules)
-                credentials = address.credentials or (credentials if address.origin == here else None)
-                here = address.origin
-                with self._origins.ask(address, headers, credentials) as answer:
+                url = self.rules.check_url(address)
+                credentials = url.credentials or (credentials if url.origin == origin else None)
+                origin = url.origin
+                with self.client.get(url, {**headers_for(url, credentials), **headers}, self.limit) as answer:
                     if not answer.location:
                         return self._write(answer)
-                    url = _joined(url, answer.location)
+                    address = join(address, answer.location)
             except DownloadFailed as error:
-                error.url = error.url or url
+                error.url = error.url or address
                 raise
-        raise DownloadFailed(f"more than {REDIRECTS} redirects", url)
+        raise DownloadFailed(f"more than {MOST_REDIRECTS} redirects", address)
 
-    def _write(self, answer: Answer) -> _Found:
+    def _write(self, answer: Answer) -> _Content:
         _check_status(answer)
-        self._check_size(answer.byte_count or 0)
+        self.rules.check_size(answer.byte_count or 0)
         digest, byte_count = hashlib.sha256(), 0
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-        with open(os.open(self._path, flags, 0o600), "wb") as file:
-            for piece in answer.pieces():
+        with open(os.open(self.path, flags, 0o600), "wb") as file:
+            for piece in answer.pieces:
                 byte_count += len(piece)
-                self._check_size(byte_count)
+                self.rules.check_size(byte_count)
                 digest.update(piece)
                 file.write(piece)
-        return _Found(digest.hexdigest(), byte_count)
-
-    def _check_size(self, byte_count: int) -> None:
-        if byte_count > self._rules.max_bytes:
-            raise DownloadFailed(f"larger than {self._rules.max_bytes} bytes")
-
-
-def _joined(url: str, location: str) -> str:
-    try:
-        return urljoin(url, location)
-    except ValueError:
-        raise DownloadFailed("redirected to no URL") from None
+        return _Content(digest.hexdigest(), byte_count)
 
 
 def _check_status(answer: Answer) -> None:
-    if answer.number >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.number in MAY_PASS:
+    if may_pass(answer.number):
         raise MayPass(answer.status, answer.retry_after_seconds)
     if answer.number != HTTPStatus.OK:
         raise DownloadFailed(answer.status)

@@ -1,16 +1,30 @@
-"""How a download can fail."""
+"""How a download can fail, and what each error of the network means for it."""
 
 from __future__ import annotations
 
+import errno
+import socket
+import ssl
+from collections.abc import Callable
+from http.client import HTTPException
+from typing import Any
+
+from urllib3.exceptions import HTTPError
+
+from jobqueue.net.time_limit import DeadlinePassed, Stopped, TooSlow
 from jobqueue.net.urls import without_secrets
 
 LONGEST_SHOWN_URL = 500
+HOST_ERRNOS = frozenset({errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""Errors of this machine, which is out of descriptors, memory or threads: another one may well do the same download."""
+HOST_LOOK_UP_ERRORS = frozenset({socket.EAI_SYSTEM, socket.EAI_MEMORY})
+"""The same for look-ups of names."""
 
 
 class DownloadFailed(Exception):
-    """The program cannot be had. Its text says why, for the job's `error_message`, and tells no secrets of a URL.
+    """The program could not be downloaded. The text says why, for the job's `error_message`, without secrets of URLs.
 
-    `url` is the one that was asked last.
+    `url` is the last one that was requested.
     """
 
     kind = "download failed"
@@ -26,24 +40,56 @@ class DownloadFailed(Exception):
 
 
 class MayPass(DownloadFailed):
-    """A failure that may be gone the next time; the host may have said in how many seconds."""
+    """The download failed, but may succeed the next time. `wait_seconds` is the pause that the host asked for."""
 
-    def __init__(self, reason: str, wait_seconds: float = 0.0) -> None:
+    def __init__(self, reason: str = "the connection ended early", wait_seconds: float = 0.0) -> None:
         super().__init__(reason)
         self.wait_seconds = wait_seconds
 
 
 class ChecksumMismatch(DownloadFailed):
-    """What came is not what was asked for."""
+    """The program was downloaded, but is not the one whose SHA-256 the job names."""
 
     kind = "checksum mismatch"
 
 
 class BlockedByPolicy(DownloadFailed):
-    """The rules of this worker forbid to ask there, at the first URL or where it redirects to."""
+    """The rules of this worker forbid the job's URL, or one that it redirects to."""
 
     kind = "blocked by policy"
 
 
 class DownloadStopped(Exception):
-    """The download was told to stop."""
+    """The download was stopped by its stop event."""
+
+
+def _system_failure(error: OSError) -> Exception:
+    looked_up = isinstance(error, socket.gaierror)  # its numbers are of another kind
+    if error.errno in (HOST_LOOK_UP_ERRORS if looked_up else HOST_ERRNOS):
+        return OSError(error.errno, error.strerror)
+    if looked_up and error.errno != socket.EAI_AGAIN:
+        return DownloadFailed(f"the host is not known: {error.strerror}")
+    return MayPass(error.strerror or type(error).__name__)
+
+
+# What an error means: the first line that fits decides, so a class stands above its base class.
+MEANINGS: tuple[tuple[type[Exception], Callable[[Any], Exception]], ...] = (
+    (Stopped, lambda _: DownloadStopped()),
+    (DeadlinePassed, lambda error: DownloadFailed(str(error))),
+    (TooSlow, lambda error: MayPass(str(error))),
+    (ssl.SSLCertVerificationError, lambda e: DownloadFailed(f"the certificate cannot be trusted: {e.verify_message}")),
+    (ssl.SSLEOFError, lambda _: MayPass()),
+    (ssl.SSLError, lambda error: DownloadFailed(f"no TLS: {error.reason}")),
+    (OSError, _system_failure),
+    (Exception, lambda error: DownloadFailed(f"the answer is not HTTP: {type(error).__name__}")),
+)
+NETWORK_ERRORS = (Stopped, DeadlinePassed, TooSlow, OSError, HTTPException, HTTPError)
+
+
+def meaning(error: Exception) -> Exception:
+    """Return what to raise for one of NETWORK_ERRORS: DownloadFailed or a subclass, DownloadStopped, or OSError when
+    this machine is at fault.
+    """
+    if isinstance(error, HTTPError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__  # urllib3 wraps whatever goes wrong while it reads a body
+    return next(make(error) for kind, make in MEANINGS if isinstance(error, kind))

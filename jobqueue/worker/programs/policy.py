@@ -1,35 +1,46 @@
-"""What may be downloaded, from where and for how long."""
+"""What may be downloaded, from where, and for how long."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from jobqueue.worker.programs.errors import BlockedByPolicy
-
-DEFAULT_PORTS = {"http": 80, "https": 443}
+from jobqueue.net.time_limit import MinimumSpeed
+from jobqueue.net.urls import DEFAULT_PORTS, Url
+from jobqueue.worker.programs.errors import BlockedByPolicy, DownloadFailed
 
 
 @dataclass(frozen=True)
 class DownloadRules:
-    """What a worker downloads at most.
+    """The rules of one worker.
 
-    timeout_seconds: for all tries of one program together. allowed_hosts: `host` (any port), `host:port`, or
-    `*.suffix` for whatever lies below it; none means any host.
+    max_bytes: size of the largest program. timeout_seconds: time limit of a download, all tries together.
+    allowed_hosts: patterns `host` (any port), `host:port` or `*.suffix` (every name below it); empty for any host.
+    connect_seconds: time limit of connecting to one address, and of the TLS handshake after it. minimum_speed: below
+    it, a try is given up.
     """
 
     max_bytes: int = 1024**3
     timeout_seconds: float = 300.0
     allowed_hosts: tuple[str, ...] = ()
+    connect_seconds: float = 10.0
+    minimum_speed: MinimumSpeed = field(default_factory=MinimumSpeed)
 
-    def check(self, scheme: str, host: str, port: int) -> None:
-        """Raise BlockedByPolicy unless this may be asked. `host` is in lower case, an IPv6 address in brackets."""
-        if scheme not in DEFAULT_PORTS:
-            raise BlockedByPolicy(f"neither http nor https but {scheme[:20] or 'nothing'}")
-        if self.allowed_hosts and not any(_matches(pattern.lower(), host, port) for pattern in self.allowed_hosts):
-            raise BlockedByPolicy(f"{host}:{port} is not an allowed host")
+    def check_url(self, text: str) -> Url:
+        """Return the parts of a URL that may be requested.
 
+        Raises BlockedByPolicy when it may not, DownloadFailed when it cannot be read.
+        """
+        try:
+            url = Url.parse(text)
+        except ValueError as error:
+            raise DownloadFailed(str(error), text) from None
+        if url.scheme not in DEFAULT_PORTS:
+            raise BlockedByPolicy(f"neither http nor https but {url.scheme[:20] or 'nothing'}", text)
+        if self.allowed_hosts and not any(url.matches(pattern) for pattern in self.allowed_hosts):
+            raise BlockedByPolicy(f"{url.host}:{url.port} is not an allowed host", text)
+        return url
 
-def _matches(pattern: str, host: str, port: int) -> bool:
-    if pattern.startswith("*."):
-        return any(name.endswith(pattern[1:]) for name in (host, f"{host}:{port}"))
-    return pattern in (host, f"{host}:{port}")
+    def check_size(self, byte_count: int) -> None:
+        """Raise DownloadFailed when a program is larger than allowed."""
+        if byte_count > self.max_bytes:
+            raise DownloadFailed(f"larger than {self.max_bytes} bytes")

@@ -1,181 +1,161 @@
-"""One question to the host of a program, and its answer: the bytes as they were sent, whatever encoding they claim."""
+"""One GET to one host, and the answer: its body as it was sent, whatever encoding it claims to have."""
 
 from __future__ import annotations
 
+import logging
 import re
 import ssl
 import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from http.client import HTTPException, HTTPResponse, responses
-from io import BufferedReader
 from urllib.parse import unquote
 
 import certifi
-from urllib3.util import parse_url
+import urllib3
+from urllib3.exceptions import HTTPError
 
-from jobqueue.worker.programs.connection import Wire, connect
-from jobqueue.worker.programs.errors import DownloadFailed, MayPass
-from jobqueue.worker.programs.patience import SLOW_SECONDS, Patience
-from jobqueue.worker.programs.policy import DEFAULT_PORTS
+from jobqueue.net.sockets import Connection, GovernedTlsSocket, Governor, TlsConnection, governed
+from jobqueue.net.time_limit import TimeLimit
+from jobqueue.net.urls import Url
+from jobqueue.worker.programs.errors import NETWORK_ERRORS, MayPass, meaning
 
-CHUNK_BYTES = 256 * 1024
+PIECE_BYTES = 256 * 1024
 LONGEST_LINE = 4096
 CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(;[^\n]*)?\r?\n")
-HOST = re.compile(r"[!-~]+")
-REDIRECTS = (301, 302, 303, 307, 308)
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 @dataclass(frozen=True)
-class Address:
-    """Where a program lies. `credentials` are the user and password of its URL, for nobody but this origin."""
-
-    scheme: str
-    host: str
-    port: int
-    target: str
-    credentials: str | None
-
-    @property
-    def origin(self) -> tuple[str, str, int]:
-        """Who is asked."""
-        return self.scheme, self.host, self.port
-
-    @classmethod
-    def of(cls, url: str) -> Address:
-        """Read a URL. Raises DownloadFailed."""
-        try:
-            parts = parse_url(url)
-        except ValueError:
-            raise DownloadFailed("the URL cannot be read") from None
-        scheme, host = parts.scheme or "", (parts.host or "").rstrip(".")
-        if not HOST.fullmatch(host):
-            raise DownloadFailed("the URL names no host")
-        port = DEFAULT_PORTS.get(scheme, 0) if parts.port is None else parts.port
-        return cls(scheme, host, port, parts.request_uri, parts.auth)
-
-
 class Answer:
-    """A status and what follows. The body is read by `pieces` alone: nobody reads that of a redirect."""
+    """A status, some headers and a body.
 
-    def __init__(self, response: HTTPResponse, patience: Patience) -> None:
-        self._response = response
-        self._patience = patience
+    location: where a redirect leads, None when the answer is not a redirect. retry_after_seconds: how long the host
+    asks to be left alone, 0 when it does not say. byte_count: announced length of the body, None when not announced.
+    pieces: the body. Reading it raises what `Client.get` raises, MayPass when the body is shorter than announced.
+    """
+
+    number: int
+    location: str | None
+    retry_after_seconds: float
+    byte_count: int | None
+    pieces: Iterator[bytes]
 
     @property
     def status(self) -> str:
         """Number and meaning: `404 Not Found`."""
-        return f"{self._response.status} {responses.get(self._response.status, '')}".strip()
-
-    @property
-    def number(self) -> int:
-        """The status as a number."""
-        return self._response.status
-
-    @property
-    def location(self) -> str | None:
-        """Where a redirect leads, None when this is none."""
-        return self._response.headers.get("Location") if self.number in REDIRECTS else None
-
-    @property
-    def retry_after_seconds(self) -> float:
-        """How long the host asks to be left alone: 0 when it does not say."""
-        return _seconds_until(self._response.headers.get("Retry-After", ""))
-
-    @property
-    def byte_count(self) -> int | None:
-        """How long the body is said to be, None when that is not said."""
-        return self._response.length
-
-    def pieces(self) -> Iterator[bytes]:
-        """Yield the body. Raises MayPass when it ends early, DownloadFailed for one that cannot be read."""
-        file = self._response.fp
-        self._patience.begin(SLOW_SECONDS)
-        if self._response.chunked:
-            while size := _chunk_size(file):
-                yield from _exactly(file, size)
-                _expect_line_end(file)
-        elif self.byte_count is not None:
-            yield from _exactly(file, self.byte_count)
-        else:
-            while piece := file.read(CHUNK_BYTES):
-                yield piece
+        return f"{self.number} {responses.get(self.number, '')}".strip()
 
 
-class Origins:
-    """Asks hosts on behalf of one download."""
+class Client:
+    """Sends GETs. Any thread may use it. Nothing comes from the environment: no proxy, no `.netrc`."""
 
-    def __init__(self, patience: Patience) -> None:
-        self._patience = patience
-        self._tls: ssl.SSLContext | None = None
+    def __init__(self, connect_seconds: float) -> None:
+        self._connect_seconds = connect_seconds
+        logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings quote whole URLs, secrets included
 
     @contextmanager
-    def ask(self, address: Address, headers: Mapping[str, str], credentials: str | None) -> Iterator[Answer]:
-        """Hand out the answer to a GET, open as long as the context. Raises what a Wire raises."""
-        tls = self._trusting() if address.scheme == "https" else None
-        with connect(address.host.strip("[]"), address.port, tls, self._patience) as wire:
-            wire.send(_request(address, headers, credentials))
-            with _begun(wire) as response:
-                yield Answer(response, self._patience)
+    def get(self, url: Url, headers: Mapping[str, str], limit: TimeLimit) -> Iterator[Answer]:
+        """Hand out the answer to a GET. When the context ends the connection is closed, read to its end or not.
 
-    def _trusting(self) -> ssl.SSLContext:
-        self._tls = self._tls or ssl.create_default_context(cafile=certifi.where())
-        return self._tls
+        Raises DownloadFailed, MayPass, DownloadStopped; OSError when this machine is at fault.
+        """
+        with governed(limit) as governor, closing(self._connection(url)) as connection:
+            with _translated(governor):
+                connection.connect()
+                limit.begin_window()
+                connection.request("GET", url.target, headers=headers, preload_content=False, decode_content=False)
+                response = connection.getresponse()
+            with closing(response):
+                if governor.ended:  # headers that break off look like headers that end
+                    raise MayPass
+                yield _answer(response, governor)
+
+    def _connection(self, url: Url) -> Connection | TlsConnection:
+        host, seconds = url.host.strip("[]"), self._connect_seconds
+        connection: Connection | TlsConnection
+        if url.scheme == "https":
+            connection = TlsConnection(host, url.port, timeout=seconds, ssl_context=self._tls)
+        else:
+            connection = Connection(host, url.port, timeout=seconds)
+        connection.response_class = _StrictResponse
+        return connection
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """Made once, since reading the certificate authorities takes 16 ms. Two threads may both make it: no harm."""
+        context = ssl.create_default_context(cafile=certifi.where())
+        context.sslsocket_class = GovernedTlsSocket
+        return context
 
 
-def _request(address: Address, headers: Mapping[str, str], credentials: str | None) -> bytes:
-    port = "" if address.port == DEFAULT_PORTS[address.scheme] else f":{address.port}"
-    own = {"Host": address.host + port, "User-Agent": "jobqueue", "Accept": "*/*"}
-    own |= {"Accept-Encoding": "identity", "Connection": "close"}
+def headers_for(url: Url, credentials: str | None) -> dict[str, str]:
+    """Return the headers of a GET. `credentials` are `user:password`, percent-encoded."""
+    headers = {"Host": url.authority, "User-Agent": "jobqueue", "Accept": "*/*"}
+    headers |= {"Accept-Encoding": "identity", "Connection": "close"}
     if credentials is not None:
-        own["Authorization"] = f"Basic {b64encode(unquote(credentials).encode()).decode()}"
-    lines = [f"GET {address.target} HTTP/1.1", *(f"{name}: {value}" for name, value in {**own, **headers}.items())]
-    return "".join(f"{line}\r\n" for line in [*lines, ""]).encode("ascii")
+        headers["Authorization"] = f"Basic {b64encode(unquote(credentials).encode()).decode()}"
+    return headers
 
 
-def _begun(wire: Wire) -> HTTPResponse:
-    """Return an answer whose headers have been read."""
-    response = HTTPResponse(wire, method="GET")  # type: ignore[arg-type]  # it asks for nothing but makefile()
-    try:
-        response.begin()
-    except (HTTPException, ConnectionError) as error:
-        if wire.ended:
-            raise MayPass("the connection ended early") from error
-        raise DownloadFailed(f"the answer is not HTTP: {type(error).__name__}") from error
-    if wire.ended:  # headers that break off look like headers that end
-        raise MayPass("the connection ended early")
-    return response
+def _answer(response: urllib3.HTTPResponse, governor: Governor) -> Answer:
+    location, wait = (next(iter(response.headers.getlist(name)), None) for name in ("Location", "Retry-After"))
+    return Answer(
+        number=response.status,
+        location=location if response.status in REDIRECTS else None,
+        retry_after_seconds=_seconds_until(wait or ""),
+        byte_count=response.length_remaining,
+        pieces=_pieces(response, governor),
+    )
 
 
-def _exactly(file: BufferedReader, size: int) -> Iterator[bytes]:
-    while size:
-        piece = file.read(min(size, CHUNK_BYTES))
+def _pieces(response: urllib3.HTTPResponse, governor: Governor) -> Iterator[bytes]:
+    governor.limit.begin_window()
+    while True:
+        with _translated(governor):
+            # Not `stream` nor `read`: urllib3 has a parser of its own for chunks, which believes negative sizes.
+            piece = response.read1(PIECE_BYTES)
         if not piece:
-            raise MayPass("the connection ended early")
+            return
         yield piece
-        size -= len(piece)
 
 
-def _chunk_size(file: BufferedReader) -> int:
-    line = file.readline(LONGEST_LINE)
-    if found := CHUNK_SIZE.fullmatch(line):
-        return int(found[1], 16)
-    if len(line) < LONGEST_LINE and not line.endswith(b"\n"):
-        raise MayPass("the connection ended early")
-    raise DownloadFailed("the body cannot be read: bad chunk")
+class BadChunk(HTTPException):
+    """The size of a chunk cannot be read."""
 
 
-def _expect_line_end(file: BufferedReader) -> None:
-    line = file.readline(2)
-    if not line.endswith(b"\n"):
-        raise MayPass("the connection ended early") if len(line) < len(b"\r\n") else DownloadFailed("bad chunk")
+class _StrictResponse(HTTPResponse):
+    """The standard library's answer, except that sizes of chunks are read by the letter of RFC 9112.
+
+    The library reads them with `int`, which takes `-1` for a size. It then reads on until the connection ends.
+    """
+
+    def _read_next_chunk_size(self) -> int:
+        match = CHUNK_SIZE.fullmatch(self.fp.readline(LONGEST_LINE))
+        if match is None:
+            raise BadChunk
+        return int(match[1], 16)
+
+
+@contextmanager
+def _translated(governor: Governor) -> Iterator[None]:
+    """Raise what an error of the network means for a download."""
+    try:
+        yield
+    except NETWORK_ERRORS as error:
+        # What a connection that ends early leaves behind may look like anything: an odd status line, a bad chunk.
+        # So we do not read the parsers' errors but look whether the peer has ended the connection.
+        if governor.ended and isinstance(error, HTTPException | HTTPError):
+            raise MayPass from error
+        raise meaning(error) from error
 
 
 def _seconds_until(moment: str) -> float:
-    """Return what a Retry-After means: seconds, or a date of HTTP."""
+    """Return what a Retry-After means: a number of seconds, or an HTTP date."""
     if re.fullmatch("[0-9]{1,9}", moment):
         return float(moment)
     try:

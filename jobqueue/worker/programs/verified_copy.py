@@ -1,4 +1,4 @@
-"""A copy of a file that is only there when the file holds what it should: read once, hashed on the way."""
+"""Copies a file only if its hash is right: it is read once, and hashed on the way."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ CHUNK_BYTES = 256 * 1024
 
 
 def copy_verified(source_fd: int, target: Path, sha256: str, stopped: threading.Event) -> bool:
-    """Copy an open file to `target`, a new file, mode 0500; return False, and leave none, when its hash is another.
+    """Copy an open file to `target`, a new file, mode 0500; return whether the hash is right.
 
-    The copy is a file of its own: whoever writes to it changes nothing else. Raises DownloadStopped, OSError, and
-    leaves no copy then either.
+    There is no copy when it is wrong, nor after DownloadStopped or OSError. The copy shares no data with the source:
+    a program that writes to its own file leaves the cache unchanged.
     """
     info = os.fstat(source_fd)
     if not stat.S_ISREG(info.st_mode):
@@ -36,7 +36,7 @@ def copy_verified(source_fd: int, target: Path, sha256: str, stopped: threading.
 
 
 def _copy(source_fd: int, target_fd: int, size: int, stopped: threading.Event) -> str:
-    """Copy at most `size` bytes, which is what there was: a file that grows meanwhile is not the right one."""
+    # At most `size` bytes, the size that the file had at first: a job could make it grow for as long as we read it.
     digest = hashlib.sha256()
     while size > 0 and (chunk := os.read(source_fd, min(size, CHUNK_BYTES))):
         if stopped.is_set():

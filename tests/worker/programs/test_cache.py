@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -19,58 +17,11 @@ from jobqueue.worker.programs.download import (
     DownloadRules,
     DownloadStopped,
 )
-from tests.support.fake_server import FakeServer, Reply, serving
-from tests.support.waiting import wait_until
+from tests.support.downloads import PROGRAM, Shop, sha256_of
+from tests.support.fake_server import Reply
+from tests.support.servers import wait_until
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
-
-PROGRAM = b"#!/bin/sh\necho hello\n"
-
-
-def sha256_of(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-@dataclass
-class Shop:
-    """A cache, a host that has every program under its hash, and a place for what is taken."""
-
-    folder: Path
-    host: FakeServer
-    max_bytes: int = 1 << 30
-    rules: DownloadRules = field(default_factory=DownloadRules)
-    programs: dict[str, bytes] = field(default_factory=dict)
-    stopped: threading.Event = field(default_factory=threading.Event)
-
-    def __post_init__(self) -> None:
-        self.host.answer = lambda request: Reply(body=self.programs[request.path[1:]])
-        self.taken = 0
-
-    @property
-    def directory(self) -> Path:
-        return self.folder / "cache"
-
-    def open(self) -> Cache:
-        return Cache(self.directory, self.max_bytes, self.rules)
-
-    def fetch(self, cache: Cache, content: bytes = PROGRAM, target: Path | None = None) -> bool:
-        sha256 = sha256_of(content)
-        self.programs.setdefault(sha256, content)
-        self.taken += 1
-        self.latest = target or self.folder / f"program-{self.taken}"
-        return cache.fetch(f"{self.host.url}/{sha256}", sha256, self.latest, self.stopped)
-
-    def entry(self, content: bytes = PROGRAM) -> Path:
-        return self.directory / sha256_of(content)[:2] / sha256_of(content)
-
-    def files(self) -> set[str]:
-        return {path.name for path in self.directory.rglob("*") if not path.is_dir()}
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    with serving(lambda _: Reply(500)) as host:
-        yield Shop(tmp_path, host)
 
 
 def test_the_second_time_nobody_is_asked(shop: Shop) -> None:

@@ -5,24 +5,18 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from jobqueue.worker.programs import cache as cache_module
-from tests.support.fake_server import Reply, serving
-from tests.worker.programs.test_cache import PROGRAM, Shop, sha256_of
+from jobqueue.worker.programs.download import Downloader
+from tests.support.downloads import PROGRAM, Shop, sha256_of
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    with serving(lambda _: Reply(500)) as host:
-        yield Shop(tmp_path, host)
 
 
 def test_the_least_recently_used_goes_first(shop: Shop) -> None:
@@ -71,24 +65,30 @@ def test_a_cache_of_no_size_keeps_nothing(shop: Shop) -> None:
     assert shop.files() == set()
 
 
+DOWNLOAD = (Downloader, "download")
+COPY = (cache_module, "copy_verified")
+both_steps = pytest.mark.parametrize("step", [DOWNLOAD, COPY], ids=["download", "copy"])
+Step = tuple[object, str]
+
+
 class FullDisk:
-    """A disk that takes no program before the entries named are gone."""
+    """A disk on which a step fails until the named files are gone."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str, until_gone: list[Path]) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, step: Step, until_gone: list[Path]) -> None:
         self.refusals = 0
-        self._until_gone = until_gone
-        self._real = getattr(cache_module, name)
-        monkeypatch.setattr(cache_module, name, self)
+        step_itself = getattr(*step)
 
-    def __call__(self, *arguments: object) -> object:
-        if any(path.exists() for path in self._until_gone):
-            self.refusals += 1
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return self._real(*arguments)
+        def refuse_or_do(*arguments: object) -> object:
+            if any(path.exists() for path in until_gone):
+                self.refusals += 1
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return step_itself(*arguments)
+
+        monkeypatch.setattr(*step, refuse_or_do)
 
 
-@pytest.mark.parametrize("step", ["download", "copy_verified"])
-def test_a_full_disk_is_emptied_of_what_else_is_cached(shop: Shop, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+@both_steps
+def test_a_full_disk_is_emptied_of_what_else_is_cached(shop: Shop, monkeypatch: pytest.MonkeyPatch, step: Step) -> None:
     cache = shop.open()
     others = [b"one", b"two"]
     for content in others:
@@ -104,14 +104,14 @@ def test_a_full_disk_is_no_reason_to_throw_out_what_is_wanted(shop: Shop, monkey
     cache = shop.open()
     shop.fetch(cache, b"other")
     shop.fetch(cache)
-    FullDisk(monkeypatch, "copy_verified", [shop.entry(b"other")])
+    FullDisk(monkeypatch, COPY, [shop.entry(b"other")])
     assert shop.fetch(cache) is True
 
 
 def test_a_disk_that_stays_full_is_an_error_of_the_system(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = shop.open()
     shop.fetch(cache, b"other")
-    disk = FullDisk(monkeypatch, "download", [shop.folder])
+    disk = FullDisk(monkeypatch, DOWNLOAD, [shop.folder])
     with pytest.raises(OSError, match="No space left"):
         shop.fetch(cache)
     assert disk.refusals == 2
@@ -131,9 +131,9 @@ def elsewhere(shop: Shop) -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.mark.parametrize("step", ["download", "copy_verified"])
+@both_steps
 def test_another_disk_that_is_full_is_no_reason_to_empty_the_cache(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, elsewhere: Path, step: str
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, elsewhere: Path, step: Step
 ) -> None:
     cache = shop.open()
     shop.fetch(cache, b"other")
@@ -151,14 +151,14 @@ def test_where_the_caches_disk_stays_full_a_program_goes_past_it(
     cache = shop.open()
     room = {elsewhere: 1000, shop.directory: 0}
     monkeypatch.setattr(cache_module, "_room", room.__getitem__)
-    download = vars(cache_module)["download"]
+    download = Downloader.download
 
-    def download_elsewhere(url: str, sha256: str, target: Path, *more: Any) -> None:
+    def download_elsewhere(self: Downloader, url: str, sha256: str, target: Path, stopped: threading.Event) -> None:
         if shop.directory in target.parents:
             raise OSError(errno.ENOSPC, "No space left on device")
-        download(url, sha256, target, *more)
+        download(self, url, sha256, target, stopped)
 
-    monkeypatch.setattr(cache_module, "download", download_elsewhere)
+    monkeypatch.setattr(Downloader, "download", download_elsewhere)
     assert shop.fetch(cache, target=elsewhere / "program") is False
     assert (elsewhere / "program").read_bytes() == PROGRAM
     assert (elsewhere / "program").stat().st_mode & 0o777 == 0o500

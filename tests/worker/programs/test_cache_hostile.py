@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
-from tests.support.fake_server import Reply, serving
-from tests.worker.programs.test_cache import PROGRAM, Shop
+from tests.support.downloads import PROGRAM, Shop
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    with serving(lambda _: Reply(500)) as host:
-        yield Shop(tmp_path, host)
 
 
 def rewrite(entry: Path) -> None:

@@ -14,9 +14,9 @@ import pytest
 
 from jobqueue.worker.programs.cache import Cache
 from jobqueue.worker.programs.download import DownloadFailed, DownloadRules, DownloadStopped
-from tests.support.fake_server import Reply, Request, serving
-from tests.support.waiting import wait_until
-from tests.worker.programs.test_cache import PROGRAM, Shop, sha256_of
+from tests.support.downloads import PROGRAM, Shop, sha256_of
+from tests.support.fake_server import Reply, Request
+from tests.support.servers import wait_until
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
 
@@ -31,12 +31,6 @@ print("ready", flush=True)
 sys.stdin.readline()
 print(cache.fetch(url, sha256, pathlib.Path(target), threading.Event()))
 """
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    with serving(lambda _: Reply(500)) as host:
-        yield Shop(tmp_path, host)
 
 
 @pytest.fixture
@@ -71,7 +65,7 @@ def test_eight_threads_make_one_download(shop: Shop, pool: ThreadPoolExecutor, c
     caches = [shop.open() for _ in range(cache_count)] * (8 // cache_count)
     futures = fetch_all(shop, pool, caches)
     gate.arrived.wait(10)
-    wait_until("all want it", lambda: shop.taken == 8)
+    wait_until("all want it", lambda: shop.fetch_count == 8)
     gate.opened.set()
     assert sorted(future.result(10) for future in futures) == [False] + [True] * 7
     assert len(shop.host.requests) == 1
@@ -84,7 +78,7 @@ def test_when_a_download_fails_the_next_who_waits_tries_itself(shop: Shop, pool:
     gate = Gate(shop, lambda: next(replies))
     futures = fetch_all(shop, pool, [shop.open()] * 8)
     gate.arrived.wait(10)
-    wait_until("all want it", lambda: shop.taken == 8)
+    wait_until("all want it", lambda: shop.fetch_count == 8)
     gate.opened.set()
     errors = [future.exception(10) for future in futures]
     assert sum(isinstance(error, DownloadFailed) for error in errors) == 2

@@ -12,34 +12,11 @@ from pathlib import Path
 import pytest
 
 from jobqueue.net.urls import without_secrets
-from jobqueue.worker.programs.download import ChecksumMismatch, DownloadFailed, DownloadRules, DownloadStopped, download
-from tests.support.fake_server import FakeServer, Reply, serving, serving_bytes
-
-PROGRAM = b"#!/bin/sh\necho hello\n"
+from jobqueue.worker.programs.download import ChecksumMismatch, DownloadFailed, DownloadRules, DownloadStopped
+from tests.support.downloads import PROGRAM, fetch
+from tests.support.fake_server import FakeServer, Reply, serving_bytes
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
-
-
-@pytest.fixture
-def host() -> Iterator[FakeServer]:
-    """A binary host."""
-    with serving(lambda _: Reply(body=PROGRAM)) as server:
-        yield server
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "program"
-
-
-def fetch(
-    url: str,
-    path: Path,
-    content: bytes = PROGRAM,
-    stopped: threading.Event | None = None,
-    rules: DownloadRules | None = None,
-) -> None:
-    download(url, hashlib.sha256(content).hexdigest(), path, stopped or threading.Event(), rules or DownloadRules())
 
 
 def test_a_good_file_is_there_and_executable_by_us_alone(host: FakeServer, path: Path) -> None:

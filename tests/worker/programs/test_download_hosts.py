@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from jobqueue.worker.programs.download import DownloadFailed
+from tests.support.downloads import fetch
 from tests.support.fake_server import serving_bytes
-from tests.worker.programs.test_download import fetch
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
 
@@ -92,7 +92,7 @@ def test_what_this_machine_has_none_left_of_is_no_fault_of_the_download(
     def refuse(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("socket.socket", refuse)
+    monkeypatch.setattr("jobqueue.net.sockets.GovernedSocket", refuse)
     with pytest.raises(OSError, match=os.strerror(number)):
         fetch("http://127.0.0.1:9/program", tmp_path / "program")
 

@@ -15,10 +15,10 @@ SIZE = 200
 SCRIPT = """
 import pathlib, sys, threading
 sys.path.insert(0, sys.argv[1])
-from jobqueue.worker.programs.download import download
+from jobqueue.worker.programs.download import Downloader, DownloadRules
 from tests.support.processes import peak_megabytes
 before = peak_megabytes("self")
-download(sys.argv[2], sys.argv[3], pathlib.Path(sys.argv[4]), threading.Event())
+Downloader(DownloadRules()).download(sys.argv[2], sys.argv[3], pathlib.Path(sys.argv[4]), threading.Event())
 print(peak_megabytes("self") - before)
 """
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from jobqueue.worker.programs.download import BlockedByPolicy, DownloadFailed, DownloadRules
+from tests.support.downloads import PROGRAM, fetch
 from tests.support.fake_server import FakeServer, Reply, Request, serving
-from tests.worker.programs.test_download import PROGRAM, fetch
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
 
@@ -18,20 +18,9 @@ CANARY = f"Basic {base64.b64encode(b'us%r:canary').decode()}"
 
 
 @pytest.fixture
-def host() -> Iterator[FakeServer]:
-    with serving(lambda _: Reply(body=PROGRAM)) as server:
-        yield server
-
-
-@pytest.fixture
 def other() -> Iterator[FakeServer]:
     with serving(lambda _: Reply(body=PROGRAM)) as server:
         yield server
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "program"
 
 
 def to(location: str, status: int = 302) -> Reply:

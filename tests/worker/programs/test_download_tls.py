@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from jobqueue.worker.programs.download import DownloadFailed
+from tests.support.downloads import PROGRAM, fetch
 from tests.support.fake_server import Reply, serving
 from tests.support.tls import Site, needs_openssl, serving_tls
-from tests.worker.programs.test_download import PROGRAM, fetch
 
 pytestmark = [pytest.mark.usefixtures("short_pauses"), needs_openssl]
 

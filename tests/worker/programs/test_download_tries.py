@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from jobqueue.worker.programs.download import ChecksumMismatch, DownloadFailed
-from tests.support.fake_server import FakeServer, Reply, nobody, serving
-from tests.worker.programs.test_download import PROGRAM, fetch
+from tests.support.downloads import PROGRAM, fetch
+from tests.support.fake_server import FakeServer, Reply, nobody
 
 PASSING = (408, 425, 429, 500, 502, 503, 504)
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
-
-
-@pytest.fixture
-def host() -> Iterator[FakeServer]:
-    with serving(lambda _: Reply(body=PROGRAM)) as server:
-        yield server
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "program"
 
 
 def test_a_wrong_checksum_is_looked_at_once_more_past_all_caches(host: FakeServer, path: Path) -> None:

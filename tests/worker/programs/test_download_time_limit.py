@@ -4,123 +4,34 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
+from jobqueue.net.time_limit import MinimumSpeed
 from jobqueue.worker.programs.download import DownloadFailed, DownloadRules, DownloadStopped
+from tests.support.downloads import BEHAVIOURS, PROGRAM, Behaviour, at_most, fetch, misbehaving
 from tests.support.fake_server import Reply, serving
-from tests.worker.programs.test_download import PROGRAM, fetch
+from tests.support.servers import wait_until
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
-
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n"
-
-
-@contextmanager
-def host(behave: Callable[[socket.socket, threading.Event], None]) -> Iterator[str]:
-    """A host that does with each connection what it is told, until the event is set; yields its URL."""
-    over = threading.Event()
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def behave_badly(connection: socket.socket) -> None:
-        with connection, suppress(OSError):
-            behave(connection, over)
-
-    def accept() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=behave_badly, args=(connection,), daemon=True).start()
-
-    thread = threading.Thread(target=accept, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        over.set()
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
-        listener.close()
-
-
-def drip(connection: socket.socket, over: threading.Event) -> None:
-    while not over.wait(0.05):
-        connection.sendall(b"x")
-
-
-def says_nothing(_: socket.socket, over: threading.Event) -> None:
-    over.wait()
-
-
-def drips_the_status(connection: socket.socket, over: threading.Event) -> None:
-    drip(connection, over)
-
-
-def drips_headers(connection: socket.socket, over: threading.Event) -> None:
-    connection.sendall(HEAD + b"X-Slow: ")
-    drip(connection, over)
-
-
-def repeats_that_it_goes_on(connection: socket.socket, over: threading.Event) -> None:
-    while not over.wait(0.02):
-        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-
-def drips_the_body(connection: socket.socket, over: threading.Event) -> None:
-    connection.sendall(HEAD + b"\r\n")
-    drip(connection, over)
-
-
-def drips_chunks(connection: socket.socket, over: threading.Event) -> None:
-    connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-    while not over.wait(0.05):
-        connection.sendall(b"1\r\nx\r\n")
-
-
-def stops_in_the_body(connection: socket.socket, over: threading.Event) -> None:
-    connection.sendall(HEAD + b"\r\nabc")
-    over.wait()
-
-
-BEHAVIOURS = [
-    says_nothing,
-    drips_the_status,
-    drips_headers,
-    repeats_that_it_goes_on,
-    drips_the_body,
-    drips_chunks,
-    stops_in_the_body,
-]
-
-
-@contextmanager
-def at_most(seconds: float) -> Iterator[None]:
-    begun = time.monotonic()
-    yield
-    assert time.monotonic() - begun < seconds
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("behave", BEHAVIOURS)
-def test_a_download_ends_at_its_deadline(
-    tmp_path: Path, behave: Callable[[socket.socket, threading.Event], None], scheme: str
-) -> None:
-    with host(behave) as url, at_most(5), pytest.raises(DownloadFailed) as caught:
+def test_a_download_ends_at_its_deadline(tmp_path: Path, behave: Behaviour, scheme: str) -> None:
+    with misbehaving(behave) as url, at_most(5), pytest.raises(DownloadFailed) as caught:
         fetch(url.replace("http", scheme), tmp_path / "program", rules=DownloadRules(timeout_seconds=0.4))
     assert "not finished within 0.4 s" in str(caught.value) or (scheme == "https" and "no TLS" in str(caught.value))
 
 
 @pytest.mark.parametrize("behave", BEHAVIOURS)
-def test_a_download_hears_a_stop(tmp_path: Path, behave: Callable[[socket.socket, threading.Event], None]) -> None:
+def test_a_download_hears_a_stop(tmp_path: Path, behave: Behaviour) -> None:
     stopped = threading.Event()
     threading.Timer(0.2, stopped.set).start()
-    with host(behave) as url, at_most(5), pytest.raises(DownloadStopped):
+    with misbehaving(behave) as url, at_most(5), pytest.raises(DownloadStopped):
         fetch(url, tmp_path / "program", stopped=stopped)
 
 
@@ -128,20 +39,18 @@ def test_a_download_hears_a_stop(tmp_path: Path, behave: Callable[[socket.socket
 def test_a_host_that_is_too_slow_is_tried_again(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    behave: Callable[[socket.socket, threading.Event], None],
+    behave: Behaviour,
 ) -> None:
-    monkeypatch.setattr("jobqueue.worker.programs.connection.SLOW_SECONDS", 0.2)
-    monkeypatch.setattr("jobqueue.worker.programs.request.SLOW_SECONDS", 0.2)
-    monkeypatch.setattr("jobqueue.worker.programs.patience.SLOWEST_BYTES_PER_SECOND", 10_000)
+    rules = DownloadRules(minimum_speed=MinimumSpeed(10_000, 0.2))
     connections = []
 
     def counted(connection: socket.socket, over: threading.Event) -> None:
         connections.append(connection)
         behave(connection, over)
 
-    with host(counted) as url, pytest.raises(DownloadFailed, match=r"too slow: [0-9]+ bytes in 0\.2 s"):
-        fetch(url, tmp_path / "program")
-    assert len(connections) == 4
+    with misbehaving(counted) as url, pytest.raises(DownloadFailed, match=r"too slow: [0-9]+ bytes in 0\.2 s"):
+        fetch(url, tmp_path / "program", rules=rules)
+    wait_until("the host has accepted every connection", lambda: len(connections) == 4)
 
 
 def test_all_tries_share_one_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,9 +81,9 @@ def test_a_connection_that_never_comes_about_ends_at_the_deadline(tmp_path: Path
 
 
 def test_a_connection_that_never_comes_about_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobqueue.worker.programs.connection.CONNECT_SECONDS", 0.1)
-    with full_house() as url, pytest.raises(DownloadFailed, match=r"too slow: 0 bytes in 0\.1 s"):
-        fetch(url, tmp_path / "program")
+    rules = DownloadRules(connect_seconds=0.1)
+    with full_house() as url, pytest.raises(DownloadFailed, match=r"no connection within 0\.1 s"):
+        fetch(url, tmp_path / "program", rules=rules)
 
 
 def test_a_stop_is_heard_while_a_name_is_looked_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,92 @@
+"""The time limit of one operation on the network: its deadline, what may stop it, and the speed it must keep."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+TICK_SECONDS = 0.25
+"""Longest time between two checks of a time limit, hence the longest time before a stop is noticed."""
+
+
+class TimeLimitExceeded(Exception):
+    """The operation took too long."""
+
+
+class DeadlinePassed(TimeLimitExceeded):
+    """The operation was not finished at its deadline."""
+
+
+class TooSlow(TimeLimitExceeded):
+    """The peer sent fewer bytes than the minimum speed demands."""
+
+
+class Stopped(Exception):
+    """The operation's stop event was set."""
+
+
+@dataclass(frozen=True)
+class MinimumSpeed:
+    """The fewest bytes per second that a peer may send on average, measured over windows of `window_seconds`."""
+
+    bytes_per_second: float = 1024
+    window_seconds: float = 30.0
+
+
+class TimeLimit:
+    """The time limit of one operation, retries and pauses included. For one thread.
+
+    The deadline is `seconds` from now. `stopped` ends the operation early. Without a `speed` a slow peer is tolerated
+    until the deadline.
+    """
+
+    def __init__(
+        self, seconds: float, stopped: threading.Event | None = None, speed: MinimumSpeed | None = None
+    ) -> None:
+        self._seconds = seconds
+        self._deadline = time.monotonic() + seconds
+        self._stopped = stopped or threading.Event()
+        self._speed = speed
+        self.begin_window()
+
+    @property
+    def left_seconds(self) -> float:
+        """Seconds until the deadline; 0 after it."""
+        return max(0.0, self._deadline - time.monotonic())
+
+    def begin_window(self, seconds: float | None = None) -> None:
+        """Measure the speed anew from now on: at the end of this window, and of each later one of the same length.
+
+        The length is that of the minimum speed unless `seconds` says otherwise.
+        """
+        self._window_seconds = seconds or (self._speed.window_seconds if self._speed else 0.0)
+        self._window_end = time.monotonic() + self._window_seconds
+        self._byte_count = 0
+
+    def count(self, byte_count: int) -> None:
+        """Count bytes that the peer sent."""
+        self._byte_count += byte_count
+
+    def check(self) -> float:
+        """Return for how many seconds to wait, at most, before the next check.
+
+        Raises Stopped, DeadlinePassed, TooSlow.
+        """
+        if self._stopped.is_set():
+            raise Stopped
+        now = time.monotonic()
+        if now >= self._deadline:
+            raise DeadlinePassed(f"not finished within {self._seconds:g} s")
+        if self._speed and now >= self._window_end:
+            self._measure(self._speed)
+        return min(TICK_SECONDS, self._deadline - now)
+
+    def pause(self, seconds: float) -> bool:
+        """Wait that long, though not past the deadline; return whether the operation was stopped meanwhile."""
+        return self._stopped.wait(min(seconds, self.left_seconds))
+
+    def _measure(self, speed: MinimumSpeed) -> None:
+        if self._byte_count < self._window_seconds * speed.bytes_per_second:
+            raise TooSlow(f"too slow: {self._byte_count} bytes in {self._window_seconds:g} s")
+        self.begin_window(self._window_seconds)
