@@ -1,4 +1,4 @@
-"""What is written in pieces reads like what `json.dumps` makes of the whole."""
+"""JSON written in pieces decodes to the same value as JSON written at once."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_an_extended_object_has_both_halves(begun: dict[str, object] | None, mem
     assert json.loads(file.getvalue()) == {**(begun or {}), **members}
 
 
-def test_only_a_piece_of_a_long_text_is_encoded_at_a_time() -> None:
+def test_only_a_piece_of_a_long_string_is_encoded_at_a_time() -> None:
     sizes: list[int] = []
 
     class Recorder(io.BytesIO):

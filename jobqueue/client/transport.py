@@ -53,9 +53,10 @@ class Transport:
     Nothing is taken from the environment: neither a proxy nor `.netrc`, whose passwords would go to whoever answers.
     """
 
-    def __init__(self, api_url: str) -> None:
+    def __init__(self, api_url: str, connect_seconds: float = CONNECT_SECONDS) -> None:
         self._api_url = api_url.rstrip("/")
         self._shown_url = without_secrets(self._api_url)
+        self._connect_seconds = connect_seconds
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.mount("https://", adapter := Adapter())
@@ -78,7 +79,7 @@ class Transport:
 
     def _request(self, method: str, path: str, within_seconds: float, **content: Any) -> Answer:
         # `requests` knows only the time limit of connecting: that of the whole request governs the sockets themselves.
-        options = {"timeout": (CONNECT_SECONDS, None), "allow_redirects": False, **content}
+        options = {"timeout": (self._connect_seconds, None), "allow_redirects": False, **content}
         try:
             with (
                 governed(TimeLimit(within_seconds)),

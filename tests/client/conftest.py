@@ -13,13 +13,13 @@ from tests.support.fake_server import FakeServer, in_json, serving
 
 @pytest.fixture
 def server() -> Iterator[FakeServer]:
-    """Answers 200 with an empty object until told otherwise."""
+    """A server that answers 200 with an empty object, unless the test sets another answer."""
     with serving(lambda _: in_json({})) as server:
         yield server
 
 
 @pytest.fixture
 def transport(server: FakeServer) -> Iterator[Transport]:
-    """Speaks to the server."""
+    """A transport to that server."""
     with closing(Transport(server.url)) as transport:
         yield transport

@@ -1,4 +1,4 @@
-"""What an executor asks of the API, and what it makes of the answers."""
+"""The executor's requests to the API, and what their answers mean."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def test_a_claim_names_the_executor_and_returns_the_job(server: FakeServer, clai
     assert (request.method, request.path, request.json) == ("POST", "/jobs/claim", {"executor_id": "executor-1"})
 
 
-def test_fields_that_a_newer_api_adds_do_no_harm(server: FakeServer, claims: Claims) -> None:
+def test_fields_of_a_newer_api_are_ignored(server: FakeServer, claims: Claims) -> None:
     server.answer = lambda _: in_json({**DETAILS, "colour": "green"})
     assert claims.claim() == JOB
 
 
-def test_what_an_older_api_does_not_tell_has_a_default(server: FakeServer, claims: Claims) -> None:
-    older = {name: told for name, told in DETAILS.items() if name not in ("type", "attempt", "timeout_seconds")}
+def test_fields_that_an_older_api_lacks_have_defaults(server: FakeServer, claims: Claims) -> None:
+    older = {name: value for name, value in DETAILS.items() if name not in ("type", "attempt", "timeout_seconds")}
     server.answer = lambda _: in_json(older)
     job = claims.claim()
     assert job is not None
@@ -67,14 +67,14 @@ def test_a_job_without_a_time_limit_has_none(server: FakeServer, claims: Claims)
 
 
 @pytest.mark.parametrize("missing", ["id", "binary_url", "attempt_token", "lease_ms"])
-def test_a_job_that_lacks_something_is_no_answer_of_the_api(server: FakeServer, claims: Claims, missing: str) -> None:
-    server.answer = lambda _: in_json({name: told for name, told in DETAILS.items() if name != missing})
+def test_a_job_without_a_required_field_is_not_of_this_api(server: FakeServer, claims: Claims, missing: str) -> None:
+    server.answer = lambda _: in_json({name: value for name, value in DETAILS.items() if name != missing})
     with pytest.raises(ApiUnavailable, match="not a job of this API"):
         claims.claim()
 
 
-def test_a_lease_is_counted_from_before_the_claim_was_sent(server: FakeServer, claims: Claims) -> None:
-    """The API may have begun to count just then, however long its answer takes."""
+def test_a_lease_is_counted_from_the_moment_before_the_claim(server: FakeServer, claims: Claims) -> None:
+    """The lease may have begun just then, however long the answer takes."""
 
     def answer_late(_: Request) -> Reply:
         server.closed.wait(0.1)
@@ -87,13 +87,13 @@ def test_a_lease_is_counted_from_before_the_claim_was_sent(server: FakeServer, c
     assert begun <= job.asked_at <= server.requests[0].at
 
 
-def test_no_job_is_none(server: FakeServer, claims: Claims) -> None:
+def test_a_claim_without_a_pending_job_returns_none(server: FakeServer, claims: Claims) -> None:
     server.answer = lambda _: Reply(204)
     assert claims.claim() is None
 
 
-def test_a_claim_is_asked_once(server: FakeServer, claims: Claims) -> None:
-    """Its answer may be lost: asking again would take a second job."""
+def test_a_claim_is_sent_once(server: FakeServer, claims: Claims) -> None:
+    """When the answer is lost, a second claim would take a second job."""
     server.answer = lambda _: Reply(503)
     with pytest.raises(ApiUnavailable):
         claims.claim()
@@ -101,7 +101,7 @@ def test_a_claim_is_asked_once(server: FakeServer, claims: Claims) -> None:
 
 
 @pytest.mark.parametrize("body", [b"<html>sign in</html>", b"{}", b"[]", b'{"id": ', b"7", b"[" * 100_000])
-def test_a_yes_that_is_no_job_is_no_answer_of_the_api(server: FakeServer, claims: Claims, body: bytes) -> None:
+def test_a_success_without_a_job_is_not_an_answer_of_the_api(server: FakeServer, claims: Claims, body: bytes) -> None:
     server.answer = lambda _: Reply(200, body)
     with pytest.raises((ApiUnavailable, ApiRefused)):
         claims.claim()
@@ -114,14 +114,14 @@ def test_a_heartbeat_names_job_executor_and_attempt(server: FakeServer, claims: 
     assert request.json == {"executor_id": "executor-1", "attempt_token": "token-1"}
 
 
-def test_a_heartbeat_takes_new_output_along(server: FakeServer, claims: Claims) -> None:
+def test_a_heartbeat_carries_new_output(server: FakeServer, claims: Claims) -> None:
     output = {"stdout": {"offset": 5, "data": "more ü\0"}}
     claims.heartbeat(JOB, 1, output)
     assert server.requests[0].json["output"] == output
 
 
 @pytest.mark.parametrize("output", [None, {}])
-def test_a_heartbeat_without_new_output_does_not_speak_of_it(
+def test_a_heartbeat_without_new_output_has_no_output_field(
     server: FakeServer, claims: Claims, output: dict[str, Any] | None
 ) -> None:
     claims.heartbeat(JOB, 1, output)
@@ -138,7 +138,7 @@ def test_a_heartbeat_without_new_output_does_not_speak_of_it(
         ({"cancel_requested": None}, False),
     ],
 )
-def test_a_heartbeat_hears_whether_somebody_wants_the_job_to_end(
+def test_a_heartbeat_returns_whether_the_job_was_cancelled(
     server: FakeServer, claims: Claims, answer: dict[str, Any], requested: bool
 ) -> None:
     server.answer = lambda _: in_json(answer)
@@ -146,7 +146,7 @@ def test_a_heartbeat_hears_whether_somebody_wants_the_job_to_end(
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b'"held"', b"<html>sign in</html>"])
-def test_a_page_of_something_else_does_not_renew_a_lease(server: FakeServer, claims: Claims, body: bytes) -> None:
+def test_an_answer_of_another_server_does_not_renew_a_lease(server: FakeServer, claims: Claims, body: bytes) -> None:
     server.answer = lambda _: Reply(200, body)
     with pytest.raises(ApiUnavailable):
         claims.heartbeat(JOB, 1)
@@ -157,7 +157,7 @@ def test_a_heartbeat_answered_404_means_that_the_lease_is_lost(server: FakeServe
     assert claims.heartbeat(JOB, 1) is None
 
 
-def test_a_404_that_is_not_of_the_api_does_not_lose_a_lease(server: FakeServer, claims: Claims) -> None:
+def test_a_404_of_another_server_does_not_lose_a_lease(server: FakeServer, claims: Claims) -> None:
     server.answer = lambda _: Reply(404, b"<html>no such site</html>")
     with pytest.raises(ApiUnavailable):
         claims.heartbeat(JOB, 1)
@@ -172,7 +172,7 @@ def test_another_refusal_of_a_heartbeat_says_nothing_about_the_lease(
         claims.heartbeat(JOB, 1)
 
 
-def test_a_heartbeat_waits_no_longer_than_it_is_told(server: FakeServer, claims: Claims) -> None:
+def test_a_heartbeat_keeps_to_its_time_limit(server: FakeServer, claims: Claims) -> None:
     server.answer = lambda _: server.hang()
     with pytest.raises(ApiUnavailable):
         claims.heartbeat(JOB, 0.05)
@@ -183,7 +183,7 @@ def in_file(**content: object) -> io.BytesIO:
 
 
 @pytest.mark.parametrize(("verb", "method"), [("complete", "PUT"), ("fail", "PUT"), ("release", "POST")])
-def test_a_report_is_sent_as_the_file_says(server: FakeServer, claims: Claims, verb: str, method: str) -> None:
+def test_a_report_is_sent_as_the_file_has_it(server: FakeServer, claims: Claims, verb: str, method: str) -> None:
     claims.report("id-1", verb, in_file(exit_code=0, stdout="out\0"))
     request = server.requests[0]
     assert (request.method, request.path) == (method, f"/jobs/id-1/{verb}")
@@ -201,20 +201,20 @@ def test_a_report_can_be_sent_again_from_the_same_file(server: FakeServer, claim
     assert [request.json for request in server.requests] == [{"exit_code": 0}] * 2
 
 
-def test_a_refused_report_says_so(server: FakeServer, claims: Claims) -> None:
+def test_a_refused_report_raises_the_refusal(server: FakeServer, claims: Claims) -> None:
     server.answer = lambda _: in_json({"error": "Invalid state transition", "context": {}}, 400)
     with pytest.raises(ApiRefused, match="Invalid state transition"):
         claims.report("id-1", "complete", in_file())
 
 
-def test_a_report_waits_no_longer_than_it_is_told(server: FakeServer, claims: Claims) -> None:
+def test_a_report_keeps_to_its_time_limit(server: FakeServer, claims: Claims) -> None:
     server.answer = lambda _: server.hang()
     with pytest.raises(ApiUnavailable):
         claims.report("id-1", "complete", in_file(), 0.05)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"<html>sign in</html>"])
-def test_a_page_of_something_else_is_not_taken_for_a_stored_result(
+def test_an_answer_of_another_server_is_not_taken_for_a_stored_result(
     server: FakeServer, claims: Claims, body: bytes
 ) -> None:
     server.answer = lambda _: Reply(200, body)

@@ -1,4 +1,4 @@
-"""What a submitter asks of the API."""
+"""The submitter's requests to the API."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def test_a_job_is_submitted_as_given_and_known_by_its_id(server: FakeServer, job
 
 
 def test_a_submit_is_sent_once(server: FakeServer, jobs: Jobs) -> None:
-    """Its answer may be lost: asking again would run the job twice."""
+    """When the answer is lost, a second submit would run the job twice."""
     server.answer = lambda _: Reply(503)
     with pytest.raises(ApiUnavailable):
         jobs.submit(JOB)
     assert len(server.requests) == 1
 
 
-def test_what_is_wrong_with_a_job_can_be_read(server: FakeServer, jobs: Jobs) -> None:
+def test_a_refused_job_carries_the_details(server: FakeServer, jobs: Jobs) -> None:
     server.answer = lambda _: in_json({"error": "Invalid request", "context": {"type": ["Missing"]}}, 400)
     with pytest.raises(ApiRefused) as caught:
         jobs.submit({})

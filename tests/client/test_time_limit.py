@@ -1,20 +1,19 @@
-"""Nobody waits for the API beyond the time given, whatever it is that does not come."""
+"""A request to the API keeps to its time limit, whatever it waits for."""
 
 from __future__ import annotations
 
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from jobqueue.client.transport import ApiUnavailable, Transport
-from jobqueue.net.names import look_up
-from jobqueue.net.time_limit import TimeLimit
 from tests.support.fake_server import FakeServer, Reply, in_json, nobody, serving
+from tests.support.hosts import BEHAVIOURS, Behaviour, misbehaving, resolve_to, silent_name_server, swallowing
 from tests.support.tls import needs_openssl, serving_tls
 
 SECONDS = 0.3
@@ -34,36 +33,21 @@ def ask(url: str) -> int:
         return transport.call("GET", "/jobs/1", within_seconds=SECONDS).status
 
 
-def dripping(stop: threading.Event) -> Iterator[bytes]:
-    """Begin an answer that never ends."""
-    yield b"HTTP/1.1 200 OK\r\nX-Padding: "
-    while not stop.wait(0.05):
-        yield b"x"
-
-
-def test_headers_that_drip() -> None:
-    """Sent by hand: the server of these tests would send them at once."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        stop = threading.Event()
-
-        def serve() -> None:
-            connection, _ = listener.accept()
-            with connection, suppress(OSError):  # whoever asked hangs up
-                for piece in dripping(stop):
-                    connection.sendall(piece)
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        with given_up_in_time():
-            ask(f"http://127.0.0.1:{listener.getsockname()[1]}")
-        stop.set()
-        thread.join()
+@pytest.mark.parametrize("behave", BEHAVIOURS)
+def test_a_misbehaving_server_is_given_up_in_time(behave: Behaviour) -> None:
+    with misbehaving(behave) as url, given_up_in_time():
+        ask(url)
 
 
 @needs_openssl
-def test_a_body_that_drips_behind_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dripping_body_over_tls_is_given_up_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stop = threading.Event()
-    with serving_tls(tmp_path, lambda _: Reply(pieces=dripping(stop), length=100_000)) as site:
+
+    def drops() -> Iterator[bytes]:
+        while not stop.wait(0.05):
+            yield b"x"
+
+    with serving_tls(tmp_path, lambda _: Reply(pieces=drops(), length=100_000)) as site:
         monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(site.certificate))
         with given_up_in_time():
             ask(site.url)
@@ -71,7 +55,7 @@ def test_a_body_that_drips_behind_tls(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @needs_openssl
-def test_tls_is_spoken_to_whom_somebody_vouches_for_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_valid_certificate_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving_tls(tmp_path, lambda _: in_json({})) as site:
         with pytest.raises(ApiUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
             ask(site.url)
@@ -82,43 +66,33 @@ def test_tls_is_spoken_to_whom_somebody_vouches_for_alone(tmp_path: Path, monkey
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_server_that_takes_connections_and_says_nothing(scheme: str) -> None:
+def test_a_silent_server_is_given_up_in_time(scheme: str) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as deaf, given_up_in_time():
         ask(f"{scheme}://127.0.0.1:{deaf.getsockname()[1]}")
 
 
-def test_a_name_that_is_being_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    over = threading.Event()
-    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: [over.wait(60)])
-    try:
-        with given_up_in_time():
-            ask("http://host")
-    finally:
-        over.set()
+def test_a_look_up_without_an_answer_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    with silent_name_server(monkeypatch), given_up_in_time():
+        ask("http://host")
 
 
-def test_many_addresses_where_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as listener, closing(socket.socket()) as first, closing(socket.socket()) as second:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for waiting in (first, second):  # the queue is full now: nobody else is answered
-            waiting.setblocking(False)
-            waiting.connect_ex(listener.getsockname())
-        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", listener.getsockname())] * 100
-        monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: found)
+def test_many_addresses_that_swallow_connections_are_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    with swallowing() as url:
+        resolve_to(monkeypatch, *[url] * 100)
         with given_up_in_time():
             ask("http://host")
 
 
-def test_the_next_address_is_tried_when_one_refuses(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    with nobody() as refusing:
-        places = [("127.0.0.1", int(url.rpartition(":")[2])) for url in (refusing, server.url)]
-        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", place) for place in places]
-        monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: found)
-        assert ask("http://host") == 200
+@pytest.mark.parametrize("dead", [nobody, swallowing])
+def test_the_next_address_is_tried_when_the_first_is_dead(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch, dead: Callable[[], AbstractContextManager[str]]
+) -> None:
+    with dead() as url, closing(Transport("http://host", connect_seconds=0.2)) as transport:
+        resolve_to(monkeypatch, url, server.url)
+        assert transport.call("GET", "/jobs/1", within_seconds=GENEROUS_SECONDS).status == 200
 
 
-def test_a_host_may_be_an_address_of_ipv6() -> None:
+def test_a_host_can_be_an_ipv6_address() -> None:
     with serving(lambda _: in_json({})) as server, closing(socket.socket(socket.AF_INET6)) as probe:
         try:
             probe.bind(("::1", 0))
@@ -129,7 +103,7 @@ def test_a_host_may_be_an_address_of_ipv6() -> None:
             ask(f"http://[::1]:{port}")
 
 
-def test_threads_cannot_be_started(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_out_of_threads_is_an_unavailable_api(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -139,11 +113,6 @@ def test_threads_cannot_be_started(server: FakeServer, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 64])
-def test_a_host_whose_name_is_none(host: str) -> None:
+def test_a_malformed_host_name_is_an_unavailable_api(host: str) -> None:
     with pytest.raises(ApiUnavailable, match="name cannot be read"):
         ask(f"http://{host}/api/v1")
-
-
-def test_a_port_that_is_too_high_cannot_be_looked_up() -> None:
-    with pytest.raises(socket.gaierror, match="cannot be read"):
-        look_up("127.0.0.1", 2**100, TimeLimit(10))

@@ -1,4 +1,4 @@
-"""One request to the API: what counts as a yes, as a no, and as no answer."""
+"""One request to the API: what counts as a success, as a refusal, and as no answer."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from jobqueue.client.transport import ApiRefused, ApiUnavailable, Transport
 from tests.support.fake_server import FakeServer, Reply, in_json, nobody, serving, serving_bytes
 
 
-def test_a_yes_is_its_status_and_its_body(server: FakeServer, transport: Transport) -> None:
+def test_a_success_is_its_status_and_its_body(server: FakeServer, transport: Transport) -> None:
     server.answer = lambda _: in_json({"id": "1", "text": "ü"}, 201)
     answer = transport.call("POST", "/jobs", {"type": "demo"})
     assert (answer.status, answer.body) == (201, {"id": "1", "text": "ü"})
 
 
-def test_a_yes_without_a_body_has_none(server: FakeServer, transport: Transport) -> None:
+def test_a_success_without_a_body_has_none(server: FakeServer, transport: Transport) -> None:
     server.answer = lambda _: Reply(204)
     assert transport.call("POST", "/jobs/claim").body is None
 
@@ -35,8 +35,8 @@ def test_the_request_is_json_below_the_api_url(server: FakeServer) -> None:
     assert request.json == {"executor_id": "ü\0"}
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 501, 502, 503, 504, 599])
-def test_what_passes_with_time_is_unavailable(server: FakeServer, transport: Transport, status: int) -> None:
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 501, 502, 503, 504, 599])
+def test_a_passing_status_is_an_unavailable_api(server: FakeServer, transport: Transport, status: int) -> None:
     server.answer = lambda _: in_json({"error": "not now", "context": {}}, status)
     with pytest.raises(ApiUnavailable, match=str(status)):
         transport.call("GET", "/jobs/1")
@@ -53,7 +53,7 @@ def test_a_refusal_carries_status_error_and_context(server: FakeServer, transpor
 
 @pytest.mark.parametrize("status", [200, 201, 400, 401, 404])
 @pytest.mark.parametrize("body", [b"<html>", b'{"id": ', b"\xff", b"[" * 100_000], ids=["page", "half", "odd", "deep"])
-def test_what_is_no_json_was_not_said_by_this_api(
+def test_an_answer_that_is_not_json_comes_from_another_server(
     server: FakeServer, transport: Transport, status: int, body: bytes
 ) -> None:
     server.answer = lambda _: Reply(status, body)
@@ -62,7 +62,7 @@ def test_what_is_no_json_was_not_said_by_this_api(
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'"text"', b"null", b'{"message": "no"}'])
-def test_a_refusal_in_another_shape_was_not_said_by_this_api(
+def test_a_refusal_in_another_shape_comes_from_another_server(
     server: FakeServer, transport: Transport, body: bytes
 ) -> None:
     """A proxy's 404 must not make a worker drop a result, nor stop a job."""
@@ -71,7 +71,7 @@ def test_a_refusal_in_another_shape_was_not_said_by_this_api(
         transport.call("GET", "/jobs/1")
 
 
-def test_what_a_proxy_finds_too_large_is_refused_for_ever(server: FakeServer, transport: Transport) -> None:
+def test_a_body_too_large_for_a_proxy_is_refused(server: FakeServer, transport: Transport) -> None:
     server.answer = lambda _: Reply(413, b"<html>Request Entity Too Large")
     with pytest.raises(ApiRefused, match="413"):
         transport.call("POST", "/jobs/1/complete")
@@ -86,7 +86,7 @@ def test_redirects_are_not_followed(server: FakeServer, transport: Transport, st
     assert elsewhere.requests == []
 
 
-def test_an_answer_that_drips_is_given_up_in_time(server: FakeServer, transport: Transport) -> None:
+def test_a_dripping_answer_is_given_up_in_time(server: FakeServer, transport: Transport) -> None:
     server.answer = lambda _: Reply(pieces=server.drip(1000, 0.01), length=1000)
     begun = time.monotonic()
     with pytest.raises(ApiUnavailable):
@@ -108,9 +108,7 @@ def test_a_file_is_sent_whole_as_json(server: FakeServer, transport: Transport) 
     assert request.body == content
 
 
-def test_a_file_is_sent_from_its_beginning_wherever_it_stands_and_stays_open(
-    server: FakeServer, transport: Transport
-) -> None:
+def test_a_file_is_sent_from_its_beginning_and_stays_open(server: FakeServer, transport: Transport) -> None:
     body = io.BytesIO(b"{}")
     body.seek(1)
     for _ in range(2):
@@ -118,13 +116,13 @@ def test_a_file_is_sent_from_its_beginning_wherever_it_stands_and_stays_open(
     assert [request.body for request in server.requests] == [b"{}", b"{}"]
 
 
-def test_a_file_can_be_refused_like_anything_else(server: FakeServer, transport: Transport) -> None:
+def test_a_request_from_a_file_can_be_refused(server: FakeServer, transport: Transport) -> None:
     server.answer = lambda _: in_json({"error": "too large", "context": {}}, 413)
     with pytest.raises(ApiRefused, match="413: too large"):
         transport.send("PUT", "/jobs/1/complete", io.BytesIO(b"{}"))
 
 
-def test_a_server_that_stops_listening_in_the_middle_of_a_file_is_given_up_in_time() -> None:
+def test_a_server_that_stops_reading_a_file_is_given_up_in_time() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as deaf:
         url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
         begun = time.monotonic()
@@ -133,7 +131,7 @@ def test_a_server_that_stops_listening_in_the_middle_of_a_file_is_given_up_in_ti
     assert time.monotonic() - begun < 5
 
 
-def test_nobody_listening_is_unavailable() -> None:
+def test_a_refused_connection_is_an_unavailable_api() -> None:
     with (
         nobody() as url,
         closing(Transport(url)) as transport,
@@ -142,7 +140,7 @@ def test_nobody_listening_is_unavailable() -> None:
         transport.call("GET", "/jobs/1")
 
 
-def test_silence_is_unavailable_after_the_time_given(server: FakeServer, transport: Transport) -> None:
+def test_a_silent_server_is_unavailable_after_the_time_limit(server: FakeServer, transport: Transport) -> None:
     server.answer = lambda _: server.hang()
     with pytest.raises(ApiUnavailable, match=r"not finished within 0\.05 s"):
         transport.call("GET", "/jobs/1", within_seconds=0.05)
@@ -160,25 +158,25 @@ def test_silence_is_unavailable_after_the_time_given(server: FakeServer, transpo
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}",
     ],
 )
-def test_what_is_no_http_or_cut_short_is_unavailable(reply: bytes) -> None:
+def test_an_answer_that_is_cut_short_or_not_http_is_an_unavailable_api(reply: bytes) -> None:
     with serving_bytes(reply) as url, closing(Transport(url)) as transport, pytest.raises(ApiUnavailable):
         transport.call("GET", "/jobs/1")
 
 
-def test_the_connection_is_kept(server: FakeServer, transport: Transport) -> None:
+def test_a_connection_is_reused(server: FakeServer, transport: Transport) -> None:
     for _ in range(3):
         transport.call("GET", "/jobs/1")
     assert len({request.port for request in server.requests}) == 1
 
 
-def test_a_connection_that_the_server_closed_is_opened_again(server: FakeServer, transport: Transport) -> None:
+def test_a_connection_that_the_server_closed_is_replaced(server: FakeServer, transport: Transport) -> None:
     server.answer = lambda _: Reply(body=b"{}", headers={"Connection": "close"})
     for _ in range(3):
         assert transport.call("GET", "/jobs/1").status == 200
     assert len({request.port for request in server.requests}) == 3
 
 
-def test_proxies_and_passwords_of_the_environment_are_not_used(
+def test_proxies_and_netrc_of_the_environment_are_not_used(
     server: FakeServer, transport: Transport, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     netrc = tmp_path / "netrc"
@@ -191,7 +189,7 @@ def test_proxies_and_passwords_of_the_environment_are_not_used(
     assert "Authorization" not in server.requests[0].headers
 
 
-def test_a_password_in_the_api_url_is_sent_but_never_told(server: FakeServer) -> None:
+def test_a_password_in_the_api_url_is_sent_but_never_shown(server: FakeServer) -> None:
     with closing(Transport(server.url.replace("//", "//user:canary@"))) as transport:
         transport.call("GET", "/jobs/1")
         assert server.requests[0].headers["Authorization"].startswith("Basic ")

@@ -24,18 +24,18 @@ from tests.support.servers import wait_until
 pytestmark = pytest.mark.usefixtures("short_pauses")
 
 
-def test_the_second_time_nobody_is_asked(shop: Shop) -> None:
+def test_a_cached_program_is_not_downloaded_again(shop: Shop) -> None:
     cache = shop.open()
     assert [shop.fetch(cache), shop.fetch(cache), shop.fetch(cache)] == [False, True, True]
     assert len(shop.host.requests) == 1
 
 
-def test_a_later_worker_finds_what_an_earlier_one_has_left(shop: Shop) -> None:
+def test_a_later_worker_uses_the_programs_of_an_earlier_one(shop: Shop) -> None:
     shop.fetch(shop.open())
     assert shop.fetch(shop.open()) is True
 
 
-def test_what_is_taken_is_whole_and_executable_by_us_alone(shop: Shop) -> None:
+def test_a_fetched_program_is_whole_and_executable_by_us_alone(shop: Shop) -> None:
     content = os.urandom(1_000_000)
     cache = shop.open()
     for _ in range(2):
@@ -44,7 +44,7 @@ def test_what_is_taken_is_whole_and_executable_by_us_alone(shop: Shop) -> None:
         assert shop.latest.stat().st_mode & 0o7777 == 0o500
 
 
-def test_an_empty_program_is_one(shop: Shop) -> None:
+def test_an_empty_program_is_cached_like_any_other(shop: Shop) -> None:
     cache = shop.open()
     assert [shop.fetch(cache, b""), shop.fetch(cache, b"")] == [False, True]
     assert shop.latest.read_bytes() == b""
@@ -58,23 +58,23 @@ def test_a_cache_holds_entries_by_their_hash_and_nothing_else(shop: Shop) -> Non
     assert shop.entry().is_file()
 
 
-def test_the_directories_are_ours_alone(shop: Shop) -> None:
+def test_the_directories_of_a_cache_are_accessible_to_us_alone(shop: Shop) -> None:
     shop.fetch(shop.open())
     assert [path.stat().st_mode & 0o7777 for path in (shop.directory, shop.entry().parent)] == [0o700, 0o700]
 
 
-def test_in_one_that_is_open_to_others_what_is_kept_is_not(shop: Shop) -> None:
+def test_entries_are_private_even_in_a_directory_that_others_can_read(shop: Shop) -> None:
     shop.directory.mkdir(mode=0o755)
     shop.fetch(shop.open())
     assert [path.stat().st_mode & 0o7777 for path in (shop.directory, shop.entry().parent)] == [0o755, 0o700]
 
 
-def test_what_lies_above_the_directory_is_made_too(shop: Shop) -> None:
+def test_missing_parents_of_the_cache_directory_are_made(shop: Shop) -> None:
     cache = Cache(shop.folder / "a" / "b" / "c", shop.max_bytes, shop.rules)
     assert shop.fetch(cache) is False
 
 
-def test_a_copy_that_is_changed_leaves_the_cache_as_it_was(shop: Shop) -> None:
+def test_a_job_that_changes_its_program_leaves_the_cache_unchanged(shop: Shop) -> None:
     cache = shop.open()
     for _ in range(2):
         shop.fetch(cache)
@@ -84,7 +84,7 @@ def test_a_copy_that_is_changed_leaves_the_cache_as_it_was(shop: Shop) -> None:
         assert shop.entry().stat().st_ino != shop.latest.stat().st_ino
 
 
-def test_a_file_that_is_there_already_is_not_touched(shop: Shop, tmp_path: Path) -> None:
+def test_a_target_that_exists_already_is_not_overwritten(shop: Shop, tmp_path: Path) -> None:
     cache = shop.open()
     shop.fetch(cache)
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
@@ -104,7 +104,7 @@ def test_a_file_that_is_there_already_is_not_touched(shop: Shop, tmp_path: Path)
         (Reply(), DownloadRules(allowed_hosts=("elsewhere",)), BlockedByPolicy),
     ],
 )
-def test_a_download_that_fails_leaves_nothing(
+def test_a_failed_download_leaves_no_file(
     shop: Shop, max_bytes: int, reply: Reply, rules: DownloadRules, error: type[DownloadFailed]
 ) -> None:
     shop.max_bytes, shop.rules, shop.host.answer = max_bytes, rules, lambda _: reply
@@ -115,7 +115,7 @@ def test_a_download_that_fails_leaves_nothing(
 
 
 @pytest.mark.parametrize("max_bytes", [0, 1000])
-def test_a_download_that_is_stopped_leaves_nothing(shop: Shop, max_bytes: int) -> None:
+def test_a_stopped_download_leaves_no_file(shop: Shop, max_bytes: int) -> None:
     def half(_: object) -> Iterator[bytes]:
         yield b"half"
         shop.stopped.set()
@@ -129,12 +129,12 @@ def test_a_download_that_is_stopped_leaves_nothing(shop: Shop, max_bytes: int) -
 
 
 @pytest.mark.parametrize("sha256", ["", "x", "../" * 21 + "x", "A" * 64, "a" * 64 + "\n", "a" * 63, "/" * 64])
-def test_what_is_no_hash_is_no_path(shop: Shop, sha256: str) -> None:
+def test_a_malformed_hash_is_never_used_as_a_path(shop: Shop, sha256: str) -> None:
     with pytest.raises(DownloadFailed, match="SHA-256"):
         shop.open().fetch(shop.host.url, sha256, shop.folder / "program", threading.Event())
 
 
-def test_what_a_dead_worker_was_downloading_is_removed_at_the_next_start(shop: Shop) -> None:
+def test_unfinished_downloads_of_a_dead_worker_are_removed_at_the_next_start(shop: Shop) -> None:
     shop.fetch(shop.open())
     dead = shop.entry(b"dead")
     dead.parent.mkdir(mode=0o700)
@@ -144,7 +144,7 @@ def test_what_a_dead_worker_was_downloading_is_removed_at_the_next_start(shop: S
     assert shop.files() == {shop.entry().name}
 
 
-def test_what_a_living_worker_is_downloading_is_not(shop: Shop) -> None:
+def test_unfinished_downloads_of_a_living_worker_are_left_alone(shop: Shop) -> None:
     seen: list[str] = []
 
     def look(_: object) -> Iterator[bytes]:
@@ -159,7 +159,7 @@ def test_what_a_living_worker_is_downloading_is_not(shop: Shop) -> None:
     assert sorted(name.rpartition(".")[2] for name in seen) == ["lock", "part"]
 
 
-def test_what_is_cached_does_not_decide_what_is_allowed(shop: Shop) -> None:
+def test_the_rules_apply_to_cached_programs_too(shop: Shop) -> None:
     shop.fetch(shop.open())
     shop.rules = DownloadRules(allowed_hosts=("elsewhere",))
     with pytest.raises(BlockedByPolicy):

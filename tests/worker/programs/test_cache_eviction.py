@@ -1,4 +1,4 @@
-"""A cache keeps to its size, and on a full disk to less: the least recently used programs make room."""
+"""A cache keeps to its size, and on a full disk to less: the least recently used programs are evicted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.downloads import PROGRAM, Shop, sha256_of
 pytestmark = pytest.mark.usefixtures("short_pauses")
 
 
-def test_the_least_recently_used_goes_first(shop: Shop) -> None:
+def test_the_least_recently_used_program_is_evicted_first(shop: Shop) -> None:
     shop.max_bytes = 3500
     cache = shop.open()
     contents = [bytes([number]) * 1000 for number in range(4)]
@@ -31,7 +31,7 @@ def test_the_least_recently_used_goes_first(shop: Shop) -> None:
     assert [shop.entry(content).exists() for content in contents] == [True, False, True, True]
 
 
-def test_as_many_go_as_must(shop: Shop) -> None:
+def test_as_many_programs_are_evicted_as_necessary(shop: Shop) -> None:
     shop.max_bytes = 3000
     cache = shop.open()
     for number in range(3):
@@ -48,7 +48,7 @@ def test_a_cache_that_was_made_smaller_shrinks_with_the_next_program(shop: Shop)
     assert shop.files() == {sha256_of(b"x" * 1000)}
 
 
-def test_a_program_larger_than_the_cache_is_used_but_not_kept(shop: Shop) -> None:
+def test_a_program_larger_than_the_cache_is_fetched_but_not_cached(shop: Shop) -> None:
     shop.max_bytes = 1000
     cache = shop.open()
     shop.fetch(cache, b"small")
@@ -57,7 +57,7 @@ def test_a_program_larger_than_the_cache_is_used_but_not_kept(shop: Shop) -> Non
     assert shop.files() == {sha256_of(b"small")}
 
 
-def test_a_cache_of_no_size_keeps_nothing(shop: Shop) -> None:
+def test_a_cache_of_zero_bytes_keeps_nothing(shop: Shop) -> None:
     shop.max_bytes = 0
     cache = shop.open()
     assert [shop.fetch(cache), shop.fetch(cache)] == [False, False]
@@ -88,7 +88,7 @@ class FullDisk:
 
 
 @both_steps
-def test_a_full_disk_is_emptied_of_what_else_is_cached(shop: Shop, monkeypatch: pytest.MonkeyPatch, step: Step) -> None:
+def test_on_a_full_disk_all_other_programs_are_evicted(shop: Shop, monkeypatch: pytest.MonkeyPatch, step: Step) -> None:
     cache = shop.open()
     others = [b"one", b"two"]
     for content in others:
@@ -100,7 +100,7 @@ def test_a_full_disk_is_emptied_of_what_else_is_cached(shop: Shop, monkeypatch: 
     assert shop.files() == {sha256_of(PROGRAM)}
 
 
-def test_a_full_disk_is_no_reason_to_throw_out_what_is_wanted(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_full_disk_the_requested_program_is_not_evicted(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = shop.open()
     shop.fetch(cache, b"other")
     shop.fetch(cache)
@@ -108,7 +108,7 @@ def test_a_full_disk_is_no_reason_to_throw_out_what_is_wanted(shop: Shop, monkey
     assert shop.fetch(cache) is True
 
 
-def test_a_disk_that_stays_full_is_an_error_of_the_system(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_stays_full_raises_the_error_of_the_system(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = shop.open()
     shop.fetch(cache, b"other")
     disk = FullDisk(monkeypatch, DOWNLOAD, [shop.folder])
@@ -117,7 +117,7 @@ def test_a_disk_that_stays_full_is_an_error_of_the_system(shop: Shop, monkeypatc
     assert disk.refusals == 2
     with pytest.raises(OSError, match="No space left"):
         shop.fetch(cache)
-    assert disk.refusals == 3  # nothing was left to throw out
+    assert disk.refusals == 3  # nothing was left to evict
     assert not shop.latest.exists()
     assert shop.files() == set()
 
@@ -132,7 +132,7 @@ def elsewhere(shop: Shop) -> Iterator[Path]:
 
 
 @both_steps
-def test_another_disk_that_is_full_is_no_reason_to_empty_the_cache(
+def test_the_cache_is_not_emptied_when_the_disk_of_the_target_is_full(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, elsewhere: Path, step: Step
 ) -> None:
     cache = shop.open()
@@ -145,7 +145,7 @@ def test_another_disk_that_is_full_is_no_reason_to_empty_the_cache(
     assert sha256_of(b"other") in shop.files()
 
 
-def test_where_the_caches_disk_stays_full_a_program_goes_past_it(
+def test_a_program_bypasses_the_cache_when_the_cache_disk_stays_full(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, elsewhere: Path
 ) -> None:
     cache = shop.open()

@@ -1,4 +1,4 @@
-"""Whatever a job of the same user does in the cache, no other job gets a wrong program for it."""
+"""No job can make another one get a wrong program, whatever it does to the cache."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ LOSSES = [*CHANGES, grow_without_end, remove_shard, remove_all]
 
 
 @pytest.mark.parametrize("change", LOSSES)
-def test_what_was_changed_is_downloaded_again(shop: Shop, change: Callable[[Path], None]) -> None:
+def test_a_changed_entry_is_downloaded_again(shop: Shop, change: Callable[[Path], None]) -> None:
     cache = shop.open()
     shop.fetch(cache)
     change(shop.entry())
@@ -80,7 +80,7 @@ def test_what_was_changed_is_downloaded_again(shop: Shop, change: Callable[[Path
 
 
 @pytest.mark.parametrize("change", [rewrite, append, cut, make_fifo, make_directory])
-def test_a_change_is_told(shop: Shop, change: Callable[[Path], None]) -> None:
+def test_a_changed_entry_is_logged(shop: Shop, change: Callable[[Path], None]) -> None:
     cache = shop.open()
     shop.fetch(cache)
     change(shop.entry())
@@ -107,7 +107,7 @@ def close_entry(entry: Path) -> None:
 
 
 @pytest.mark.parametrize("close", [close_root, close_shard, close_entry, make_readonly])
-def test_what_was_closed_to_us_is_opened_or_replaced(shop: Shop, close: Callable[[Path], None]) -> None:
+def test_a_directory_or_entry_without_permissions_is_repaired(shop: Shop, close: Callable[[Path], None]) -> None:
     cache = shop.open()
     shop.fetch(cache)
     close(shop.entry())
@@ -132,7 +132,7 @@ def root_to_file(entry: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [shard_to_link, shard_to_file, root_to_file])
-def test_what_cannot_be_mended_is_an_error_of_the_system(shop: Shop, change: Callable[[Path], None]) -> None:
+def test_a_directory_that_cannot_be_repaired_is_an_error(shop: Shop, change: Callable[[Path], None]) -> None:
     cache = shop.open()
     shop.fetch(cache)
     change(shop.entry())
@@ -141,14 +141,14 @@ def test_what_cannot_be_mended_is_an_error_of_the_system(shop: Shop, change: Cal
     assert not shop.latest.exists()
 
 
-def test_a_directory_that_is_a_link_is_refused(shop: Shop) -> None:
+def test_a_cache_directory_that_is_a_link_is_refused(shop: Shop) -> None:
     (shop.folder / "elsewhere").mkdir()
     shop.directory.symlink_to(shop.folder / "elsewhere")
     with pytest.raises(OSError, match="is a link or a file, not a directory"):
         shop.open()
 
 
-def test_a_directory_of_somebody_else_is_refused(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_directory_of_another_user_is_refused(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.directory.mkdir()
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     with pytest.raises(PermissionError, match="belongs to another user"):

@@ -1,4 +1,4 @@
-"""However many want one program at once, in threads or in processes, it is downloaded once."""
+"""However many threads and processes request one program at once, it is downloaded once."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 class Gate:
-    """Holds answers back until it is opened."""
+    """A host that answers nothing before it is opened."""
 
     def __init__(self, shop: Shop, reply: Callable[[], Reply]) -> None:
         self.opened = threading.Event()
@@ -60,12 +60,12 @@ def fetch_all(shop: Shop, pool: ThreadPoolExecutor, caches: list[Cache]) -> list
 
 
 @pytest.mark.parametrize("cache_count", [1, 8])
-def test_eight_threads_make_one_download(shop: Shop, pool: ThreadPoolExecutor, cache_count: int) -> None:
+def test_eight_simultaneous_requests_make_one_download(shop: Shop, pool: ThreadPoolExecutor, cache_count: int) -> None:
     gate = Gate(shop, lambda: Reply(body=PROGRAM))
     caches = [shop.open() for _ in range(cache_count)] * (8 // cache_count)
     futures = fetch_all(shop, pool, caches)
     gate.arrived.wait(10)
-    wait_until("all want it", lambda: shop.fetch_count == 8)
+    wait_until("all have requested it", lambda: shop.fetch_count == 8)
     gate.opened.set()
     assert sorted(future.result(10) for future in futures) == [False] + [True] * 7
     assert len(shop.host.requests) == 1
@@ -73,12 +73,12 @@ def test_eight_threads_make_one_download(shop: Shop, pool: ThreadPoolExecutor, c
     assert shop.files() == {sha256_of(PROGRAM)}
 
 
-def test_when_a_download_fails_the_next_who_waits_tries_itself(shop: Shop, pool: ThreadPoolExecutor) -> None:
+def test_when_a_download_fails_the_next_waiting_request_tries(shop: Shop, pool: ThreadPoolExecutor) -> None:
     replies = iter([Reply(404), Reply(404), Reply(body=PROGRAM)])
     gate = Gate(shop, lambda: next(replies))
     futures = fetch_all(shop, pool, [shop.open()] * 8)
     gate.arrived.wait(10)
-    wait_until("all want it", lambda: shop.fetch_count == 8)
+    wait_until("all have requested it", lambda: shop.fetch_count == 8)
     gate.opened.set()
     errors = [future.exception(10) for future in futures]
     assert sum(isinstance(error, DownloadFailed) for error in errors) == 2
@@ -97,7 +97,7 @@ def test_different_programs_do_not_wait_for_one_another(shop: Shop, pool: Thread
     assert held.result(10) is False
 
 
-def test_who_waits_hears_a_stop(shop: Shop, pool: ThreadPoolExecutor) -> None:
+def test_a_waiting_request_can_be_stopped(shop: Shop, pool: ThreadPoolExecutor) -> None:
     cache, stopped = shop.open(), threading.Event()
     gate = Gate(shop, lambda: Reply(body=PROGRAM))
     held = pool.submit(shop.fetch, cache)
@@ -109,7 +109,7 @@ def test_who_waits_hears_a_stop(shop: Shop, pool: ThreadPoolExecutor) -> None:
     assert held.result(10) is False
 
 
-def test_nobody_waits_for_ever_for_somebody_who_hangs(shop: Shop) -> None:
+def test_a_lock_that_is_never_released_delays_a_download_only_for_the_time_limit(shop: Shop) -> None:
     shop.rules = DownloadRules(timeout_seconds=0.3)
     cache = shop.open()
     shard = shop.entry().parent
@@ -148,8 +148,8 @@ def test_two_workers_on_one_host_make_one_download(shop: Shop) -> None:
     assert (shop.folder / "two").read_bytes() == PROGRAM
 
 
-def test_many_programs_through_a_cache_that_is_too_small_all_arrive(shop: Shop, pool: ThreadPoolExecutor) -> None:
-    """Entries are evicted by some while others use them."""
+def test_every_program_arrives_though_the_cache_is_too_small_for_all(shop: Shop, pool: ThreadPoolExecutor) -> None:
+    """Some requests evict entries while others use them."""
     shop.max_bytes = 2500
     caches = [shop.open(), shop.open()]
     contents = [bytes([number]) * 1000 for number in range(6)]

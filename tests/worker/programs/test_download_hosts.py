@@ -1,4 +1,4 @@
-"""Whatever a host answers, and whatever a URL looks like, a download fails at worst, and its worker lives."""
+"""Whatever a host answers, and whatever a URL looks like, the worst that happens is a failed download."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("short_pauses")
         "",
     ],
 )
-def test_a_url_that_cannot_be_read_is_at_worst_a_failed_download(tmp_path: Path, url: str) -> None:
+def test_an_unreadable_url_is_a_failed_download(tmp_path: Path, url: str) -> None:
     with pytest.raises(DownloadFailed) as caught:
         fetch(url, tmp_path / "program")
     assert "canary" not in str(caught.value)
@@ -62,7 +62,7 @@ def test_a_url_that_cannot_be_read_is_at_worst_a_failed_download(tmp_path: Path,
         b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Encoding: gzip\r\nContent-Length: 100\r\n\r\nabc",
     ],
 )
-def test_whatever_a_host_answers_is_at_worst_a_failed_download(tmp_path: Path, reply: bytes) -> None:
+def test_an_unreadable_answer_is_a_failed_download(tmp_path: Path, reply: bytes) -> None:
     with serving_bytes(reply) as url, pytest.raises(DownloadFailed):
         fetch(url, tmp_path / "program")
 
@@ -80,13 +80,13 @@ BROKEN_OFF = [
 
 
 @pytest.mark.parametrize("reply", BROKEN_OFF)
-def test_an_answer_that_breaks_off_anywhere_is_no_wrong_checksum(tmp_path: Path, reply: bytes) -> None:
+def test_an_answer_that_breaks_off_is_not_a_checksum_mismatch(tmp_path: Path, reply: bytes) -> None:
     with serving_bytes(reply) as url, pytest.raises(DownloadFailed, match="the connection ended early"):
         fetch(url, tmp_path / "program")
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
-def test_what_this_machine_has_none_left_of_is_no_fault_of_the_download(
+def test_a_machine_out_of_resources_is_not_a_failed_download(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     def refuse(*_: object) -> None:
@@ -98,7 +98,7 @@ def test_what_this_machine_has_none_left_of_is_no_fault_of_the_download(
 
 
 @pytest.mark.parametrize("number", [socket.EAI_SYSTEM, socket.EAI_MEMORY])
-def test_nor_is_a_name_that_this_machine_cannot_look_up(
+def test_a_machine_that_cannot_look_up_names_is_not_a_failed_download(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     def refuse(*_: object, **__: object) -> None:

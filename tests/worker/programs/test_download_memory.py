@@ -29,7 +29,7 @@ def growth_of_a_process_that_downloads(url: str, sha256: str, path: Path) -> flo
     return float(subprocess.run(command, capture_output=True, check=True).stdout)
 
 
-def test_a_large_file_costs_little_memory(tmp_path: Path) -> None:
+def test_a_large_program_takes_little_memory(tmp_path: Path) -> None:
     sha256 = hashlib.sha256(MEGABYTE * SIZE).hexdigest()
     with serving(lambda _: Reply(pieces=repeat(MEGABYTE, SIZE), length=SIZE * len(MEGABYTE))) as host:
         grown = growth_of_a_process_that_downloads(host.url, sha256, tmp_path / "program")
@@ -37,7 +37,7 @@ def test_a_large_file_costs_little_memory(tmp_path: Path) -> None:
     assert grown < 20
 
 
-def test_the_body_of_a_redirect_costs_little_memory(tmp_path: Path) -> None:
+def test_the_body_of_a_redirect_takes_little_memory(tmp_path: Path) -> None:
     body = Reply(302, headers={"Location": "/program"}, pieces=repeat(MEGABYTE, SIZE), length=SIZE * len(MEGABYTE))
     with serving(lambda request: Reply() if request.path == "/program" else body) as host:
         empty = hashlib.sha256().hexdigest()

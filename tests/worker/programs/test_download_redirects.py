@@ -1,4 +1,4 @@
-"""Redirects are followed a few times, to where the rules allow, and take no password to another host."""
+"""A few redirects are followed, only to allowed hosts, and no password is sent to another origin."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def passwords(server: FakeServer) -> list[str | None]:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_redirects_are_followed_but_take_no_password_along(
+def test_redirects_are_followed_without_the_password(
     host: FakeServer, other: FakeServer, path: Path, status: int
 ) -> None:
     host.answer = lambda _: to(other.url + "/there", status)
@@ -48,13 +48,13 @@ def test_redirects_are_followed_but_take_no_password_along(
 
 
 @pytest.mark.parametrize("location", ["/there", "{url}/there"])
-def test_a_password_goes_along_to_where_it_belongs(host: FakeServer, path: Path, location: str) -> None:
+def test_a_redirect_within_the_origin_keeps_the_password(host: FakeServer, path: Path, location: str) -> None:
     host.answer = lambda request: Reply(body=PROGRAM) if request.path == "/there" else to(location.format(url=host.url))
     fetch(with_password(host.url), path)
     assert passwords(host) == [CANARY, CANARY]
 
 
-def test_a_password_that_was_left_behind_is_not_picked_up_again(
+def test_a_redirect_back_to_the_first_origin_does_not_restore_the_password(
     host: FakeServer, other: FakeServer, path: Path
 ) -> None:
     host.answer = lambda request: Reply(body=PROGRAM) if request.path == "/back" else to(other.url)
@@ -64,7 +64,7 @@ def test_a_password_that_was_left_behind_is_not_picked_up_again(
     assert passwords(other) == [None]
 
 
-def test_another_name_of_the_same_host_gets_no_password(host: FakeServer, path: Path) -> None:
+def test_a_redirect_to_another_name_of_the_host_drops_the_password(host: FakeServer, path: Path) -> None:
     named = host.url.replace("127.0.0.1", "localhost")
     host.answer = lambda request: Reply(body=PROGRAM) if request.path == "/there" else to(named + "/there")
     fetch(with_password(host.url), path)
@@ -83,14 +83,14 @@ def test_five_redirects_are_followed(host: FakeServer, path: Path) -> None:
     assert len(host.requests) == 6
 
 
-def test_six_are_not(host: FakeServer, path: Path) -> None:
+def test_a_sixth_redirect_is_not_followed(host: FakeServer, path: Path) -> None:
     host.answer = countdown
     with pytest.raises(DownloadFailed, match="more than 5 redirects"):
         fetch(host.url + "/6", path)
     assert len(host.requests) == 6
 
 
-def test_redirects_in_a_circle_come_to_an_end(host: FakeServer, path: Path) -> None:
+def test_redirects_in_a_circle_fail(host: FakeServer, path: Path) -> None:
     host.answer = lambda _: to(host.url)
     with pytest.raises(DownloadFailed, match="redirects"):
         fetch(host.url, path)
@@ -102,9 +102,7 @@ def test_a_redirect_without_a_target_fails(host: FakeServer, path: Path) -> None
         fetch(host.url, path)
 
 
-def test_a_failure_behind_a_redirect_names_the_place_where_it_happened(
-    host: FakeServer, other: FakeServer, path: Path
-) -> None:
+def test_a_failure_after_a_redirect_names_the_url_that_failed(host: FakeServer, other: FakeServer, path: Path) -> None:
     host.answer = lambda _: to(other.url + "/there?token=canary")
     other.answer = lambda _: Reply(404)
     with pytest.raises(DownloadFailed) as caught:
@@ -113,19 +111,19 @@ def test_a_failure_behind_a_redirect_names_the_place_where_it_happened(
 
 
 @pytest.mark.parametrize("allowed", ["127.0.0.1", "127.0.0.1:{port}", "*.0.0.1", "*.0.0.1:{port}"])
-def test_an_allowed_host_is_asked(host: FakeServer, path: Path, allowed: str) -> None:
+def test_a_host_that_fits_a_pattern_is_allowed(host: FakeServer, path: Path, allowed: str) -> None:
     port = host.url.rpartition(":")[2]
     fetch(host.url, path, rules=DownloadRules(allowed_hosts=("elsewhere", allowed.format(port=port))))
 
 
 @pytest.mark.parametrize("allowed", ["127.0.0.1:1", "*.127.0.0.1", "27.0.0.1", "127.0.0", "*.1:1", "localhost", ""])
-def test_another_host_is_not(host: FakeServer, path: Path, allowed: str) -> None:
+def test_a_host_that_fits_no_pattern_is_blocked(host: FakeServer, path: Path, allowed: str) -> None:
     with pytest.raises(BlockedByPolicy, match="not an allowed host"):
         fetch(host.url, path, rules=DownloadRules(allowed_hosts=(allowed,)))
     assert host.requests == []
 
 
-def test_every_hop_is_held_against_the_rules(host: FakeServer, other: FakeServer, path: Path) -> None:
+def test_every_redirect_is_checked_against_the_rules(host: FakeServer, other: FakeServer, path: Path) -> None:
     host.answer = lambda request: to(other.url) if request.path == "/second" else to("/second")
     rules = DownloadRules(allowed_hosts=(host.url.removeprefix("http://"),))
     with pytest.raises(BlockedByPolicy) as caught:
@@ -136,13 +134,13 @@ def test_every_hop_is_held_against_the_rules(host: FakeServer, other: FakeServer
 
 
 @pytest.mark.parametrize("name", ["LocalHost", "localhost."])
-def test_a_host_is_one_host_however_it_is_written(host: FakeServer, path: Path, name: str) -> None:
+def test_patterns_ignore_case_and_a_final_dot(host: FakeServer, path: Path, name: str) -> None:
     rules = DownloadRules(allowed_hosts=("localHost",))
     fetch(host.url.replace("127.0.0.1", name), path, rules=rules)
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/", "//host/program", "data:,x", "gopher://h/"])
-def test_no_scheme_but_http_and_https_is_used(host: FakeServer, path: Path, url: str) -> None:
+def test_a_scheme_other_than_http_and_https_is_refused(host: FakeServer, path: Path, url: str) -> None:
     with pytest.raises(DownloadFailed):
         fetch(url, path)
     with pytest.raises(BlockedByPolicy):

@@ -1,4 +1,4 @@
-"""A download by https: from whom it is, or not at all."""
+"""A download over https comes from a host with a valid certificate, or fails."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ pytestmark = [pytest.mark.usefixtures("short_pauses"), needs_openssl]
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    """A host with a program."""
+    """A host with a program and a self-signed certificate."""
     with serving_tls(tmp_path, lambda _: Reply(body=PROGRAM)) as site:
         yield site
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused_at_once(site: Site, tmp_path: Path) -> None:
+def test_a_self_signed_certificate_is_refused_at_once(site: Site, tmp_path: Path) -> None:
     with pytest.raises(DownloadFailed, match="certificate cannot be trusted: self-signed"):
         fetch(site.url, tmp_path / "program")
     assert site.handshakes == ["localhost"]
 
 
-def test_a_certificate_of_somebody_else_is_refused_at_once(
+def test_a_certificate_for_another_name_is_refused_at_once(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("certifi.where", lambda: str(site.certificate))
@@ -37,7 +37,7 @@ def test_a_certificate_of_somebody_else_is_refused_at_once(
     assert len(site.handshakes) == 1
 
 
-def test_a_good_certificate_is_good(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_valid_certificate_is_accepted(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("certifi.where", lambda: str(site.certificate))
     fetch(site.url, tmp_path / "program")
     assert (tmp_path / "program").read_bytes() == PROGRAM

@@ -15,19 +15,19 @@ PASSING = (408, 425, 429, 500, 502, 503, 504)
 pytestmark = pytest.mark.usefixtures("short_pauses")
 
 
-def test_a_wrong_checksum_is_looked_at_once_more_past_all_caches(host: FakeServer, path: Path) -> None:
+def test_a_wrong_checksum_is_checked_once_more_past_all_caches(host: FakeServer, path: Path) -> None:
     with pytest.raises(ChecksumMismatch):
         fetch(host.url, path, b"something else")
     assert [request.headers.get("Cache-Control") for request in host.requests] == [None, "no-cache"]
 
 
-def test_what_a_cache_has_spoiled_is_mended_by_the_second_look(host: FakeServer, path: Path) -> None:
+def test_a_stale_file_from_a_cache_is_replaced_by_the_second_download(host: FakeServer, path: Path) -> None:
     host.answer = lambda request: Reply(body=PROGRAM if "Cache-Control" in request.headers else b"a longer, stale file")
     fetch(host.url, path)
     assert path.read_bytes() == PROGRAM
 
 
-def test_a_second_look_that_fails_leaves_it_at_a_wrong_checksum(host: FakeServer, path: Path) -> None:
+def test_a_failed_second_download_leaves_the_checksum_mismatch(host: FakeServer, path: Path) -> None:
     replies = iter([Reply(body=b"wrong"), Reply(404)])
     host.answer = lambda _: next(replies)
     with pytest.raises(ChecksumMismatch, match="5 bytes"):
@@ -36,7 +36,7 @@ def test_a_second_look_that_fails_leaves_it_at_a_wrong_checksum(host: FakeServer
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 451, 204, 206, 304])
-def test_what_will_not_change_fails_at_once(host: FakeServer, path: Path, status: int) -> None:
+def test_a_permanent_status_fails_at_once(host: FakeServer, path: Path, status: int) -> None:
     host.answer = lambda _: Reply(status)
     with pytest.raises(DownloadFailed, match=str(status)):
         fetch(host.url, path)
@@ -44,33 +44,33 @@ def test_what_will_not_change_fails_at_once(host: FakeServer, path: Path, status
 
 
 @pytest.mark.parametrize("status", PASSING)
-def test_what_may_pass_is_tried_again(host: FakeServer, path: Path, status: int) -> None:
+def test_a_passing_status_is_tried_again(host: FakeServer, path: Path, status: int) -> None:
     replies = iter([Reply(status), Reply(status), Reply(body=PROGRAM)])
     host.answer = lambda _: next(replies)
     fetch(host.url, path)
     assert len(host.requests) == 3
 
 
-def test_what_does_not_pass_fails_after_a_few_tries(host: FakeServer, path: Path) -> None:
+def test_a_passing_status_that_stays_fails_after_four_tries(host: FakeServer, path: Path) -> None:
     host.answer = lambda _: Reply(503)
     with pytest.raises(DownloadFailed, match="503 Service Unavailable"):
         fetch(host.url, path)
     assert len(host.requests) == 4
 
 
-def test_a_short_body_is_tried_again_and_leaves_nothing_of_the_first(host: FakeServer, path: Path) -> None:
+def test_a_short_body_is_tried_again_and_replaced(host: FakeServer, path: Path) -> None:
     replies = iter([Reply(body=b"x" * 300_000, length=400_000), Reply(body=PROGRAM)])
     host.answer = lambda _: next(replies)
     fetch(host.url, path)
     assert path.read_bytes() == PROGRAM
 
 
-def test_nobody_listening_fails_after_a_few_tries(path: Path) -> None:
+def test_a_refused_connection_fails_after_a_few_tries(path: Path) -> None:
     with nobody() as url, pytest.raises(DownloadFailed, match="Connection refused"):
         fetch(url, path)
 
 
-def test_a_host_that_asks_to_be_left_alone_for_a_while_is_left_alone(host: FakeServer, path: Path) -> None:
+def test_a_retry_after_is_obeyed(host: FakeServer, path: Path) -> None:
     replies = iter([Reply(429, headers={"Retry-After": "1"}), Reply(body=PROGRAM)])
     host.answer = lambda _: next(replies)
     fetch(host.url, path)
@@ -80,16 +80,14 @@ def test_a_host_that_asks_to_be_left_alone_for_a_while_is_left_alone(host: FakeS
 @pytest.mark.parametrize(
     "moment", ["soon", "-5", "Thu, 01 Jan 1970 00:00:00 GMT", "Thu, 99 Jan 1970 00:00:00 GMT", "0"]
 )
-def test_a_moment_that_has_passed_or_cannot_be_read_is_not_waited_for(
-    host: FakeServer, path: Path, moment: str
-) -> None:
+def test_a_retry_after_that_is_past_or_unreadable_is_ignored(host: FakeServer, path: Path, moment: str) -> None:
     replies = iter([Reply(503, headers={"Retry-After": moment}), Reply(body=PROGRAM)])
     host.answer = lambda _: next(replies)
     fetch(host.url, path)
 
 
 @pytest.mark.parametrize("moment", ["301", "Fri, 01 Jan 2100 00:00:00 GMT"])
-def test_a_moment_after_the_deadline_is_not_waited_for(host: FakeServer, path: Path, moment: str) -> None:
+def test_a_retry_after_beyond_the_deadline_fails_at_once(host: FakeServer, path: Path, moment: str) -> None:
     host.answer = lambda _: Reply(429, headers={"Retry-After": moment})
     with pytest.raises(DownloadFailed, match="429 Too Many Requests"):
         fetch(host.url, path)

@@ -1,0 +1,166 @@
+"""Sockets obey the time limit in force, and an address is inspected before a byte is sent to it."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+
+import pytest
+
+from jobqueue.net.sockets import Connection, GovernedTlsSocket, TlsConnection, governed
+from jobqueue.net.time_limit import DeadlinePassed, MinimumSpeed, Stopped, TimeLimit, TooSlow
+from tests.support.fake_server import FakeServer, nobody
+from tests.support.hosts import at_most, resolve_to, swallowing
+
+
+class Forbidden(Exception):
+    """What a network policy would raise."""
+
+
+@contextmanager
+def listening() -> Iterator[socket.socket]:
+    """A listener that nobody accepts connections of: the system does."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(5)
+        yield listener
+
+
+def connection_to(port: int, scheme: str = "http") -> Connection | TlsConnection:
+    if scheme == "http":
+        return Connection("127.0.0.1", port, timeout=5)
+    context = ssl.create_default_context()
+    context.sslsocket_class = GovernedTlsSocket
+    return TlsConnection("127.0.0.1", port, timeout=5, ssl_context=context)
+
+
+def port_of(listener: socket.socket) -> int:
+    return int(listener.getsockname()[1])
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_nothing_is_sent_to_an_address_that_is_forbidden(scheme: str) -> None:
+    inspected: list[str] = []
+
+    def forbid(address: str) -> None:
+        inspected.append(address)
+        raise Forbidden
+
+    with listening() as listener, governed(TimeLimit(5), forbid):
+        with closing(connection_to(port_of(listener), scheme)) as connection, pytest.raises(Forbidden):
+            connection.request("GET", "/")
+        accepted, _ = listener.accept()
+        with accepted:
+            accepted.settimeout(5)
+            assert accepted.recv(1) == b""
+    assert inspected == ["127.0.0.1"]
+
+
+def test_the_inspected_address_is_that_of_the_connection(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    inspected: list[str] = []
+    with nobody() as dead, governed(TimeLimit(5), inspected.append):
+        resolve_to(monkeypatch, dead, server.url)
+        with closing(Connection("host", 80, timeout=5)) as connection:
+            connection.request("GET", "/")
+            assert connection.getresponse().status == 200
+    assert inspected == ["127.0.0.1"]
+
+
+def test_a_forbidden_address_is_not_followed_by_the_next_one(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbid(_: str) -> None:
+        raise Forbidden
+
+    resolve_to(monkeypatch, server.url, server.url)
+    connection = Connection("host", 80, timeout=5)
+    with governed(TimeLimit(5), forbid), closing(connection), pytest.raises(Forbidden):
+        connection.connect()
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("dead", [nobody, swallowing])
+def test_the_error_of_the_last_address_is_raised(dead: Callable[[], AbstractContextManager[str]]) -> None:
+    with dead() as url, governed(TimeLimit(5)):
+        connection = Connection("127.0.0.1", int(url.rpartition(":")[2]), timeout=0.1)
+        with at_most(2), pytest.raises(OSError, match=r"Connection refused|no connection within 0\.1 s"):
+            connection.connect()
+
+
+def test_a_host_without_addresses_cannot_be_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    resolve_to(monkeypatch)
+    with governed(TimeLimit(5)), pytest.raises(OSError, match="no address"):
+        Connection("host", 80, timeout=5).connect()
+
+
+LIMITS: list[tuple[Callable[[threading.Event], TimeLimit], type[Exception]]] = [
+    (lambda _: TimeLimit(0.2), DeadlinePassed),
+    (lambda stopped: TimeLimit(60, stopped), Stopped),
+    (lambda _: TimeLimit(60, speed=MinimumSpeed(1000, 0.2)), TooSlow),
+]
+
+
+@pytest.mark.parametrize(("make", "error"), LIMITS, ids=["deadline", "stop", "speed"])
+def test_a_read_ends_with_the_time_limit(make: Callable[[threading.Event], TimeLimit], error: type[Exception]) -> None:
+    stopped = threading.Event()
+    threading.Timer(0.2, stopped.set).start()
+    limit = make(stopped)
+    with listening() as listener, governed(limit), closing(connection_to(port_of(listener))) as connection:
+        connection.connect()
+        limit.begin_window()
+        assert connection.sock is not None
+        connection.sock.settimeout(60)  # as urllib3 does: it changes nothing
+        with at_most(2), pytest.raises(error):
+            connection.sock.recv_into(bytearray(1))
+
+
+@pytest.mark.parametrize(("make", "error"), LIMITS[:2], ids=["deadline", "stop"])
+def test_a_write_ends_with_the_time_limit(make: Callable[[threading.Event], TimeLimit], error: type[Exception]) -> None:
+    stopped = threading.Event()
+    threading.Timer(0.2, stopped.set).start()
+    with listening() as listener, governed(make(stopped)), closing(connection_to(port_of(listener))) as connection:
+        connection.connect()
+        assert connection.sock is not None
+        with at_most(2), pytest.raises(error):
+            connection.sock.sendall(bytes(50_000_000))
+
+
+def test_a_large_write_to_a_slow_reader_arrives_whole() -> None:
+    content = bytes(range(256)) * 40_000
+    with listening() as listener, governed(TimeLimit(60)), closing(connection_to(port_of(listener))) as connection:
+        received = bytearray()
+
+        def read_slowly() -> None:
+            accepted, _ = listener.accept()
+            with accepted:
+                while piece := accepted.recv(1_000_000):
+                    received.extend(piece)
+                    threading.Event().wait(0.05)
+
+        reader = threading.Thread(target=read_slowly)
+        reader.start()
+        connection.connect()
+        assert connection.sock is not None
+        connection.sock.sendall(content)
+        connection.close()
+        reader.join()
+    assert received == content
+
+
+def test_the_end_of_a_connection_is_noticed() -> None:
+    with (
+        listening() as listener,
+        governed(TimeLimit(5)) as governor,
+        closing(connection_to(port_of(listener))) as connection,
+    ):
+        connection.connect()
+        accepted, _ = listener.accept()
+        accepted.sendall(b"x")
+        accepted.close()
+        assert connection.sock is not None
+        connection.sock.recv_into(bytearray(1))
+        assert not governor.ended
+        connection.sock.recv_into(bytearray(1))
+        assert governor.ended
