@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
@@ -148,3 +149,10 @@ def silent_name_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
     finally:
         over.set()
+
+
+def is_connected(port: int) -> bool:
+    """Whether a connection from that port is established or waits to be closed on our side."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    ours = [line.split() for line in lines if line.split()[1].endswith(f":{port:04X}")]
+    return any(fields[3] in ("01", "08") for fields in ours)

@@ -8,11 +8,12 @@ import ssl
 import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from http.client import HTTPException, HTTPResponse, responses
+from typing import Any
 from urllib.parse import unquote
 
 import certifi
@@ -64,26 +65,28 @@ class Client:
 
         Raises DownloadFailed, MayPass, DownloadStopped; OSError when this machine is at fault.
         """
-        with governed(limit) as governor, closing(self._connection(url)) as connection:
+        with governed(limit) as governor, ExitStack() as stack:
+            connection = stack.enter_context(closing(self._connection(url)))
+
+            # urllib3 forgets to close an answer whose headers it refuses. The socket would stay open with it.
+            def respond(*arguments: Any, **options: Any) -> HTTPResponse:
+                return stack.enter_context(closing(_StrictResponse(*arguments, **options)))
+
+            connection.response_class = respond  # type: ignore[assignment]  # it is only called
             with _translated(governor):
                 connection.connect()
                 limit.begin_window()
                 connection.request("GET", url.target, headers=headers, preload_content=False, decode_content=False)
                 response = connection.getresponse()
-            with closing(response):
-                if governor.ended:  # headers that break off look like headers that end
-                    raise MayPass
-                yield _answer(response, governor)
+            if governor.ended:  # headers that break off look like headers that end
+                raise MayPass
+            yield _answer(response, governor)
 
     def _connection(self, url: Url) -> Connection | TlsConnection:
         host, seconds = url.host.strip("[]"), self._connect_seconds
-        connection: Connection | TlsConnection
         if url.scheme == "https":
-            connection = TlsConnection(host, url.port, timeout=seconds, ssl_context=self._tls)
-        else:
-            connection = Connection(host, url.port, timeout=seconds)
-        connection.response_class = _StrictResponse
-        return connection
+            return TlsConnection(host, url.port, timeout=seconds, ssl_context=self._tls)
+        return Connection(host, url.port, timeout=seconds)
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:

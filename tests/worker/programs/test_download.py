@@ -14,6 +14,7 @@ import pytest
 from jobqueue.worker.programs.download import ChecksumMismatch, DownloadFailed, DownloadRules, DownloadStopped
 from tests.support.downloads import PROGRAM, fetch
 from tests.support.fake_server import FakeServer, Reply, serving_bytes
+from tests.support.hosts import is_connected
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
 
@@ -151,13 +152,6 @@ def test_a_failed_download_leaves_no_connection_open(host: FakeServer, path: Pat
         fetch(host.url, path)
     assert "404" in str(caught.value)
     assert not is_connected(host.requests[0].port)
-
-
-def is_connected(port: int) -> bool:
-    """Whether a connection from that port is established or waits to be closed on our side."""
-    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
-    ours = [line.split() for line in lines if line.split()[1].endswith(f":{port:04X}")]
-    return any(fields[3] in ("01", "08") for fields in ours)
 
 
 def test_proxies_and_netrc_of_the_environment_are_not_used(
