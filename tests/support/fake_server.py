@@ -1,9 +1,10 @@
-"""A small real HTTP server in place of the API or of a binary host: it answers what a test tells it to."""
+"""A small real HTTP server that plays the API, or a host of programs, and answers as the test says."""
 
 from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,7 +16,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Request:
-    """What came, from which port, and when (monotonic)."""
+    """A request, the port that it came from, and when it came (monotonic, seconds)."""
 
     method: str
     path: str
@@ -32,7 +33,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What to answer. `pieces` follow the body as they are made; `length` is announced whatever is sent."""
+    """An answer. `pieces` are sent after the body, each once it is made. `length` overrides the announced length."""
 
     status: int = 200
     body: bytes = b""
@@ -42,12 +43,12 @@ class Reply:
 
 
 def in_json(content: object, status: int = 200) -> Reply:
-    """Return a reply with JSON in it."""
+    """Return an answer with a JSON body."""
     return Reply(status, json.dumps(content).encode(), {"Content-Type": "application/json"})
 
 
 class FakeServer:
-    """Answers every request with what `answer` returns for it, and remembers all that were made."""
+    """Answers every request with what `answer` returns for it, and records the requests."""
 
     def __init__(self, answer: Callable[[Request], Reply]) -> None:
         self.answer = answer
@@ -58,12 +59,12 @@ class FakeServer:
         self.url = f"http://127.0.0.1:{self._http.server_port}"
 
     def hang(self) -> Reply:
-        """Answer nothing before the test is over."""
+        """Answer nothing until the test is over."""
         self.closed.wait()
         return Reply(500)
 
     def drip(self, byte_count: int, pause_seconds: float) -> Iterator[bytes]:
-        """Make that many single bytes, slowly; stop early when the test is over."""
+        """Yield that many single bytes, slowly; end early when the test is over."""
         for _ in range(byte_count):
             yield b"x"
             if self.closed.wait(pause_seconds):
@@ -73,8 +74,12 @@ class FakeServer:
         """Serve from a thread."""
         threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
 
+    def speak_tls(self, context: ssl.SSLContext) -> None:
+        """Speak TLS on every connection."""
+        self._http.socket = context.wrap_socket(self._http.socket, server_side=True)
+
     def close(self) -> None:
-        """Serve no more."""
+        """Stop serving."""
         self.closed.set()
         self._http.shutdown()
         self._http.server_close()
@@ -87,7 +92,7 @@ class _Http(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: clients of these tests hang up as they like."""
+        """Print nothing: clients of these tests hang up at any moment."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -118,12 +123,12 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815  # the names that http.server calls
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
 
 @contextmanager
 def serving(answer: Callable[[Request], Reply]) -> Iterator[FakeServer]:
-    """A server that is closed at the end."""
+    """Run a server that is closed at the end."""
     server = FakeServer(answer)
     server.start()
     try:
@@ -134,7 +139,7 @@ def serving(answer: Callable[[Request], Reply]) -> Iterator[FakeServer]:
 
 @contextmanager
 def serving_bytes(reply: bytes) -> Iterator[str]:
-    """A server that sends those bytes to everybody, whether they are HTTP or not, and hangs up; yields its URL."""
+    """Run a server that sends these bytes on every connection, HTTP or not, and hangs up; yield its URL."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
 
         def serve() -> None:
@@ -158,7 +163,7 @@ def serving_bytes(reply: bytes) -> Iterator[str]:
 
 @contextmanager
 def nobody() -> Iterator[str]:
-    """A URL where connections are refused."""
+    """Yield a URL where connections are refused."""
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""A server that speaks TLS, with a certificate that nobody vouches for."""
+"""A server that speaks TLS, with a self-signed certificate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAKE = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -node
 
 @dataclass
 class Site:
-    """Where it is, its certificate, and the names that clients have asked for."""
+    """The URL of a server, its certificate, and the name that each handshake asked for."""
 
     url: str
     certificate: Path
@@ -37,7 +37,6 @@ def serving_tls(folder: Path, answer: Callable[[Request], Reply]) -> Iterator[Si
     handshakes: list[str | None] = []
     context.sni_callback = lambda _socket, name, _context: handshakes.append(name)
     with serving(answer) as server:
-        listener = server._http.socket
-        server._http.socket = context.wrap_socket(listener, server_side=True)
+        server.speak_tls(context)
         url = server.url.replace("http", "https").replace("127.0.0.1", "localhost")
         yield Site(url, folder / "cert.pem", handshakes)

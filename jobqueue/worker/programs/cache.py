@@ -13,20 +13,16 @@ import secrets
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from jobqueue import logs
 from jobqueue.worker.host.lock_file import hold
 from jobqueue.worker.host.private_directory import make_own, mend_own
-from jobqueue.worker.programs.download import (
-    ChecksumMismatch,
-    Downloader,
-    DownloadFailed,
-    DownloadRules,
-    DownloadStopped,
-)
+from jobqueue.worker.programs.download import Downloader
+from jobqueue.worker.programs.errors import ChecksumMismatch, DownloadFailed, DownloadStopped
+from jobqueue.worker.programs.policy import DownloadRules
 from jobqueue.worker.programs.verified_copy import copy_verified
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -150,8 +146,7 @@ class Cache:
                     raise ChecksumMismatch("the file was changed as soon as it was downloaded", request.url)
             self._keep(part, request.sha256)
         finally:
-            with suppress(OSError):
-                part.unlink()
+            _removed(str(part))
 
     def _keep(self, part: Path, sha256: str) -> None:
         """Make an entry of a downloaded file, unless it is too large. Raises nothing: the target is there already."""
@@ -220,20 +215,16 @@ def _room(directory: Path) -> int:
 @contextmanager
 def _opened(path: str) -> Iterator[int | None]:
     """Hand out a descriptor of an open file; None when there is no such file, or it cannot be read."""
-    try:
-        source_fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        yield None
-        return
-    try:
+    with ExitStack() as stack:
+        source_fd = None
+        with suppress(OSError):
+            source_fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            stack.callback(os.close, source_fd)
         yield source_fd
-    finally:
-        os.close(source_fd)
 
 
 def _removed(path: str) -> bool:
-    try:
+    with suppress(OSError):
         os.unlink(path)
-    except OSError:
-        return False
-    return True
+        return True
+    return False
