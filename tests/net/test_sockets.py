@@ -149,6 +149,20 @@ def test_a_large_write_to_a_slow_reader_arrives_whole() -> None:
     assert received == content
 
 
+def test_received_bytes_count_towards_the_minimum_speed() -> None:
+    limit = TimeLimit(60, speed=MinimumSpeed(bytes_per_second=10, window_seconds=0.2))
+    with listening() as listener, governed(limit), closing(connection_to(port_of(listener))) as connection:
+        connection.connect()
+        limit.begin_window()
+        accepted, _ = listener.accept()
+        with accepted:
+            accepted.sendall(bytes(200))
+            assert connection.sock is not None
+            received = connection.sock.recv_into(bytearray(100))
+            threading.Event().wait(0.25)
+            assert received + connection.sock.recv_into(bytearray(100)) == 200
+
+
 def test_the_end_of_a_connection_is_noticed() -> None:
     with (
         listening() as listener,
