@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from jobqueue.worker.programs.download import DownloadFailed
 from tests.support.downloads import PROGRAM, fetch
 from tests.support.fake_server import Reply, serving
+from tests.support.hosts import misbehaving
 from tests.support.tls import Site, needs_openssl, serving_tls
 
 pytestmark = [pytest.mark.usefixtures("short_pauses"), needs_openssl]
@@ -46,3 +49,14 @@ def test_a_valid_certificate_is_accepted(site: Site, tmp_path: Path, monkeypatch
 def test_a_host_without_tls_is_refused_at_once(tmp_path: Path) -> None:
     with serving(lambda _: Reply(body=PROGRAM)) as server, pytest.raises(DownloadFailed, match="no TLS"):
         fetch(server.url.replace("http", "https"), tmp_path / "program")
+
+
+def test_a_handshake_that_breaks_off_is_tried_again(tmp_path: Path) -> None:
+    hellos = []
+
+    def hang_up(connection: socket.socket, _: threading.Event) -> None:
+        hellos.append(connection.recv(65536))
+
+    with misbehaving(hang_up) as url, pytest.raises(DownloadFailed, match="the connection ended early"):
+        fetch(url.replace("http", "https"), tmp_path / "program")
+    assert len(hellos) == 4
