@@ -19,7 +19,7 @@ from jobqueue.worker.programs.download import (
 )
 from tests.support.downloads import PROGRAM, Shop, sha256_of
 from tests.support.fake_server import Reply
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
 

@@ -16,7 +16,7 @@ from jobqueue.worker.programs.cache import Cache
 from jobqueue.worker.programs.download import DownloadFailed, DownloadRules, DownloadStopped
 from tests.support.downloads import PROGRAM, Shop, sha256_of
 from tests.support.fake_server import Reply, Request
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
 
