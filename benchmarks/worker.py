@@ -23,16 +23,18 @@ from jobqueue.worker.attempts.environment import shared_variables
 from jobqueue.worker.attempts.runner import Means, Runner
 from jobqueue.worker.attempts.spool import Spool
 from jobqueue.worker.isolation import levels
+from jobqueue.worker.isolation.base import FIRST_USER
 from jobqueue.worker.programs.cache import Cache
 from jobqueue.worker.programs.download import DownloadRules
 from jobqueue.worker.shutdown import Shutdown
-from jobqueue.worker.slots.children import Family
-from jobqueue.worker.slots.selftest import probe
+from jobqueue.worker.slots.children import Children
+from jobqueue.worker.slots.selftest import problem_with_level
 from jobqueue.worker.slots.slot import Slot
 from jobqueue.worker.slots.workspace import Workspaces
 
 PROGRAM = Path("/bin/true")
 WARM_UP, RUNS, MANY = 20, 300, 10_000
+OPEN_FILES = 4096
 
 
 class NoApi(Claims):
@@ -64,8 +66,8 @@ def _measure_all() -> None:
     with tempfile.TemporaryDirectory(prefix="jobqueue.benchmark.") as folder:
         os.chmod(folder, 0o711)
         for level in levels.LEVELS:
-            with closing(Workspaces(Family(), Path(folder))) as workspaces:
-                why_not = probe(level, workspaces)
+            with closing(Workspaces(Children(), Path(folder))) as workspaces:
+                why_not = problem_with_level(level, workspaces, FIRST_USER, OPEN_FILES)
             if why_not:
                 print(f"{level:10} {why_not}")
             else:
@@ -79,7 +81,8 @@ def _measure(level: str, folder: Path, runs: int) -> None:
     api = NoApi()
     spool = Spool(folder, "benchmark", lambda: api)
     spool.start()
-    with closing(Workspaces(Family(), folder)) as workspaces, closing(Slot(confined=confined)) as slot:
+    children = Children()
+    with closing(Workspaces(children, folder)) as workspaces, closing(Slot(children, confined, OPEN_FILES)) as slot:
         means = Means(
             connect=lambda: api,
             programs=_stocked_cache(folder / "cache"),

@@ -15,8 +15,8 @@ from jobqueue.settings import InvalidSetting
 from jobqueue.worker.config import WorkerSettings, misspelt, usable_processors
 from jobqueue.worker.host import directories, hardening, open_files
 from jobqueue.worker.isolation import levels
-from jobqueue.worker.slots.children import Family
-from jobqueue.worker.slots.selftest import probe
+from jobqueue.worker.slots.children import Children
+from jobqueue.worker.slots.selftest import problem_with_level
 from jobqueue.worker.slots.workspace import Workspaces
 
 MEGABYTE = 1024**2
@@ -88,14 +88,14 @@ def _programs(settings: WorkerSettings) -> Iterator[Finding]:
     """Run a program as a job's would be run, at each level of isolation."""
     try:
         with directories.usable("TMPDIR", settings.temporary_directory):
-            workspaces = Workspaces(Family(), settings.temporary_directory)
+            workspaces = Workspaces(Children(), settings.temporary_directory)
     except InvalidSetting as error:
         yield Finding("TMPDIR", False, str(error))
         return
     with closing(workspaces):
         yield _room("TMPDIR", workspaces.path.parent)
         for level in levels.LEVELS:
-            why_not = probe(level, workspaces, settings.isolation_uid, settings.max_open_files)
+            why_not = problem_with_level(level, workspaces, settings.isolation_uid, settings.max_open_files)
             configured = level == settings.isolation
             yield Finding(f"isolation {level}", why_not is None if configured else None, why_not or "possible here")
 

@@ -22,10 +22,11 @@ from jobqueue.worker.loop import Limits, Loop
 from jobqueue.worker.pool import Lanes
 from jobqueue.worker.programs.cache import Cache
 from jobqueue.worker.shutdown import Shutdown
-from jobqueue.worker.slots.children import Family
-from jobqueue.worker.slots.selftest import prove
+from jobqueue.worker.slots.children import Children
+from jobqueue.worker.slots.leftovers import sweep
+from jobqueue.worker.slots.selftest import verify_slot
 from jobqueue.worker.slots.slot import Slot
-from jobqueue.worker.slots.workspace import Workspaces, sweep
+from jobqueue.worker.slots.workspace import Workspaces
 
 GRACE_SECONDS = 2.0
 """Between SIGTERM and SIGKILL for what has not ended when the worker has to."""
@@ -54,7 +55,7 @@ def live(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutd
     open_files.allow(settings.slots)
     with _means(settings, variables, shutdown) as means, _slots(settings, means) as slots:
         with directories.usable("TMPDIR", settings.temporary_directory):
-            prove(slots[0], means.workspaces)
+            verify_slot(slots[0], means.workspaces)
         for name, meant in misspelt(variables).items():
             logs.logger().warning("setting_unknown", name=name, meant=meant)
         breaker = Breaker()
@@ -92,14 +93,14 @@ def _means(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shu
     def connect() -> Claims:
         return Claims(Transport(settings.api_url), settings.executor_id)
 
-    temporary, family = settings.temporary_directory, Family()
+    temporary, children = settings.temporary_directory, Children()
     with directories.usable("TMPDIR", temporary):
-        sweep(temporary, family)
+        sweep(temporary, children)
     cache_directory = directories.CACHE.find(settings.cache_directory, variables, temporary)
     spool_directory = directories.SPOOL.find(settings.spool_directory, variables, temporary)
     with ExitStack() as stack:
         with directories.usable("TMPDIR", temporary):
-            workspaces = Workspaces(family, temporary)
+            workspaces = Workspaces(children, temporary)
         stack.callback(workspaces.close, REMOVING_SECONDS)
         with directories.usable("CACHE_DIR", cache_directory):
             cache = Cache(cache_directory, settings.cache_max_bytes, settings.download)
@@ -129,7 +130,7 @@ def _slots(settings: WorkerSettings, means: Means) -> Iterator[Sequence[Slot]]:
         for _ in range(settings.slots):
             confined = levels.make(settings.isolation, hidden, settings.isolation_uid)
             confined.reserve()
-            slots.append(Slot(means.workspaces.family, confined, settings.max_open_files))
+            slots.append(Slot(means.workspaces.children, confined, settings.max_open_files))
             stack.callback(slots[-1].close)
         yield slots
 

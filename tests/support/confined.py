@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from jobqueue.worker.isolation import levels
-from jobqueue.worker.slots.children import Family
-from jobqueue.worker.slots.selftest import probe
+from jobqueue.worker.slots.children import Children
+from jobqueue.worker.slots.selftest import problem_with_level
 from jobqueue.worker.slots.slot import Slot
 from jobqueue.worker.slots.workspace import ALL_MAY_PASS, Workspaces
 from jobqueue.worker.supervisor.messages import Launch, Outcome

@@ -1,4 +1,4 @@
-"""What /proc tells about processes."""
+"""What /proc says about processes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.waiting import wait_until
 
 
 def alive(pid: int) -> bool:
-    """Whether the process runs (a zombie does not)."""
+    """Whether the process runs. A zombie does not."""
     return state(pid) not in ("Z", "X", "")
 
 
@@ -22,23 +22,23 @@ def state(pid: int) -> str:
 
 
 def children(pid: int) -> list[int]:
-    """Return a process's children, zombies among them."""
-    found: list[int] = []
+    """Return a process's children, including zombies."""
+    pids: list[int] = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
-            found += map(int, task.read_text().split())
+            pids += map(int, task.read_text().split())
         except (FileNotFoundError, ProcessLookupError):
             continue
-    return found
+    return pids
 
 
 def family(pid: int) -> list[int]:
-    """Return a process and all that descend from it."""
+    """Return a process and all its descendants."""
     return [pid, *(each for child in children(pid) for each in family(child))]
 
 
 def environment(pid: int) -> dict[str, str]:
-    """Return what a process was started with."""
+    """Return the environment that a process was started with."""
     lines = Path(f"/proc/{pid}/environ").read_text().split("\0")
     return dict(line.split("=", 1) for line in lines if line)
 
@@ -55,19 +55,19 @@ def file_descriptors(pid: int) -> int:
 
 
 def wait_for_pids(path: Path, count: int) -> list[int]:
-    """Return the process ids that a program writes into a file, a line each, as soon as there are that many."""
+    """Return the process ids that a program writes into a file, one on each line, as soon as there are that many."""
 
-    def written() -> list[str]:
+    def lines() -> list[str]:
         return path.read_text().split("\n")[:-1] if path.exists() else []
 
-    wait_until(f"{count} process ids in {path.name}", lambda: len(written()) >= count)
-    return [int(line) for line in written()]
+    wait_until(f"{count} process ids in {path.name}", lambda: len(lines()) >= count)
+    return [int(line) for line in lines()]
 
 
 def wait_until_gone(pids: list[int], seconds: float = 5) -> None:
-    """Return as soon as none of them is alive."""
+    """Return as soon as none of the processes is alive."""
     try:
-        wait_until("they are gone", lambda: not any(map(alive, pids)), seconds)
+        wait_until("the processes are gone", lambda: not any(map(alive, pids)), seconds)
     except AssertionError:
         left = {pid: state(pid) for pid in pids}
         raise AssertionError(f"after {seconds} s there are processes left, in these states: {left}") from None

@@ -1,4 +1,4 @@
-"""Programs that jobs run, and a stage to run them on."""
+"""Programs that jobs run, and a stage that runs them in a slot."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from jobqueue.worker.slots.slot import Show, Slot
+from jobqueue.worker.slots.run import OnLive
+from jobqueue.worker.slots.slot import Slot
 from jobqueue.worker.supervisor.messages import Launch, Outcome
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -31,7 +32,9 @@ with open(sys.argv[1], "a") as file:
 time.sleep(600)
 """
 )
-"""Ignores what can be ignored; writes its process id into the file it is given. So do those below."""
+"""Ignores every signal that can be ignored, and writes its process id into the file that it is given. The programs
+below write their process ids, too.
+"""
 
 STOPS_ITSELF = SHELL + "echo $$ >> $1\nkill -STOP $$\nexec sleep 600"
 WITH_ORPHANS = (
@@ -60,12 +63,26 @@ while open(sys.argv[1]).read().count("\\n") < 5:
 time.sleep(float(sys.argv[2]))
 """
 )
-"""Five processes: itself, for the seconds it is given, a child and three daemons (setsid and a double fork)."""
+"""Five processes: the leader, which ends after the seconds that it is given, a child of it, and three daemons (made by
+setsid and a double fork).
+"""
+
+
+class StopFlag(threading.Event):
+    """The event that a run is given. `examined` is set once the slot has looked at it, at the beginning of the run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.examined = threading.Event()
+
+    def is_set(self) -> bool:
+        self.examined.set()
+        return super().is_set()
 
 
 @dataclass
 class Stage:
-    """Runs programs through a slot, each in an empty directory of its own."""
+    """Runs programs in a slot, each in an empty directory of its own."""
 
     slot: Slot
     folder: Path
@@ -74,7 +91,7 @@ class Stage:
     def launch(
         self, program: str | bytes, *arguments: str | Path, environment: Mapping[str, str] | None = None
     ) -> Launch:
-        """Write a program and say how to start it."""
+        """Write a program, and return the launch that starts it."""
         number = next(self._numbers)
         path = self.folder / f"program-{number}"
         path.write_bytes(program.encode() if isinstance(program, str) else program)
@@ -91,14 +108,17 @@ class Stage:
         return self.slot.run(self.launch(program, *arguments, environment=environment), threading.Event())
 
     def begin(self, program: str | bytes, *arguments: str | Path) -> Future[Outcome]:
-        """Run a program from another thread."""
+        """Run a program in another thread; return as soon as `stop` would stop it."""
         return self.begin_launch(self.launch(program, *arguments))
 
     def begin_launch(
-        self, launch: Launch, show: Show = lambda _: None, stopped: threading.Event | None = None
+        self, launch: Launch, on_live: OnLive = lambda _: None, stopped: threading.Event | None = None
     ) -> Future[Outcome]:
-        """Run what was prepared from another thread."""
-        pool = ThreadPoolExecutor(1)
-        future = pool.submit(self.slot.run, launch, stopped or threading.Event(), show)
+        """Run a launch in another thread; return as soon as `stop` would stop it, at once with an event of its own."""
+        # The slot examines the event while it holds the lock that `stop` needs, so that a stop waits for the run.
+        flag, pool = stopped or StopFlag(), ThreadPoolExecutor(1)
+        future = pool.submit(self.slot.run, launch, flag, on_live)
         pool.shutdown(wait=False)
+        if isinstance(flag, StopFlag):
+            assert flag.examined.wait(20)
         return future

@@ -23,18 +23,18 @@ from jobqueue.worker.attempts.spool import Spool
 from jobqueue.worker.programs.cache import Cache
 from jobqueue.worker.programs.download import DownloadRules
 from jobqueue.worker.shutdown import Shutdown
-from jobqueue.worker.slots.children import Family
 from jobqueue.worker.slots.slot import Slot
 from jobqueue.worker.slots.workspace import Workspaces
 from tests.support.fake_api import FakeApi
 from tests.support.programs import Stage
+from tests.support.slots import open_slot, sparing_children
 
 Run = Callable[..., Attempt]
 
 
 @pytest.fixture
 def slot() -> Iterator[Slot]:
-    slot = Slot()
+    slot = open_slot()
     yield slot
     slot.close()
 
@@ -93,7 +93,7 @@ def means(connect: Callable[[], Claims], temporary: Path, tmp_path: Path, shutdo
     spool_directory.mkdir()
     spool = Spool(spool_directory, "http://api", connect)
     spool.start()
-    with closing(Workspaces(Family(lambda _: None), temporary)) as workspaces:
+    with closing(Workspaces(sparing_children(), temporary)) as workspaces:
         yield Means(
             connect=connect,
             programs=Cache(tmp_path / "cache", 1 << 30, DownloadRules()),

@@ -20,14 +20,15 @@ from jobqueue.worker.slots.slot import Slot
 from tests.support.fake_api import AWAY, REFUSED, FakeApi
 from tests.support.fake_server import Reply, Request
 from tests.support.programs import PYTHON, SHELL
-from tests.support.waiting import wait_until
+from tests.support.servers import wait_until
+from tests.support.slots import open_slot
 
 Make = Callable[..., Loop]
 
 
 @pytest.fixture
 def slots(slot: Slot) -> Iterator[list[Slot]]:
-    with closing(Slot()) as other:
+    with closing(open_slot()) as other:
         yield [slot, other]
 
 

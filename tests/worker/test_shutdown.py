@@ -151,8 +151,8 @@ def test_what_the_worker_starts_takes_signals_when_it_wants_to(tmp_path: Path) -
     program.chmod(0o500)
     run = f"""
 from jobqueue.worker.supervisor.messages import Launch
-from jobqueue.worker.slots.slot import Slot
-slot = Slot()
+from tests.support.slots import open_slot
+slot = open_slot()
 launch = Launch({str(program)!r}, [], {{"PATH": "/usr/bin:/bin"}}, {str(tmp_path)!r})
 print(slot.run(launch, threading.Event()).stdout, flush=True)
 slot.close()

@@ -1,6 +1,4 @@
-"""The worker's own child processes and those that it had before it was a worker, told from the orphans that a killed
-one leaves to it.
-"""
+"""Tells the worker's own child processes from orphans that it inherits when a supervisor is killed."""
 
 from __future__ import annotations
 
@@ -13,33 +11,36 @@ from typing import Any
 from jobqueue.worker.host.process_tree import children_of, kill_children
 
 
-class Family:
-    """Starts processes and knows them. Any thread may start, wait for and sweep."""
+class Children:
+    """Starts processes and remembers them. Any thread may start, wait for and sweep."""
 
     def __init__(self, kill: Callable[[set[int]], object] = kill_children) -> None:
-        """`kill` kills every child of this process but those it is given."""
+        """`kill` kills every child of this process except those that it is given."""
         self._kill = kill
         self._lock = threading.Lock()
         self._own: set[int] = set()
         self._older = frozenset(children_of(os.getpid()))
 
     def start(self, command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
-        """Start a process, with Popen's options. It counts as ours until `wait` has returned."""
+        """Start a process, with Popen's options. It counts as our own until `wait` has returned."""
+        # The lock covers both steps: a sweep in between would take the new process for an orphan and kill it.
         with self._lock:
             process = subprocess.Popen(command, **options)
             self._own.add(process.pid)
         return process
 
     def wait(self, process: subprocess.Popen[bytes]) -> int:
-        """Return a process's exit code when it has ended."""
+        """Wait until a process has ended; return its exit code."""
         status = process.wait()
         with self._lock:
             self._own.discard(process.pid)
         return status
 
     def sweep(self) -> None:
-        """Kill every child that neither is ours nor was there before us (a shell that becomes a worker may have started
-        others): what a killed supervisor's program had started came to us.
+        """Kill every child that is neither our own nor older than this object.
+
+        Such a child is an orphan: a killed supervisor's program had started it. Older children exist where a shell
+        started other processes before it became the worker.
         """
         with self._lock:
             self._kill(self._own | self._older)

@@ -1,5 +1,6 @@
-"""A small program that is run as a job's would be, at the worker's start and by `--check`: whether programs can be run
-here, and whether the wall around them holds.
+"""Runs a small program as a job's would be run, to find out whether programs can be run and the sandbox holds.
+
+The worker does this when it starts, `--check` at every level of isolation.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from contextlib import closing
 
 from jobqueue.settings import InvalidSetting
 from jobqueue.worker.isolation import levels
-from jobqueue.worker.isolation.levels import FIRST_UID, Isolation
-from jobqueue.worker.slots.slot import OPEN_FILES, Slot, SlotDied
+from jobqueue.worker.isolation.levels import Isolation
+from jobqueue.worker.slots.slot import Slot, SlotDied
 from jobqueue.worker.slots.workspace import Workspace, Workspaces
 from jobqueue.worker.supervisor.messages import Launch
 
@@ -20,67 +21,66 @@ if [ -n "$1" ] && read -r word <"$1"; then echo "a program can read what it must
 """
 """Writes where it may, and tries to read what it must not."""
 
-SECONDS = 10.0
+TIME_LIMIT_SECONDS = 10.0
 
 
-def probe(level: str, workspaces: Workspaces, first_uid: int = FIRST_UID, open_files: int = OPEN_FILES) -> str | None:
-    """Return None when programs can be run at this level of isolation, else the sentence that says why not."""
+def problem_with_level(level: str, workspaces: Workspaces, first_uid: int, open_files: int) -> str | None:
+    """Return None when programs can be run at this level of isolation, else a sentence that says why not."""
     try:
-        confined = levels.make(level, (), first_uid)
-        confined.reserve()
+        isolation = levels.make(level, (), first_uid)
+        isolation.reserve()
         try:
-            with closing(Slot(workspaces.family, confined, open_files)) as slot:
-                prove(slot, workspaces)
+            with closing(Slot(workspaces.children, isolation, open_files)) as slot:
+                verify_slot(slot, workspaces)
         finally:
-            confined.free()
+            isolation.free()
     except (InvalidSetting, OSError) as error:
         return str(error)
     return None
 
 
-def prove(slot: Slot, workspaces: Workspaces) -> None:
-    """Run the program in a workspace. Raises InvalidSetting when that is not possible here; OSError when the disk
-    takes nothing.
+def verify_slot(slot: Slot, workspaces: Workspaces) -> None:
+    """Run the program in a workspace. Raises InvalidSetting when that is not possible here, OSError when the disk
+    accepts nothing.
     """
     with workspaces.create("proof", slot.isolation) as workspace:
-        why_not = _run(slot, workspace)
-    if why_not:
-        raise InvalidSetting(_sentence(why_not, slot.isolation, str(workspaces.path.parent)))
+        problem = _problem(slot, workspace)
+    if problem:
+        raise InvalidSetting(_sentence(problem, slot.isolation, str(workspaces.path.parent)))
 
 
-def _run(slot: Slot, workspace: Workspace) -> str | None:
-    confined = slot.isolation
-    workspace.program.write_text(PROGRAM)
-    workspace.program.chmod(confined.program_mode())
-    secret = workspace.program.with_name("secret")
-    secret.write_text("word\n")
-    secret.chmod(0o600)
-    launch = Launch(
-        program=str(workspace.program),
-        arguments=[str(secret)] if confined.protects_worker_files else [],
-        environment={"HOME": str(workspace.directory)},
-        directory=str(workspace.directory),
-        timeout_seconds=SECONDS,
-        kill_grace_seconds=0,
-    )
+def _problem(slot: Slot, workspace: Workspace) -> str | None:
     try:
-        outcome = slot.run(launch, threading.Event())
+        outcome = slot.run(_launch(slot.isolation, workspace), threading.Event())
     except SlotDied as error:
         return str(error)
     if outcome.exit_code == 0:
         return None
-    return (
-        outcome.start_failure
-        or (outcome.stdout + outcome.stderr).strip()
-        or f"it ended with exit code {outcome.exit_code}"
+    output = (outcome.stdout + outcome.stderr).strip()
+    return outcome.start_failure or output or f"it ended with exit code {outcome.exit_code}"
+
+
+def _launch(isolation: Isolation, workspace: Workspace) -> Launch:
+    workspace.program.write_text(PROGRAM)
+    workspace.program.chmod(isolation.program_mode())
+    secret = workspace.program.with_name("secret")
+    secret.write_text("word\n")
+    secret.chmod(0o600)
+    return Launch(
+        program=str(workspace.program),
+        arguments=[str(secret)] if isolation.protects_worker_files else [],
+        environment={"HOME": str(workspace.directory)},
+        directory=str(workspace.directory),
+        timeout_seconds=TIME_LIMIT_SECONDS,
+        kill_grace_seconds=0,
     )
 
 
-def _sentence(why_not: str, confined: Isolation, parent: str) -> str:
-    if not confined.protects_worker_files:
+def _sentence(problem: str, isolation: Isolation, parent: str) -> str:
+    if not isolation.protects_worker_files:
         remedy = "TMPDIR must be a directory on a file system that is not mounted noexec"
-    elif confined.uid is None:
+    elif isolation.uid is None:
         remedy = "choose another level, or a TMPDIR on a file system that is not mounted noexec"
     else:
         remedy = "choose another level, or a TMPDIR that other users may pass through and that is not mounted noexec"
-    return f"Programs cannot be run in {parent!r} with ISOLATION={confined.level} ({why_not}): {remedy}."
+    return f"Programs cannot be run in {parent!r} with ISOLATION={isolation.level} ({problem}): {remedy}."

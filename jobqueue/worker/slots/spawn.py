@@ -12,7 +12,8 @@ from pathlib import Path
 
 from jobqueue.worker import supervisor
 from jobqueue.worker.isolation.levels import Isolation
-from jobqueue.worker.slots.children import Family
+from jobqueue.worker.slots.children import Children
+from jobqueue.worker.supervisor.channel import Channel
 
 CODE = Path(str(files("jobqueue"))).parent
 """The directory that `jobqueue` is imported from: a checkout, or an installation's site-packages."""
@@ -24,21 +25,21 @@ main.main(int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
 """
 
 
-def start(family: Family, isolation: Isolation, open_files: int) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """Return a new supervisor and the worker's end of the socket to it. Raises OSError."""
-    control, control_of_supervisor = socket.socketpair()
-    arguments = [str(CODE), str(control_of_supervisor.fileno()), json.dumps(isolation.describe()), str(open_files)]
+def start(children: Children, isolation: Isolation, open_files: int) -> tuple[subprocess.Popen[bytes], Channel]:
+    """Return a new supervisor and the channel to it. Raises OSError."""
+    ours, theirs = socket.socketpair()
+    arguments = [str(CODE), str(theirs.fileno()), json.dumps(isolation.describe()), str(open_files)]
     try:
-        with control_of_supervisor:
-            process = family.start(
+        with theirs:
+            process = children.start(
                 # Python ignores PYTHON* variables, the user's site-packages and the current directory with -I: a
                 # supervisor imports nothing that a program could have put there. That is why the boot code adds CODE.
                 [sys.executable, "-I", "-c", BOOT, *arguments],
-                pass_fds=[control_of_supervisor.fileno()],
+                pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 env={"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"},  # None of the worker's secrets.
             )
     except BaseException:
-        control.close()
+        ours.close()
         raise
-    return process, control
+    return process, Channel(ours)

@@ -1,4 +1,4 @@
-"""What ends another thread's wait in `select.poll`."""
+"""An event that ends another thread's wait in `select.poll`."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import os
 from contextlib import suppress
 
 
-class Wake:
-    """Ready to be read from `set` to `clear`. To be closed when nobody waits for it; then it does nothing."""
+class Waker:
+    """Its descriptor is ready to be read from `set` to `clear`. Any thread may call either."""
 
     def __init__(self) -> None:
-        self.fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+
+    def fileno(self) -> int:
+        """Return the descriptor to poll."""
+        return self._fd
 
     def set(self) -> None:
         """End the wait."""
-        if self.fd >= 0:
-            os.eventfd_write(self.fd, 1)
+        os.eventfd_write(self._fd, 1)
 
     def clear(self) -> None:
         """Let the next wait last."""
-        if self.fd >= 0:
-            with suppress(BlockingIOError):
-                os.eventfd_read(self.fd)
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._fd)
 
     def close(self) -> None:
-        """Free the descriptor, which is -1 from now on."""
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
+        """Free the descriptor. Afterwards nothing else may be called."""
+        os.close(self._fd)

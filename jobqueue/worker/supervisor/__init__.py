@@ -1,10 +1,14 @@
-"""The process between the worker and a job. Single-threaded; `messages` and `output_file` are shared with the worker.
+"""The process between the worker and a job. Single-threaded.
 
-main: serves launches that come over a socket.
-program: starts a program and ends it with everything it started.
+The worker imports three of these modules, `messages`, `channel` and `output_file`, and none of the others.
+
+main: serves the launches that the worker sends.
+program: starts a program, and ends it with everything it started.
 termination: decides when to send SIGTERM and SIGKILL.
+platform_stop: recognizes a SIGTERM that somebody sends to every process.
 capture: reads one output of the program in bounded memory.
 start_failure: says why a program could not be started.
-messages: what worker and supervisor send each other.
+messages: all messages between worker and supervisor.
+channel: sends and receives messages and descriptors.
 output_file: both outputs in a file in memory.
 """

@@ -1,119 +1,133 @@
-"""One output of a program, heard in bounded memory: its two ends are kept, and its latest part to be shown."""
+"""Reads one output of a program in bounded memory: keeps its beginning and its end, and shows its latest part."""
 
 from __future__ import annotations
 
 import codecs
 import os
 import time
-from typing import IO
+from collections.abc import Mapping
+from typing import IO, Any
 
 from jobqueue.output import HALF_BYTES, LIVE_BYTES, OUTPUT_LIMIT_BYTES, missing_line, skip_partial_character
+from jobqueue.worker.supervisor.output_file import Outputs
 
 CHUNK_BYTES = 256 * 1024
 
 PIECE_BYTES = 64 * 1024
-"""How much of the latest output is told at a time: on its way it may take six times that, in several copies."""
+"""How much live output goes into one message. As JSON it may take six times that, in several copies."""
 
 
-class Stream:
-    """A pipe that is read until its end; `total_bytes` came so far."""
+class Capture:
+    """A pipe that is read until its end. `total_bytes` is how much the program wrote so far."""
 
     def __init__(self, pipe: IO[bytes]) -> None:
         self.pipe = pipe
         self.total_bytes = 0
         self._head = bytearray()
         self._tail = bytearray()
-        self._live = Live()
+        self._shown_bytes = 0
+        self._live_offset = 0
         os.set_blocking(pipe.fileno(), False)
 
     def read(self) -> bool:
-        """Take what is there; return whether more may come."""
+        """Read what is in the pipe now; return whether more may come."""
         try:
             chunk = os.read(self.pipe.fileno(), CHUNK_BYTES)
         except BlockingIOError:
             return True
-        self._keep(chunk)
+        self.total_bytes += len(chunk)
+        room = HALF_BYTES - len(self._head)
+        self._head += chunk[:room]
+        self._tail += chunk[room:]
+        if len(self._tail) > 2 * OUTPUT_LIMIT_BYTES:
+            del self._tail[:-OUTPUT_LIMIT_BYTES]
         return bool(chunk)
 
     def drain(self, deadline: float) -> None:
-        """Take what is left in the pipe, until `deadline` (monotonic): somebody may hold the other end for ever."""
+        """Read what the program left in the pipe, until it is empty or `deadline` (monotonic) has passed."""
+        # The end of the pipe may never come: a process that we could not kill may hold the other end open. An empty
+        # pipe is enough, since every process that could have written before the program ended has written by now.
         while time.monotonic() < deadline:
             before = self.total_bytes
             if not self.read() or self.total_bytes == before:
                 return
 
     def take_live(self) -> tuple[int, str] | None:
-        """Return where the output goes on and a piece of the text that came since the last time, None when there is
-        none.
+        """Return the next piece of new output, None when there is none: its offset and its text.
+
+        Offsets count bytes of UTF-8. Output that came faster than it was taken is skipped, except for the latest
+        LIVE_BYTES. A character that has not arrived completely waits for the rest.
         """
-        return self._live.take()
+        skipped = max(self.total_bytes - LIVE_BYTES - self._shown_bytes, 0)
+        self._shown_bytes += skipped
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        piece = self._at(self._shown_bytes, PIECE_BYTES)
+        text = decoder.decode(piece)
+        offset = self._live_offset + skipped
+        # Where bytes are not UTF-8 the text is longer than they are, so the two positions advance separately.
+        self._shown_bytes += len(piece) - len(decoder.getstate()[0])
+        self._live_offset = offset + len(text.encode())
+        return (offset, text) if text else None
 
     def kept(self) -> tuple[str, bool]:
-        """Return what was kept as text, and whether some is missing in it.
+        """Return the output as text, and whether a part is missing in the middle of it.
 
-        Bytes that are no UTF-8 show as U+FFFD; a character that the cut would halve is left out whole.
+        Bytes that are not UTF-8 become U+FFFD. A character that the cut would split is left out completely.
         """
         kept = bytes(self._head + self._tail)
         if self.total_bytes <= OUTPUT_LIMIT_BYTES:
             text = kept.decode(errors="replace")
             if len(text.encode()) <= OUTPUT_LIMIT_BYTES:
                 return text, False
-        head, tail = _first_that_fit(kept[:HALF_BYTES]), _last_that_fit(kept[-HALF_BYTES:])
+        head, tail = _first_half(kept), _last_half(kept)
         missing = missing_line(self.total_bytes - len(head) - len(tail))
         return head.decode(errors="replace") + missing + tail.decode(errors="replace"), True
 
-    def _keep(self, chunk: bytes) -> None:
-        self.total_bytes += len(chunk)
-        self._live.add(chunk)
-        room = HALF_BYTES - len(self._head)
-        self._head += chunk[:room]
-        self._tail += chunk[room:]
-        if len(self._tail) > 2 * OUTPUT_LIMIT_BYTES:
-            del self._tail[:-OUTPUT_LIMIT_BYTES]
+    def _at(self, position: int, size: int) -> bytes:
+        """Return up to that many bytes of the output from a position on that is still in memory."""
+        # The latest LIVE_BYTES always are, since the tail is never cut to less than OUTPUT_LIMIT_BYTES. So live output
+        # needs no buffer of its own. Where a piece begins in the head, the tail follows it without a gap.
+        head = self._head[position : position + size]
+        first = max(position - (self.total_bytes - len(self._tail)), 0)
+        return bytes(head + self._tail[first : first + size - len(head)])
 
 
-class Live:
-    """What came since it was last asked for, the latest LIVE_BYTES of it; offsets count bytes of UTF-8."""
+def write(captures: Mapping[str, Capture]) -> tuple[Outputs, dict[str, Any]]:
+    """Write outputs into a file; return it, and how long each output was and whether a part of it is missing.
 
-    def __init__(self) -> None:
-        self._new = bytearray()
-        self._offset = 0
-
-    def add(self, chunk: bytes) -> None:
-        """Note what came."""
-        self._new += chunk[-LIVE_BYTES:]
-        skipped = len(chunk) - min(len(chunk), LIVE_BYTES) + max(len(self._new) - LIVE_BYTES, 0)
-        if skipped:
-            del self._new[:-LIVE_BYTES]
-            self._offset += skipped
-
-    def take(self) -> tuple[int, str] | None:
-        """Return offset and text of the next piece, None when there is none. A character that has not come whole waits
-        for the rest.
-        """
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        piece = bytes(self._new[:PIECE_BYTES])
-        text = decoder.decode(piece)
-        if not text:
-            return None
-        waiting = len(decoder.getstate()[0])
-        del self._new[: len(piece) - waiting]
-        offset = self._offset
-        self._offset += len(text.encode())
-        return offset, text
+    Raises OSError when there is no memory for them.
+    """
+    texts: dict[str, str] = {}
+    lengths: dict[str, Any] = {}
+    for name, capture in captures.items():
+        texts[name], truncated = capture.kept()
+        lengths |= {f"{name}_bytes": capture.total_bytes, f"{name}_truncated": truncated}
+    return Outputs.write(texts), lengths
 
 
-def _first_that_fit(kept: bytes) -> bytes:
-    """Return as much of the beginning as fits into HALF_BYTES once it is text, without half a character at its end."""
-    while (size := len(kept.decode(errors="replace").encode())) > HALF_BYTES:
-        kept = kept[: len(kept) * HALF_BYTES // size]
-    whole = codecs.getincrementaldecoder("utf-8")("replace")
-    whole.decode(kept)
-    return kept[: len(kept) - len(whole.getstate()[0])]
+def _first_half(kept: bytes) -> bytes:
+    """Return as much of the beginning as fits into HALF_BYTES once it is text, cut between two characters."""
+    half = _without_an_unfinished_character(kept[:HALF_BYTES])
+    return _without_an_unfinished_character(half[: _fitting_size(half)])
 
 
-def _last_that_fit(kept: bytes) -> bytes:
-    """Return as much of the end as fits into HALF_BYTES once it is text, without half a character at its beginning."""
-    while (size := len(kept.decode(errors="replace").encode())) > HALF_BYTES:
-        kept = kept[len(kept) - len(kept) * HALF_BYTES // size :]
-    return skip_partial_character(kept)
+def _last_half(kept: bytes) -> bytes:
+    """Return as much of the end as fits into HALF_BYTES once it is text, cut between two characters."""
+    half = skip_partial_character(kept[-HALF_BYTES:])
+    return skip_partial_character(half[len(half) - _fitting_size(half) :])
+
+
+def _fitting_size(half: bytes) -> int:
+    """Return how many bytes of either end of `half` certainly fit into HALF_BYTES once they are text."""
+    # A byte that is not UTF-8 becomes U+FFFD, which is three bytes; no byte ever becomes less than one. So leaving out
+    # as many bytes as the text is too long is always enough, and so is keeping a third. The larger of the two loses
+    # next to nothing of a text with a few stray bytes, and still fills the half when all of it is binary.
+    excess = len(half.decode(errors="replace").encode()) - HALF_BYTES
+    return max(len(half) - max(excess, 0), len(half) // 3)
+
+
+def _without_an_unfinished_character(text: bytes) -> bytes:
+    """Return UTF-8 that was cut somewhere, without the beginning of a character at its end."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    decoder.decode(text)
+    return text[: len(text) - len(decoder.getstate()[0])]

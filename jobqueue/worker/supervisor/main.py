@@ -1,9 +1,7 @@
-"""The process between the worker and a job: one thread, which starts the program, hears it and outlives it.
+"""The supervisor: the process between the worker and a job, which starts the program, reads it and ends it.
 
-It speaks lines of JSON over a socket. In: `{"launch": {…}}` and `{"stop": {…}}`. Out, for each launch: `{"begun":
-true}` just before the program is started, `{"live": {…}}` while there is new output, and `{"outcome": {…}}` at the
-end, with both outputs in a file beside it. When the socket closes, the worker is gone, and so is the job a moment
-later.
+It has one thread, serves one launch after another, and outlives each program. When its channel closes, the worker is
+gone: the supervisor ends the program with everything that it started, and exits.
 """
 
 from __future__ import annotations
@@ -11,172 +9,137 @@ from __future__ import annotations
 import json
 import os
 import selectors
-import signal
 import socket
 import subprocess
 import time
-from collections import deque
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
 
 from jobqueue.job import Measured
 from jobqueue.worker.host import hardening
 from jobqueue.worker.isolation.levels import Isolation, from_description
-from jobqueue.worker.supervisor.messages import Launch, Outcome, signal_name
-from jobqueue.worker.supervisor.output_file import write_down
+from jobqueue.worker.supervisor import capture
+from jobqueue.worker.supervisor.channel import Channel
+from jobqueue.worker.supervisor.messages import Begun, Launch, Live, Outcome, Stop
+from jobqueue.worker.supervisor.platform_stop import PlatformStop
 from jobqueue.worker.supervisor.program import Program
 from jobqueue.worker.supervisor.start_failure import start_failed
-from jobqueue.worker.supervisor.termination import Ending
+from jobqueue.worker.supervisor.termination import Termination
 
 LIVE_SECONDS = 1.0
-
-TO_EVERYBODY_SECONDS = 0.03
-"""How long after a program that has failed a SIGTERM to everybody may reach this process: whoever sends them one by one
-may be held up in between.
-"""
-HEARD = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
-
-
-class WorkerGone(Exception):
-    """The socket closed."""
+"""The interval at which new output is sent to the worker."""
 
 
 class Supervisor:
-    """Runs one program at a time for the worker at the other end of the socket."""
+    """Runs one program at a time for the worker at the other end of the channel."""
 
-    def __init__(self, control: socket.socket, isolation: Isolation) -> None:
-        self._control = control
+    def __init__(self, channel: Channel, isolation: Isolation) -> None:
+        self._channel = channel
         self._isolation = isolation
-        self._inbox: deque[dict[str, Any]] = deque()
-        self._unfinished = b""
-        self._told_to_end = False
+        self._platform_stop = PlatformStop()
 
     def serve(self) -> None:
         """Serve launches until the worker is gone."""
-        for number in HEARD:  # ignored they would stay ignored in the program; a handler ends with this one
-            signal.signal(number, self._hear_signal)
-        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        self._platform_stop.watch()
         try:
             while True:
-                while not self._inbox:
-                    self._receive()
-                message = self._inbox.popleft()
-                if "launch" in message:  # a stop that finds nothing to stop came too late
-                    self._answer(self._run(Launch(**message["launch"])))
-        except (WorkerGone, BrokenPipeError, ConnectionResetError):
+                self._serve_message()
+        except ConnectionError:
             return
 
+    def _serve_message(self) -> None:
+        while not self._channel.inbox:
+            self._channel.receive()
+        message = self._channel.inbox.popleft()
+        if not isinstance(message, Launch):
+            return  # a stop that arrived after its program had ended: it must not stop the next one
+        outcome = self._run(message)
+        self._channel.send(outcome)
+        if outcome.outputs:
+            outcome.outputs.close()
+
     def _run(self, launch: Launch) -> Outcome:
-        self._told_to_end = False
-        started_at_ms = _now_ms()
-        self._control.sendall(b'{"begun": true}\n')  # before: a program may kill us as soon as it is there
+        self._platform_stop.reset()
+        # Sent before the start, not after it: a program may kill this process as soon as it exists, and the worker has
+        # to know then that the program may be to blame.
+        self._channel.send(Begun())
         try:
             program = Program(launch, self._isolation)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             return start_failed(error, launch)
-        ending = Ending(launch)
+        termination = Termination(launch)
         try:
-            self._hear(program, ending)
-        finally:
-            status, usage = program.end()
-        ended_at_ms = _now_ms()
-        outputs, lengths = write_down(program.stdout, program.stderr)
-        if status > 0 and not (ending.stopped or ending.timed_out):
-            self._wait_for_the_end_of_everybody()
+            self._watch(program, termination)
+        finally:  # also when the worker is gone, and whatever else goes wrong: no program outlives its run
+            status, measured = program.end()
+        return self._outcome(program, termination, status, measured)
+
+    def _outcome(self, program: Program, termination: Termination, status: int, measured: Measured) -> Outcome:
+        outputs, lengths = capture.write(program.captures)
+        if status > 0 and not (termination.stopped or termination.timed_out):
+            # A program that handles SIGTERM exits with a code of its own choice, so any failure may be a platform stop.
+            # After a success, a stop or a death by a signal the answer would make no difference.
+            self._platform_stop.wait_for_late_signal()
         return Outcome(
             exit_code=status if status >= 0 else 128 - status,
-            stopped=ending.stopped,
-            timed_out=ending.timed_out,
-            supervisor_terminated=self._told_to_end,
-            oom_killed=status == -signal.SIGKILL and program.met_oom_killer(),
-            measured=Measured(
-                signal=signal_name(-status) if status < 0 else None,
-                program_started_at_ms=started_at_ms,
-                program_ended_at_ms=ended_at_ms,
-                **lengths,
-                **asdict(usage),
-            ),
+            stopped=termination.stopped,
+            timed_out=termination.timed_out,
+            supervisor_terminated=self._platform_stop.signalled,
+            oom_killed=program.was_oom_killed(status),
+            measured=replace(measured, **lengths),
             outputs=outputs,
         )
 
-    def _hear(self, program: Program, ending: Ending) -> None:
-        """Read both outputs until the program ends or has to."""
+    def _watch(self, program: Program, termination: Termination) -> None:
+        """Read both outputs and the worker's messages until the program has ended or has to be killed."""
         with selectors.DefaultSelector() as selector:
-            selector.register(self._control, selectors.EVENT_READ)
+            selector.register(self._channel, selectors.EVENT_READ)
             selector.register(program.pidfd, selectors.EVENT_READ)
-            for stream in (program.stdout, program.stderr):
-                selector.register(stream.pipe, selectors.EVENT_READ, stream)
+            for each in program.captures.values():
+                selector.register(each.pipe, selectors.EVENT_READ, each)
             live_at = time.monotonic() + LIVE_SECONDS
-            while not self._due(program, ending):
-                if not self._hear_once(selector, ending.seconds_left(live_at)):
+            while not self._must_be_killed(program, termination):
+                if not self._read_once(selector, termination.seconds_until(live_at)):
                     return
                 if time.monotonic() >= live_at:
-                    self._show(program)
+                    self._send_live(program)
                     live_at = time.monotonic() + LIVE_SECONDS
 
-    def _hear_once(self, selector: selectors.BaseSelector, seconds: float) -> bool:
-        """Take what comes within that time; return False when the program has ended."""
-        going_on = True
+    def _read_once(self, selector: selectors.BaseSelector, seconds: float) -> bool:
+        """Read whatever is ready within that time; return False when the program has ended."""
+        # The end of the leader ends the run, not the end of its outputs: daemons that it left behind may hold those
+        # open for ever. What is still in the pipes then is read after every process is dead (`Program.end`).
+        running = True
         for key, _ in selector.select(seconds):
-            if key.fileobj is self._control:
-                self._receive()
+            if key.fileobj is self._channel:
+                self._channel.receive()
             elif key.data is None:
-                going_on = False
+                running = False
             elif not key.data.read():
                 selector.unregister(key.fileobj)
-        return going_on
+        return running
 
-    def _due(self, program: Program, ending: Ending) -> bool:
-        """Hand on the stops that have come, one perhaps together with the launch; return whether to end it now."""
-        while self._inbox and "stop" in self._inbox[0]:
-            ending.stop(self._inbox.popleft()["stop"]["grace_seconds"])
-        return ending.advance(program)
+    def _must_be_killed(self, program: Program, termination: Termination) -> bool:
+        """Pass on the stops that have arrived; return whether the program has to be killed now."""
+        # A stop may have arrived together with its launch, so the inbox is examined before the first wait. A launch in
+        # it is one that the worker sent ahead; it stays there until this run is over.
+        inbox = self._channel.inbox
+        while inbox and isinstance(stop := inbox[0], Stop):
+            inbox.popleft()
+            termination.stop(stop.grace_seconds)
+        return termination.advance(program)
 
-    def _show(self, program: Program) -> None:
-        for name, stream in (("stdout", program.stdout), ("stderr", program.stderr)):
-            while piece := stream.take_live():
-                self._control.sendall(json.dumps({"live": {name: piece}}, ensure_ascii=False).encode() + b"\n")
-
-    def _answer(self, outcome: Outcome) -> None:
-        told = asdict(replace(outcome, outputs=None))
-        line = json.dumps({"outcome": told, "outputs": outcome.outputs is not None}).encode() + b"\n"
-        fds = [outcome.outputs.fd] if outcome.outputs else []
-        sent = socket.send_fds(self._control, [line], fds)
-        self._control.sendall(line[sent:])
-        if outcome.outputs:
-            outcome.outputs.close()
-
-    def _receive(self) -> None:
-        """Wait for messages and put those that have come whole into the inbox. Raises WorkerGone."""
-        received = self._control.recv(65536)
-        if not received:
-            raise WorkerGone
-        *lines, self._unfinished = (self._unfinished + received).split(b"\n")
-        self._inbox.extend(json.loads(line) for line in lines)
-
-    def _wait_for_the_end_of_everybody(self) -> None:
-        if self._told_to_end:
-            return
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-        heard = signal.sigtimedwait([signal.SIGTERM], TO_EVERYBODY_SECONDS)
-        signal.pthread_sigmask(signal.SIG_SETMASK, [])
-        self._told_to_end = self._told_to_end or heard is not None
-
-    def _hear_signal(self, number: int, _frame: object) -> None:
-        """Note it and go on: the worker decides when to stop."""
-        self._told_to_end = self._told_to_end or number == signal.SIGTERM
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
+    def _send_live(self, program: Program) -> None:
+        for name, each in program.captures.items():
+            while piece := each.take_live():
+                self._channel.send(Live(name, *piece))
 
 
 def main(control_fd: int, description: str, open_files: int) -> None:
-    """Serve the socket with that number."""
+    """Serve the socket with that number. `description` is the isolation of all programs, as JSON."""
     hardening.adopt_orphans()
     hardening.wake_with_parent()
     hardening.close_memory()
     hardening.renounce()
     hardening.limit(open_files)
     os.umask(0o077)
-    Supervisor(socket.socket(fileno=control_fd), from_description(json.loads(description))).serve()
+    Supervisor(Channel(socket.socket(fileno=control_fd)), from_description(json.loads(description))).serve()

@@ -1,10 +1,17 @@
-"""What the worker and a supervisor tell each other."""
+"""All messages between a worker and its supervisors, and how each becomes a line of JSON.
+
+The worker sends `Launch` and `Stop`. For each launch the supervisor sends `Begun` just before it starts the program,
+`Live` while there is new output, and `Outcome` at the end. To add a message, write its class and put it into `Message`.
+"""
 
 from __future__ import annotations
 
+import json
 import signal
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import get_args
 
 from jobqueue.job import Measured
 from jobqueue.worker.supervisor.output_file import Outputs
@@ -12,8 +19,10 @@ from jobqueue.worker.supervisor.output_file import Outputs
 
 @dataclass(frozen=True)
 class Launch:
-    """What to start: the file, its arguments, its whole environment, the directory to start it in, and how long it may
-    run: after `timeout_seconds` it gets SIGTERM, and SIGKILL when it has not ended `kill_grace_seconds` later.
+    """Start a program: the path of its file, its arguments, its whole environment, the directory to start it in.
+
+    After `timeout_seconds` (None: never) the program receives SIGTERM. If it has not ended `kill_grace_seconds` later,
+    it is killed.
     """
 
     program: str
@@ -25,17 +34,38 @@ class Launch:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How a launch ended: with an exit code (128 + n when signal n killed the program), or by failing to start.
+class Stop:
+    """End the program that runs: SIGTERM now, SIGKILL after `grace_seconds`. Without a grace it is killed at once."""
 
-    stopped: the worker asked the program to end, and it had not ended before.
-    timed_out: it ran for as long as it may.
-    start_failure: why the program could not be started; None when it was.
+    grace_seconds: float
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The supervisor is about to start the program. From now on, the program may be what kills the supervisor."""
+
+
+@dataclass(frozen=True)
+class Live:
+    """New output: the name of the stream, where the text begins in it (in bytes of UTF-8), and the text."""
+
+    stream: str
+    offset: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a launch ended: with an exit code (128 + n when signal n killed the program), or with a failure to start.
+
+    stopped: the worker stopped the program, which had not ended before.
+    timed_out: the program reached its time limit.
+    start_failure: why the program could not be started; None when it was started.
     host_fault: the start failed because of this machine, not because of the program.
-    supervisor_terminated: the supervisor got a SIGTERM, too, so somebody sends it to every process.
+    supervisor_terminated: the supervisor received SIGTERM too, so somebody sends it to every process.
     oom_killed: the kernel killed the program because memory ran out.
     measured: how the run went.
-    outputs: what the program wrote; None when it never ran.
+    outputs: what the program wrote; None when it never ran. Its descriptor travels beside the message.
     """
 
     exit_code: int | None = None
@@ -50,17 +80,44 @@ class Outcome:
 
     @property
     def stdout(self) -> str:
-        """What the program wrote to standard output: both ends of it when that is a lot."""
+        """What the program wrote to standard output: the beginning and the end of it when that is a lot."""
         return self.outputs.read()["stdout"] if self.outputs else ""
 
     @property
     def stderr(self) -> str:
-        """What the program wrote to standard error: both ends of it when that is a lot."""
+        """What the program wrote to standard error: the beginning and the end of it when that is a lot."""
         return self.outputs.read()["stderr"] if self.outputs else ""
 
 
+Message = Launch | Stop | Begun | Live | Outcome
+_CLASSES: Mapping[str, type[Message]] = {each.__name__: each for each in get_args(Message)}
+
+
+def encode(message: Message) -> tuple[bytes, list[int]]:
+    """Return a message as one line of JSON, and the descriptors that have to be sent with it."""
+    # Characters stay as they are: escaped, every U+FFFD of binary output would take six bytes instead of three. A lone
+    # surrogate in an argument of a job passes through unchanged, and the start of the program fails because of it.
+    line = json.dumps({type(message).__name__: vars(message)}, default=_plain, ensure_ascii=False)
+    outputs = message.outputs if isinstance(message, Outcome) else None
+    return line.encode(errors="surrogatepass") + b"\n", [outputs.fd] if outputs else []
+
+
+def decode(line: bytes, descriptors: deque[int]) -> Message:
+    """Return the message in a line. A message that was sent with a descriptor takes the oldest of `descriptors`."""
+    ((name, fields),) = json.loads(line).items()
+    if name == Outcome.__name__:
+        fields["measured"] = Measured(**fields["measured"])
+        fields["outputs"] = Outputs(descriptors.popleft()) if fields["outputs"] else None
+    return _CLASSES[name](**fields)
+
+
+def _plain(value: object) -> object:
+    """Return what stands in the JSON for a field that JSON has no type for."""
+    return True if isinstance(value, Outputs) else vars(value)
+
+
 def signal_name(number: int) -> str:
-    """Return a signal's name: `SIGKILL`, `SIGRTMIN+3` (or, of those that libraries use, `SIGRTMIN-2`)."""
+    """Return a signal's name: `SIGKILL`, `SIGRTMIN+3` (or `SIGRTMIN-2` for a signal that the C library reserves)."""
     try:
         return signal.Signals(number).name
     except ValueError:

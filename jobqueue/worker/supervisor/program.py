@@ -1,6 +1,6 @@
-"""A program and everything it starts: begun in a session of its own, heard until it ends, and gone without a rest.
+"""A program and everything it starts: begun in a session of its own, read until it ends, then completely removed.
 
-Runs in a process with a single thread (`supervisor`): what is done between fork and exec is only safe there.
+Belongs to a process with a single thread: only there is it safe to run Python between fork and exec.
 """
 
 from __future__ import annotations
@@ -12,125 +12,143 @@ import signal
 import subprocess
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import IO, cast
 
+from jobqueue.job import Measured
 from jobqueue.worker.host.hardening import die_with, oom_score_of_jobs, yield_to_the_worker
 from jobqueue.worker.host.process_tree import children_of, kill_children
 from jobqueue.worker.isolation.levels import Isolation, Paths
-from jobqueue.worker.supervisor.capture import Stream
-from jobqueue.worker.supervisor.messages import Launch
+from jobqueue.worker.supervisor.capture import Capture
+from jobqueue.worker.supervisor.messages import Launch, signal_name
 
-DRAIN_SECONDS = 0.25
+LAST_OUTPUT_SECONDS = 0.25
+"""Time limit for reading what a program that has ended left in its pipes."""
+
 BUSY_PAUSES_SECONDS = (0.001, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.05, 0.05, 0.05, 0.05, 0.05)
-"""How long a file that was just written may be "busy": until what was forked meanwhile has closed its copy of it."""
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What a program and everything it started used."""
-
-    user_cpu_seconds: float
-    system_cpu_seconds: float
-    peak_memory_bytes: int
+"""Pauses between attempts to start a file that is "busy" because it was just written: it stays busy until every process
+that was forked meanwhile has closed its copy of the descriptor.
+"""
 
 
 class Program:
-    """A program that was started."""
+    """A program that was started. Its first process is the leader."""
 
     def __init__(self, launch: Launch, isolation: Isolation) -> None:
         """Start it. Raises OSError, ValueError or SubprocessError when it cannot be started."""
         self._isolation = isolation
-        self._others = frozenset(children_of(os.getpid()))
+        self._spared = frozenset(children_of(os.getpid()))
         self._before = resource.getrusage(resource.RUSAGE_CHILDREN)
         self._ooms_before = _count_oom_kills()
-        self._process = _start(launch, isolation)
+        self._started_at_ms = _now_ms()
+        self._leader = _start(launch, isolation)
         try:
-            self.stdout = Stream(cast("IO[bytes]", self._process.stdout))
-            self.stderr = Stream(cast("IO[bytes]", self._process.stderr))
-            self.pidfd = os.pidfd_open(self._process.pid)
+            self.captures = {
+                "stdout": Capture(cast("IO[bytes]", self._leader.stdout)),
+                "stderr": Capture(cast("IO[bytes]", self._leader.stderr)),
+            }
+            self.pidfd = os.pidfd_open(self._leader.pid)
         except BaseException:
-            kill_children(spare=self._others)
+            kill_children(spare=self._spared)
             raise
 
     def terminate(self) -> None:
-        """Ask the program to end; one that is stopped goes on to hear it."""
+        """Send SIGTERM to the program, then SIGCONT so that a stopped one can react to it."""
         for number in (signal.SIGTERM, signal.SIGCONT):
-            targets = self._isolation.processes_to_signal(self._process.pid)
+            targets = self._isolation.processes_to_signal(self._leader.pid)
             with suppress(ProcessLookupError):
                 for pid in targets:
                     os.kill(pid, number)
                 if not targets:
-                    os.killpg(self._process.pid, number)  # not reaped yet, so the number is still its own
+                    os.killpg(self._leader.pid, number)  # not reaped yet, so the number still belongs to it
 
-    def end(self) -> tuple[int, Usage]:
-        """Return how the program ended (-n: by signal n) and what it used, after it is gone whole and its last output
-        is read.
+    def end(self) -> tuple[int, Measured]:
+        """Kill whatever is left of the program and read the rest of its outputs.
+
+        Returns how the leader ended (-n: by signal n), and what was measured apart from the outputs.
         """
+        # The process group first, which includes the leader: one call kills most of the program at once, and the leader
+        # can start nothing more. The leader is reaped before the others because its status is the program's. What it
+        # leaves behind is then below us, since we adopt orphans, so `kill_children` also finds what left the group.
         with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        _, status, leader = os.wait4(self._process.pid, 0)
-        self._process.returncode = os.waitstatus_to_exitcode(status)
-        reaped = kill_children(spare=self._others)
-        reaped.add(leader)
-        deadline = time.monotonic() + DRAIN_SECONDS
-        for stream in (self.stdout, self.stderr):
-            stream.drain(deadline)
-            stream.pipe.close()
+            os.killpg(self._leader.pid, signal.SIGKILL)
+        _, status, usage = os.wait4(self._leader.pid, 0)
+        self._leader.returncode = os.waitstatus_to_exitcode(status)
+        reaped = kill_children(spare=self._spared)
+        reaped.add(usage)
+        # Only now can nobody write any more. The time limit is for a process that we could not kill.
+        deadline = time.monotonic() + LAST_OUTPUT_SECONDS
+        for capture in self.captures.values():
+            capture.drain(deadline)
+            capture.pipe.close()
         os.close(self.pidfd)
-        return self._isolation.program_status(self._process.returncode), self._usage(reaped.peak_memory_bytes)
+        status = self._isolation.program_status(self._leader.returncode)
+        return status, self._measured(status, reaped.peak_memory_bytes)
 
-    def met_oom_killer(self) -> bool:
-        """Whether the kernel has killed for want of memory since the program was started."""
-        return _count_oom_kills() > self._ooms_before
+    def was_oom_killed(self, status: int) -> bool:
+        """Whether the program, which ended like this, was killed because memory ran out."""
+        # The kernel does not say whom it killed, only how often it did so on this host. SIGKILL while that number grew
+        # is the best evidence that an ordinary user can have.
+        return status == -signal.SIGKILL and _count_oom_kills() > self._ooms_before
 
-    def _usage(self, peak_memory_bytes: int) -> Usage:
+    def _measured(self, status: int, peak_memory_bytes: int) -> Measured:
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return Usage(
-            round(after.ru_utime - self._before.ru_utime, 6),
-            round(after.ru_stime - self._before.ru_stime, 6),
-            peak_memory_bytes,
+        return Measured(
+            signal=signal_name(-status) if status < 0 else None,
+            user_cpu_seconds=round(after.ru_utime - self._before.ru_utime, 6),
+            system_cpu_seconds=round(after.ru_stime - self._before.ru_stime, 6),
+            peak_memory_bytes=peak_memory_bytes,
+            program_started_at_ms=self._started_at_ms,
+            program_ended_at_ms=_now_ms(),
         )
 
 
 def _start(launch: Launch, isolation: Isolation) -> subprocess.Popen[bytes]:
-    """Start a program, again and again while its file is busy."""
+    """Start a program; try again while its file is busy."""
     paths = Paths(launch.program, launch.directory)
     isolation.prepare(paths)
-    parent = os.getpid()
+    pauses = iter(BUSY_PAUSES_SECONDS)
+    try:
+        while True:
+            try:
+                return _start_once(launch, isolation, paths)
+            except OSError as error:
+                pause = next(pauses, None)
+                if error.errno != errno.ETXTBSY or pause is None:  # after the last pause comes one last attempt
+                    raise
+                time.sleep(pause)
+    finally:
+        isolation.close_descriptors()
+
+
+def _start_once(launch: Launch, isolation: Isolation, paths: Place) -> subprocess.Popen[bytes]:
+    supervisor = os.getpid()
     oom_score = oom_score_of_jobs()
 
     def in_the_child() -> None:
         yield_to_the_worker(oom_score)
         isolation.enter()
-        die_with(parent)
+        die_with(supervisor)  # last: a change of user would undo it
 
-    try:
-        for pause in (*BUSY_PAUSES_SECONDS, None):
-            try:
-                command = isolation.command(paths, launch.arguments, launch.environment)
-                return subprocess.Popen(
-                    command.words,
-                    env=dict(command.environment),
-                    pass_fds=command.descriptors,
-                    cwd=launch.directory,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    start_new_session=True,
-                    preexec_fn=in_the_child,  # noqa: PLW1509  # safe: this process has one thread
-                )
-            except OSError as error:
-                if error.errno != errno.ETXTBSY or pause is None:
-                    raise
-                time.sleep(pause)
-        raise AssertionError("the last pause is None")
-    finally:
-        isolation.close_descriptors()
+    command = isolation.command(paths, launch.arguments, launch.environment)
+    return subprocess.Popen(
+        command.words,
+        env=dict(command.environment),
+        pass_fds=command.descriptors,
+        cwd=launch.directory,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=in_the_child,  # noqa: PLW1509  # safe: this process has one thread
+    )
 
 
 def _count_oom_kills() -> int:
-    """Return how often the kernel has killed for want of memory, as far as it tells us."""
+    """Return how often the kernel has killed a process because memory ran out; 0 where it does not say."""
     with suppress(OSError, ValueError, IndexError), open("/proc/vmstat", "rb", buffering=0) as file:
         return int(file.read().split(b"oom_kill ", 1)[1].split(maxsplit=1)[0])
     return 0
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,4 +1,4 @@
-"""Why a program could not be started, in words for the job's error message."""
+"""Says why a program could not be started: the text for the job's error message, and whether the host is at fault."""
 
 from __future__ import annotations
 
@@ -7,25 +7,24 @@ import errno
 from jobqueue.worker.isolation import executable
 from jobqueue.worker.supervisor.messages import Launch, Outcome
 
-OF_THE_MACHINE = frozenset(
+HOST_ERRORS = frozenset(
     {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ETXTBSY}
 )
-"""Errors that say more about the machine than about the program: on another one it may well start."""
+"""Errors that say more about this host than about the program: on another host it may well start."""
 
 
 def start_failed(error: Exception, launch: Launch) -> Outcome:
-    """Return the outcome of a launch that failed with this error."""
-    number = error.errno if isinstance(error, OSError) else None
-    if number == errno.ENOENT and isinstance(error, OSError) and error.filename == launch.directory:
+    """Return the outcome of a launch whose start failed with this error."""
+    if isinstance(error, FileNotFoundError) and error.filename == launch.directory:
         return Outcome(start_failure="could not be started: its directory is gone", host_fault=True)
     if isinstance(error, OSError):
-        reason = _looked_into(launch.program, number) or error.strerror
-        return Outcome(start_failure=f"could not be started: {reason}", host_fault=number in OF_THE_MACHINE)
+        reason = _reason_in_file(launch.program, error.errno) or error.strerror
+        return Outcome(start_failure=f"could not be started: {reason}", host_fault=error.errno in HOST_ERRORS)
     return Outcome(start_failure=f"could not be started: {error}", host_fault=not isinstance(error, ValueError))
 
 
-def _looked_into(program: str, number: int | None) -> str | None:
-    """Return what the file says of why it could not be started, where the error's number does not say it."""
+def _reason_in_file(program: str, number: int | None) -> str | None:
+    """Return the reason that the program's first bytes show, where the error alone says too little; else None."""
     if number not in (errno.ENOENT, errno.ENOEXEC):
         return None
     try:

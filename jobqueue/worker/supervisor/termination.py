@@ -1,8 +1,10 @@
-"""When and how a program that runs has to end: asked to first, killed later."""
+"""Decides when a running program has to end: SIGTERM first, SIGKILL at a deadline."""
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from jobqueue.worker.supervisor.messages import Launch
@@ -10,42 +12,45 @@ from jobqueue.worker.supervisor.program import Program
 
 
 @dataclass
-class Ending:
-    """Whether a program has to end, why, and by when. Times are monotonic."""
+class Termination:
+    """Whether and why a program has to end, and by when. Times are those of `clock`, in seconds; `inf` is never.
+
+    There are two reasons, a stop and the launch's time limit. Each sets `kill_at` through `_end_within`, and the
+    earliest deadline counts. Any other moment by which the program must be gone (the end of a lease, say) belongs here.
+    """
 
     launch: Launch
+    clock: Callable[[], float] = time.monotonic
     stopped: bool = False
     timed_out: bool = False
-    kill_at: float | None = None
-    asked: bool = False
+    kill_at: float = math.inf
+    terminated: bool = False
 
     def __post_init__(self) -> None:
         seconds = self.launch.timeout_seconds
-        self.time_is_up_at = None if seconds is None else time.monotonic() + seconds
+        self.time_limit_at = math.inf if seconds is None else self.clock() + seconds
 
     def stop(self, grace_seconds: float) -> None:
-        """Let the program end within that time; an earlier end that is due stays."""
+        """Let the program end within that time. An earlier deadline stays."""
         self.stopped = self.stopped or not self.timed_out
         self._end_within(grace_seconds)
 
     def advance(self, program: Program) -> bool:
-        """Do what is due; return whether the program is to be killed now."""
-        now = time.monotonic()
-        if self.time_is_up_at is not None and now >= self.time_is_up_at and self.kill_at is None:
+        """Do what is due now; return whether the program has to be killed now."""
+        now = self.clock()
+        if now >= self.time_limit_at:
             self.timed_out = True
             self._end_within(self.launch.kill_grace_seconds)
-        if self.kill_at is None:
-            return False
-        if now < self.kill_at and not self.asked:
-            self.asked = True
+        if now < self.kill_at < math.inf and not self.terminated:  # no SIGTERM without a grace: it could not react
+            self.terminated = True
             program.terminate()
         return now >= self.kill_at
 
-    def seconds_left(self, live_at: float) -> float:
-        """Return how long nothing is due."""
-        ends = [end for end in (self.kill_at or self.time_is_up_at, live_at) if end is not None]
-        return max(min(ends) - time.monotonic(), 0)
+    def seconds_until(self, moment: float) -> float:
+        """Return how long nothing is due, at most until `moment`."""
+        return max(min(self.kill_at, self.time_limit_at, moment) - self.clock(), 0)
 
     def _end_within(self, seconds: float) -> None:
-        kill_at = time.monotonic() + seconds
-        self.kill_at = kill_at if self.kill_at is None else min(kill_at, self.kill_at)
+        self.kill_at = min(self.clock() + seconds, self.kill_at)
+        # The first reason is the one that is reported: a program that is being stopped no longer times out.
+        self.time_limit_at = math.inf

@@ -19,13 +19,14 @@ from jobqueue.worker.attempts.attempt import Attempt, Cause, LiveOutput
 from jobqueue.worker.slots.slot import Slot
 from tests.support.processes import wait_for_pids, wait_until_gone
 from tests.support.programs import FOREVER, SHELL, Stage
+from tests.support.slots import open_slot
 
 JOB = ClaimedJob("id-1", "http://host/program", "ab" * 32, [], {}, "token-1", 60_000)
 
 
 @pytest.fixture
 def place() -> Iterator[Slot]:
-    with closing(Slot()) as slot:
+    with closing(open_slot()) as slot:
         yield slot
 
 

@@ -33,7 +33,7 @@ def test_a_killed_supervisor_is_not_reported_and_its_job_left_until_the_lease_en
 
     def kill() -> None:
         wait_for_pids(tmp_path / "pids", 1)
-        os.kill(slot._process.pid, signal.SIGKILL)
+        os.kill(slot.pid, signal.SIGKILL)
 
     killer = threading.Thread(target=kill)
     killer.start()

@@ -1,11 +1,10 @@
-"""What a killed worker has left, directories and processes, is gone when the next one starts; nothing else is."""
+"""A starting worker removes the directories and processes of killed workers, and nothing else."""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -14,20 +13,20 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from jobqueue.worker.slots import workspace
-from jobqueue.worker.slots.children import Family
-from jobqueue.worker.slots.workspace import PREFIX, Workspaces, _lives_in, kill_inhabitants
+from jobqueue.worker.slots import leftovers
+from jobqueue.worker.slots.leftovers import in_exec, kill_processes_in
+from jobqueue.worker.slots.workspace import PREFIX, Workspaces
+from tests.support.child_script import command
 from tests.support.processes import alive, state, wait_until_gone
-from tests.support.waiting import wait_until
+from tests.support.servers import wait_until
+from tests.support.slots import sparing_children
 
-ROOT = str(Path(__file__).parents[3])
 WORKER = """
-import pathlib, subprocess, sys
-sys.path.insert(0, sys.argv[1])
+import pathlib, subprocess
 from jobqueue.worker.isolation import levels
-from jobqueue.worker.slots.children import Family
 from jobqueue.worker.slots.workspace import Workspaces
-workspaces = Workspaces(Family(lambda _: None), pathlib.Path(sys.argv[2]))
+from tests.support.slots import sparing_children
+workspaces = Workspaces(sparing_children(), pathlib.Path(sys.argv[1]))
 workspace = workspaces.create("job-1", levels.make("none", ()))
 work = workspace.directory
 (work / "file").write_text("text")
@@ -54,9 +53,9 @@ def parent() -> Iterator[Path]:
 
 @contextmanager
 def worker(parent: Path) -> Iterator[tuple[subprocess.Popen[str], list[int], Path]]:
-    """A worker with a workspace in which four processes live, each in a session of its own."""
-    command, pipe = [sys.executable, "-c", WORKER, ROOT, str(parent)], subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+    """A worker with a workspace in which four processes run, each in a session of its own."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command(WORKER, parent), stdin=pipe, stdout=pipe, text=True) as process:
         assert process.stdout is not None
         pids = [int(process.stdout.readline()) for _ in range(4)]
         path = Path(process.stdout.readline().rstrip("\n"))
@@ -65,17 +64,17 @@ def worker(parent: Path) -> Iterator[tuple[subprocess.Popen[str], list[int], Pat
             yield process, pids, path
         finally:
             process.kill()
-            kill_inhabitants(path)
+            kill_processes_in(path)
 
 
 def sweep(parent: Path) -> None:
-    """Do what a worker does at its start."""
-    workspace.sweep(parent, Family(lambda _: None))
+    """Do what a worker does when it starts."""
+    leftovers.sweep(parent, sparing_children())
 
 
 @contextmanager
 def bystander(directory: Path, **variables: str) -> Iterator[int]:
-    """A process that does no job of ours."""
+    """A process that belongs to no job."""
     with subprocess.Popen(["/bin/sleep", "600"], cwd=directory, env=variables) as process:
         try:
             yield process.pid
@@ -83,7 +82,7 @@ def bystander(directory: Path, **variables: str) -> Iterator[int]:
             process.kill()
 
 
-def test_what_a_killed_worker_left_is_swept(parent: Path) -> None:
+def test_processes_and_directories_of_a_killed_worker_are_removed(parent: Path) -> None:
     with worker(parent) as (process, pids, path):
         process.kill()
         process.wait()
@@ -97,7 +96,7 @@ def test_what_a_killed_worker_left_is_swept(parent: Path) -> None:
     assert list(parent.iterdir()) == []
 
 
-def test_what_is_a_living_workers_is_not_touched(parent: Path) -> None:
+def test_processes_and_directories_of_a_living_worker_are_not_touched(parent: Path) -> None:
     with worker(parent) as (_, pids, path):
         with capture_logs() as logs:
             sweep(parent)
@@ -107,7 +106,7 @@ def test_what_is_a_living_workers_is_not_touched(parent: Path) -> None:
     assert logs == []
 
 
-def test_of_two_workers_the_dead_ones_is_swept(parent: Path) -> None:
+def test_the_leftovers_of_a_dead_worker_are_removed_beside_a_living_one(parent: Path) -> None:
     with worker(parent) as (dead, left, _), worker(parent) as (_, living, path):
         dead.kill()
         dead.wait()
@@ -117,14 +116,14 @@ def test_of_two_workers_the_dead_ones_is_swept(parent: Path) -> None:
         assert list(parent.iterdir()) == [path]
 
 
-def test_a_worker_that_ends_leaves_nothing(parent: Path) -> None:
-    with closing(Workspaces(Family(lambda _: None), parent)) as workspaces:
+def test_a_worker_that_ends_leaves_no_directory(parent: Path) -> None:
+    with closing(Workspaces(sparing_children(), parent)) as workspaces:
         assert list(parent.iterdir()) == [workspaces.path]
     assert list(parent.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["jobqueue-notes", "jobqueue-", "jobqueue.0", "other-0123456789ab"])
-def test_directories_of_other_people_and_other_programs_stay(parent: Path, name: str) -> None:
+def test_directories_with_other_names_stay(parent: Path, name: str) -> None:
     (parent / name).mkdir()
     (parent / name / "file").write_text("text")
     sweep(parent)
@@ -132,7 +131,7 @@ def test_directories_of_other_people_and_other_programs_stay(parent: Path, name:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a directory somebody else's")
-def test_one_that_looks_like_ours_and_is_somebody_elses_stays(parent: Path) -> None:
+def test_a_directory_with_our_prefix_that_belongs_to_another_user_stays(parent: Path) -> None:
     theirs = parent / f"{PREFIX}0123456789ab"
     theirs.mkdir()
     (theirs / "file").write_text("text")
@@ -143,7 +142,7 @@ def test_one_that_looks_like_ours_and_is_somebody_elses_stays(parent: Path) -> N
     assert (theirs / "file").read_text() == "text"
 
 
-def test_a_link_and_what_it_points_to_stay(parent: Path, tmp_path: Path) -> None:
+def test_a_symbolic_link_with_our_prefix_and_its_target_stay(parent: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("text")
     link = parent / f"{PREFIX}0123456789ab"
     link.symlink_to(tmp_path)
@@ -152,7 +151,7 @@ def test_a_link_and_what_it_points_to_stay(parent: Path, tmp_path: Path) -> None
     assert (tmp_path / "file").read_text() == "text"
 
 
-def test_what_a_link_in_an_abandoned_one_points_to_stays(parent: Path, tmp_path: Path) -> None:
+def test_the_target_of_a_symbolic_link_in_an_abandoned_directory_stays(parent: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("text")
     abandoned = parent / f"{PREFIX}0123456789ab"
     abandoned.mkdir()
@@ -162,53 +161,54 @@ def test_what_a_link_in_an_abandoned_one_points_to_stays(parent: Path, tmp_path:
     assert (tmp_path / "file").read_text() == "text"
 
 
-def test_who_lives_next_door_is_no_inhabitant(parent: Path) -> None:
+def test_processes_in_neighbouring_directories_are_not_killed(parent: Path) -> None:
     (parent / "a").mkdir()
     (parent / "ab").mkdir()
     with bystander(parent / "ab", HOME=str(parent / "ab")) as pid, bystander(parent) as other:
-        assert kill_inhabitants(parent / "a") == 0
+        assert kill_processes_in(parent / "a") == 0
         assert alive(pid)
         assert alive(other)
 
 
-def test_who_was_there_before_is_no_inhabitant(parent: Path) -> None:
-    """A shell remembers where it was, and tells all it starts: perhaps the next worker."""
+def test_a_process_whose_oldpwd_is_in_the_directory_is_not_killed(parent: Path) -> None:
+    """A shell exports the directory that it was in before to everything it starts, perhaps to the next worker."""
     with bystander(Path("/"), OLDPWD=str(parent / "job/work")) as pid:
-        assert kill_inhabitants(parent) == 0
+        assert kill_processes_in(parent) == 0
         assert alive(pid)
 
 
-def test_who_is_just_being_started_is_an_inhabitant(parent: Path) -> None:
-    """While a process is replaced by the next, the kernel tells nobody what its environment is."""
+def test_a_process_that_calls_exec_all_the_time_is_killed(parent: Path) -> None:
+    """In the middle of an exec the kernel shows an empty environment."""
     again = parent / "again"
     again.write_text('#!/bin/sh\nexec "$0"\n')
     again.chmod(0o700)
     for _ in range(100):
         with subprocess.Popen([again], cwd="/", env={"HOME": f"{parent}/work"}) as process:
-            kill_inhabitants(parent)
+            kill_processes_in(parent)
             try:
                 assert process.wait(20) == -signal.SIGKILL
             finally:
                 process.kill()
 
 
-def test_who_has_no_environment_is_not_taken_for_somebody_who_is_just_being_started(parent: Path) -> None:
+def test_a_process_without_an_environment_and_a_zombie_are_not_in_an_exec(parent: Path) -> None:
     with bystander(Path("/")) as pid:
         process = Path(f"/proc/{pid}")
-        wait_until("it has been started", lambda: (process / "cmdline").read_bytes() != b"")
+        wait_until("the process has been started", lambda: (process / "cmdline").read_bytes() != b"")
         assert (process / "environ").read_bytes() == b""
-        assert _lives_in(process, parent) is False
+        assert not in_exec(process)
         os.kill(pid, signal.SIGKILL)
-        wait_until("it is a zombie", lambda: state(pid) == "Z")
-        assert _lives_in(process, parent) is False
+        wait_until("the process is a zombie", lambda: state(pid) == "Z")
+        with pytest.raises(OSError, match="No such"):
+            in_exec(process)
 
 
-def test_who_sweeps_does_not_sweep_itself(parent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sweeping_process_does_not_kill_itself(parent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(parent)
-    assert kill_inhabitants(parent) == 0
+    assert kill_processes_in(parent) == 0
 
 
-def test_inhabitants_are_counted(parent: Path) -> None:
+def test_killed_processes_are_counted(parent: Path) -> None:
     with bystander(parent) as one, bystander(Path("/"), HOME=f"{parent}/work") as other:
-        assert kill_inhabitants(parent) == 2
+        assert kill_processes_in(parent) == 2
         wait_until_gone([one, other])

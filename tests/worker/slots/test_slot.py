@@ -1,4 +1,4 @@
-"""A place where one program at a time runs: it can be stopped at any moment, and survives its own supervisor."""
+"""A slot runs one program at a time. It can be stopped at any moment, and survives the death of its supervisor."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,22 +16,25 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue.worker.slots.slot import Slot, SlotDied
+from jobqueue.worker.slots import spawn
+from jobqueue.worker.slots.slot import SlotDied
 from jobqueue.worker.supervisor.messages import Outcome
+from tests.support.child_script import command
 from tests.support.processes import alive, children, file_descriptors, state, wait_for_pids, wait_until_gone
 from tests.support.programs import FOREVER, SHELL, STOPS_ITSELF, WITH_ORPHANS, Stage
-from tests.support.waiting import wait_until
+from tests.support.servers import wait_until
+from tests.support.slots import open_slot
 
-SCRIPT = """
-import sys, threading
-sys.path.insert(0, sys.argv[1])
-from jobqueue.worker.slots.children import Family
+WORKER = """
+import threading
+from jobqueue.worker.isolation import levels
+from jobqueue.worker.slots.children import Children
 from jobqueue.worker.host.hardening import adopt_orphans
-from jobqueue.worker.supervisor.messages import Launch
 from jobqueue.worker.slots.slot import Slot, SlotDied
-program, pids, directory = sys.argv[2:]
+from jobqueue.worker.supervisor.messages import Launch
+program, pids, directory = sys.argv[1:]
 adopt_orphans()
-slot = Slot(Family())
+slot = Slot(Children(), levels.make("none", ()), 4096)
 try:
     slot.run(Launch(program, [pids, "600"], {"PATH": "/usr/bin:/bin"}, directory), threading.Event())
 except SlotDied:
@@ -40,12 +42,8 @@ except SlotDied:
 """
 
 
-def supervisor_of(slot: Slot) -> int:
-    return slot._process.pid
-
-
 def stopped_when_ready(stage: Stage, run: Future[Outcome], pids: Path, count: int) -> tuple[Outcome, list[int]]:
-    """Stop a run as soon as its program is ready; return its outcome and what was started."""
+    """Stop a run as soon as its program is ready; return its outcome and the processes that it started."""
     started = wait_for_pids(pids, count)
     stage.slot.stop()
     return run.result(10), started
@@ -68,13 +66,13 @@ def test_stop_ends_a_program_that_stopped_itself(stage: Stage, tmp_path: Path) -
     assert not alive(pid)
 
 
-def test_what_was_said_before_a_stop_is_kept(stage: Stage, tmp_path: Path) -> None:
+def test_output_written_before_a_stop_is_kept(stage: Stage, tmp_path: Path) -> None:
     run = stage.begin(SHELL + "echo said; echo $$ >> $1; sleep 600", tmp_path / "pids")
     outcome, _ = stopped_when_ready(stage, run, tmp_path / "pids", 1)
     assert outcome.stdout == "said\n"
 
 
-def test_a_stop_before_any_run_stops_nothing(stage: Stage) -> None:
+def test_a_stop_before_any_run_has_no_effect(stage: Stage) -> None:
     stage.slot.stop()
     assert stage.run(SHELL + "echo ran").stdout == "ran\n"
 
@@ -86,7 +84,7 @@ def test_a_stop_after_a_run_does_not_stop_the_next(stage: Stage) -> None:
     assert (outcome.stdout, outcome.stopped) == ("ran again\n", False)
 
 
-def test_two_stops_are_one(stage: Stage, tmp_path: Path) -> None:
+def test_a_second_stop_does_not_stop_the_next_run(stage: Stage, tmp_path: Path) -> None:
     run = stage.begin(FOREVER, tmp_path / "pids")
     wait_for_pids(tmp_path / "pids", 1)
     stage.slot.stop()
@@ -95,7 +93,7 @@ def test_two_stops_are_one(stage: Stage, tmp_path: Path) -> None:
     assert not stage.run(SHELL + "sleep 0.05").stopped
 
 
-def test_what_is_stopped_before_it_runs_never_runs(stage: Stage, tmp_path: Path) -> None:
+def test_a_run_that_is_stopped_before_it_begins_never_begins(stage: Stage, tmp_path: Path) -> None:
     stopped = threading.Event()
     stopped.set()
     launch = stage.launch(SHELL + 'touch "$1"', tmp_path / "touched")
@@ -103,7 +101,7 @@ def test_what_is_stopped_before_it_runs_never_runs(stage: Stage, tmp_path: Path)
     assert not (tmp_path / "touched").exists()
 
 
-def test_a_stop_at_any_moment_stops_that_run_or_none(stage: Stage) -> None:
+def test_a_stop_at_any_moment_stops_the_current_run_or_none(stage: Stage) -> None:
     randomness = random.Random(1)
     for _ in range(50):
         timer = threading.Timer(randomness.uniform(0, 0.02), stage.slot.stop)
@@ -114,28 +112,27 @@ def test_a_stop_at_any_moment_stops_that_run_or_none(stage: Stage) -> None:
     assert not stage.run(SHELL + "exit 0").stopped
 
 
-def test_a_stop_just_after_the_start_is_heard(stage: Stage) -> None:
-    """A busy machine is played by a supervisor that does not get to run for a moment."""
-    os.kill(supervisor_of(stage.slot), signal.SIGSTOP)
+def test_a_stop_just_after_the_start_stops_the_program(stage: Stage) -> None:
+    """A stopped supervisor stands for a busy host, where it does not get to run for a moment."""
+    os.kill(stage.slot.pid, signal.SIGSTOP)
     run = stage.begin(SHELL + "exec sleep 2")
-    wait_until("the launch is sent", lambda: stage.slot._running is not None)
     stage.slot.stop()
-    os.kill(supervisor_of(stage.slot), signal.SIGCONT)
+    os.kill(stage.slot.pid, signal.SIGCONT)
     assert run.result(10).stopped
 
 
 def test_the_program_dies_with_a_killed_supervisor_and_the_next_one_runs(stage: Stage, tmp_path: Path) -> None:
     run = stage.begin(FOREVER, tmp_path / "pids")
     pids = wait_for_pids(tmp_path / "pids", 1)
-    os.kill(supervisor_of(stage.slot), signal.SIGKILL)
+    os.kill(stage.slot.pid, signal.SIGKILL)
     with pytest.raises(SlotDied):
         run.result(10)
     wait_until_gone(pids)
     assert stage.run(SHELL + "echo next").stdout == "next\n"
 
 
-def test_all_that_the_program_started_dies_with_a_killed_supervisor(stage: Stage, tmp_path: Path) -> None:
-    """In a process of its own: it becomes the parent of every orphan, and kills them all."""
+def test_everything_that_the_program_started_dies_with_a_killed_supervisor(stage: Stage, tmp_path: Path) -> None:
+    """In a process of its own, which becomes the parent of every orphan and kills them all."""
     with working(stage, tmp_path / "pids") as (worker, pids):
         os.kill(children(worker.pid)[0], signal.SIGKILL)
         wait_until_gone(pids)
@@ -158,17 +155,17 @@ def test_everything_dies_with_a_killed_worker(stage: Stage, tmp_path: Path) -> N
 
 @contextmanager
 def working(stage: Stage, pids: Path) -> Iterator[tuple[subprocess.Popen[bytes], list[int]]]:
-    """A process that runs WITH_ORPHANS in a slot as a worker does, and all it has started; 0 when the slot died."""
+    """A process that runs WITH_ORPHANS in a slot, as a worker does, and the program's processes. It exits with code 0
+    when the slot died.
+    """
     launch = stage.launch(WITH_ORPHANS)
-    root = str(Path(__file__).parents[3])
-    command = [sys.executable, "-c", SCRIPT, root, launch.program, str(pids), launch.directory]
-    with subprocess.Popen(command) as worker:
+    with subprocess.Popen(command(WORKER, launch.program, pids, launch.directory)) as worker:
         yield worker, wait_for_pids(pids, 5)
 
 
 def test_closing_ends_the_supervisor() -> None:
-    slot = Slot()
-    pid = supervisor_of(slot)
+    slot = open_slot()
+    pid = slot.pid
     slot.close()
     assert not alive(pid)
 
@@ -176,18 +173,18 @@ def test_closing_ends_the_supervisor() -> None:
 def test_many_runs_leave_nothing_behind(stage: Stage) -> None:
     launch = stage.launch(SHELL + "sleep 600 & echo ran")
     stage.slot.run(launch, threading.Event())
-    ours, theirs = file_descriptors(os.getpid()), 4  # there: standard input, output and error, and the socket
+    ours, theirs = file_descriptors(os.getpid()), 4  # theirs: standard input, output and error, and the socket
     for _ in range(200):
         assert stage.slot.run(launch, threading.Event()).stdout == "ran\n"
     assert file_descriptors(os.getpid()) == ours
-    wait_until("the last outputs are closed there", lambda: file_descriptors(supervisor_of(stage.slot)) == theirs)
-    assert children(supervisor_of(stage.slot)) == []
+    wait_until("the supervisor has closed the last outputs", lambda: file_descriptors(stage.slot.pid) == theirs)
+    assert children(stage.slot.pid) == []
     assert os.listdir(launch.directory) == []
 
 
 def test_a_supervisor_that_died_idle_is_replaced(stage: Stage) -> None:
-    os.kill(supervisor_of(stage.slot), signal.SIGKILL)
-    wait_until("it is dead", lambda: not alive(supervisor_of(stage.slot)))
+    os.kill(stage.slot.pid, signal.SIGKILL)
+    wait_until("the supervisor is dead", lambda: not alive(stage.slot.pid))
     assert stage.run(SHELL + "echo next").stdout == "next\n"
 
 
@@ -197,7 +194,7 @@ def test_a_run_returns_soon_after_the_program_ended(stage: Stage) -> None:
     assert time.monotonic() - begun < 20
 
 
-def test_a_supervisor_that_its_program_stopped_goes_with_a_killed_worker(stage: Stage, tmp_path: Path) -> None:
+def test_a_supervisor_that_was_stopped_ends_with_a_killed_worker(stage: Stage, tmp_path: Path) -> None:
     with working(stage, tmp_path / "pids") as (worker, pids):
         everybody = pids + children(worker.pid)
         os.kill(children(worker.pid)[0], signal.SIGSTOP)
@@ -207,7 +204,7 @@ def test_a_supervisor_that_its_program_stopped_goes_with_a_killed_worker(stage: 
 
 @contextmanager
 def stopped_again_and_again(pid: int) -> Iterator[None]:
-    """As a job does that means it: a process that has just been continued is stopped."""
+    """Stops a process each time that it has been resumed, as a malicious job would."""
     over = threading.Event()
 
     def stop() -> None:
@@ -222,21 +219,21 @@ def stopped_again_and_again(pid: int) -> Iterator[None]:
     thread.join()
 
 
-def test_a_supervisor_that_was_stopped_idle_is_continued(stage: Stage) -> None:
-    os.kill(supervisor_of(stage.slot), signal.SIGSTOP)
+def test_a_supervisor_that_was_stopped_while_idle_is_resumed(stage: Stage) -> None:
+    os.kill(stage.slot.pid, signal.SIGSTOP)
     assert stage.run(SHELL + "echo ran", "x" * 100_000, "x" * 100_000, "x" * 100_000).stdout == "ran\n"
 
 
-def test_a_program_that_stops_its_supervisor_and_ends_has_ended(stage: Stage) -> None:
+def test_the_end_of_a_program_that_stopped_its_supervisor_is_reported(stage: Stage) -> None:
     assert stage.run(SHELL + "kill -STOP $PPID; echo ran").stdout == "ran\n"
 
 
-def test_one_that_takes_nothing_it_is_told_is_killed_and_the_next_one_runs(
+def test_a_supervisor_that_reads_no_messages_is_killed_and_replaced(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobqueue.worker.slots.slot.TAKING_SECONDS", 0.5)
-    monkeypatch.setattr("jobqueue.worker.slots.slot.LOOK_UP_MS", 100)
-    supervisor = supervisor_of(stage.slot)
+    monkeypatch.setattr("jobqueue.worker.slots.run.SENDING_SECONDS", 0.5)
+    monkeypatch.setattr("jobqueue.worker.slots.run.POLL_MS", 100)
+    supervisor = stage.slot.pid
     with stopped_again_and_again(supervisor), pytest.raises(SlotDied) as died:
         stage.run(SHELL + "echo ran", *["x" * 100_000] * 20)
     assert not died.value.begun
@@ -244,22 +241,21 @@ def test_one_that_takes_nothing_it_is_told_is_killed_and_the_next_one_runs(
     assert stage.run(SHELL + "echo next").stdout == "next\n"
 
 
-def test_one_that_is_stopped_again_and_again_is_killed_and_the_next_one_runs(
+def test_a_supervisor_that_is_stopped_again_and_again_is_killed_and_replaced(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobqueue.worker.slots.slot.LOOK_UP_MS", 20)
-    supervisor = supervisor_of(stage.slot)
+    monkeypatch.setattr("jobqueue.worker.slots.run.POLL_MS", 20)
+    supervisor = stage.slot.pid
     with stopped_again_and_again(supervisor), pytest.raises(SlotDied):
         stage.run(SHELL + "echo ran")
     assert not alive(supervisor)
     assert stage.run(SHELL + "echo next").stdout == "next\n"
 
 
-def test_a_stop_does_not_wait_for_a_supervisor_that_takes_nothing(stage: Stage, tmp_path: Path) -> None:
-    """Whoever asks for it has others to ask as well."""
-    with stopped_again_and_again(supervisor_of(stage.slot)):
+def test_a_stop_does_not_wait_for_a_supervisor_that_reads_no_messages(stage: Stage) -> None:
+    """Whoever stops one slot may have to stop others as well."""
+    with stopped_again_and_again(stage.slot.pid):
         run = stage.begin(SHELL + "echo ran", *["x" * 100_000] * 20)
-        wait_until("the launch is being sent", lambda: stage.slot._running is not None)
         begun = time.monotonic()
         stage.slot.stop()
         stage.slot.hang_up()
@@ -268,16 +264,16 @@ def test_a_stop_does_not_wait_for_a_supervisor_that_takes_nothing(stage: Stage, 
             run.result(60)
 
 
-def test_one_that_cannot_be_replaced_at_once_is_still_told_of_as_dead(
+def test_a_slot_whose_supervisor_cannot_be_replaced_at_once_has_died_all_the_same(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else a job that kills its supervisors would be given back uncounted where processes are few."""
+    """Otherwise a job that kills its supervisors would be released without being counted where processes are scarce."""
 
-    def refuse() -> None:
+    def refuse(*_: object) -> None:
         monkeypatch.undo()
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
-    monkeypatch.setattr(stage.slot, "_start", refuse)
+    monkeypatch.setattr(spawn, "start", refuse)
     with pytest.raises(SlotDied) as died:
         stage.run(SHELL + "kill -9 $PPID; exec sleep 60")
     assert died.value.begun

@@ -1,4 +1,4 @@
-"""A program that has to end is asked to first: when it is stopped, when its time is up. Till then it is heard."""
+"""A program that is stopped or reaches its time limit receives SIGTERM first. Until it ends, its output is shown."""
 
 from __future__ import annotations
 
@@ -11,18 +11,14 @@ from typing import Any
 
 import pytest
 
-from jobqueue.worker.slots.slot import Slot, SlotDied
+from jobqueue.worker.slots.slot import SlotDied
 from jobqueue.worker.supervisor.messages import Launch
 from tests.support.processes import alive, state, wait_for_pids, wait_until_gone
 from tests.support.programs import FOREVER, SHELL, STOPS_ITSELF, Stage
 from tests.support.waiting import wait_until
 
 
-def supervisor_of(slot: Slot) -> int:
-    return slot._process.pid
-
-
-def test_a_stop_with_a_grace_asks_first(stage: Stage, tmp_path: Path) -> None:
+def test_a_stop_with_a_grace_sends_sigterm_first(stage: Stage, tmp_path: Path) -> None:
     trap = SHELL + 'trap "echo asked; exit 7" TERM; echo $$ >> $1; while true; do sleep 0.05; done'
     run = stage.begin(trap, tmp_path / "pids")
     wait_for_pids(tmp_path / "pids", 1)
@@ -32,7 +28,7 @@ def test_a_stop_with_a_grace_asks_first(stage: Stage, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("program", [FOREVER, STOPS_ITSELF])
-def test_what_does_not_end_within_the_grace_is_killed(stage: Stage, tmp_path: Path, program: str) -> None:
+def test_a_program_that_does_not_end_within_the_grace_is_killed(stage: Stage, tmp_path: Path, program: str) -> None:
     run = stage.begin(program, tmp_path / "pids")
     wait_for_pids(tmp_path / "pids", 1)
     begun = time.monotonic()
@@ -43,7 +39,7 @@ def test_what_does_not_end_within_the_grace_is_killed(stage: Stage, tmp_path: Pa
     assert time.monotonic() - begun < 10
 
 
-def test_a_program_that_stopped_itself_goes_on_to_hear_that_it_has_to_end(stage: Stage, tmp_path: Path) -> None:
+def test_a_program_that_stopped_itself_is_resumed_to_handle_sigterm(stage: Stage, tmp_path: Path) -> None:
     trap = SHELL + 'trap "echo asked; exit 7" TERM; echo $$ >> $1; kill -STOP $$; sleep 600'
     run = stage.begin(trap, tmp_path / "pids")
     (pid,) = wait_for_pids(tmp_path / "pids", 1)
@@ -64,20 +60,20 @@ def limited(launch: Launch, timeout_seconds: float, kill_grace_seconds: float = 
     return replace(launch, timeout_seconds=timeout_seconds, kill_grace_seconds=kill_grace_seconds)
 
 
-def test_a_program_that_runs_for_too_long_is_asked_to_end(stage: Stage) -> None:
+def test_a_program_that_reaches_its_time_limit_receives_sigterm(stage: Stage) -> None:
     outcome = stage.begin_launch(limited(stage.launch(SHELL + "echo begun; exec sleep 600"), 0.3)).result(20)
     assert (outcome.timed_out, outcome.stopped, outcome.measured.signal) == (True, False, "SIGTERM")
     assert outcome.stdout == "begun\n"
 
 
-def test_one_that_does_not_listen_is_killed_with_all_it_started(stage: Stage, tmp_path: Path) -> None:
+def test_a_program_that_ignores_sigterm_at_its_time_limit_is_killed(stage: Stage, tmp_path: Path) -> None:
     launch = limited(stage.launch(FOREVER, tmp_path / "pids"), 0.5, kill_grace_seconds=0.2)
     outcome = stage.begin_launch(launch).result(20)
     assert (outcome.timed_out, outcome.measured.signal) == (True, "SIGKILL")
     assert not any(map(alive, wait_for_pids(tmp_path / "pids", 1)))
 
 
-def test_one_that_ends_in_time_has_not_timed_out(stage: Stage) -> None:
+def test_a_program_that_ends_in_time_has_not_timed_out(stage: Stage) -> None:
     assert not stage.begin_launch(limited(stage.launch(SHELL + "exit 3"), 60)).result(20).timed_out
 
 
@@ -88,24 +84,25 @@ def test_new_output_is_shown_while_the_program_runs(stage: Stage, tmp_path: Path
     wait_until("both are shown", lambda: len(shown) >= 2, 20)
     (tmp_path / "go").touch()
     assert run.result(20).stdout == "one\nthree\n"
-    assert shown[:2] == [{"stdout": [0, "one\n"]}, {"stderr": [0, "two\n"]}]
+    assert shown[:2] == [{"stdout": (0, "one\n")}, {"stderr": (0, "two\n")}]
 
 
-def test_a_supervisor_that_was_told_to_end_says_so_and_stays(stage: Stage, tmp_path: Path) -> None:
+def test_a_supervisor_that_receives_sigterm_reports_it_and_stays(stage: Stage, tmp_path: Path) -> None:
     wait = SHELL + 'echo $$ >> $1; while [ ! -e "$2" ]; do sleep 0.05; done; exit 1'
     run = stage.begin(wait, tmp_path / "pids", tmp_path / "go")
     wait_for_pids(tmp_path / "pids", 1)
-    os.kill(supervisor_of(stage.slot), signal.SIGTERM)
+    os.kill(stage.slot.pid, signal.SIGTERM)
     (tmp_path / "go").touch()
     assert run.result(20).supervisor_terminated
     assert not stage.run(SHELL + "exit 1").supervisor_terminated
 
 
-def test_a_supervisor_that_its_program_stopped_is_killed_when_time_is_up(
+def test_a_stopped_supervisor_is_killed_when_it_is_overdue(
     stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobqueue.worker.slots.slot.OVERDUE_SECONDS", 0.2)
-    launch = limited(stage.launch(SHELL + "echo $$ >> $1; kill -STOP $PPID; exec sleep 600", tmp_path / "pids"), 0.5, 0)
+    monkeypatch.setattr("jobqueue.worker.slots.run.OVERDUE_SECONDS", 0.2)
+    monkeypatch.setattr("jobqueue.worker.slots.run.POLL_MS", 2500)  # so that it is not resumed before it is overdue
+    launch = limited(stage.launch(SHELL + "echo $$ >> $1; kill -STOP $PPID; exec sleep 600", tmp_path / "pids"), 2, 0)
     run = stage.begin_launch(launch)
     pids = wait_for_pids(tmp_path / "pids", 1)
     with pytest.raises(SlotDied):

@@ -1,4 +1,4 @@
-"""Eight slots at once write programs and start them: none is ever "busy", and none is another's."""
+"""Eight slots write and start programs at once: no file is ever "busy", and no slot runs another's program."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import pytest
 
 from jobqueue.worker.programs.cache import Cache
 from jobqueue.worker.programs.download import DownloadRules
-from jobqueue.worker.slots.children import Family
 from jobqueue.worker.slots.slot import Slot
 from jobqueue.worker.slots.workspace import Workspaces
 from jobqueue.worker.supervisor.messages import Launch
 from tests.support.fake_server import Reply, Request, serving
 from tests.support.programs import PATH, SHELL
+from tests.support.slots import open_slot, sparing_children
 
 SLOTS = 8
 LAUNCHES = 2000
@@ -28,17 +28,17 @@ PROGRAMS = 40
 @pytest.fixture
 def slots() -> Iterator[list[Slot]]:
     with ExitStack() as stack:
-        yield [stack.enter_context(closing(Slot())) for _ in range(SLOTS)]
+        yield [stack.enter_context(closing(open_slot())) for _ in range(SLOTS)]
 
 
 @pytest.mark.timeout(300)
-def test_no_start_fails_while_others_write(slots: list[Slot], temporary: Path, tmp_path: Path) -> None:
+def test_no_start_fails_while_other_slots_write_programs(slots: list[Slot], temporary: Path, tmp_path: Path) -> None:
     programs = {f"/{number}": (SHELL + f"echo {number}").encode() for number in range(PROGRAMS)}
 
     def answer(request: Request) -> Reply:
         return Reply(body=programs[request.path])
 
-    with serving(answer) as host, closing(Workspaces(Family(lambda _: None), temporary)) as workspaces:
+    with serving(answer) as host, closing(Workspaces(sparing_children(), temporary)) as workspaces:
         cache = Cache(tmp_path / "cache", 1 << 20, DownloadRules())
         numbers = iter(range(LAUNCHES))
         lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""A workspace is empty when a job comes and gone when it went, whatever it left there."""
+"""A workspace is empty when a job starts and removed when it has ended, whatever the job left in it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from jobqueue.worker.isolation import levels
-from jobqueue.worker.isolation.user import UserIsolation
-from jobqueue.worker.slots.children import Family
+from jobqueue.worker.isolation.base import UserIsolation
 from jobqueue.worker.slots.workspace import Workspaces
+from tests.support.slots import sparing_children
 
 NOBODY = 65534
 NONE = levels.make("none", ())
@@ -25,7 +25,7 @@ NONE = levels.make("none", ())
 
 @contextmanager
 def without_privileges() -> Iterator[None]:
-    """Be a user whom file modes stop."""
+    """Become a user for whom file modes count."""
     if os.geteuid() != 0:
         yield
         return
@@ -38,26 +38,26 @@ def without_privileges() -> Iterator[None]:
 
 @pytest.fixture
 def parent() -> Iterator[Path]:
-    """A directory that everybody may use, as /tmp is."""
+    """A directory that everybody may use, like /tmp."""
     with tempfile.TemporaryDirectory(prefix="jq-") as folder:
         os.chmod(folder, 0o1777)
         yield Path(folder)
-        subprocess.run(["rm", "-rf", folder], check=True)  # Python's own way is no match for what these tests leave
+        subprocess.run(["rm", "-rf", folder], check=True)  # Python cannot remove what these tests leave
         os.mkdir(folder)
 
 
 @pytest.fixture
 def workspaces(parent: Path) -> Iterator[Workspaces]:
-    """Those of a worker that is no root: its job's files are its own."""
+    """The workspaces of a worker that is not root: the files of its jobs belong to its own user."""
     with without_privileges():
-        workspaces = Workspaces(Family(lambda _: None), parent)
+        workspaces = Workspaces(sparing_children(), parent)
     yield workspaces
     with without_privileges():
         workspaces.close()
 
 
 def left_in(workspaces: Workspaces) -> list[str]:
-    """Return what lies there."""
+    """Return the names of what is in the directory."""
     return [path.name for path in workspaces.path.iterdir()]
 
 
@@ -76,7 +76,7 @@ def test_two_workspaces_share_nothing(workspaces: Workspaces) -> None:
         assert one.directory.parent != other.directory.parent
 
 
-def test_it_is_removed_whole(workspaces: Workspaces) -> None:
+def test_a_workspace_is_removed_with_all_kinds_of_files(workspaces: Workspaces) -> None:
     with workspaces.create("job-1", NONE) as workspace:
         workspace.program.write_text("program")
         (workspace.directory / "a/b/c").mkdir(parents=True)
@@ -89,13 +89,13 @@ def test_it_is_removed_whole(workspaces: Workspaces) -> None:
     assert left_in(workspaces) == []
 
 
-def test_it_is_removed_when_the_job_fails_with_an_exception(workspaces: Workspaces) -> None:
+def test_a_workspace_is_removed_when_the_attempt_raises(workspaces: Workspaces) -> None:
     with pytest.raises(ZeroDivisionError), workspaces.create("job-1", NONE):
         _ = 1 / 0
     assert left_in(workspaces) == []
 
 
-def test_one_that_cannot_be_given_to_its_user_leaves_nothing(workspaces: Workspaces) -> None:
+def test_a_workspace_that_cannot_be_given_to_its_user_leaves_nothing(workspaces: Workspaces) -> None:
     owned = UserIsolation(uid=NOBODY + 1)
     with without_privileges(), pytest.raises(PermissionError):
         workspaces.create("job-1", owned)
@@ -103,7 +103,7 @@ def test_one_that_cannot_be_given_to_its_user_leaves_nothing(workspaces: Workspa
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o100, 0o400, 0o500])
-def test_directories_that_the_job_locked_are_removed_too(workspaces: Workspaces, mode: int) -> None:
+def test_directories_that_the_job_made_unreadable_are_removed(workspaces: Workspaces, mode: int) -> None:
     with without_privileges(), workspaces.create("job-1", NONE) as workspace:
         inner = workspace.directory / "a/b"
         inner.mkdir(parents=True)
@@ -113,13 +113,13 @@ def test_directories_that_the_job_locked_are_removed_too(workspaces: Workspaces,
     assert left_in(workspaces) == []
 
 
-def test_it_is_removed_when_the_job_locked_the_directory_above_its_own(workspaces: Workspaces) -> None:
+def test_a_workspace_that_the_job_made_unreadable_is_removed(workspaces: Workspaces) -> None:
     with without_privileges(), workspaces.create("job-1", NONE) as workspace:
         workspace.directory.parent.chmod(0o000)
     assert left_in(workspaces) == []
 
 
-def test_what_symbolic_links_point_to_stays_as_it_is(workspaces: Workspaces, tmp_path: Path) -> None:
+def test_the_targets_of_symbolic_links_stay_as_they_are(workspaces: Workspaces, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir(mode=0o500)
     (tmp_path / "file").write_text("text")
@@ -133,13 +133,13 @@ def test_what_symbolic_links_point_to_stays_as_it_is(workspaces: Workspaces, tmp
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o400
 
 
-def test_a_workspace_that_is_gone_already_is_no_error(workspaces: Workspaces) -> None:
+def test_a_workspace_that_the_job_removed_is_no_error(workspaces: Workspaces) -> None:
     with workspaces.create("job-1", NONE) as workspace:
         subprocess.run(["rm", "-rf", workspace.directory.parent], check=True)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can leave a file of somebody else's")
-def test_when_a_job_has_removed_all_of_them_there_are_others(workspaces: Workspaces) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can leave a file of another user")
+def test_the_directory_of_all_workspaces_is_created_again_when_a_job_removed_it(workspaces: Workspaces) -> None:
     gone = workspaces.path
     with without_privileges():
         with workspaces.create("job-1", NONE):
@@ -150,7 +150,7 @@ def test_when_a_job_has_removed_all_of_them_there_are_others(workspaces: Workspa
     assert left_in(workspaces) == []
 
 
-def test_what_cannot_be_removed_is_logged_and_left(workspaces: Workspaces) -> None:
+def test_a_workspace_that_cannot_be_removed_is_logged_and_left(workspaces: Workspaces) -> None:
     with capture_logs() as logs, without_privileges(), workspaces.create("job-1", NONE) as workspace:
         os.seteuid(0)
         (workspace.directory / "a/b").mkdir(parents=True)
@@ -158,19 +158,19 @@ def test_what_cannot_be_removed_is_logged_and_left(workspaces: Workspaces) -> No
     assert [log["event"] for log in logs] == ["workspace_left"]
 
 
-def test_directories_with_very_long_names_are_removed_too(workspaces: Workspaces) -> None:
+def test_directories_with_very_long_paths_are_removed(workspaces: Workspaces) -> None:
     with workspaces.create("job-1", NONE) as workspace:
         nest(workspace.directory, "d" * 250, 20)
     assert left_in(workspaces) == []
 
 
-def test_directories_nested_very_deeply_are_removed_too(workspaces: Workspaces) -> None:
+def test_very_deeply_nested_directories_are_removed(workspaces: Workspaces) -> None:
     with workspaces.create("job-1", NONE) as workspace:
         nest(workspace.directory, "d", 1500)
     assert left_in(workspaces) == []
 
 
 def nest(directory: Path, name: str, depth: int) -> None:
-    """Make directories in directories, in a process of its own: the way there may be too long for a path."""
+    """Make directories in directories, in a process of its own: the path may be longer than the kernel accepts."""
     script = f"import os\nfor _ in range({depth}):\n    os.mkdir({name!r})\n    os.chdir({name!r})"
     subprocess.run([sys.executable, "-IS", "-c", script], cwd=directory, check=True)

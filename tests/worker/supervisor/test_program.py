@@ -1,4 +1,4 @@
-"""A program gets exactly what its job asked for, and all it says and how it ends is heard."""
+"""A program gets exactly what its launch says; its outputs and how it ends are reported exactly."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import pytest
 
 from jobqueue.worker.supervisor.messages import Outcome, signal_name
 from tests.support.programs import ARGUMENTS, ENVIRONMENT, EXIT_WITH, PYTHON, SHELL, Stage
-from tests.support.waiting import wait_until
 
 ODD_ARGUMENTS = [
     "",
@@ -46,11 +45,11 @@ def test_the_environment_is_the_one_given_and_nothing_else(stage: Stage) -> None
     assert dict(line.split("=", 1) for line in outcome.stdout.split("\0")[:-1]) == given
 
 
-def test_no_environment_is_none(stage: Stage) -> None:
+def test_an_empty_environment_stays_empty(stage: Stage) -> None:
     assert stage.run(ENVIRONMENT, environment={}).stdout == ""
 
 
-def test_it_starts_in_the_directory_given(stage: Stage) -> None:
+def test_a_program_starts_in_its_directory(stage: Stage) -> None:
     launch = stage.launch(SHELL + "pwd -P; ls -A")
     assert stage.run(SHELL + "pwd -P; ls -A").stdout == launch.directory.replace("work-0", "work-1") + "\n"
 
@@ -66,7 +65,7 @@ def test_no_other_file_is_open(stage: Stage) -> None:
     assert set(json.loads(stage.run(listing).stdout)) <= {0, 1, 2, script, directory}
 
 
-def test_what_it_writes_is_its_own(stage: Stage) -> None:
+def test_files_that_a_program_creates_are_closed_to_other_users(stage: Stage) -> None:
     assert stage.run(SHELL + "umask").stdout == "0077\n"
 
 
@@ -75,32 +74,32 @@ def test_it_leads_a_session_of_its_own(stage: Stage) -> None:
     assert outcome.stdout == "True\n"
 
 
-def test_it_takes_signals_as_any_program_does(stage: Stage) -> None:
-    """The supervisor ignores some: what is ignored stays ignored over exec, what is blocked stays blocked."""
+def test_a_program_starts_with_no_signal_ignored_or_blocked(stage: Stage) -> None:
+    """An ignored signal stays ignored over exec, and a blocked one stays blocked."""
     outcome = stage.run(SHELL + "exec grep -E '^Sig(Ign|Blk)' /proc/self/status")
-    reserved = 1 << 31 | 1 << 32  # signals 32 and 33 are the C library's own, and out of Python's reach
+    reserved = 1 << 31 | 1 << 32  # signals 32 and 33 belong to the C library; Python cannot change them
     assert [int(line.split()[1], 16) & ~reserved for line in outcome.stdout.splitlines()] == [0, 0]
 
 
-def test_every_exit_code_is_told(stage: Stage) -> None:
+def test_every_exit_code_is_reported(stage: Stage) -> None:
     for code in range(256):
         outcome = stage.run(EXIT_WITH, str(code))
         assert (outcome.exit_code, outcome.measured.signal) == (code, None)
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 6, 9, 11, 13, 15, signal.SIGRTMIN, 64])
-def test_killed_by_signal_n_is_128_plus_n(stage: Stage, number: int) -> None:
+def test_a_program_killed_by_signal_n_has_exit_code_128_plus_n(stage: Stage, number: int) -> None:
     outcome = stage.run(SHELL + "kill -$1 $$; sleep 60", str(int(number)))
     assert (outcome.exit_code, outcome.measured.signal, outcome.stopped) == (128 + number, signal_name(number), False)
 
 
-def test_exit_code_137_is_told_from_signal_9(stage: Stage) -> None:
+def test_exit_code_137_differs_from_signal_9(stage: Stage) -> None:
     outcome = stage.run(EXIT_WITH, "137")
     assert (outcome.exit_code, outcome.measured.signal) == (137, None)
 
 
 @pytest.mark.parametrize("program", [b"", b"<html>not found</html>", b"\x7fELF\x02\x01\x01", b"MZ\x90\0", b"\0" * 100])
-def test_what_is_no_program_is_not_started(stage: Stage, program: bytes) -> None:
+def test_a_file_that_is_no_program_is_not_started(stage: Stage, program: bytes) -> None:
     outcome = stage.run(program)
     assert outcome.start_failure is not None
     assert outcome.start_failure.startswith("could not be started: ")
@@ -108,20 +107,20 @@ def test_what_is_no_program_is_not_started(stage: Stage, program: bytes) -> None
 
 
 @pytest.mark.parametrize("interpreter", ["/nowhere/python", "/bin/sh\r"])
-def test_a_missing_interpreter_is_told_as_such(stage: Stage, interpreter: str) -> None:
+def test_a_missing_interpreter_is_reported_as_such(stage: Stage, interpreter: str) -> None:
     outcome = stage.run(f"#!{interpreter}\necho hello\n")
     assert outcome.start_failure is not None
     assert "interpreter" in outcome.start_failure
 
 
 @pytest.mark.parametrize("argument", ["x" * 131_072, "\0", "\ud800"])
-def test_what_linux_cannot_hand_over_is_not_started(stage: Stage, argument: str) -> None:
+def test_an_argument_that_linux_cannot_pass_is_a_start_failure(stage: Stage, argument: str) -> None:
     assert stage.run(SHELL + "echo started", argument).start_failure is not None
     assert stage.run(SHELL + "echo started").stdout == "started\n"
 
 
 @pytest.mark.parametrize("environment", [{"A=B": "c"}, {"A": "\0"}, {"A\0": "b"}, {"A": "x" * 131_072}])
-def test_an_environment_that_linux_cannot_hand_over_is_not_started(stage: Stage, environment: dict[str, str]) -> None:
+def test_an_environment_that_linux_cannot_pass_is_a_start_failure(stage: Stage, environment: dict[str, str]) -> None:
     assert stage.run(SHELL + "echo started", environment=environment).start_failure is not None
 
 
@@ -130,7 +129,7 @@ def test_both_outputs_are_kept_apart(stage: Stage) -> None:
     assert (outcome.stdout, outcome.stderr) == ("out\nout\n", "err\n")
 
 
-def test_the_last_words_are_heard(stage: Stage) -> None:
+def test_output_written_just_before_the_end_is_kept(stage: Stage) -> None:
     for size in (65_535, 65_536, 65_537, 300_000):
         outcome = stage.run(SHELL + f"head -c {size} /dev/zero | tr '\\0' x; printf end >&2")
         assert (len(outcome.stdout), outcome.stderr) == (size, "end")
@@ -141,7 +140,7 @@ def test_a_program_that_closes_its_outputs_goes_on(stage: Stage) -> None:
     assert (outcome.exit_code, outcome.stdout) == (7, "out\n")
 
 
-def test_output_that_is_no_text_becomes_text(stage: Stage) -> None:
+def test_output_that_is_not_utf_8_becomes_text(stage: Stage) -> None:
     outcome = stage.run(SHELL + r"printf '\377\376ok\0\303\n'; printf '\355\240\200' >&2")
     assert outcome.stdout == "��ok\0�\n"
     assert outcome.stderr == "�" * 3
@@ -175,7 +174,7 @@ def test_cpu_and_memory_are_those_of_the_program_and_all_it_started(stage: Stage
     assert cpu_seconds(small) < 0.2
 
 
-def test_times_are_told_in_milliseconds_since_1970(stage: Stage) -> None:
+def test_times_are_milliseconds_since_1970(stage: Stage) -> None:
     before = time.time_ns() // 1_000_000
     outcome = stage.run(SHELL + "sleep 0.1")
     assert outcome.measured.program_started_at_ms is not None
@@ -184,16 +183,15 @@ def test_times_are_told_in_milliseconds_since_1970(stage: Stage) -> None:
     assert outcome.measured.program_ended_at_ms <= time.time_ns() // 1_000_000
 
 
-def test_a_file_that_is_busy_for_a_moment_is_started_all_the_same(stage: Stage) -> None:
+def test_a_file_that_is_busy_for_a_moment_is_started(stage: Stage) -> None:
     launch = stage.launch(SHELL + "echo started")
     os.chmod(launch.program, 0o700)
     with open(launch.program, "ab"):
         run = stage.begin_launch(launch)
-        wait_until("the launch is sent", lambda: stage.slot._running is not None)
     assert run.result(10).stdout == "started\n"
 
 
-def test_a_file_that_stays_busy_is_the_machines_fault(stage: Stage) -> None:
+def test_a_file_that_stays_busy_is_a_host_fault(stage: Stage) -> None:
     launch = stage.launch(SHELL)
     os.chmod(launch.program, 0o700)
     with open(launch.program, "ab"):
@@ -202,7 +200,7 @@ def test_a_file_that_stays_busy_is_the_machines_fault(stage: Stage) -> None:
     assert outcome.host_fault
 
 
-def test_a_directory_that_is_gone_is_the_machines_fault(stage: Stage) -> None:
+def test_a_directory_that_is_gone_is_a_host_fault(stage: Stage) -> None:
     launch = stage.launch(SHELL)
     os.rmdir(launch.directory)
     outcome = stage.slot.run(launch, threading.Event())
@@ -211,8 +209,8 @@ def test_a_directory_that_is_gone_is_the_machines_fault(stage: Stage) -> None:
 
 
 def test_a_program_gets_few_files_no_core_dumps_and_no_new_rights(stage: Stage) -> None:
-    look = "ulimit -n; ulimit -c; cat /proc/$$/oom_score_adj; exec grep NoNewPrivs /proc/self/status"
-    outcome = stage.run(SHELL + look)
+    limits = "ulimit -n; ulimit -c; cat /proc/$$/oom_score_adj; exec grep NoNewPrivs /proc/self/status"
+    outcome = stage.run(SHELL + limits)
     assert outcome.stdout.split() == ["4096", "0", "500", "NoNewPrivs:", "1"]
 
 

@@ -1,4 +1,4 @@
-"""How a launch ended: what kept it from starting, and whose fault that is."""
+"""Why a program could not be started, and whether the host is at fault."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LAUNCH = Launch("/attempt/program", [], {}, "/attempt/directory")
 @pytest.mark.parametrize(
     "number", [errno.EACCES, errno.ENOEXEC, errno.E2BIG, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG]
 )
-def test_a_program_that_no_machine_would_start_is_to_blame_itself(number: int) -> None:
+def test_an_error_that_every_host_would_raise_is_no_host_fault(number: int) -> None:
     outcome = start_failed(OSError(number, os.strerror(number), LAUNCH.program), LAUNCH)
     assert outcome == Outcome(start_failure=f"could not be started: {os.strerror(number)}")
 
@@ -29,7 +29,7 @@ def test_a_program_that_no_machine_would_start_is_to_blame_itself(number: int) -
 @pytest.mark.parametrize(
     "number", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EIO, errno.ETXTBSY]
 )
-def test_what_another_machine_may_well_start_is_this_ones_fault(number: int) -> None:
+def test_an_error_of_this_host_is_a_host_fault(number: int) -> None:
     outcome = start_failed(OSError(number, os.strerror(number), LAUNCH.program), LAUNCH)
     assert outcome == Outcome(start_failure=f"could not be started: {os.strerror(number)}", host_fault=True)
 
@@ -47,8 +47,8 @@ def test_what_another_machine_may_well_start_is_this_ones_fault(number: int) -> 
         (errno.EACCES, b"", "Permission denied"),
     ],
 )
-def test_what_is_wrong_with_a_program_is_said(tmp_path: Path, number: int, content: bytes, reason: str) -> None:
-    """The kernel says of a script without its interpreter that the script does not exist."""
+def test_the_reason_names_what_is_wrong_with_the_file(tmp_path: Path, number: int, content: bytes, reason: str) -> None:
+    """For a script without its interpreter, the kernel reports that the script does not exist."""
     program = tmp_path / "program"
     program.write_bytes(content)
     launch = replace(LAUNCH, program=str(program))
@@ -57,34 +57,34 @@ def test_what_is_wrong_with_a_program_is_said(tmp_path: Path, number: int, conte
     )
 
 
-def test_a_missing_directory_is_not_the_programs_fault() -> None:
+def test_a_missing_directory_is_a_host_fault() -> None:
     outcome = start_failed(FileNotFoundError(errno.ENOENT, "No such file or directory", LAUNCH.directory), LAUNCH)
     assert outcome.host_fault
     assert outcome.start_failure == "could not be started: its directory is gone"
 
 
-def test_an_argument_that_no_program_can_get_is_the_jobs_fault() -> None:
+def test_an_argument_that_no_program_can_receive_is_no_host_fault() -> None:
     assert start_failed(ValueError("embedded null byte"), LAUNCH) == Outcome(
         start_failure="could not be started: embedded null byte"
     )
 
 
-def test_whatever_goes_wrong_between_fork_and_exec_is_not() -> None:
+def test_a_failure_between_fork_and_exec_is_a_host_fault() -> None:
     outcome = start_failed(subprocess.SubprocessError("Exception occurred in preexec_fn."), LAUNCH)
     assert outcome.host_fault
 
 
 @pytest.mark.parametrize("number", sorted(signal.Signals))
-def test_a_signal_that_has_a_name_is_called_by_it(number: signal.Signals) -> None:
+def test_a_signal_with_a_name_is_called_by_it(number: signal.Signals) -> None:
     assert signal_name(int(number)) == number.name
 
 
-def test_the_others_are_counted_from_the_first_real_time_signal() -> None:
+def test_a_signal_without_a_name_is_counted_from_the_first_real_time_signal() -> None:
     assert signal_name(signal.SIGRTMIN + 3) == "SIGRTMIN+3"
     assert signal_name(signal.SIGRTMIN - 1) == "SIGRTMIN-1"
 
 
-def test_every_signal_there_is_has_a_name_of_its_own() -> None:
+def test_every_signal_has_a_name_of_its_own() -> None:
     assert len({signal_name(number) for number in range(1, signal.SIGRTMAX + 1)}) == signal.SIGRTMAX
 
 
@@ -94,5 +94,5 @@ def test_outputs_can_be_read_more_than_once() -> None:
         assert (outcome.stdout, outcome.stderr) == ("out ü", "err\0")
 
 
-def test_what_never_ran_has_said_nothing() -> None:
+def test_an_outcome_without_a_run_has_empty_outputs() -> None:
     assert (Outcome().stdout, Outcome().stderr) == ("", "")

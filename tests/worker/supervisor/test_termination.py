@@ -1,30 +1,26 @@
-"""When a program has to end: what is due at which moment, by a clock that is set by hand."""
+"""When a program receives SIGTERM and when it is killed, by a clock that is set by hand."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+import math
 
 import pytest
 
-from jobqueue.worker.supervisor import termination
 from jobqueue.worker.supervisor.messages import Launch
 from jobqueue.worker.supervisor.program import Program
-from jobqueue.worker.supervisor.termination import Ending
-
-FAR = 1e9
-"""A moment that never comes: when there is nothing to show."""
+from jobqueue.worker.supervisor.termination import Termination
 
 
 class Clock:
     def __init__(self) -> None:
         self.now = 1000.0
 
-    def monotonic(self) -> float:
+    def __call__(self) -> float:
         return self.now
 
 
-class Asked(Program):
-    """A program that was never started: it only counts how often it is asked to end."""
+class CountedProgram(Program):
+    """A program that was never started. It only counts how often it receives SIGTERM."""
 
     def __init__(self) -> None:
         self.times = 0
@@ -34,75 +30,75 @@ class Asked(Program):
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(termination, "time", SimpleNamespace(monotonic=clock.monotonic))
-    return clock
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture
-def program() -> Asked:
-    return Asked()
+def program() -> CountedProgram:
+    return CountedProgram()
 
 
-def launched(timeout_seconds: float | None = None, kill_grace_seconds: float = 10) -> Ending:
-    return Ending(Launch("/program", [], {}, "/", timeout_seconds, kill_grace_seconds))
+def launched(clock: Clock, timeout_seconds: float | None = None, kill_grace_seconds: float = 10) -> Termination:
+    return Termination(Launch("/program", [], {}, "/", timeout_seconds, kill_grace_seconds), clock)
 
 
-def test_without_a_limit_nothing_is_ever_due(clock: Clock, program: Asked) -> None:
-    ends = launched()
+def test_without_a_limit_nothing_is_ever_due(clock: Clock, program: CountedProgram) -> None:
+    termination = launched(clock)
     clock.now += 1e8
-    assert not ends.advance(program)
-    assert (program.times, ends.stopped, ends.timed_out) == (0, False, False)
+    assert not termination.advance(program)
+    assert (program.times, termination.stopped, termination.timed_out) == (0, False, False)
 
 
-def test_after_its_time_a_program_is_asked_once_and_killed_after_its_grace(clock: Clock, program: Asked) -> None:
-    ends = launched(60, 10)
+def test_a_program_at_its_time_limit_receives_one_sigterm_and_is_killed_after_its_grace(
+    clock: Clock, program: CountedProgram
+) -> None:
+    termination = launched(clock, 60, 10)
     clock.now += 59.9
-    assert not ends.advance(program)
+    assert not termination.advance(program)
     assert program.times == 0
     clock.now += 0.1
-    assert not ends.advance(program)
+    assert not termination.advance(program)
     clock.now += 9.9
-    assert not ends.advance(program)
+    assert not termination.advance(program)
     assert program.times == 1
     clock.now += 0.1
-    assert ends.advance(program)
-    assert (ends.timed_out, ends.stopped) == (True, False)
+    assert termination.advance(program)
+    assert (termination.timed_out, termination.stopped) == (True, False)
 
 
-def test_without_a_grace_it_is_killed_unasked(clock: Clock, program: Asked) -> None:
-    ends = launched(60, 0)
+def test_a_program_without_a_grace_is_killed_without_sigterm(clock: Clock, program: CountedProgram) -> None:
+    termination = launched(clock, 60, 0)
     clock.now += 60
-    assert ends.advance(program)
+    assert termination.advance(program)
     assert program.times == 0
 
 
-def test_a_stop_asks_once_and_kills_later(clock: Clock, program: Asked) -> None:
-    ends = launched()
-    ends.stop(5)
-    assert not ends.advance(program)
-    assert not ends.advance(program)
+def test_a_stop_sends_one_sigterm_and_kills_later(clock: Clock, program: CountedProgram) -> None:
+    termination = launched(clock)
+    termination.stop(5)
+    assert not termination.advance(program)
+    assert not termination.advance(program)
     assert program.times == 1
     clock.now += 5
-    assert ends.advance(program)
-    assert (ends.stopped, ends.timed_out) == (True, False)
+    assert termination.advance(program)
+    assert (termination.stopped, termination.timed_out) == (True, False)
 
 
-def test_a_stop_without_a_grace_kills_at_once(clock: Clock, program: Asked) -> None:
-    ends = launched()
-    ends.stop(0)
-    assert ends.advance(program)
+def test_a_stop_without_a_grace_kills_at_once(clock: Clock, program: CountedProgram) -> None:
+    termination = launched(clock)
+    termination.stop(0)
+    assert termination.advance(program)
     assert program.times == 0
 
 
-def test_a_second_stop_can_hurry_and_never_delay(clock: Clock, program: Asked) -> None:
-    ends = launched()
-    ends.stop(5)
-    ends.stop(60)
+def test_a_second_stop_can_bring_the_end_forward_and_never_delay_it(clock: Clock, program: CountedProgram) -> None:
+    termination = launched(clock)
+    termination.stop(5)
+    termination.stop(60)
     clock.now += 5
-    assert ends.advance(program)
-    hurried = launched()
+    assert termination.advance(program)
+    hurried = launched(clock)
     hurried.stop(60)
     assert not hurried.advance(program)
     hurried.stop(0)
@@ -110,35 +106,37 @@ def test_a_second_stop_can_hurry_and_never_delay(clock: Clock, program: Asked) -
     assert program.times == 1
 
 
-def test_time_that_runs_out_while_a_program_stops_is_no_time_out(clock: Clock, program: Asked) -> None:
-    ends = launched(3, 10)
-    ends.stop(5)
+def test_a_time_limit_reached_during_a_stop_is_no_time_out(clock: Clock, program: CountedProgram) -> None:
+    termination = launched(clock, 3, 10)
+    termination.stop(5)
     clock.now += 4
-    assert not ends.advance(program)
-    assert (ends.stopped, ends.timed_out) == (True, False)
+    assert not termination.advance(program)
+    assert (termination.stopped, termination.timed_out) == (True, False)
     clock.now += 1
-    assert ends.advance(program)
+    assert termination.advance(program)
 
 
-def test_a_stop_that_comes_after_the_time_out_does_not_change_why_but_may_hurry(clock: Clock, program: Asked) -> None:
-    ends = launched(3, 10)
+def test_a_stop_after_the_time_out_keeps_the_reason_but_may_bring_the_end_forward(
+    clock: Clock, program: CountedProgram
+) -> None:
+    termination = launched(clock, 3, 10)
     clock.now += 3
-    assert not ends.advance(program)
-    ends.stop(0)
-    assert ends.advance(program)
-    assert (ends.stopped, ends.timed_out) == (False, True)
+    assert not termination.advance(program)
+    termination.stop(0)
+    assert termination.advance(program)
+    assert (termination.stopped, termination.timed_out) == (False, True)
 
 
-def test_one_waits_until_the_next_thing_is_due(clock: Clock, program: Asked) -> None:
-    assert launched().seconds_left(clock.now + 1) == 1
-    ends = launched(60, 10)
-    assert ends.seconds_left(FAR) == 60
-    assert ends.seconds_left(clock.now + 1) == 1
+def test_the_next_moment_is_the_earliest_of_all_that_is_due(clock: Clock, program: CountedProgram) -> None:
+    assert launched(clock).seconds_until(clock.now + 1) == 1
+    termination = launched(clock, 60, 10)
+    assert termination.seconds_until(math.inf) == 60
+    assert termination.seconds_until(clock.now + 1) == 1
     clock.now += 60
-    assert ends.seconds_left(FAR) == 0
-    ends.advance(program)
-    assert ends.seconds_left(FAR) == 10
-    ends.stop(2)
-    assert ends.seconds_left(FAR) == 2
+    assert termination.seconds_until(math.inf) == 0
+    termination.advance(program)
+    assert termination.seconds_until(math.inf) == 10
+    termination.stop(2)
+    assert termination.seconds_until(math.inf) == 2
     clock.now += 100
-    assert ends.seconds_left(FAR) == 0
+    assert termination.seconds_until(math.inf) == 0

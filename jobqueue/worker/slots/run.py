@@ -1,0 +1,144 @@
+"""One launch in a slot: what the worker and the supervisor say to each other from its start to its outcome."""
+
+from __future__ import annotations
+
+import math
+import select
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Event
+from typing import Any
+
+from jobqueue.worker.slots.supervisor_process import SupervisorProcess
+from jobqueue.worker.slots.waker import Waker
+from jobqueue.worker.supervisor.channel import ChannelClosed
+from jobqueue.worker.supervisor.messages import Begun, Launch, Live, Message, Outcome, Stop, encode
+
+OnLive = Callable[[dict[str, Any]], None]
+"""Receives new output: by name of the stream, the offset (in bytes of UTF-8) and the text."""
+
+
+OVERDUE_SECONDS = 10.0
+"""Extra time a supervisor gets beyond its program's own limit. After that we assume that it hangs, and kill it: a
+program of the same user can stop it.
+"""
+
+SENDING_SECONDS = 5.0
+"""Time limit for reading a message that we send. A supervisor that exceeds it is killed."""
+
+POLL_MS = 1000
+"""Poll interval: how often we look whether a silent supervisor is overdue or stopped."""
+
+MOST_RESUMES = 10
+"""How often a stopped supervisor is resumed in one run before it is killed."""
+
+
+class Run:
+    """A launch on its way. One thread calls `converse`; others may `request_stop`, one at a time."""
+
+    def __init__(self, supervisor: SupervisorProcess, launch: Launch, stopped_event: Event) -> None:
+        self.stopped_event = stopped_event
+        """Tells this run from others, for whoever wants to stop it."""
+        self.begun = False
+        """Whether the supervisor has announced the start of the program."""
+        self._supervisor = supervisor
+        self._channel = supervisor.channel
+        self._launch = launch
+        self._waker = Waker()
+        self._grace_seconds = self._overdue_at = math.inf
+        self._resumes = 0
+        if launch.timeout_seconds is not None:
+            self._expect_end_within(launch.timeout_seconds + launch.kill_grace_seconds)
+
+    def converse(self, on_live: OnLive) -> Outcome:
+        """Have the program run, and return its outcome. Raises ChannelClosed when the supervisor is gone."""
+        self._send(self._launch)
+        while True:
+            message = self._next_message()
+            if isinstance(message, Outcome):
+                return message
+            if isinstance(message, Begun):
+                self.begun = True
+            elif isinstance(message, Live):
+                on_live({message.stream: (message.offset, message.text)})
+
+    def request_stop(self, grace_seconds: float) -> None:
+        """Have the program end: SIGTERM first when there is a grace, SIGKILL after it. Does not wait."""
+        # The caller may have other slots to stop, and sending may take seconds when the supervisor does not read. So
+        # the thread in `converse`, which is the only one that uses the channel, sends the message. The grace is set
+        # before the waker: whenever that thread has seen the waker, it also sees the grace.
+        self._expect_end_within(grace_seconds)
+        self._grace_seconds = min(grace_seconds, self._grace_seconds)
+        self._waker.set()
+
+    def close(self) -> None:
+        """Free the descriptor. Nobody may request a stop afterwards."""
+        self._waker.close()
+
+    def _expect_end_within(self, seconds: float) -> None:
+        self._overdue_at = min(time.monotonic() + seconds + OVERDUE_SECONDS, self._overdue_at)
+
+    def _next_message(self) -> Message:
+        """Return the supervisor's next message. Raises ChannelClosed when it is gone."""
+        channel, waker = self._channel.fileno(), self._waker.fileno()
+        if channel < 0:  # the slot was closed by another thread
+            raise ChannelClosed
+        poll = select.poll()
+        poll.register(channel, select.POLLIN)
+        poll.register(waker, select.POLLIN)
+        while not self._channel.inbox:
+            ready = [fd for fd, _ in poll.poll(POLL_MS)]
+            # An overdue supervisor is killed, not asked: it had its program's whole time and more. Its death closes the
+            # channel, which the next poll reports; what it still sent before is read first.
+            if time.monotonic() > self._overdue_at:
+                self._supervisor.kill()
+            # Silence is normal while a program runs, but it is also all that we notice of a stopped supervisor. Looking
+            # only after a whole interval of silence keeps the system call out of the way of busy runs.
+            if not ready:
+                self._resume_if_stopped()
+            if waker in ready:
+                self._send_stop()
+            if channel in ready:
+                self._channel.receive()
+        return self._channel.inbox.popleft()
+
+    def _send_stop(self) -> None:
+        # Cleared before the grace is read: a stop that is requested in between sets the waker again, and is sent as
+        # well. Sending the same stop twice is harmless, because the supervisor keeps the earliest deadline.
+        self._waker.clear()
+        self._send(Stop(self._grace_seconds))
+
+    def _send(self, message: Message) -> None:
+        """Send a message, or find that the supervisor is gone. One that does not read it in time is killed."""
+        line, _ = encode(message)  # the worker sends no descriptors
+        # A failure is not reported: whoever reads next either finds the channel closed, or still finds the outcome that
+        # the supervisor sent before it was gone. ValueError: another thread has closed the channel.
+        with suppress(OSError, ValueError):
+            self._send_line(memoryview(line))
+
+    def _send_line(self, line: memoryview) -> None:
+        # Never by a blocking call: that would wait for ever for a supervisor that a job has stopped, and the slot would
+        # be lost to the worker.
+        give_up_at = time.monotonic() + SENDING_SECONDS
+        while line := self._channel.try_to_send(line):
+            if time.monotonic() > give_up_at:
+                self._supervisor.kill()
+                return
+            self._wait_until_writable()
+
+    def _wait_until_writable(self) -> None:
+        poll = select.poll()
+        poll.register(self._channel, select.POLLOUT)
+        if not poll.poll(POLL_MS):
+            self._resume_if_stopped()
+
+    def _resume_if_stopped(self) -> None:
+        """Resume a supervisor that a job has stopped; kill one that is stopped again and again."""
+        if not self._supervisor.is_stopped():
+            return
+        self._resumes += 1
+        if self._resumes <= MOST_RESUMES:
+            self._supervisor.resume()
+        else:
+            self._supervisor.kill()
