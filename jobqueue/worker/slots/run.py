@@ -18,7 +18,6 @@ from jobqueue.worker.supervisor.messages import Begun, Launch, Live, Message, Ou
 OnLive = Callable[[dict[str, Any]], None]
 """Receives new output: by name of the stream, the offset (in bytes of UTF-8) and the text."""
 
-
 OVERDUE_SECONDS = 10.0
 """Extra time a supervisor gets beyond its program's own limit. After that we assume that it hangs, and kill it: a
 program of the same user can stop it.
@@ -93,8 +92,8 @@ class Run:
             # channel, which the next poll reports; what it still sent before is read first.
             if time.monotonic() > self._overdue_at:
                 self._supervisor.kill()
-            # Silence is normal while a program runs, but it is also all that we notice of a stopped supervisor. Looking
-            # only after a whole interval of silence keeps the system call out of the way of busy runs.
+            # A supervisor that somebody has stopped is silent, and so is one whose program writes nothing. A look after
+            # each interval of silence tells them apart, and costs runs with much output nothing.
             if not ready:
                 self._resume_if_stopped()
             if waker in ready:

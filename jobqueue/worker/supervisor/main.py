@@ -50,12 +50,10 @@ class Supervisor:
         while not self._channel.inbox:
             self._channel.receive()
         message = self._channel.inbox.popleft()
-        if not isinstance(message, Launch):
-            return  # a stop that arrived after its program had ended: it must not stop the next one
-        outcome = self._run(message)
-        self._channel.send(outcome)
-        if outcome.outputs:
-            outcome.outputs.close()
+        # A stop that arrives while nothing runs came too late, and must not stop the next program. The outputs are
+        # closed here as soon as the outcome is sent, since nothing refers to them any more.
+        if isinstance(message, Launch):
+            self._channel.send(self._run(message))
 
     def _run(self, launch: Launch) -> Outcome:
         self._platform_stop.reset()

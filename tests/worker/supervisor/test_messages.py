@@ -40,7 +40,8 @@ def test_an_outcome_takes_its_outputs_from_the_oldest_descriptor() -> None:
     texts = {"stdout": "out", "stderr": "err"}
     with_outputs = Outcome(7, outputs=Outputs.write(texts))
     line, descriptors = encode(with_outputs)
-    received = deque(os.dup(each) for each in [*descriptors, *descriptors])
+    later = Outputs.write({"stdout": "later", "stderr": ""})
+    received = deque(os.dup(fd) for fd in (*descriptors, later.fd))
     outcome = decode(line, received)
     assert outcome == with_outputs
     assert isinstance(outcome, Outcome)
