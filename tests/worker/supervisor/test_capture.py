@@ -155,7 +155,7 @@ def test_output_that_comes_faster_than_it_is_shown_is_skipped(before: int) -> No
     assert (len(text), text[-3:]) == (LIVE_BYTES, "end")
 
 
-@pytest.mark.parametrize("before", [0, HALF_BYTES - 99_998, OUTPUT_LIMIT_BYTES, 5_000_000])
+@pytest.mark.parametrize("before", [0, HALF_BYTES - 99_997, OUTPUT_LIMIT_BYTES, 5_000_000])
 def test_each_piece_of_new_output_begins_where_the_one_before_ended(before: int) -> None:
     content = ("a" + "€🎉é" * 20_000).encode() + b"\xff"
     shown, largest = "", 0
