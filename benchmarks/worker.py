@@ -23,7 +23,7 @@ from jobqueue.worker.attempts.environment import shared_variables
 from jobqueue.worker.attempts.runner import Means, Runner
 from jobqueue.worker.attempts.spool import Spool
 from jobqueue.worker.isolation import levels
-from jobqueue.worker.isolation.base import FIRST_USER
+from jobqueue.worker.isolation.levels import FIRST_UID
 from jobqueue.worker.programs.cache import Cache
 from jobqueue.worker.programs.download import DownloadRules
 from jobqueue.worker.shutdown import Shutdown
@@ -67,7 +67,7 @@ def _measure_all() -> None:
         os.chmod(folder, 0o711)
         for level in levels.LEVELS:
             with closing(Workspaces(Children(), Path(folder))) as workspaces:
-                why_not = problem_with_level(level, workspaces, FIRST_USER, OPEN_FILES)
+                why_not = problem_with_level(level, workspaces, FIRST_UID, OPEN_FILES)
             if why_not:
                 print(f"{level:10} {why_not}")
             else:

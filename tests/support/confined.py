@@ -18,11 +18,10 @@ from typing import Any
 import pytest
 
 from jobqueue.worker.isolation import levels
-from jobqueue.worker.slots.children import Children
 from jobqueue.worker.slots.selftest import problem_with_level
-from jobqueue.worker.slots.slot import Slot
 from jobqueue.worker.slots.workspace import ALL_MAY_PASS, Workspaces
 from jobqueue.worker.supervisor.messages import Launch, Outcome
+from tests.support.slots import OPEN_FILES, open_slot, sparing_children
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
 
@@ -62,8 +61,8 @@ def python() -> str:
 @functools.cache
 def why_impossible(level: str) -> str | None:
     """Return None when this host can provide the level, else the sentence that says why not."""
-    with closing(Workspaces(Family(lambda _: None), Path(tempfile.gettempdir()))) as workspaces:
-        return probe(level, workspaces)
+    with closing(Workspaces(sparing_children(), Path(tempfile.gettempdir()))) as workspaces:
+        return problem_with_level(level, workspaces, levels.FIRST_UID, OPEN_FILES)
 
 
 class Sandbox:
@@ -76,7 +75,7 @@ class Sandbox:
         self.hidden.mkdir(mode=0o700)
         self.isolation = levels.make(level, [str(path) for path in (self.hidden, *hidden)])
         self.isolation.reserve()
-        self.slot = Slot(confined=self.isolation)
+        self.slot = open_slot(self.isolation)
         self._numbers = count()
 
     def close(self) -> None:

@@ -20,8 +20,8 @@ from jobqueue.worker.slots.slot import Slot
 from tests.support.fake_api import AWAY, REFUSED, FakeApi
 from tests.support.fake_server import Reply, Request
 from tests.support.programs import PYTHON, SHELL
-from tests.support.servers import wait_until
 from tests.support.slots import open_slot
+from tests.support.waiting import wait_until
 
 Make = Callable[..., Loop]
 

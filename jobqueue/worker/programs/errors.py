@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import socket
 import ssl
 from collections.abc import Callable
@@ -13,12 +12,11 @@ from urllib3.exceptions import HTTPError
 
 from jobqueue.net.time_limit import DeadlinePassed, Stopped, TooSlow
 from jobqueue.net.urls import without_secrets
+from jobqueue.worker.host.error_numbers import OUT_OF_RESOURCES
 
 LONGEST_SHOWN_URL = 500
-HOST_ERRNOS = frozenset({errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-"""Errors of this machine, which is out of descriptors, memory or threads: another one may well do the same download."""
 HOST_LOOK_UP_ERRORS = frozenset({socket.EAI_SYSTEM, socket.EAI_MEMORY})
-"""The same for look-ups of names."""
+"""What `OUT_OF_RESOURCES` is for look-ups of names: another machine may well do the same download."""
 
 
 class DownloadFailed(Exception):
@@ -65,7 +63,7 @@ class DownloadStopped(Exception):
 
 def _system_failure(error: OSError) -> Exception:
     looked_up = isinstance(error, socket.gaierror)  # its numbers are of another kind
-    if error.errno in (HOST_LOOK_UP_ERRORS if looked_up else HOST_ERRNOS):
+    if error.errno in (HOST_LOOK_UP_ERRORS if looked_up else OUT_OF_RESOURCES):
         return OSError(error.errno, error.strerror)
     if looked_up and error.errno != socket.EAI_AGAIN:
         return DownloadFailed(f"the host is not known: {error.strerror}")

@@ -120,7 +120,7 @@ def _start(launch: Launch, isolation: Isolation) -> subprocess.Popen[bytes]:
         isolation.close_descriptors()
 
 
-def _start_once(launch: Launch, isolation: Isolation, paths: Place) -> subprocess.Popen[bytes]:
+def _start_once(launch: Launch, isolation: Isolation, paths: Paths) -> subprocess.Popen[bytes]:
     supervisor = os.getpid()
     oom_score = oom_score_of_jobs()
 

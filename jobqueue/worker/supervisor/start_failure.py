@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import errno
 
+from jobqueue.worker.host.error_numbers import HOST_FAULTS
 from jobqueue.worker.isolation import executable
 from jobqueue.worker.supervisor.messages import Launch, Outcome
-
-HOST_ERRORS = frozenset(
-    {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ETXTBSY}
-)
-"""Errors that say more about this host than about the program: on another host it may well start."""
 
 
 def start_failed(error: Exception, launch: Launch) -> Outcome:
@@ -19,7 +15,7 @@ def start_failed(error: Exception, launch: Launch) -> Outcome:
         return Outcome(start_failure="could not be started: its directory is gone", host_fault=True)
     if isinstance(error, OSError):
         reason = _reason_in_file(launch.program, error.errno) or error.strerror
-        return Outcome(start_failure=f"could not be started: {reason}", host_fault=error.errno in HOST_ERRORS)
+        return Outcome(start_failure=f"could not be started: {reason}", host_fault=error.errno in HOST_FAULTS)
     return Outcome(start_failure=f"could not be started: {error}", host_fault=not isinstance(error, ValueError))
 
 

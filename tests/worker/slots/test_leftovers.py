@@ -18,8 +18,8 @@ from jobqueue.worker.slots.leftovers import in_exec, kill_processes_in
 from jobqueue.worker.slots.workspace import PREFIX, Workspaces
 from tests.support.child_script import command
 from tests.support.processes import alive, state, wait_until_gone
-from tests.support.servers import wait_until
 from tests.support.slots import sparing_children
+from tests.support.waiting import wait_until
 
 WORKER = """
 import pathlib, subprocess

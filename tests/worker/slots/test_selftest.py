@@ -13,8 +13,7 @@ import pytest
 import structlog
 
 from jobqueue.worker.isolation import bubblewrap, landlock, levels
-from jobqueue.worker.isolation.base import FIRST_USER
-from jobqueue.worker.isolation.levels import ImpossibleIsolation
+from jobqueue.worker.isolation.levels import FIRST_UID, ImpossibleIsolation
 from jobqueue.worker.slots.selftest import problem_with_level
 from jobqueue.worker.slots.workspace import Workspaces
 from tests.support.child_script import ROOT
@@ -26,13 +25,13 @@ TRY_ALL_LEVELS = """
 import json, pathlib, sys, tempfile
 sys.path += sys.argv[1:]
 from contextlib import closing
-from jobqueue.worker.isolation.base import FIRST_USER
+from jobqueue.worker.isolation.levels import FIRST_UID
 from jobqueue.worker.isolation.levels import LEVELS
 from jobqueue.worker.slots.children import Children
 from jobqueue.worker.slots.selftest import problem_with_level
 from jobqueue.worker.slots.workspace import Workspaces
 with closing(Workspaces(Children(lambda _: None), pathlib.Path(tempfile.gettempdir()))) as workspaces:
-    print(json.dumps({level: problem_with_level(level, workspaces, FIRST_USER, 4096) for level in LEVELS}))
+    print(json.dumps({level: problem_with_level(level, workspaces, FIRST_UID, 4096) for level in LEVELS}))
 """
 
 
@@ -43,7 +42,7 @@ def workspaces(temporary: Path) -> Iterator[Workspaces]:
 
 
 def problem_with(level: str, workspaces: Workspaces, open_files: int = OPEN_FILES) -> str | None:
-    return problem_with_level(level, workspaces, FIRST_USER, open_files)
+    return problem_with_level(level, workspaces, FIRST_UID, open_files)
 
 
 def test_a_level_that_does_not_exist_is_refused() -> None:

@@ -22,8 +22,8 @@ from jobqueue.worker.supervisor.messages import Outcome
 from tests.support.child_script import command
 from tests.support.processes import alive, children, file_descriptors, state, wait_for_pids, wait_until_gone
 from tests.support.programs import FOREVER, SHELL, STOPS_ITSELF, WITH_ORPHANS, Stage
-from tests.support.servers import wait_until
 from tests.support.slots import open_slot
+from tests.support.waiting import wait_until
 
 WORKER = """
 import threading

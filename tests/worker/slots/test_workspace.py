@@ -15,7 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from jobqueue.worker.isolation import levels
-from jobqueue.worker.isolation.base import UserIsolation
+from jobqueue.worker.isolation.user import UserIsolation
 from jobqueue.worker.slots.workspace import Workspaces
 from tests.support.slots import sparing_children
 

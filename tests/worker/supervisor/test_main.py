@@ -22,8 +22,8 @@ from jobqueue.worker.supervisor.platform_stop import LATE_SIGNAL_SECONDS
 from tests.support.child_script import command
 from tests.support.processes import alive, file_descriptors, peak_megabytes, wait_for_pids, wait_until_gone
 from tests.support.programs import FOREVER, SHELL, WITH_ORPHANS, Stage
-from tests.support.servers import wait_until
 from tests.support.slots import open_slot
+from tests.support.waiting import wait_until
 
 SUPERVISOR = """
 from jobqueue.worker.supervisor import main, platform_stop
