@@ -1,4 +1,4 @@
-"""A deployment that all tests of a process share, emptied for each, and one of its own for whoever breaks it."""
+"""A deployment that all tests of a process share, emptied for each, and one of its own for a test that breaks parts."""
 
 from __future__ import annotations
 
@@ -10,21 +10,15 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.support.deployment import Api, Deployment, Redis, deployed, running_api, running_host
-
-
-@pytest.fixture
-def short_folder() -> Iterator[Path]:
-    """A folder whose path is short enough for a socket."""
-    with tempfile.TemporaryDirectory(prefix="jq-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
+from tests.support.deployment import Api, Deployment, deployed, running_api, running_host
+from tests.support.restartable_redis import RestartableRedis
 
 
 @pytest.fixture(scope="session")
-def standing() -> Iterator[tuple[Redis, Api]]:
-    """Redis and an API that stay."""
+def standing() -> Iterator[tuple[RestartableRedis, Api]]:
+    """Redis and an API that no test may break."""
     with tempfile.TemporaryDirectory(prefix="jq-", ignore_cleanup_errors=True) as folder:
-        store = Redis(Path(folder))
+        store = RestartableRedis(Path(folder))
         store.start()
         try:
             with running_api(Path(folder), store.url) as api:
@@ -34,7 +28,7 @@ def standing() -> Iterator[tuple[Redis, Api]]:
 
 
 @pytest.fixture
-def deployment(standing: tuple[Redis, Api], tmp_path: Path) -> Iterator[Deployment]:
+def deployment(standing: tuple[RestartableRedis, Api], tmp_path: Path) -> Iterator[Deployment]:
     """An empty queue; workers may be killed, but neither Redis nor the API."""
     store, api = standing
     with redis.Redis.from_url(store.url) as client:
@@ -44,17 +38,17 @@ def deployment(standing: tuple[Redis, Api], tmp_path: Path) -> Iterator[Deployme
 
 
 @pytest.fixture
-def store(short_folder: Path) -> Iterator[Redis]:
-    """A Redis to be killed."""
-    store = Redis(short_folder)
+def store(tmp_path: Path) -> Iterator[RestartableRedis]:
+    """A Redis that a test may kill."""
+    store = RestartableRedis(tmp_path)
     store.start()
     yield store
     store.kill()
 
 
 @pytest.fixture
-def deploy(store: Redis, tmp_path: Path) -> Iterator[Callable[[float], Deployment]]:
-    """Makes a deployment on that Redis, with a lease of so many seconds, whose every part may be killed."""
+def deploy(store: RestartableRedis, tmp_path: Path) -> Iterator[Callable[[float], Deployment]]:
+    """Makes a deployment on that Redis with a lease of that many seconds. A test may kill any part of it."""
     with ExitStack() as stack:
 
         def deploy(lease_seconds: float) -> Deployment:

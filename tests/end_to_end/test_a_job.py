@@ -1,4 +1,4 @@
-"""A job on its whole way: submitted over HTTP, claimed, downloaded, run, and read again."""
+"""A job from its submission over HTTP to its result: claimed, downloaded, run and read."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 import requests
 
 from jobqueue.output import HALF_BYTES, missing_line
+from tests.support.arguments import ODD_ARGUMENTS
 from tests.support.deployment import LEASE_SECONDS, Deployment
 from tests.support.processes import children, environment, peak_megabytes
 from tests.support.programs import ARGUMENTS, ENVIRONMENT, SHELL
-from tests.support.waiting import wait_until
-from tests.worker.supervisor.test_program import ODD_ARGUMENTS
+from tests.support.servers import wait_until
 
 MEGABYTE = 1 << 20
 TIMESTAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
@@ -48,7 +48,7 @@ def test_a_job_that_fails_says_why(deployment: Deployment, program: str, exit_co
     assert deployment.attempts(job_id) == [("one", "failed")]
 
 
-def test_a_program_that_is_not_what_was_asked_for_is_not_run(deployment: Deployment) -> None:
+def test_a_program_that_is_wrong_or_missing_is_not_run(deployment: Deployment) -> None:
     wrong = deployment.jobs.submit({**deployment.job(SHELL + "echo hello"), "binary_sha256": "ab" * 32})
     missing = deployment.jobs.submit({**deployment.job(SHELL), "binary_url": f"{deployment.host.url}/nowhere"})
     deployment.worker("one")
@@ -70,13 +70,13 @@ def test_a_job_sees_nothing_of_the_workers_environment(deployment: Deployment) -
     assert environment(worker.pid)["CANARY"] == "secret"
     assert "secret" not in job["stdout"]
     own = dict(line.split("=", 1) for line in job["stdout"].split("\0")[:-1][: len(given) + 8])
-    told = {"JOB_ID", "JOB_TYPE", "JOB_ATTEMPT", "JOB_DEADLINE"}
-    assert set(own) == {*given, *told, "PATH", "LANG", "HOME", "TMPDIR"}
+    described = {"JOB_ID", "JOB_TYPE", "JOB_ATTEMPT", "JOB_DEADLINE"}
+    assert set(own) == {*given, *described, "PATH", "LANG", "HOME", "TMPDIR"}
     assert {name: own[name] for name in given} == given
 
 
-def test_output_that_is_no_text_and_too_long_is_cut_and_stored(deployment: Deployment) -> None:
-    """NUL is the worst case on the way: each is six bytes of JSON."""
+def test_binary_output_that_is_too_long_is_cut_and_stored(deployment: Deployment) -> None:
+    """NUL is the worst case: each is six bytes of JSON."""
     job_id = deployment.submit(SHELL + "head -c 1500000 /dev/zero; head -c 1500000 /dev/urandom >&2")
     deployment.worker()
     job = deployment.wait_for(job_id, "completed")
@@ -93,7 +93,7 @@ def test_output_that_is_no_text_and_too_long_is_cut_and_stored(deployment: Deplo
     [
         "yes | head -c 2M; head -c 3M /dev/urandom >&2; head -c 1G /dev/zero",
         "head -c 500M /dev/zero & head -c 500M /dev/zero >&2; wait",  # 12 MB of JSON
-        "for part in 1 2 3 4; do head -c 125M /dev/zero; head -c 125M /dev/zero >&2; sleep 0.8; done",  # told live
+        "for part in 1 2 3 4; do head -c 125M /dev/zero; head -c 125M /dev/zero >&2; sleep 0.8; done",  # sent live
     ],
 )
 def test_a_gigabyte_of_output_takes_little_memory(deployment: Deployment, program: str) -> None:
@@ -103,7 +103,7 @@ def test_a_gigabyte_of_output_takes_little_memory(deployment: Deployment, progra
     deployment.wait_for(job_id, "completed")
     (supervisor,) = children(worker.pid)
     assert peak_megabytes(supervisor) < 64
-    assert peak_megabytes(worker.pid) < 55  # each copy of what is told live would be 3 MB more
+    assert peak_megabytes(worker.pid) < 55  # each copy of the live output would be 3 MB more
 
 
 def test_a_job_longer_than_its_lease_is_done_in_one_attempt(deployment: Deployment) -> None:
@@ -128,7 +128,7 @@ def test_a_job_submitted_while_a_worker_is_idle_is_soon_done(deployment: Deploym
     assert deployment.wait_for(job_id, "completed", seconds=10)["stdout"] == "hello\n"
 
 
-def test_a_job_that_kills_its_supervisor_fails_in_the_end_and_takes_no_worker_along(deployment: Deployment) -> None:
+def test_a_job_that_kills_its_supervisor_fails_in_the_end_and_does_not_end_the_worker(deployment: Deployment) -> None:
     poison = deployment.submit(SHELL + "kill -9 $PPID; exec sleep 60")
     worker = deployment.worker("one")
     job = deployment.wait_for(poison, "failed", seconds=40)
@@ -136,4 +136,4 @@ def test_a_job_that_kills_its_supervisor_fails_in_the_end_and_takes_no_worker_al
     assert job["error_message"]
     good = deployment.submit(SHELL)
     deployment.wait_for(good, "completed")
-    wait_until("nothing of it is left", lambda: len(children(worker.pid)) == 1)
+    wait_until("no process of the job is left", lambda: len(children(worker.pid)) == 1)

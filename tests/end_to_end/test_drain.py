@@ -1,4 +1,4 @@
-"""A worker that is asked to stop finishes what it does, takes nothing new, and is gone."""
+"""A worker that is asked to stop finishes its jobs, claims no other and ends in time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from jobqueue.worker.lifecycle import ENDING_SECONDS
-from tests.support.deployment import LEASE_SECONDS, Deployment
+from tests.support.deployment import LEASE_SECONDS, Deployment, signal_all
 from tests.support.fake_server import serving
 from tests.support.processes import alive, family, wait_for_pids
 from tests.support.programs import FOREVER, SHELL
@@ -36,7 +36,7 @@ def test_the_running_job_is_finished_and_no_other_claimed(
     wait_for_pids(tmp_path / "pids", 1)
     everybody = family(worker.pid)
     worker.process.send_signal(number)
-    wait_until("it has heard", lambda: worker.logged("event=stopping"))
+    wait_until("the worker has got the signal", lambda: worker.logged("event=stopping"))
     (tmp_path / "go").touch()
     assert worker.wait() == 0
     assert deployment.jobs.get(running)["stdout"] == "finished\n"
@@ -46,7 +46,7 @@ def test_the_running_job_is_finished_and_no_other_claimed(
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_an_idle_worker_is_gone_at_once(deployment: Deployment, number: signal.Signals) -> None:
+def test_an_idle_worker_ends_at_once(deployment: Deployment, number: signal.Signals) -> None:
     worker = deployment.worker()
     everybody = family(worker.pid)
     begun = time.monotonic()
@@ -58,9 +58,9 @@ def test_an_idle_worker_is_gone_at_once(deployment: Deployment, number: signal.S
     assert worker.logged("event=worker_stopped")
 
 
-def test_a_worker_that_waits_for_the_api_is_gone_at_once(deployment: Deployment) -> None:
+def test_a_worker_that_waits_for_the_api_ends_at_once(deployment: Deployment) -> None:
     worker = deployment.worker(API_URL="http://127.0.0.1:1/api/v1")
-    wait_until("it waits", lambda: worker.logged("event=api_away"))
+    wait_until("the worker waits", lambda: worker.logged("event=api_away"))
     begun = time.monotonic()
     worker.process.send_signal(signal.SIGTERM)
     assert worker.wait() == 0
@@ -68,14 +68,16 @@ def test_a_worker_that_waits_for_the_api_is_gone_at_once(deployment: Deployment)
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_second_signal_hurries(deployment: Deployment, tmp_path: Path, number: signal.Signals) -> None:
-    """The job is stopped and given back: to its old place, and not counted as lost."""
+def test_a_second_signal_releases_the_running_job_at_once(
+    deployment: Deployment, tmp_path: Path, number: signal.Signals
+) -> None:
+    """The job is stopped and returns to its old place in the queue; the attempt does not count as lost."""
     job_id = deployment.submit(FOREVER, tmp_path / "pids")
     worker = deployment.worker("one", MAX_ATTEMPTS="1")
     wait_for_pids(tmp_path / "pids", 1)
     everybody = family(worker.pid)
     worker.process.send_signal(number)
-    wait_until("it has heard", lambda: worker.logged("event=stopping"))
+    wait_until("the worker has got the signal", lambda: worker.logged("event=stopping"))
     begun = time.monotonic()
     worker.process.send_signal(number)
     assert worker.wait() == 0
@@ -85,13 +87,13 @@ def test_a_second_signal_hurries(deployment: Deployment, tmp_path: Path, number:
     assert deployment.attempts(job_id) == [("one", "released")]
 
 
-def test_what_has_not_ended_in_time_is_given_back(deployment: Deployment, tmp_path: Path) -> None:
-    """While it drains, the lease is kept; at the end the job is asked to end, then killed."""
+def test_a_job_that_has_not_ended_in_time_is_released(deployment: Deployment, tmp_path: Path) -> None:
+    """During the drain the lease is kept; after it the job gets SIGTERM, then SIGKILL."""
     job_id = deployment.submit(FOREVER, tmp_path / "pids")
     worker = deployment.worker("one", DRAIN_SECONDS=str(1.5 * LEASE_SECONDS))
     wait_for_pids(tmp_path / "pids", 1)
     worker.process.send_signal(signal.SIGTERM)
-    wait_until("it has heard", lambda: worker.logged("event=stopping"))
+    wait_until("the worker has got the signal", lambda: worker.logged("event=stopping"))
     assert deployment.jobs.get(job_id)["status"] == "running"
     assert worker.wait() == 0
     job = deployment.jobs.get(job_id)
@@ -99,8 +101,10 @@ def test_what_has_not_ended_in_time_is_given_back(deployment: Deployment, tmp_pa
     assert [(each["status"], each["reason"]) for each in job["attempts"]] == [("released", "worker_shutdown")]
 
 
-def test_a_job_that_ends_when_it_is_asked_to_is_given_back_all_the_same(deployment: Deployment, tmp_path: Path) -> None:
-    """It has not done its work."""
+def test_a_job_that_exits_with_code_0_on_sigterm_is_released_all_the_same(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    """It may not have done its work."""
     trap = SHELL + 'trap "exit 0" TERM; echo $$ >> $1; while true; do sleep 0.05; done'
     job_id = deployment.submit(trap, tmp_path / "pids")
     worker = deployment.worker("one", DRAIN_SECONDS="0")
@@ -110,7 +114,7 @@ def test_a_job_that_ends_when_it_is_asked_to_is_given_back_all_the_same(deployme
     assert deployment.attempts(job_id) == [("one", "released")]
 
 
-def test_a_given_back_job_is_the_next_to_be_claimed(deployment: Deployment, tmp_path: Path) -> None:
+def test_a_released_job_is_the_next_to_be_claimed(deployment: Deployment, tmp_path: Path) -> None:
     first = deployment.submit(FOREVER, tmp_path / "pids")
     worker = deployment.worker("one", DRAIN_SECONDS="0")
     wait_for_pids(tmp_path / "pids", 1)
@@ -129,7 +133,7 @@ def test_a_signal_to_the_worker_alone_does_not_reach_the_job(deployment: Deploym
     worker = deployment.worker()
     wait_for_pids(tmp_path / "pids", 1)
     worker.process.send_signal(signal.SIGTERM)
-    wait_until("it has heard", lambda: worker.logged("event=stopping"))
+    wait_until("the worker has got the signal", lambda: worker.logged("event=stopping"))
     (tmp_path / "go").touch()
     assert worker.wait() == 0
     assert deployment.jobs.get(job_id)["stdout"] == ""
@@ -146,19 +150,18 @@ def test_a_signal_to_the_worker_alone_does_not_reach_the_job(deployment: Deploym
 def test_a_job_that_the_platform_kills_together_with_its_worker_has_not_failed(
     deployment: Deployment, tmp_path: Path, program: str
 ) -> None:
-    """Heroku sends SIGTERM to every process there is, at each deploy and once a day."""
+    """Heroku sends SIGTERM to every process, at each deploy and once a day."""
     job_id = deployment.submit(SHELL + program, tmp_path / "pids")
     worker = deployment.worker("one")
     wait_for_pids(tmp_path / "pids", 1)
-    for pid in reversed(family(worker.pid)):  # the job first
-        os.kill(pid, signal.SIGTERM)
+    signal_all(reversed(family(worker.pid)), signal.SIGTERM)  # the job first
     assert worker.wait() == 0
     job = deployment.jobs.get(job_id)
     assert job["status"] == "pending"
     assert [(each["status"], each["reason"]) for each in job["attempts"]] == [("released", "worker_shutdown")]
 
 
-def test_nothing_is_left_in_the_temporary_folder(deployment: Deployment, tmp_path: Path) -> None:
+def test_a_worker_leaves_nothing_in_its_temporary_directory(deployment: Deployment, tmp_path: Path) -> None:
     job_id = deployment.submit(SHELL + "touch left; mktemp; mkdir locked; chmod 000 locked")
     worker = deployment.worker("one")
     deployment.wait_for(job_id, "completed")
@@ -170,10 +173,10 @@ def test_nothing_is_left_in_the_temporary_folder(deployment: Deployment, tmp_pat
 STOPS_SUPERVISOR = SHELL + 'kill -STOP $PPID; echo $$ >> "$1"; sleep 600'
 
 
-def test_a_slot_whose_job_has_stopped_it_holds_nobody_up_and_leaves_nothing(
+def test_a_supervisor_that_its_job_has_stopped_does_not_hold_up_the_worker_and_leaves_nothing(
     deployment: Deployment, tmp_path: Path
 ) -> None:
-    """It is continued, and its job given back."""
+    """It is continued, and its job released."""
     job_id = deployment.submit(STOPS_SUPERVISOR, tmp_path / "pids")
     worker = deployment.worker("one", DRAIN_SECONDS="0")
     wait_for_pids(tmp_path / "pids", 1)
@@ -188,10 +191,10 @@ def test_a_slot_whose_job_has_stopped_it_holds_nobody_up_and_leaves_nothing(
     assert deployment.attempts(job_id) == [("one", "released")]
 
 
-def test_an_api_that_hangs_holds_nobody_up(deployment: Deployment) -> None:
+def test_an_api_that_hangs_does_not_hold_up_a_worker_that_ends(deployment: Deployment) -> None:
     with serving(lambda _: hanging.hang()) as hanging:
         worker = deployment.worker("one", DRAIN_SECONDS="0", API_URL=hanging.url)
-        wait_until("it has asked", lambda: bool(hanging.requests))
+        wait_until("the worker has claimed", lambda: bool(hanging.requests))
         begun = time.monotonic()
         worker.process.send_signal(signal.SIGTERM)
         assert worker.wait() == 0
@@ -210,11 +213,11 @@ def test_a_release_that_takes_its_time_is_waited_for(deploy: Callable[[float], D
             os.kill(pid, signal.SIGCONT)
 
     worker.process.send_signal(signal.SIGTERM)
-    wait_until("it has heard", lambda: worker.logged("event=stopping"))
+    wait_until("the worker has got the signal", lambda: worker.logged("event=stopping"))
     for pid in frozen:
         os.kill(pid, signal.SIGSTOP)
     try:
-        wait_until("it gives back", lambda: worker.logged("event=ended"))
+        wait_until("the worker releases the job", lambda: worker.logged("event=ended"))
         threading.Timer(0.8, thaw).start()
         assert worker.wait() == 0
     finally:

@@ -1,9 +1,10 @@
-"""Whatever a program does, it ends when it has to, nothing of it stays, and it learns nothing of its worker."""
+"""Whatever a program does, it ends when it must, leaves nothing behind, and learns nothing about its worker."""
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.support.deployment import LEASE_SECONDS, Deployment, Service
+from tests.support.deployment import LEASE_SECONDS, Deployment, Service, signal_all
 from tests.support.processes import alive, children, environment, state, wait_for_pids, wait_until_gone
 from tests.support.programs import FOREVER, PYTHON, SHELL, STOPS_ITSELF, WITH_ORPHANS
 from tests.support.waiting import wait_until
@@ -37,7 +38,7 @@ while pid > 1:
 print(json.dumps(found))
 """
 )
-"""Tells of which of those above it a program can look into."""
+"""Prints which of its ancestors a program can look into."""
 
 SPOIL = (
     PYTHON
@@ -51,21 +52,23 @@ for folder, _, names in os.walk(sys.argv[1]):
             file.write(b"#!/bin/echo spoilt\\n")
 """
 )
-"""Writes into every file below a folder; and into its own."""
+"""Writes into every file below a folder, and into its own."""
 
 
 def force_cancel(deployment: Deployment, job_id: str) -> requests.Response:
     return requests.delete(f"{deployment.api.url}/jobs/{job_id}?force=true", timeout=5)
 
 
-def test_a_job_that_daemonizes_leaves_nothing(deployment: Deployment, tmp_path: Path) -> None:
+def test_a_job_that_daemonizes_leaves_no_process(deployment: Deployment, tmp_path: Path) -> None:
     job_id = deployment.submit(WITH_ORPHANS, tmp_path / "pids", "0")
     deployment.worker()
     assert deployment.wait_for(job_id, "completed")["exit_code"] == 0
     assert not any(map(alive, wait_for_pids(tmp_path / "pids", 5)))
 
 
-def test_a_job_has_ended_when_its_leader_has_whoever_holds_its_output(deployment: Deployment, tmp_path: Path) -> None:
+def test_a_job_ends_with_its_leader_even_when_another_process_holds_its_output(
+    deployment: Deployment, tmp_path: Path
+) -> None:
     job_id = deployment.submit(SHELL + "echo said; (echo $$ >> $1; exec setsid sleep 600) & exit 3", tmp_path / "pids")
     deployment.worker()
     job = deployment.wait_for(job_id, "failed", seconds=10)
@@ -79,7 +82,7 @@ def test_a_running_job_can_be_cancelled_whatever_it_ignores(
     job_id = deployment.submit(program, tmp_path / "pids")
     deployment.worker("one", KILL_GRACE_SECONDS="0.3")
     (pid,) = wait_for_pids(tmp_path / "pids", 1)
-    wait_until(f"it is in state {letter}", lambda: state(pid) == letter)
+    wait_until(f"the program is in state {letter}", lambda: state(pid) == letter)
     answer = force_cancel(deployment, job_id)
     assert (answer.status_code, answer.json()["status"]) == (202, "running")
     job = deployment.wait_for(job_id, "cancelled")
@@ -111,23 +114,25 @@ def test_a_job_that_runs_for_too_long_is_stopped_with_all_it_started(deployment:
     assert not any(map(alive, wait_for_pids(tmp_path / "pids", 5)))
 
 
-def test_a_slot_that_is_killed_takes_its_job_along_and_no_other(deployment: Deployment, tmp_path: Path) -> None:
+def test_a_killed_supervisor_takes_its_own_job_along_and_no_other(deployment: Deployment, tmp_path: Path) -> None:
     doomed = deployment.submit(WITH_ORPHANS, tmp_path / "doomed", "600")
     worker = deployment.worker("one", SLOTS="2")
     pids = wait_for_pids(tmp_path / "doomed", 5)
     spared = deployment.submit(WITH_ORPHANS, tmp_path / "spared", "600")
     others = wait_for_pids(tmp_path / "spared", 5)
     supervisor = next(each for each in children(worker.pid) if set(children(each)) & set(pids))
-    os.kill(supervisor, 9)
+    os.kill(supervisor, signal.SIGKILL)
     wait_until_gone(pids, 1)
     assert all(map(alive, others))
     assert deployment.jobs.get(spared)["status"] == "running"
-    wait_for_pids(tmp_path / "doomed", 10)  # it runs again
+    wait_for_pids(tmp_path / "doomed", 10)  # the job runs again
     assert deployment.attempts(doomed)[0] == ("one", "lost")
     assert alive(worker.pid)
 
 
-def test_a_second_after_its_worker_was_killed_nothing_of_a_job_is_alive(deployment: Deployment, tmp_path: Path) -> None:
+def test_no_process_of_a_job_is_alive_a_second_after_its_worker_was_killed(
+    deployment: Deployment, tmp_path: Path
+) -> None:
     deployment.submit(WITH_ORPHANS, tmp_path / "pids", "600")
     worker = deployment.worker()
     pids = wait_for_pids(tmp_path / "pids", 5)
@@ -136,13 +141,12 @@ def test_a_second_after_its_worker_was_killed_nothing_of_a_job_is_alive(deployme
     wait_until_gone([*pids, *supervisors], 1)
 
 
-def test_what_a_killed_worker_left_is_swept_by_the_next_one(deployment: Deployment, tmp_path: Path) -> None:
-    """Worker and slots are killed at once, so that nobody is there to clean up."""
+def test_the_next_worker_sweeps_what_a_killed_worker_left(deployment: Deployment, tmp_path: Path) -> None:
+    """Worker and supervisors are killed at once, so that nobody is there to clean up."""
     deployment.submit(WITH_ORPHANS, tmp_path / "pids", "600")
     worker = deployment.worker("one")
     pids = wait_for_pids(tmp_path / "pids", 5)
-    for pid in [worker.pid, *children(worker.pid)]:
-        os.kill(pid, 9)
+    signal_all([worker.pid, *children(worker.pid)], signal.SIGKILL)
     worker.process.wait()
     temporary = tmp_path / "one.tmp"
     assert list(temporary.iterdir())
@@ -158,20 +162,20 @@ def test_a_job_cannot_look_into_its_worker(deployment: Deployment) -> None:
     worker = deployment.worker(CANARY="secret")
     job = deployment.wait_for(job_id, "completed")
     assert environment(worker.pid)["CANARY"] == "secret"
-    found: dict[str, list[int]] = json.loads(job["stdout"])
+    open_to_it: dict[str, list[int]] = json.loads(job["stdout"])
     ours = {worker.pid, *children(worker.pid)}
     assert len(ours) == 2
-    assert not any(ours & set(seen) for seen in found.values())
+    assert not any(ours & set(seen) for seen in open_to_it.values())
 
 
-def test_a_job_that_spoils_the_cache_harms_nobody(deployment: Deployment, tmp_path: Path) -> None:
+def test_a_job_that_overwrites_the_cache_harms_no_other_job(deployment: Deployment, tmp_path: Path) -> None:
     jobs = [deployment.submit(SPOIL, tmp_path / "cache") for _ in range(3)]
     deployment.worker()
     for job_id in jobs:
         assert deployment.wait_for(job_id, "completed", "failed")["stdout"] == "as it was\n"
 
 
-def test_what_a_job_made_unreadable_is_removed(deployment: Deployment, tmp_path: Path) -> None:
+def test_directories_that_a_job_made_unreadable_are_removed(deployment: Deployment, tmp_path: Path) -> None:
     job_id = deployment.submit(SHELL + "mkdir -p a/b; touch a/b/file; chmod 000 a/b a .")
     worker = deployment.worker("one")
     deployment.wait_for(job_id, "completed")
@@ -186,7 +190,7 @@ def test_a_hundred_daemons_that_go_on_starting_others_end_with_their_job(deploym
     worker = deployment.worker("one", KILL_GRACE_SECONDS="0.2")
     assert deployment.wait_for(job_id, "failed", seconds=40)["reason"] == "timeout"
     (supervisor,) = children(worker.pid)
-    wait_until("nothing of it is left", lambda: children(supervisor) == [])
+    wait_until("no process of the job is left", lambda: children(supervisor) == [])
 
 
 def test_two_workers_share_one_cache(deployment: Deployment) -> None:
@@ -201,7 +205,7 @@ def test_two_workers_share_one_cache(deployment: Deployment) -> None:
 
 
 def test_heartbeats_keep_their_time_while_slots_stream_gigabytes(deploy: Callable[[float], Deployment]) -> None:
-    """The lease is so short that beats that come late lose it, and long enough for a busy machine."""
+    """The lease is so short that late heartbeats lose it, and long enough for a busy machine."""
     lease_seconds = 2 * LEASE_SECONDS
     deployment = deploy(lease_seconds)
     jobs = [deployment.submit(SHELL + f"head -c 1G /dev/zero; sleep {lease_seconds}") for _ in range(4)]
@@ -225,7 +229,7 @@ def test_the_output_of_a_running_job_can_be_followed(deployment: Deployment, tmp
     begun = from_offset(0)
     assert (begun["next_offset"], begun["ended"]) == (4, False)
     (tmp_path / "go").touch()
-    wait_until("it has ended", lambda: from_offset(4)["ended"])
+    wait_until("the job has ended", lambda: from_offset(4)["ended"])
     assert from_offset(4)["data"] == "two\n"
 
 

@@ -1,4 +1,4 @@
-"""A worker confines its jobs as it was told to, or says why it cannot."""
+"""A worker isolates its jobs as configured, or says why it cannot."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from jobqueue.worker.isolation import levels
-from tests.end_to_end.test_options import own, run
 from tests.support.confined import why_impossible
-from tests.support.deployment import Deployment
+from tests.support.deployment import Deployment, own_directories, run_worker
 from tests.support.processes import alive, wait_for_pids
 from tests.support.programs import SHELL
 from tests.support.waiting import wait_until
@@ -23,7 +22,7 @@ CONFINED = [level for level in levels.LEVELS if level != "none"]
 
 @pytest.fixture
 def passable() -> Iterator[Path]:
-    """A folder that every user may pass through and write into, as /tmp is."""
+    """A folder that every user may enter and write into, as /tmp is."""
     with tempfile.TemporaryDirectory(prefix="jq-") as folder:
         os.chmod(folder, 0o1777)
         yield Path(folder)
@@ -56,8 +55,10 @@ def test_a_job_cannot_read_what_its_worker_keeps(deployment: Deployment, passabl
 
 
 @pytest.mark.parametrize("level", CONFINED)
-def test_a_confined_job_that_runs_for_too_long_ends_whole(deployment: Deployment, passable: Path, level: str) -> None:
-    """It writes to its own output: a confined one writes nowhere else."""
+def test_an_isolated_job_that_runs_for_too_long_is_stopped_with_all_its_processes(
+    deployment: Deployment, passable: Path, level: str
+) -> None:
+    """It writes to its own output, since an isolated program may write nowhere else."""
     skip_unless_possible(level)
     job = deployment.job(SHELL + "trap 'echo asked; exit 7' TERM; echo begun; while true; do sleep 0.1; done")
     job_id = deployment.jobs.submit({**job, "timeout_seconds": 1})
@@ -67,25 +68,25 @@ def test_a_confined_job_that_runs_for_too_long_ends_whole(deployment: Deployment
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may use another user")
-def test_a_job_of_another_user_leaves_nothing_either(deployment: Deployment, passable: Path) -> None:
+def test_a_job_of_another_user_leaves_no_process(deployment: Deployment, passable: Path) -> None:
     job_id = deployment.submit(DAEMON, passable / "pids")
     deployment.worker("one", ISOLATION="user", TMPDIR=str(passable))
     deployment.wait_for(job_id, "completed")
     pids = wait_for_pids(passable / "pids", 1)
-    wait_until("nothing of it is left", lambda: not any(map(alive, pids)))
+    wait_until("no process of the job is left", lambda: not any(map(alive, pids)))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may use another user")
-def test_a_folder_that_a_job_could_not_reach_is_refused(tmp_path: Path) -> None:
+def test_a_tmpdir_that_a_job_could_not_reach_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
-    told = run(**own(tmp_path), ISOLATION="user")
-    assert told.returncode == 1
-    assert told.stderr.splitlines()[-1].startswith(f"Programs cannot be run in {str(tmp_path)!r}")
+    worker = run_worker(**own_directories(tmp_path), ISOLATION="user")
+    assert worker.returncode == 1
+    assert worker.stderr.splitlines()[-1].startswith(f"Programs cannot be run in {str(tmp_path)!r}")
 
 
-def test_a_level_that_is_not_possible_here_is_refused(tmp_path: Path) -> None:
-    told = run(**own(tmp_path), ISOLATION="bwrap", PATH=str(tmp_path))
-    if told.returncode == 0:
+def test_an_isolation_level_that_is_not_possible_here_is_refused(tmp_path: Path) -> None:
+    worker = run_worker(**own_directories(tmp_path), ISOLATION="bwrap", PATH=str(tmp_path))
+    if worker.returncode == 0:
         pytest.skip("a bwrap lies beside this Python")
-    assert told.returncode == 1
-    assert told.stderr.splitlines()[-1].startswith("ISOLATION is 'bwrap', but ")
+    assert worker.returncode == 1
+    assert worker.stderr.splitlines()[-1].startswith("ISOLATION is 'bwrap', but ")

@@ -1,4 +1,4 @@
-"""Whatever is killed, no job is lost and none has two results."""
+"""Whatever process is killed, no job is lost and none has two results."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ import pytest
 
 from jobqueue.client.jobs import Jobs
 from jobqueue.client.transport import ApiUnavailable, Transport
-from tests.support.deployment import LEASE_SECONDS, Deployment, Redis
+from tests.support.deployment import LEASE_SECONDS, Deployment
 from tests.support.processes import alive, family, wait_for_pids, wait_until_gone
 from tests.support.programs import SHELL, WITH_ORPHANS
-from tests.support.waiting import wait_until
+from tests.support.restartable_redis import RestartableRedis
+from tests.support.servers import wait_until
 
 TAKES_TURNS = (
     SHELL
@@ -30,14 +31,14 @@ while [ ! -e "$1/$turn.go" ]; do sleep 0.02; done
 echo "$turn"
 """
 )
-"""Run twice in one folder, it knows whether it is the first, and ends when it is its turn."""
+"""Run twice in one folder, each run knows whether it is the first, and ends when a test lets it."""
 
 ONCE_LONG = SHELL + '[ -e "$1" ] && echo again && exit; echo $$ > "$1.new"; mv "$1.new" "$1"; sleep 600'
-"""The first time it takes for ever and writes its process id into a file, the second time it ends at once."""
+"""The first run writes its process id into a file and takes for ever, the second ends at once."""
 
 
 def submit_from_threads(deployment: Deployment, stop: threading.Event, known: list[str]) -> None:
-    """Submit job after job until told to stop; `known` gets the id of each that was answered 201."""
+    """Submit job after job until `stop` is set; `known` gets the id of each that was answered 201."""
 
     def submit(_: int) -> None:
         with closing(Transport(deployment.api.url)) as transport:
@@ -51,7 +52,7 @@ def submit_from_threads(deployment: Deployment, stop: threading.Event, known: li
 
 @contextmanager
 def under_load(deployment: Deployment) -> Iterator[list[str]]:
-    """Jobs are submitted all the time; yields the ids of those that the API has promised to run."""
+    """Submit jobs all the time; yields the ids of those that the API has promised to run."""
     known: list[str] = []
     stop = threading.Event()
     thread = threading.Thread(target=submit_from_threads, args=(deployment, stop, known))
@@ -67,10 +68,10 @@ def under_load(deployment: Deployment) -> Iterator[list[str]]:
 def wait_for_more(known: list[str], count: int = 10) -> None:
     """Return when that many more jobs have been promised."""
     enough = len(known) + count
-    wait_until("it goes on", lambda: len(known) >= enough)
+    wait_until("more jobs are submitted", lambda: len(known) >= enough)
 
 
-def test_the_job_of_a_killed_worker_is_done_by_another(deployment: Deployment, tmp_path: Path) -> None:
+def test_the_job_of_a_killed_worker_is_run_by_another(deployment: Deployment, tmp_path: Path) -> None:
     job_id = deployment.submit(ONCE_LONG, tmp_path / "pid")
     first = deployment.worker("first")
     (program,) = wait_for_pids(tmp_path / "pid", 1)
@@ -85,7 +86,7 @@ def test_the_job_of_a_killed_worker_is_done_by_another(deployment: Deployment, t
     assert deployment.attempts(job_id) == [("first", "lost"), ("second", "completed")]
 
 
-def test_all_that_a_killed_workers_job_started_is_gone(deployment: Deployment, tmp_path: Path) -> None:
+def test_every_process_of_a_killed_workers_job_is_gone(deployment: Deployment, tmp_path: Path) -> None:
     deployment.submit(WITH_ORPHANS, tmp_path / "pids", 600)
     worker = deployment.worker()
     pids = wait_for_pids(tmp_path / "pids", 5)
@@ -106,7 +107,7 @@ def test_a_job_keeps_its_place_in_the_queue_when_its_worker_is_killed(deployment
 
 
 @pytest.mark.parametrize("first_ends", ["before", "after"])
-def test_a_worker_that_was_paused_too_long_has_no_say_any_more(
+def test_a_worker_that_was_paused_for_longer_than_its_lease_changes_nothing_afterwards(
     deployment: Deployment, tmp_path: Path, first_ends: str
 ) -> None:
     job_id = deployment.submit(TAKES_TURNS, tmp_path)
@@ -120,9 +121,9 @@ def test_a_worker_that_was_paused_too_long_has_no_say_any_more(
         (tmp_path / "first.go").touch()
         wait_until_gone([program])
     os.kill(paused.pid, signal.SIGCONT)
-    wait_until("it sees that it has lost the lease", lambda: paused.logged("event=lease_lost"))
+    wait_until("the paused worker sees that it has lost the lease", lambda: paused.logged("event=lease_lost"))
     if first_ends == "before":
-        wait_until("its result is refused", lambda: paused.logged("event=report_refused"))
+        wait_until("the result of the paused worker is refused", lambda: paused.logged("event=report_refused"))
     wait_until_gone([program])
     assert deployment.jobs.get(job_id)["status"] == "running"
     (tmp_path / "second.go").touch()
@@ -132,7 +133,7 @@ def test_a_worker_that_was_paused_too_long_has_no_say_any_more(
     deployment.wait_for(next_job, "completed")
 
 
-def test_a_result_that_comes_after_everything_changes_nothing(deployment: Deployment, tmp_path: Path) -> None:
+def test_a_result_that_comes_after_another_result_changes_nothing(deployment: Deployment, tmp_path: Path) -> None:
     job_id = deployment.submit(TAKES_TURNS, tmp_path)
     paused = deployment.worker("first")
     (program,) = wait_for_pids(tmp_path / "first.pid", 1)
@@ -144,7 +145,7 @@ def test_a_result_that_comes_after_everything_changes_nothing(deployment: Deploy
     (tmp_path / "first.go").touch()
     wait_until_gone([program])
     os.kill(paused.pid, signal.SIGCONT)
-    wait_until("its result is refused", lambda: paused.logged("event=report_refused"))
+    wait_until("the result of the paused worker is refused", lambda: paused.logged("event=report_refused"))
     assert deployment.jobs.get(job_id) == before
     assert before["stdout"] == "second\n"
 
@@ -162,13 +163,15 @@ def test_a_killed_api_process_loses_nothing_that_was_promised(deploy: Callable[[
         assert deployment.wait_for(job_id, "completed", seconds=60)["stdout"] == "hello\n"
 
 
-def test_a_killed_redis_loses_nothing_that_was_promised(deploy: Callable[[float], Deployment], store: Redis) -> None:
+def test_a_killed_redis_loses_nothing_that_was_promised(
+    deploy: Callable[[float], Deployment], store: RestartableRedis
+) -> None:
     deployment = deploy(LEASE_SECONDS)
     worker = deployment.worker("one")
     with under_load(deployment) as known:
         for _ in range(2):
             store.kill()
-            wait_until("it is seen to be away", lambda: not deployment.api.healthy())
+            wait_until("the API notices that Redis is away", lambda: not deployment.api.healthy())
             store.start()
             wait_for_more(known)
     for job_id in known:
@@ -176,15 +179,15 @@ def test_a_killed_redis_loses_nothing_that_was_promised(deploy: Callable[[float]
     assert alive(worker.pid)
 
 
-def test_a_job_survives_a_restart_of_redis_in_its_middle(
-    deploy: Callable[[float], Deployment], store: Redis, tmp_path: Path
+def test_a_running_job_survives_a_restart_of_redis(
+    deploy: Callable[[float], Deployment], store: RestartableRedis, tmp_path: Path
 ) -> None:
     deployment = deploy(2 * LEASE_SECONDS)
     job_id = deployment.submit(TAKES_TURNS, tmp_path)
     deployment.worker("one")
     wait_for_pids(tmp_path / "first.pid", 1)
     store.kill()
-    wait_until("it is seen to be away", lambda: not deployment.api.healthy())
+    wait_until("the API notices that Redis is away", lambda: not deployment.api.healthy())
     store.start()
     (tmp_path / "first.go").touch()
     assert deployment.wait_for(job_id, "completed")["stdout"] == "first\n"

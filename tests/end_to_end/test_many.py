@@ -1,4 +1,4 @@
-"""Many jobs, three workers, and one of them killed on the way."""
+"""Many jobs and three workers, one of which is killed meanwhile."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.support.programs import SHELL
 from tests.support.waiting import wait_until
 
 NOTES = SHELL + 'echo "start $2" >> "$1"; sleep 0.05; echo "end $2" >> "$1"; echo "$2"'
-"""Writes down when it starts and when it ends: one line each, and lines of this length are written whole."""
+"""Notes when it starts and when it ends, in a line each; lines of this length are written whole."""
 
 ORDER = {"foreground": 0, "background": 1, "best_effort": 2}
 WORKERS = 3
@@ -18,13 +18,13 @@ JOBS = 40
 
 
 def lines(path: Path, word: str) -> list[int]:
-    """Return the numbers of those that started, or ended, in order."""
+    """Return the numbers of the jobs that started, or ended, in order."""
     if not path.exists():
         return []
     return [int(line.split()[1]) for line in path.read_text().splitlines() if line.startswith(word)]
 
 
-def test_every_job_is_done_once_and_the_urgent_ones_first(deployment: Deployment, tmp_path: Path) -> None:
+def test_every_job_is_run_once_and_the_urgent_ones_first(deployment: Deployment, tmp_path: Path) -> None:
     notes = tmp_path / "notes"
     priorities = [list(ORDER)[number * 7 % 3] for number in range(JOBS)]
     ids = [deployment.submit(NOTES, notes, number, priority=each) for number, each in enumerate(priorities)]
@@ -51,5 +51,5 @@ def test_every_job_is_done_once_and_the_urgent_ones_first(deployment: Deployment
 
 
 def inversions(places: list[int]) -> int:
-    """Return how often somebody went before somebody they should not have: workers start jobs side by side."""
+    """Return how many pairs are in the wrong order: some are, since workers start jobs side by side."""
     return sum(later < earlier for index, earlier in enumerate(places) for later in places[index + 1 :])

@@ -1,4 +1,4 @@
-"""A worker can be started for one job, for so many, for what there is, and to be told what is wrong."""
+"""The options of a worker: one job, a number of jobs, all that are pending, and a check of the host."""
 
 from __future__ import annotations
 
@@ -8,57 +8,50 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.deployment import PATH, ROOT, Deployment
+from tests.support.deployment import PATH, ROOT, Deployment, own_directories, run_worker
 from tests.support.programs import SHELL
 
 
-def run(*options: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run worker.py to its end."""
-    command = [sys.executable, "worker.py", *options]
-    environment = {"PATH": PATH, **variables}
-    return subprocess.run(command, check=False, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
-
-
-def own(folder: Path) -> dict[str, str]:
-    """Directories of this test's own."""
-    return {"CACHE_DIR": str(folder / "cache"), "SPOOL_DIR": str(folder / "spool"), "TMPDIR": str(folder)}
-
-
-def test_for_one_job(deployment: Deployment, tmp_path: Path) -> None:
+def test_a_worker_with_once_runs_one_job(deployment: Deployment, tmp_path: Path) -> None:
     jobs = [deployment.submit(SHELL) for _ in range(2)]
-    assert run("--once", API_URL=deployment.api.url, **own(tmp_path)).returncode == 0
+    assert run_worker("--once", API_URL=deployment.api.url, **own_directories(tmp_path)).returncode == 0
     assert [deployment.jobs.get(job_id)["status"] for job_id in jobs] == ["completed", "pending"]
 
 
-def test_for_so_many_jobs(deployment: Deployment, tmp_path: Path) -> None:
+def test_a_worker_with_max_jobs_runs_that_many(deployment: Deployment, tmp_path: Path) -> None:
     jobs = [deployment.submit(SHELL) for _ in range(5)]
-    assert run("--max-jobs", "3", API_URL=deployment.api.url, **own(tmp_path)).returncode == 0
+    assert run_worker("--max-jobs", "3", API_URL=deployment.api.url, **own_directories(tmp_path)).returncode == 0
     assert [deployment.jobs.get(job_id)["status"] for job_id in jobs] == ["completed"] * 3 + ["pending"] * 2
 
 
-def test_for_all_that_wait(deployment: Deployment, tmp_path: Path) -> None:
+def test_a_worker_with_burst_runs_all_that_are_pending(deployment: Deployment, tmp_path: Path) -> None:
     jobs = [deployment.submit(SHELL + "exit 1") for _ in range(5)]
-    assert run("--burst", API_URL=deployment.api.url, **own(tmp_path)).returncode == 0
+    assert run_worker("--burst", API_URL=deployment.api.url, **own_directories(tmp_path)).returncode == 0
     assert [deployment.jobs.get(job_id)["status"] for job_id in jobs] == ["failed"] * 5
 
 
 def test_a_check_of_a_good_host_finds_nothing_wrong_and_claims_nothing(deployment: Deployment, tmp_path: Path) -> None:
     job_id = deployment.submit(SHELL)
-    told = run("--check", API_URL=deployment.api.url, **own(tmp_path))
-    assert told.returncode == 0, told.stdout + told.stderr
-    assert "WRONG" not in told.stdout
+    worker = run_worker("--check", API_URL=deployment.api.url, **own_directories(tmp_path))
+    assert worker.returncode == 0, worker.stdout + worker.stderr
+    assert "WRONG" not in worker.stdout
     for subject in ("API_URL", "CACHE_DIR", "SPOOL_DIR", "TMPDIR", "slots", "isolation landlock", "isolation bwrap"):
-        assert f" {subject}: " in told.stdout
+        assert f" {subject}: " in worker.stdout
     assert deployment.jobs.get(job_id)["status"] == "pending"
     assert {path.name for path in tmp_path.iterdir() if path.name.startswith("jobqueue")} == set()
 
 
 def test_a_check_names_each_thing_that_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    wrong = {"API_URL": "http://127.0.0.1:1/api/v1", **own(tmp_path), "CACHE_DIR": str(tmp_path / "file"), "SLOT": "3"}
-    told = run("--check", **wrong)
-    assert told.returncode == 1
-    assert [line.split()[1].rstrip(":") for line in told.stdout.splitlines() if line.startswith("WRONG")] == [
+    wrong = {
+        "API_URL": "http://127.0.0.1:1/api/v1",
+        **own_directories(tmp_path),
+        "CACHE_DIR": str(tmp_path / "file"),
+        "SLOT": "3",
+    }
+    worker = run_worker("--check", **wrong)
+    assert worker.returncode == 1
+    assert [line.split()[1].rstrip(":") for line in worker.stdout.splitlines() if line.startswith("WRONG")] == [
         "SLOT",
         "API_URL",
         "CACHE_DIR",
@@ -80,57 +73,57 @@ def test_a_check_names_each_thing_that_is_wrong(tmp_path: Path) -> None:
         ("TMPDIR", "relative"),
     ],
 )
-def test_a_wrong_setting_ends_it_with_a_sentence(name: str, value: str) -> None:
-    told = run(**{name: value})
-    assert told.returncode == 1
-    assert told.stderr.startswith(f"{name} is {value!r}, but must be ")
-    assert len(told.stderr.splitlines()) == 1
+def test_a_wrong_setting_ends_the_worker_with_a_sentence(name: str, value: str) -> None:
+    worker = run_worker(**{name: value})
+    assert worker.returncode == 1
+    assert worker.stderr.startswith(f"{name} is {value!r}, but must be ")
+    assert len(worker.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
     "options", [["--max-jobs", "0"], ["--max-jobs", "x"], ["--once", "--max-jobs", "3"], ["--what"]]
 )
-def test_a_wrong_option_ends_it_with_how_it_is_used(options: list[str]) -> None:
-    told = run(*options)
-    assert told.returncode == 2
-    assert told.stderr.startswith("usage: worker.py")
+def test_a_wrong_option_ends_the_worker_with_its_usage(options: list[str]) -> None:
+    worker = run_worker(*options)
+    assert worker.returncode == 2
+    assert worker.stderr.startswith("usage: worker.py")
 
 
-def test_a_directory_that_cannot_be_had_is_refused(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    told = run(**{**own(tmp_path), "SPOOL_DIR": str(tmp_path / "file" / "spool")})
-    assert told.returncode == 1
-    assert told.stderr.startswith(f"SPOOL_DIR={tmp_path}/file/spool cannot be used: ")
+    worker = run_worker(**{**own_directories(tmp_path), "SPOOL_DIR": str(tmp_path / "file" / "spool")})
+    assert worker.returncode == 1
+    assert worker.stderr.startswith("SPOOL_DIR is ")
 
 
 @pytest.mark.parametrize("name", ["TMPDIR", "SPOOL_DIR"])
-def test_a_directory_in_which_nothing_can_be_made_ends_it_with_a_sentence(tmp_path: Path, name: str) -> None:
-    """/proc takes nothing, from root either."""
+def test_a_directory_in_which_nothing_can_be_made_ends_the_worker_with_a_sentence(tmp_path: Path, name: str) -> None:
+    """Nothing can be made in /proc, not even by root."""
     before = Path("/proc").stat().st_mode
-    told = run(**{**own(tmp_path), name: "/proc"})
+    worker = run_worker(**{**own_directories(tmp_path), name: "/proc"})
     assert Path("/proc").stat().st_mode == before
-    assert told.returncode == 1
-    assert told.stderr.startswith(f"{name}=/proc cannot be used: ")
-    assert len(told.stderr.splitlines()) == 1
+    assert worker.returncode == 1
+    assert worker.stderr.startswith(f"{name} is '/proc', ")
+    assert len(worker.stderr.splitlines()) == 1
 
 
-def test_a_disk_that_takes_nothing_ends_it_with_a_sentence(tmp_path: Path) -> None:
-    """As when it is full: no file may grow beyond 0 bytes. What killed workers left is removed first and may help."""
+def test_a_disk_that_takes_nothing_ends_the_worker_with_a_sentence(tmp_path: Path) -> None:
+    """No file may grow beyond 0 bytes, as on a full disk. What killed workers left is removed first, which may help."""
     (tmp_path / "jobqueue-0123456789ab").mkdir()
     command = ["/bin/sh", "-c", 'ulimit -f 0; exec "$@"', "sh", sys.executable, "worker.py"]
-    environment = {"PATH": PATH, "PYTHONDONTWRITEBYTECODE": "1", **own(tmp_path)}
-    told = subprocess.run(command, check=False, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
-    assert told.returncode == 1
-    assert told.stderr.splitlines()[-1] == f"TMPDIR={tmp_path} cannot be used: file too large."
+    environment = {"PATH": PATH, "PYTHONDONTWRITEBYTECODE": "1", **own_directories(tmp_path)}
+    worker = subprocess.run(command, check=False, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert worker.returncode == 1
+    assert worker.stderr.splitlines()[-1] == f"TMPDIR is {str(tmp_path)!r}, which is of no use now: File too large."
     assert {path.name for path in tmp_path.iterdir()} == {"cache", "spool"}
 
 
 def test_more_slots_than_files_may_be_open_for_are_refused(tmp_path: Path) -> None:
     command = ["/bin/sh", "-c", 'ulimit -n 64; exec "$@"', "sh", sys.executable, "worker.py"]
-    environment = {"PATH": PATH, **own(tmp_path), "SLOTS": "8"}
-    told = subprocess.run(command, check=False, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
-    assert told.returncode == 1
-    assert len(told.stderr.splitlines()) == 1
-    assert told.stderr.startswith("SLOTS is 8, ")
-    assert " 88 " in told.stderr
-    assert " 64" in told.stderr
+    environment = {"PATH": PATH, **own_directories(tmp_path), "SLOTS": "8"}
+    worker = subprocess.run(command, check=False, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert worker.returncode == 1
+    assert worker.stderr == (
+        "SLOTS is 8, for which the worker has to open up to 88 files, but this host allows it 64: raise the limit "
+        "(ulimit -n) or set SLOTS lower.\n"
+    )

@@ -1,4 +1,4 @@
-"""What a job has to say arrives, although the API or the worker is away when it ends."""
+"""The result of a job is delivered although the API or the worker is away when the job ends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WAITING = SHELL + 'echo $$ >> "$1"; while [ ! -e "$2" ]; do sleep 0.05; done; ec
 
 
 def begin(deployment: Deployment, folder: Path, **variables: str) -> tuple[str, Service]:
-    """Start a job that waits to be let go; return its id and its worker."""
+    """Start a job that waits until a test lets it end; return its id and its worker."""
     job_id = deployment.submit(WAITING, folder / "pids", folder / "go")
     worker = deployment.worker("one", **variables)
     wait_for_pids(folder / "pids", 1)
@@ -31,7 +31,7 @@ def test_a_job_that_ends_while_the_api_is_away_is_reported_when_it_is_back(
     job_id, worker = begin(deployment, tmp_path)
     deployment.api.kill()
     (tmp_path / "go").touch()
-    wait_until("it has ended", lambda: worker.logged("event=ended"))
+    wait_until("the job has ended", lambda: worker.logged("event=ended"))
     deployment.api.start()
     job = deployment.wait_for(job_id, "completed")
     assert job["stdout"] == "finished\n"
@@ -39,15 +39,15 @@ def test_a_job_that_ends_while_the_api_is_away_is_reported_when_it_is_back(
 
 
 @pytest.mark.parametrize("signal_name", ["kill", "terminate"])
-def test_its_report_is_sent_by_the_next_worker_when_this_one_ends_meanwhile(
+def test_a_report_is_sent_by_the_next_worker_when_its_own_ends_before(
     deploy: Callable[[float], Deployment], tmp_path: Path, signal_name: str
 ) -> None:
     deployment = deploy(60)
     job_id, worker = begin(deployment, tmp_path, DRAIN_SECONDS="0")
     deployment.api.kill()
     (tmp_path / "go").touch()
-    wait_until("it has ended", lambda: worker.logged("event=ended"))
-    wait_until("its report is written", lambda: bool(list((deployment.folder / "spool").glob("*/*.json"))))
+    wait_until("the job has ended", lambda: worker.logged("event=ended"))
+    wait_until("the report is written", lambda: bool(list((deployment.folder / "spool").glob("*/*.json"))))
     getattr(worker.process, signal_name)()
     worker.process.wait(30)
     deployment.api.start()
@@ -57,16 +57,16 @@ def test_its_report_is_sent_by_the_next_worker_when_this_one_ends_meanwhile(
     assert deployment.attempts(job_id) == [("one", "completed")]
 
 
-def test_a_program_ends_before_its_lease_does_while_the_api_is_away(
+def test_a_program_is_stopped_before_its_lease_ends_while_the_api_is_away(
     deploy: Callable[[float], Deployment], tmp_path: Path
 ) -> None:
     deployment = deploy(2)
     _, worker = begin(deployment, tmp_path)
     deployment.api.kill()
-    wait_until("it is stopped", lambda: worker.logged("event=lease_lost"))
+    wait_until("the program is stopped", lambda: worker.logged("event=lease_lost"))
 
 
-def test_a_program_may_be_finished_without_a_lease(deploy: Callable[[float], Deployment], tmp_path: Path) -> None:
+def test_a_program_may_outlive_its_lease_if_configured(deploy: Callable[[float], Deployment], tmp_path: Path) -> None:
     """When the API is back the lease has its grace, so the result still counts."""
     deployment = deploy(2)
     job_id, worker = begin(deployment, tmp_path, ON_LEASE_LOSS="finish")
@@ -74,6 +74,6 @@ def test_a_program_may_be_finished_without_a_lease(deploy: Callable[[float], Dep
     wait_until("most of the lease is over", lambda: worker.logged("event=lease_outlived"))
     assert not worker.logged("event=lease_lost")
     (tmp_path / "go").touch()
-    wait_until("it has ended", lambda: worker.logged("event=ended"))
+    wait_until("the job has ended", lambda: worker.logged("event=ended"))
     deployment.api.start()
     assert deployment.wait_for(job_id, "completed")["stdout"] == "finished\n"

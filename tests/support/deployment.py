@@ -1,4 +1,4 @@
-"""The whole queue as people run it: gunicorn in front of Redis, workers, and a host their programs come from.
+"""The whole queue as people run it: gunicorn in front of Redis, workers, and a host for their programs.
 
 Everything is a process of its own, started as the Procfile says and stopped by its process id.
 """
@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,18 +22,46 @@ from jobqueue.client.jobs import Jobs
 from jobqueue.client.transport import ApiUnavailable, Transport
 from tests.support.fake_server import FakeServer, Reply, Request, serving
 from tests.support.ports import free_port
-from tests.support.processes import alive, children, family
-from tests.support.redis_server import running_redis
-from tests.support.waiting import wait_until
+from tests.support.processes import children, family
+from tests.support.servers import wait_until
 
 ROOT = Path(__file__).parents[2]
 PATH = "/usr/local/bin:/usr/bin:/bin"
 LEASE_SECONDS = 2.0
 
 
+def signal_all(pids: Iterable[int], number: signal.Signals) -> None:
+    """Send a signal to each process, as a platform does that stops a machine, except those that have ended by then.
+
+    The first ones may take others along before it is their turn: a shell ends with its child, a supervisor with its
+    worker. All are opened before the first is signalled, so that an id that is used again meanwhile cannot be hit.
+    """
+    with ExitStack() as stack:
+        opened = []
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                opened.append(os.pidfd_open(pid))
+                stack.callback(os.close, opened[-1])
+        for pidfd in opened:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(pidfd, number)
+
+
+def run_worker(*options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run worker.py to its end, with nothing in its environment but PATH and `variables`."""
+    command = [sys.executable, "worker.py", *options]
+    environment = {"PATH": PATH, **variables}
+    return subprocess.run(command, check=False, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+
+
+def own_directories(folder: Path) -> dict[str, str]:
+    """Return the settings for directories of a worker that shares none with others."""
+    return {"CACHE_DIR": str(folder / "cache"), "SPOOL_DIR": str(folder / "spool"), "TMPDIR": str(folder)}
+
+
 @dataclass
 class Service:
-    """A program of ours that runs, and the file its lines go to."""
+    """A running process of the project, and the file that it logs to."""
 
     process: subprocess.Popen[bytes]
     log: Path
@@ -57,7 +85,7 @@ class Service:
         return self.process.pid
 
     def logged(self, text: str) -> bool:
-        """Whether a line says that."""
+        """Whether the log contains that text."""
         return text in self.log.read_text(errors="replace")
 
     def wait(self) -> int:
@@ -65,15 +93,13 @@ class Service:
         return self.process.wait(20)
 
     def kill(self) -> None:
-        """Kill it, and it alone."""
+        """Kill this process alone."""
         self.process.kill()
         self.process.wait()
 
     def kill_whole(self) -> None:
-        """Kill it and all that descends from it."""
-        for pid in family(self.pid):
-            if alive(pid):
-                os.kill(pid, signal.SIGKILL)
+        """Kill it and all its descendants."""
+        signal_all(family(self.pid), signal.SIGKILL)
         self.process.wait()
 
 
@@ -88,7 +114,7 @@ class Api:
 
     @property
     def url(self) -> str:
-        """What a worker takes as API_URL."""
+        """The URL for the setting API_URL."""
         return f"http://127.0.0.1:{self.port}/api/v1"
 
     def start(self) -> None:
@@ -98,7 +124,7 @@ class Api:
         wait_until("the API is healthy", self.healthy)
 
     def healthy(self) -> bool:
-        """Whether it answers that it is."""
+        """Whether it answers that it is healthy."""
         try:
             return requests.get(f"{self.url}/health", timeout=5).status_code == 200
         except requests.RequestException:
@@ -110,13 +136,13 @@ class Api:
             self.service.kill_whole()
 
     def processes(self) -> list[int]:
-        """Return the process ids of those that answer."""
+        """Return the process ids of gunicorn's workers, which answer the requests."""
         return children(self.service.pid) if self.service else []
 
 
 @dataclass
 class Deployment:
-    """Everything there is for one test. Workers that it starts are killed at its end."""
+    """Everything for one test. The workers that it starts are killed at its end."""
 
     folder: Path
     api: Api
@@ -147,35 +173,35 @@ class Deployment:
         }
 
     def worker(self, name: str = "worker", *options: str, **variables: str) -> Service:
-        """Start a worker, with one slot unless told otherwise; returns when it is about to claim."""
+        """Start a worker, with one slot unless `variables` say otherwise; returns when it is about to claim."""
         self.folder.mkdir(exist_ok=True)
-        kept = {"CACHE_DIR": str(self.folder / "cache"), "SPOOL_DIR": str(self.folder / "spool")}
-        told = {"API_URL": self.api.url, "EXECUTOR_ID": name, "SLOTS": "1", **kept, **variables}
-        service = Service.start(["worker.py", *options], self.folder, name, told)
+        directories = {"CACHE_DIR": str(self.folder / "cache"), "SPOOL_DIR": str(self.folder / "spool")}
+        settings = {"API_URL": self.api.url, "EXECUTOR_ID": name, "SLOTS": "1", **directories, **variables}
+        service = Service.start(["worker.py", *options], self.folder, name, settings)
         self.workers.append(service)
         wait_until(f"{name} has started", lambda: service.logged("event=worker_started"))
         return service
 
     def wait_for(self, job_id: str, *statuses: str, seconds: float = 20) -> dict[str, Any]:
         """Return the job as soon as it has one of these statuses; the API may be away meanwhile."""
-        found: list[dict[str, Any]] = []
+        answers: list[dict[str, Any]] = []
 
-        def there() -> bool:
+        def has_status() -> bool:
             with suppress(ApiUnavailable):
-                found.append(self.jobs.get(job_id))
-            return bool(found) and found[-1]["status"] in statuses
+                answers.append(self.jobs.get(job_id))
+            return bool(answers) and answers[-1]["status"] in statuses
 
-        wait_until(f"{job_id} is {statuses}", there, seconds)
-        return found[-1]
+        wait_until(f"{job_id} is {statuses}", has_status, seconds)
+        return answers[-1]
 
     def attempts(self, job_id: str) -> list[tuple[str, str]]:
-        """Return who tried the job, and how it went."""
+        """Return the executor and the status of each attempt."""
         return [(each["executor_id"], each["status"]) for each in self.jobs.get(job_id)["attempts"]]
 
 
 @contextmanager
 def running_host() -> Iterator[tuple[FakeServer, dict[str, bytes]]]:
-    """A host of programs, and the programs by path."""
+    """A host for programs; yields it and the programs by path, which tests add to."""
     programs: dict[str, bytes] = {}
 
     def answer(request: Request) -> Reply:
@@ -199,7 +225,7 @@ def running_api(folder: Path, redis_url: str, lease_seconds: float = LEASE_SECON
 
 @contextmanager
 def deployed(api: Api, host: FakeServer, programs: dict[str, bytes], folder: Path) -> Iterator[Deployment]:
-    """What a test works with; its workers are killed at the end."""
+    """What a test works with; the workers are killed at the end."""
     with closing(Transport(api.url)) as transport:
         deployment = Deployment(folder, api, Jobs(transport), host, programs)
         try:
@@ -207,20 +233,3 @@ def deployed(api: Api, host: FakeServer, programs: dict[str, bytes], folder: Pat
         finally:
             for worker in deployment.workers:
                 worker.kill_whole()
-
-
-class Redis:
-    """A Redis with an append-only file; it can be killed and started again on the same."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.url = f"unix://{folder / 'redis.sock'}"
-        self._running = ExitStack()
-
-    def start(self) -> None:
-        """Start it; returns when it answers."""
-        self._running.enter_context(running_redis(self.folder, "--appendonly", "yes"))
-
-    def kill(self) -> None:
-        """Kill it as a crash would."""
-        self._running.close()

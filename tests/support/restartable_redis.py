@@ -1,0 +1,53 @@
+"""A Redis of a test's own that can be paused, killed and started again with what it has on disk."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jobqueue.local import redis_server
+from tests.support.ports import free_port
+from tests.support.servers import answers, wait_until
+
+
+@dataclass
+class RestartableRedis:
+    """A server with an append-only file in `folder`, not started yet. `options` go to the server as they are."""
+
+    folder: Path
+    options: Sequence[str] = ()
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """The URL for the setting REDIS_URL."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Start it with what is on disk; returns when it answers."""
+        options = ("--port", str(self.port), "--dir", str(self.folder), "--appendonly", "yes", *self.options)
+        self.process = subprocess.Popen(redis_server.command(*options), stdout=subprocess.DEVNULL)
+        wait_until("Redis answers", lambda: answers(self.url))
+
+    def pause(self) -> None:
+        """Stop the process: it accepts connections and answers nothing."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Continue a paused process."""
+        self._signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it as a crash would; does nothing when it does not run."""
+        if self.process is not None:
+            self._signal(signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
