@@ -4,8 +4,8 @@ main: the command `jobqueue-worker`: arguments, settings, exit code.
 lifecycle: puts the parts together, drains them and takes them down.
 loop: claims jobs while a slot is free.
 pool: one thread per slot, each running one attempt after another.
-breaker: pauses the worker after several faults of its own.
-shutdown: hears SIGTERM and SIGINT.
+breaker: pauses the worker after several host faults in a row.
+shutdown: receives SIGTERM and SIGINT.
 config: the worker's settings.
 check: `worker.py --check`.
 attempts: one job, from its claim to its report.

@@ -1,4 +1,4 @@
-"""Keeps a worker whose attempts fail for its own reasons from eating the queue: it pauses, and tries one job."""
+"""Pauses a worker whose attempts fail because of its host, so that it does not claim and release the whole queue."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from jobqueue import logs
 from jobqueue.backoff import growing_pause
 
 FAULTS = 3
+"""How many host faults in a row trip the breaker."""
 
 
 class Breaker:
-    """Counts the attempts in a row that could not be made. Any thread may `note`."""
+    """Counts the host faults in a row. Any thread may call `note`."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -23,11 +24,13 @@ class Breaker:
 
     @property
     def tripped(self) -> bool:
-        """Whether too many have failed in a row: then one job at a time is enough to see how it goes."""
+        """Whether there were too many faults in a row. Until an attempt can be made again, one job at a time is enough
+        to find out.
+        """
         return self._faults >= FAULTS
 
     def note(self, made: bool) -> None:
-        """Note whether an attempt could be made."""
+        """Note whether an attempt could be made. Each further fault doubles the pause."""
         with self._lock:
             if made:
                 if self.tripped:
@@ -42,5 +45,5 @@ class Breaker:
                 logs.logger().error("worker_paused", faults_in_a_row=self._faults, seconds=pause)
 
     def seconds_left(self) -> float:
-        """Return how long to claim nothing."""
+        """Return for how long no job may be claimed."""
         return max(self._pause_until - self._monotonic(), 0.0)

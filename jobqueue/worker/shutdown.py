@@ -1,7 +1,8 @@
-"""SIGTERM and SIGINT: the first asks the worker to claim nothing more and to finish, the second to hurry."""
+"""Whether the worker was asked to stop: the first SIGTERM or SIGINT drains it, the second makes it hurry."""
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -12,48 +13,53 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Shutdown:
-    """Whether the worker was asked to stop. A thread waits for the signals, so that no handler runs inside a lock."""
+    """The requests to stop so far. Any thread may ask.
+
+    A thread waits for the signals with sigwait(3). A signal handler would run between any two instructions of the main
+    thread, possibly while that holds the lock of the event or of the log, and wait for this lock for ever.
+    """
 
     def __init__(self) -> None:
         self._requested = threading.Event()
         self._hurried = threading.Event()
-        self._requested_at = self._hurried_at = 0.0
+        self._requested_at, self._hurried_at = 0.0, math.inf
 
     @property
     def requested(self) -> bool:
-        """Whether to claim nothing more."""
+        """Whether to claim no further job."""
         return self._requested.is_set()
 
     @property
     def hurried(self) -> bool:
-        """Whether not to wait for jobs either."""
+        """Whether to stop the running jobs, too, instead of waiting for them."""
         return self._hurried.is_set()
 
     def request(self) -> None:
-        """Ask for it; asked again: hurry."""
-        if self.requested:
-            if not self.hurried:
-                self._hurried_at = time.monotonic()
+        """Ask the worker to stop; the second time, to hurry."""
+        if not self.requested:
+            self._requested_at = time.monotonic()
+            self._requested.set()
+        elif not self.hurried:
+            self._hurried_at = time.monotonic()
             self._hurried.set()
-            return
-        self._requested_at = time.monotonic()
-        self._requested.set()
 
     def wait(self, seconds: float) -> bool:
-        """Wait that long unless asked to stop before; return whether to go on."""
+        """Wait for that time, or until the worker is asked to stop; return whether to go on."""
         return not self._requested.wait(seconds)
 
-    def seconds_left(self, drain_seconds: float, ending_seconds: float = 0.0) -> float:
-        """Return how much is left of the time for jobs to end, and of that for the worker after it: from the first
-        signal on, or from the second, with which the first part is over.
+    def seconds_left(self, drain_seconds: float, after_drain_seconds: float = 0.0) -> float:
+        """Return how much is left of a drain and of the time after it. Both count from the first signal; the second
+        signal ends the drain.
         """
-        drained_at = self._requested_at + drain_seconds
-        if self.hurried:
-            drained_at = min(drained_at, self._hurried_at)
-        return max(drained_at + ending_seconds - time.monotonic(), 0.0)
+        drained_at = min(self._requested_at + drain_seconds, self._hurried_at)
+        return max(drained_at + after_drain_seconds - time.monotonic(), 0.0)
 
     def listen(self) -> None:
-        """Take the signals from now on. Call it before any other thread is started: they inherit that they do not."""
+        """Receive the signals from now on. Call this before any other thread is started.
+
+        The signals have to be blocked in every thread, or the kernel may deliver one to a thread that does not wait for
+        it. New threads inherit what is blocked.
+        """
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         threading.Thread(target=self._listen, name="signals", daemon=True).start()
 

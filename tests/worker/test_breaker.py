@@ -1,4 +1,4 @@
-"""A worker that fails for its own reasons pauses, longer and longer, until an attempt can be made again."""
+"""A worker with host faults pauses, longer and longer, until an attempt can be made again."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_few_faults_are_no_reason_to_pause(breaker: Breaker) -> None:
     assert breaker.seconds_left() == 0
 
 
-def test_several_in_a_row_are(breaker: Breaker) -> None:
+def test_several_faults_in_a_row_are_a_reason_to_pause(breaker: Breaker) -> None:
     with capture_logs() as logs:
         fail(breaker, FAULTS)
     assert breaker.tripped
@@ -53,7 +53,7 @@ def test_several_in_a_row_are(breaker: Breaker) -> None:
     assert [(log["event"], log["faults_in_a_row"]) for log in logs] == [("worker_paused", FAULTS)]
 
 
-def test_those_between_which_an_attempt_was_made_are_not_in_a_row(breaker: Breaker) -> None:
+def test_faults_with_a_made_attempt_between_them_are_not_in_a_row(breaker: Breaker) -> None:
     for _ in range(5):
         fail(breaker, FAULTS - 1)
         breaker.note(made=True)
@@ -84,7 +84,7 @@ def test_weeks_of_faults_do_no_harm(breaker: Breaker) -> None:
     assert breaker.seconds_left() == LONGEST_PAUSE_SECONDS
 
 
-def test_an_attempt_that_was_made_ends_it_all(breaker: Breaker) -> None:
+def test_a_made_attempt_ends_the_pause_and_the_count(breaker: Breaker) -> None:
     fail(breaker, FAULTS + 3)
     with capture_logs() as logs:
         breaker.note(made=True)
@@ -96,7 +96,7 @@ def test_an_attempt_that_was_made_ends_it_all(breaker: Breaker) -> None:
     assert breaker.seconds_left() == FIRST_PAUSE_SECONDS
 
 
-def test_a_worker_that_did_not_pause_does_not_say_that_it_goes_on(breaker: Breaker) -> None:
+def test_a_worker_that_did_not_pause_does_not_log_that_it_resumes(breaker: Breaker) -> None:
     with capture_logs() as logs:
         fail(breaker, FAULTS - 1)
         breaker.note(made=True)

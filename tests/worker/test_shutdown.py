@@ -1,4 +1,4 @@
-"""The first signal asks the worker to stop, the second to hurry; none ends it."""
+"""The first signal asks the worker to stop, the second to hurry; no signal ends the process."""
 
 from __future__ import annotations
 
@@ -34,36 +34,36 @@ ROOT = str(Path(__file__).parents[2])
 
 @contextmanager
 def listening(end: str, stderr: int = subprocess.DEVNULL) -> Iterator[subprocess.Popen[str]]:
-    """A process that waits to be asked to stop, and then does what `end` says."""
+    """A process that waits until it is asked to stop, and then does what `end` says."""
     command = [sys.executable, "-c", BEGIN + end, ROOT]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=stderr, text=True) as process:
         try:
-            assert said(process) == "listening\n"
+            assert line_from(process) == "listening\n"
             yield process
         finally:
             process.kill()
 
 
-def said(process: subprocess.Popen[str]) -> str:
+def line_from(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     return process.stdout.readline()
 
 
-def test_nobody_has_asked_at_first() -> None:
+def test_a_new_worker_is_not_asked_to_stop() -> None:
     shutdown = Shutdown()
     assert not shutdown.requested
     assert shutdown.wait(0.001)
 
 
-def test_once_asked_nothing_is_waited_for() -> None:
+def test_a_wait_after_a_request_ends_at_once() -> None:
     shutdown = Shutdown()
     shutdown.request()
     assert shutdown.requested
     assert not shutdown.wait(600)
 
 
-def test_a_wait_ends_when_somebody_asks() -> None:
+def test_a_request_ends_a_wait() -> None:
     shutdown = Shutdown()
     begun = time.monotonic()
     threading.Timer(0.05, shutdown.request).start()
@@ -72,10 +72,10 @@ def test_a_wait_ends_when_somebody_asks() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_first_signal_asks(number: signal.Signals) -> None:
+def test_the_first_signal_asks_the_worker_to_stop(number: signal.Signals) -> None:
     with listening("sys.exit(7)") as process:
         process.send_signal(number)
-        assert said(process) == "asked True\n"
+        assert line_from(process) == "asked True\n"
         assert process.wait(10) == 7
 
 
@@ -88,12 +88,14 @@ sys.stdin.readline()
 
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
-def test_the_second_signal_hurries_and_no_other_ends_it(first: signal.Signals, second: signal.Signals) -> None:
+def test_the_second_signal_makes_the_worker_hurry_and_no_further_one_ends_it(
+    first: signal.Signals, second: signal.Signals
+) -> None:
     with listening(WAIT_FOR_HURRY) as process:
         process.send_signal(first)
-        assert said(process) == "asked True\n"
+        assert line_from(process) == "asked True\n"
         process.send_signal(second)
-        assert said(process) == "hurried 0.0\n"
+        assert line_from(process) == "hurried 0.0\n"
         process.send_signal(first)
         process.send_signal(second)
         assert process.stdin is not None
@@ -101,11 +103,11 @@ def test_the_second_signal_hurries_and_no_other_ends_it(first: signal.Signals, s
         assert process.wait(10) == 0
 
 
-def test_one_signal_does_not_hurry() -> None:
+def test_one_signal_does_not_make_the_worker_hurry() -> None:
     with listening("print(shutdown.hurried, flush=True)") as process:
         process.send_signal(signal.SIGTERM)
-        assert said(process) == "asked True\n"
-        assert said(process) == "False\n"
+        assert line_from(process) == "asked True\n"
+        assert line_from(process) == "False\n"
 
 
 def test_both_signals_are_logged() -> None:
@@ -117,7 +119,7 @@ def test_both_signals_are_logged() -> None:
         assert "event=hurrying signal=SIGINT" in process.stderr.readline()
 
 
-def test_asked_again_it_hurries() -> None:
+def test_a_second_request_makes_the_worker_hurry() -> None:
     shutdown = Shutdown()
     shutdown.request()
     assert not shutdown.hurried
@@ -137,15 +139,15 @@ def test_the_time_that_is_left_runs_from_the_first_request() -> None:
     assert shutdown.seconds_left(600) <= left - 0.05
 
 
-def test_there_is_no_time_left_for_who_hurries() -> None:
+def test_a_worker_that_hurries_has_no_time_left_to_drain() -> None:
     shutdown = Shutdown()
     shutdown.request()
     shutdown.request()
     assert shutdown.seconds_left(600) == 0
 
 
-def test_what_the_worker_starts_takes_signals_when_it_wants_to(tmp_path: Path) -> None:
-    """The worker blocks them, and what is blocked is inherited; the supervisor lifts it."""
+def test_a_program_starts_with_no_signal_blocked(tmp_path: Path) -> None:
+    """The worker blocks its signals, and a blocked signal stays blocked in child processes unless they unblock it."""
     program = tmp_path / "program"
     program.write_text(SHELL + "exec grep SigBlk /proc/self/status")
     program.chmod(0o500)
@@ -159,5 +161,5 @@ slot.close()
 """
     with listening(run) as process:
         process.send_signal(signal.SIGTERM)
-        assert said(process) == "asked True\n"
-        assert said(process).split() == ["SigBlk:", "0" * 16]
+        assert line_from(process) == "asked True\n"
+        assert line_from(process).split() == ["SigBlk:", "0" * 16]

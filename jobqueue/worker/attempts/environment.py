@@ -1,4 +1,4 @@
-"""What a program finds in its environment. Nothing else of the worker's reaches it."""
+"""The environment variables of a program. Nothing else of the worker's environment reaches it."""
 
 from __future__ import annotations
 
@@ -9,22 +9,27 @@ from pathlib import Path
 from jobqueue.client.claims import ClaimedJob
 
 ALWAYS = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
-"""What every program gets: as the worker has it, or else this."""
+"""Variables that every program gets, with the worker's values where it has any."""
 
 IF_SET = ("LC_ALL", "TZ")
+"""Variables that every program gets when the worker has them."""
 
 
 def shared_variables(variables: Mapping[str, str], passthrough: Iterable[str]) -> dict[str, str]:
-    """Return what every program gets of the worker's variables: these few, and those that are to be passed through."""
-    taken = {name: variables[name] for name in (*IF_SET, *passthrough) if name in variables}
-    return {**ALWAYS, **{name: variables[name] for name in ALWAYS if name in variables}, **taken}
+    """Return the variables that every program gets from the worker's own: a fixed few, and the names in `passthrough`
+    as far as the worker has them.
+    """
+    return ALWAYS | {name: variables[name] for name in (*ALWAYS, *IF_SET, *passthrough) if name in variables}
 
 
 def variables_of(
     job: ClaimedJob, shared: Mapping[str, str], directory: Path, timeout_seconds: float | None
 ) -> dict[str, str]:
-    """Return a program's whole environment: what its job asks for comes before what it gets from the worker, and what
-    it is told about itself before that. JOB_DEADLINE is in seconds since 1970, empty without a time limit.
+    """Return the whole environment of a job's program, which runs in `directory`.
+
+    The variables that the job was submitted with replace those from the worker. JOB_ID, JOB_TYPE, JOB_ATTEMPT and
+    JOB_DEADLINE describe the job and cannot be replaced. JOB_DEADLINE is in seconds since 1970, and empty without a
+    time limit.
     """
     deadline = "" if timeout_seconds is None else str(int(time.time() + timeout_seconds))
     return {
