@@ -1,0 +1,76 @@
+"""The lease of one attempt: how long this worker may treat a job as its own, and when to renew that.
+
+Only arithmetic. There is no thread and no clock in here: every moment is passed in, in seconds of one monotonic clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+HEARTBEATS_PER_LEASE = 3
+MAX_INTERVAL_SECONDS = 5.0
+"""Longest time between two heartbeats, however long the lease: a cancel request waits for at most this long."""
+
+LIVE_OUTPUT_SECONDS = 2.0
+"""Time between two heartbeats while there is new output to send, where that is sooner."""
+
+SAFE_FRACTION = 0.8
+"""The part of a lease, counted from when the request that began or renewed it was sent, in which it is safe to go on.
+Afterwards the lease may end at any moment, and another executor may be given the job.
+"""
+
+RETRY_FRACTION = 1 / 4
+"""The part of the usual interval after which a heartbeat that was not answered is sent again."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A lease of `seconds`, begun or last renewed by the request that was sent at `sent_at`.
+
+    With `may_outlive` the program may go on when the lease is over, so nothing is due any earlier because it ends.
+    """
+
+    seconds: float
+    sent_at: float
+    may_outlive: bool = False
+
+    @property
+    def interval_seconds(self) -> float:
+        """Return the usual time from one answered heartbeat to the next."""
+        return min(self.seconds / HEARTBEATS_PER_LEASE, MAX_INTERVAL_SECONDS)
+
+    @property
+    def safe_until(self) -> float:
+        """Return the moment from which another executor may be given the job.
+
+        The API counts the lease from when it read our request, and we cannot know when that was. It cannot have been
+        before the request was sent, so a lease that is counted from then never lasts longer here than there. Counted
+        from the answer it could: a slow answer would make both workers run the job at once.
+        """
+        return self.sent_at + self.seconds * SAFE_FRACTION
+
+    def is_over(self, now: float) -> bool:
+        """Return whether another executor may be given the job. Unless it `may_outlive`, the program must stop then."""
+        return now >= self.safe_until
+
+    def next_heartbeat(self, since: float, jitter: float, answered: bool, output_waits: bool) -> float:
+        """Return the moment at which the next heartbeat is due, or at which the attempt must be stopped if sooner.
+
+        `since` is when the last request ended, `answered` whether it was answered. `jitter`, a factor a little below 1,
+        spreads the heartbeats of workers that were started together.
+        """
+        pause = self.interval_seconds * jitter * (1 if answered else RETRY_FRACTION)
+        if output_waits:
+            pause = min(pause, LIVE_OUTPUT_SECONDS)
+        return since + pause if self.may_outlive else min(since + pause, self.safe_until)
+
+    def request_seconds(self, now: float) -> float:
+        """Return how long a heartbeat that is sent now may take.
+
+        An answer that comes after the lease is over would be of no use, and waiting for it would delay the stop.
+        """
+        return self.interval_seconds if self.may_outlive else min(self.interval_seconds, self.safe_until - now)
+
+    def renewed(self, sent_at: float) -> Lease:
+        """Return the lease as renewed by a heartbeat that was sent at that moment and has been answered."""
+        return replace(self, sent_at=sent_at)
