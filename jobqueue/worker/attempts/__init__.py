@@ -2,6 +2,7 @@
 
 runner: makes one attempt: download, run, report.
 attempt: one attempt, shared by all threads that deal with it.
+live_output: the latest output of a running program that the API does not have yet.
 lease: how long the worker may treat a job as its own; arithmetic without threads.
 heartbeat: the thread that renews the lease.
 environment: the program's environment variables.
