@@ -6,6 +6,7 @@ live_output: the latest output of a running program that the API does not have y
 lease: how long the worker may treat a job as its own; arithmetic without threads.
 heartbeat: the thread that renews the lease.
 environment: the program's environment variables.
+platform_stop: recognises a program that failed because SIGTERM was sent to every process.
 report: what the API is told about how an attempt ended.
 spool: reports on disk until the API has answered them.
 quarantine: holds back a job that this worker failed to run twice.
