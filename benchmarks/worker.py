@@ -19,8 +19,11 @@ from pathlib import Path
 from jobqueue import logs
 from jobqueue.client.claims import ClaimedJob, Claims
 from jobqueue.worker.attempts.attempt import Attempt
+from jobqueue.worker.attempts.delivery import Delivery
 from jobqueue.worker.attempts.environment import shared_variables
-from jobqueue.worker.attempts.runner import Means, Runner
+from jobqueue.worker.attempts.heartbeat import StopPolicy
+from jobqueue.worker.attempts.quarantine import Quarantine
+from jobqueue.worker.attempts.runner import Resources, Runner
 from jobqueue.worker.attempts.spool import Spool
 from jobqueue.worker.isolation import levels
 from jobqueue.worker.isolation.levels import FIRST_UID
@@ -79,26 +82,32 @@ def _measure(level: str, folder: Path, runs: int) -> None:
     confined = levels.make(level, [])
     confined.reserve()
     api = NoApi()
-    spool = Spool(folder, "benchmark", lambda: api)
-    spool.start()
+    spool = Spool(folder, "benchmark")
+    delivery = Delivery(spool, lambda: api)
+    delivery.start()
     children = Children()
     with closing(Workspaces(children, folder)) as workspaces, closing(Slot(children, confined, OPEN_FILES)) as slot:
-        means = Means(
+        resources = Resources(
             connect=lambda: api,
             programs=_stocked_cache(folder / "cache"),
             workspaces=workspaces,
             spool=spool,
+            delivery=delivery,
+            quarantine=Quarantine(),
             shutdown=Shutdown(),
+            stop_policy=StopPolicy(finish=False, kill_grace_seconds=10),
             variables=shared_variables({}, ()),
+            job_timeout_seconds=None,
+            hidden=(),
         )
-        runner = Runner(means)
+        runner = Runner(resources)
         make = _attempt_maker(runner, slot)
         for _ in range(WARM_UP):
             make()
         before = _memory_kb(os.getpid()), _memory_kb(slot.pid)
         times = sorted(_timed(make) for _ in range(runs))
         after = _memory_kb(os.getpid()), _memory_kb(slot.pid)
-    spool.close(1)
+    delivery.close(1)
     if set(api.verbs) != {"complete"}:
         raise SystemExit(f"{level}: not every run was completed")
     median, p99 = statistics.median(times) * 1000, times[int(len(times) * 0.99)] * 1000

@@ -1,4 +1,4 @@
-"""A worker's life: its parts are put together, do their work, and are taken down in time."""
+"""Puts a worker's parts together, runs them, drains them and takes them down in time."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from jobqueue.client.claims import Claims
 from jobqueue.client.transport import Transport
 from jobqueue.net.urls import without_secrets
 from jobqueue.worker.attempts.attempt import Cause
+from jobqueue.worker.attempts.delivery import Delivery
 from jobqueue.worker.attempts.environment import shared_variables
 from jobqueue.worker.attempts.heartbeat import StopPolicy
-from jobqueue.worker.attempts.runner import Means, Runner
+from jobqueue.worker.attempts.quarantine import Quarantine
+from jobqueue.worker.attempts.runner import Resources, Runner
 from jobqueue.worker.attempts.spool import Spool
 from jobqueue.worker.breaker import Breaker
 from jobqueue.worker.config import WorkerSettings, misspelt
 from jobqueue.worker.host import directories, hardening, open_files
 from jobqueue.worker.isolation import levels
-from jobqueue.worker.loop import Limits, Loop
-from jobqueue.worker.pool import Lanes
+from jobqueue.worker.loop import ClaimPolicy, Loop
+from jobqueue.worker.pool import Pool
 from jobqueue.worker.programs.cache import Cache
 from jobqueue.worker.shutdown import Shutdown
 from jobqueue.worker.slots.children import Children
@@ -28,39 +30,49 @@ from jobqueue.worker.slots.selftest import verify_slot
 from jobqueue.worker.slots.slot import Slot
 from jobqueue.worker.slots.workspace import Workspaces
 
-GRACE_SECONDS = 2.0
-"""Between SIGTERM and SIGKILL for what has not ended when the worker has to."""
+STOP_GRACE_SECONDS = 2.0
+"""Time from SIGTERM to SIGKILL for programs that have not ended when the drain is over."""
 
-ENDING_SECONDS = 7.0
-"""From the end of DRAIN_SECONDS to the worker's: to stop what runs, and to give it back."""
+AFTER_DRAIN_SECONDS = 7.0
+"""Time from the end of the setting DRAIN_SECONDS to the end of the worker: for stopping programs, releasing their jobs
+and delivering reports. A platform that sends SIGKILL 30 seconds after SIGTERM leaves 18 + 7 and a reserve.
+"""
 
-LAST_SECONDS = 2.0
-SHORTEST_SECONDS = 1.0
-"""What is kept of that for the slots to be closed in, and for the reports that still wait then."""
+CLOSE_SECONDS = 2.0
+"""The part of AFTER_DRAIN_SECONDS that is reserved for closing slots and directories."""
 
-REMOVING_SECONDS = 1.0
-"""How long what jobs have left may take to be removed, after all else."""
+DELIVERY_SECONDS = 1.0
+"""The part of AFTER_DRAIN_SECONDS that is reserved for delivering reports, even when programs take long to end."""
 
-LOOK_UP_SECONDS = 0.25
+LAST_REMOVAL_SECONDS = 1.0
+"""How long the removal of what jobs have left may take at the very end."""
+
+POLL_SECONDS = 0.25
+"""How often the drain looks for a second signal and at the clock."""
 
 
 class GaveUp(Exception):
-    """The worker was to end when no job is pending, and the API did not say whether one is."""
+    """The worker was started to run until no job is pending, and the API did not say whether one is."""
 
 
-def live(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutdown, limits: Limits) -> None:
-    """Work until asked to stop or until the limits are reached. Raises InvalidSetting, GaveUp."""
+def run(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutdown, policy: ClaimPolicy) -> None:
+    """Work until asked to stop or until the policy says so. Raises InvalidSetting, GaveUp.
+
+    The order of the end matters. The late job and the jobs in quarantine are released first, because nothing has to
+    end for that. Then running jobs are waited for, which produces the last reports. Only then are reports delivered
+    against the clock. The pool is closed last, as it costs nobody a result any more.
+    """
     hardening.adopt_orphans()
     hardening.close_memory()
     open_files.allow(settings.slots)
-    with _means(settings, variables, shutdown) as means, _slots(settings, means) as slots:
+    with _resources(settings, variables, shutdown) as resources, _slots(settings, resources) as slots:
         with directories.usable("TMPDIR", settings.temporary_directory):
-            verify_slot(slots[0], means.workspaces)
+            verify_slot(slots[0], resources.workspaces)
         for name, meant in misspelt(variables).items():
             logs.logger().warning("setting_unknown", name=name, meant=meant)
         breaker = Breaker()
-        lanes = Lanes(slots, lambda: Runner(means), breaker.note)
-        claims = means.connect()
+        pool = Pool(slots, lambda: Runner(resources), breaker)
+        claims = resources.connect()
         logs.logger().info(
             "worker_started",
             executor_id=settings.executor_id,
@@ -68,26 +80,26 @@ def live(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutd
             slots=len(slots),
             isolation=settings.isolation,
         )
-        loop = Loop(claims, lanes, shutdown, breaker, limits)
+        loop = Loop(claims, pool, shutdown, breaker, policy)
         late = loop.run()
         if late:
-            with closing(Runner(means)) as runner:
-                runner.give_back(late)
+            with closing(Runner(resources)) as runner:
+                runner.release(late)
         claims.close()
-        means.set_aside.close()
-        _drain(lanes, shutdown, settings.drain_seconds)
-        _deliver_the_rest(means.spool, shutdown, settings.drain_seconds, loop.gave_up)
-        lanes.close()
+        resources.quarantine.close()
+        _drain(pool, shutdown, settings.drain_seconds)
+        _deliver_the_rest(resources.delivery, shutdown, settings.drain_seconds, loop.gave_up)
+        pool.close()
     logs.logger().info("worker_stopped", executor_id=settings.executor_id)
     if loop.gave_up:
         raise GaveUp
 
 
 @contextmanager
-def _means(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutdown) -> Iterator[Means]:
-    """Have all that attempts are made with. What dead workers have left is swept first: it may be what fills the disk.
+def _resources(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutdown) -> Iterator[Resources]:
+    """Yield what attempts are made with. Raises InvalidSetting.
 
-    Raises InvalidSetting.
+    What dead workers have left is removed before anything is made: it may be what fills the disk.
     """
 
     def connect() -> Claims:
@@ -101,60 +113,70 @@ def _means(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shu
     with ExitStack() as stack:
         with directories.usable("TMPDIR", temporary):
             workspaces = Workspaces(children, temporary)
-        stack.callback(workspaces.close, REMOVING_SECONDS)
+        stack.callback(workspaces.close, LAST_REMOVAL_SECONDS)
         with directories.usable("CACHE_DIR", cache_directory):
             cache = Cache(cache_directory, settings.cache_max_bytes, settings.download)
         with directories.usable("SPOOL_DIR", spool_directory):
-            spool = Spool(spool_directory, settings.api_url, connect)
-            spool.start()
-        stack.callback(spool.close, 0)
-        yield Means(
+            spool = Spool(spool_directory, settings.api_url)
+            delivery = Delivery(spool, connect)
+            delivery.start()
+        stack.callback(delivery.close, 0)
+        yield Resources(
             connect=connect,
             programs=cache,
             workspaces=workspaces,
             spool=spool,
+            delivery=delivery,
+            quarantine=Quarantine(),
             shutdown=shutdown,
-            variables=shared_variables(variables, settings.env_passthrough),
             stop_policy=StopPolicy(settings.on_lease_loss == "finish", settings.kill_grace_seconds),
+            variables=shared_variables(variables, settings.env_passthrough),
             job_timeout_seconds=settings.job_timeout_seconds,
             hidden=(cache_directory, spool_directory, workspaces.path),
         )
 
 
 @contextmanager
-def _slots(settings: WorkerSettings, means: Means) -> Iterator[Sequence[Slot]]:
-    """Have the slots, each confined as the settings say. Raises InvalidSetting when that is not possible here."""
-    hidden = [str(path) for path in means.hidden]
+def _slots(settings: WorkerSettings, resources: Resources) -> Iterator[Sequence[Slot]]:
+    """Yield the slots, isolated as the settings say. Raises InvalidSetting when that is not possible here."""
+    hidden = [str(path) for path in resources.hidden]
     with ExitStack() as stack:
         slots = []
         for _ in range(settings.slots):
-            confined = levels.make(settings.isolation, hidden, settings.isolation_uid)
-            confined.reserve()
-            slots.append(Slot(means.workspaces.children, confined, settings.max_open_files))
+            isolation = levels.make(settings.isolation, hidden, settings.isolation_uid)
+            isolation.reserve()
+            slots.append(Slot(resources.workspaces.children, isolation, settings.max_open_files))
             stack.callback(slots[-1].close)
         yield slots
 
 
-def _drain(lanes: Lanes, shutdown: Shutdown, drain_seconds: float) -> None:
-    """Let what runs end: for as long as it takes, but for so long only once the worker was asked to stop."""
-    while not lanes.wait_for_all(LOOK_UP_SECONDS):
+def _drain(pool: Pool, shutdown: Shutdown, drain_seconds: float) -> None:
+    """Let running jobs end: for as long as it takes or, once asked to stop, until the drain is over; then stop them.
+
+    Stopped programs get a grace, unless there was a second signal, which also ends a grace that has begun. The wait
+    for them ends early enough to deliver the reports that there are: a release that is not sent costs its job a lease.
+    """
+    while not pool.wait_until_idle(POLL_SECONDS):
         if shutdown.requested and shutdown.seconds_left(drain_seconds) == 0:
             break
     else:
         return
-    lanes.stop(Cause.SHUTDOWN, 0 if shutdown.hurried else GRACE_SECONDS)
-    while not lanes.wait_for_all(LOOK_UP_SECONDS) and _time_left(shutdown, drain_seconds) > SHORTEST_SECONDS:
+    pool.stop(Cause.SHUTDOWN, 0 if shutdown.hurried else STOP_GRACE_SECONDS)
+    while not pool.wait_until_idle(POLL_SECONDS) and _time_left(shutdown, drain_seconds) > DELIVERY_SECONDS:
         if shutdown.hurried:
-            lanes.stop(Cause.SHUTDOWN, 0)
+            pool.stop(Cause.SHUTDOWN, 0)
 
 
-def _deliver_the_rest(spool: Spool, shutdown: Shutdown, drain_seconds: float, nobody_answers: bool) -> None:
-    """Send the reports that wait: until they are answered, but in the time that is left once asked to stop."""
-    while not nobody_answers and not shutdown.requested and not spool.wait_until_sent(LOOK_UP_SECONDS):
+def _deliver_the_rest(delivery: Delivery, shutdown: Shutdown, drain_seconds: float, api_is_away: bool) -> None:
+    """Deliver the reports that wait: until all are answered or, once asked to stop, for the time that is left.
+
+    A worker that has just given up on the API does not wait for it here.
+    """
+    while not api_is_away and not shutdown.requested and not delivery.wait_until_sent(POLL_SECONDS):
         continue
-    spool.close(max(_time_left(shutdown, drain_seconds), SHORTEST_SECONDS))
+    delivery.close(max(_time_left(shutdown, drain_seconds), DELIVERY_SECONDS))
 
 
 def _time_left(shutdown: Shutdown, drain_seconds: float) -> float:
-    """Return how long jobs may still be given back and reports sent."""
-    return shutdown.seconds_left(drain_seconds, ENDING_SECONDS) - LAST_SECONDS
+    """Return for how long jobs may still be released and reports delivered."""
+    return shutdown.seconds_left(drain_seconds, AFTER_DRAIN_SECONDS) - CLOSE_SECONDS

@@ -1,9 +1,8 @@
-"""Claims jobs for free slots until asked to stop; waits when there is none, and when the API is away."""
+"""Claims jobs for free slots until the worker is asked to stop; waits when there is no job or no answer."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from jobqueue import logs
@@ -11,108 +10,115 @@ from jobqueue.backoff import backoff
 from jobqueue.client.claims import ClaimedJob, Claims
 from jobqueue.client.transport import ApiRefused, ApiUnavailable
 from jobqueue.worker.breaker import Breaker
-from jobqueue.worker.pool import Lanes
+from jobqueue.worker.pool import Pool
 from jobqueue.worker.shutdown import Shutdown
 
-SHORTEST_IDLE_SECONDS = 0.25
-LONGEST_IDLE_SECONDS = 1.0
-LONGEST_OUTAGE_SECONDS = 5.0
-LOOK_UP_SECONDS = 0.25
-BURST_PATIENCE_SECONDS = 60.0
-"""How long who is to end when there is no job waits for an API that does not answer: cron will start another."""
+MIN_WAIT_SECONDS = 0.25
+"""The bound for the first random wait before the next claim; it doubles up to one of the following."""
+
+MAX_IDLE_WAIT_SECONDS = 1.0
+MAX_OUTAGE_WAIT_SECONDS = 5.0
+POLL_SECONDS = 0.25
+"""How often the loop looks up from waiting for a slot or the end of a pause, to see whether it has to stop."""
+
+BURST_OUTAGE_LIMIT_SECONDS = 60.0
+"""With `--burst`: how long to wait for an API that does not answer. Cron will start another worker."""
 
 
 @dataclass(frozen=True)
-class Limits:
-    """When to claim nothing more: after so many jobs; once there is none."""
+class ClaimPolicy:
+    """When to claim no further job: after `max_jobs`; with `until_empty` (`--burst`) as soon as none is pending, or
+    when the API has not answered for `outage_limit_seconds`.
+    """
 
-    jobs: int | None = None
+    max_jobs: int | None = None
     until_empty: bool = False
+    outage_limit_seconds: float = BURST_OUTAGE_LIMIT_SECONDS
 
 
 class Loop:
-    """The worker's life between its start and its end."""
+    """Claims jobs one after another, on the main thread, and hands them to the pool."""
 
-    def __init__(self, claims: Claims, lanes: Lanes, shutdown: Shutdown, breaker: Breaker, limits: Limits) -> None:
+    def __init__(self, claims: Claims, pool: Pool, shutdown: Shutdown, breaker: Breaker, policy: ClaimPolicy) -> None:
         self._claims = claims
-        self._lanes = lanes
+        self._pool = pool
         self._shutdown = shutdown
         self._breaker = breaker
-        self._limits = limits
+        self._policy = policy
         self._claimed = 0
         self._found_none = False
         self._away_since: float | None = None
         self.gave_up = False
-        """Whether it has ended since the API did not answer."""
-        self._idle = self._fresh_idle()
-        self._trouble = self._fresh_trouble()
+        """Whether the loop has ended because the API did not answer."""
+        self._idle_waits = backoff(MIN_WAIT_SECONDS, MAX_IDLE_WAIT_SECONDS)
+        self._outage_waits = backoff(MIN_WAIT_SECONDS, MAX_OUTAGE_WAIT_SECONDS)
 
     def run(self) -> ClaimedJob | None:
-        """Claim jobs until asked to stop or until the limits are reached.
+        """Claim jobs until asked to stop or until the policy says so.
 
-        Returns a job that was claimed when it was too late to begin it.
+        Return a job that was claimed too late to be started, for the caller to release: the worker may have been asked
+        to stop while the request was under way. None otherwise.
         """
-        while not self._shutdown.requested and not self._limit_reached():
-            if not self._ready() or self._shutdown.requested:
+        while not self._shutdown.requested and not self._is_done():
+            if not self._is_ready() or self._shutdown.requested:
                 continue
-            job, seconds = self.turn()
+            job, wait_seconds = self.claim_once()
             if job and self._shutdown.requested:
                 return job
             if job:
-                self._lanes.take(job)
-            self._shutdown.wait(seconds)
+                self._pool.take(job)
+            self._shutdown.wait(wait_seconds)
         return None
 
-    def turn(self) -> tuple[ClaimedJob | None, float]:
-        """Claim once; return the job, and how many seconds to wait before the next claim."""
+    def claim_once(self) -> tuple[ClaimedJob | None, float]:
+        """Claim once; return the job, and how many seconds to wait before the next claim.
+
+        The wait is short for an empty queue, because a new job should start soon, and grows longer for an API that does
+        not answer. After a job there is none: where one was there may be others.
+        """
         try:
             job = self._claims.claim()
         except (ApiUnavailable, ApiRefused) as error:
-            self._note(away=True, reason=str(error))
-            self._consider_to_give_up()
-            return None, next(self._trouble)
-        self._note(away=False)
+            self._note_no_answer(str(error))
+            return None, next(self._outage_waits)
+        self._note_answer()
         self._found_none = job is None
         if job is None:
-            return None, next(self._idle)
+            return None, next(self._idle_waits)
         logs.logger().info("claim", job_id=job.id)
         self._claimed += 1
-        self._idle = self._fresh_idle()
+        self._idle_waits = backoff(MIN_WAIT_SECONDS, MAX_IDLE_WAIT_SECONDS)
         return job, 0
 
-    def _ready(self) -> bool:
-        """Wait for a free slot and for the end of a pause; return whether to claim now."""
-        wait = self._lanes.wait_for_all if self._breaker.tripped else self._lanes.wait_for_a_free_one
-        if not wait(LOOK_UP_SECONDS):
+    def _is_ready(self) -> bool:
+        """Wait a little for a free slot and for the end of a pause; return whether to claim now.
+
+        A worker that had too many faults waits until all its slots are free: one job is enough to see whether the host
+        has recovered. The breaker is asked for the pause only after the wait for a slot, since the attempt that freed
+        the slot may have been the fault that begins the pause.
+        """
+        wait = self._pool.wait_until_idle if self._breaker.tripped else self._pool.wait_for_free
+        if not wait(POLL_SECONDS):
             return False
-        pause = self._breaker.seconds_left()  # only now: whoever freed the slot may have been one fault too many
+        pause = self._breaker.seconds_left()
         if pause > 0:
-            self._shutdown.wait(min(pause, LOOK_UP_SECONDS))
+            self._shutdown.wait(min(pause, POLL_SECONDS))
         return pause == 0
 
-    def _limit_reached(self) -> bool:
-        if self._limits.jobs is not None and self._claimed >= self._limits.jobs:
-            return True
-        return self.gave_up or (self._limits.until_empty and self._found_none)
+    def _is_done(self) -> bool:
+        enough = self._policy.max_jobs is not None and self._claimed >= self._policy.max_jobs
+        return enough or self.gave_up or (self._policy.until_empty and self._found_none)
 
-    def _consider_to_give_up(self) -> None:
-        if self._limits.until_empty and self._away_since is not None:
-            self.gave_up = time.monotonic() - self._away_since > BURST_PATIENCE_SECONDS
-
-    def _note(self, away: bool, reason: str = "") -> None:
-        """Log an outage when it starts and when it ends, not at each claim."""
-        if away and self._away_since is None:
+    def _note_no_answer(self, reason: str) -> None:
+        """Log an outage when it begins, not at each claim; give up when it has lasted too long."""
+        now = time.monotonic()
+        if self._away_since is None:
             logs.logger().error("api_away", reason=reason)
-            self._away_since = time.monotonic()
-        if self._away_since is not None and not away:
+            self._away_since = now
+        self.gave_up = self._policy.until_empty and now - self._away_since > self._policy.outage_limit_seconds
+
+    def _note_answer(self) -> None:
+        if self._away_since is not None:
             logs.logger().info("api_back")
-            self._trouble = self._fresh_trouble()
+            self._outage_waits = backoff(MIN_WAIT_SECONDS, MAX_OUTAGE_WAIT_SECONDS)
             self._away_since = None
-
-    @staticmethod
-    def _fresh_idle() -> Iterator[float]:
-        return backoff(SHORTEST_IDLE_SECONDS, LONGEST_IDLE_SECONDS)
-
-    @staticmethod
-    def _fresh_trouble() -> Iterator[float]:
-        return backoff(SHORTEST_IDLE_SECONDS, LONGEST_OUTAGE_SECONDS)

@@ -9,54 +9,51 @@ from queue import SimpleQueue
 
 from jobqueue import logs
 from jobqueue.client.claims import ClaimedJob
-from jobqueue.worker.attempts.attempt import Attempt, Cause
-from jobqueue.worker.attempts.runner import Runner, WorkerFault
+from jobqueue.worker.attempts.attempt import Attempt, Cause, Verdict
+from jobqueue.worker.attempts.runner import Runner
+from jobqueue.worker.breaker import Breaker
 from jobqueue.worker.slots.slot import Slot
 
-CLOSING_SECONDS = 1.0
+CLOSE_TIME_LIMIT_SECONDS = 1.0
 
 
-class Lanes:
-    """All of them. One thread hands out jobs, never more than there are free lanes."""
+class Pool:
+    """All slots with their threads. One thread calls `take`, and only while a slot is free."""
 
-    def __init__(
-        self, slots: Sequence[Slot], make_runner: Callable[[], Runner], on_ended: Callable[[bool], None]
-    ) -> None:
-        """`on_ended` is called after each attempt with whether it could be made, but not for a job that was set aside:
-        that tells nothing of the worker.
-        """
+    def __init__(self, slots: Sequence[Slot], make_runner: Callable[[], Runner], breaker: Breaker) -> None:
         self._slots = slots
-        self._on_ended = on_ended
+        self._breaker = breaker
         self._jobs: SimpleQueue[ClaimedJob | None] = SimpleQueue()
         self._changed = threading.Condition()
         self._attempts: set[Attempt] = set()
         self._busy = 0
         self._stopped: tuple[Cause, float] | None = None
         self._threads = [
-            threading.Thread(target=self._serve, args=(slot, make_runner()), name=f"lane-{number}", daemon=True)
+            threading.Thread(target=self._serve, args=(slot, make_runner()), name=f"slot-{number}", daemon=True)
             for number, slot in enumerate(slots)
         ]
         for thread in self._threads:
             thread.start()
 
-    def wait_for_a_free_one(self, seconds: float) -> bool:
-        """Wait until a lane is free, that long at most; return whether one is."""
+    def wait_for_free(self, seconds: float) -> int:
+        """Wait up to `seconds` until a slot is free; return how many are."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._busy < len(self._slots), seconds)
+            self._changed.wait_for(lambda: self._busy < len(self._slots), seconds)
+            return len(self._slots) - self._busy
 
-    def wait_for_all(self, seconds: float) -> bool:
-        """Wait until all lanes are free, that long at most; return whether they are."""
+    def wait_until_idle(self, seconds: float) -> bool:
+        """Wait up to `seconds` until all slots are free; return whether they are."""
         with self._changed:
             return self._changed.wait_for(lambda: self._busy == 0, seconds)
 
     def take(self, job: ClaimedJob) -> None:
-        """Make an attempt at a job in a free lane."""
+        """Make an attempt at a job in a free slot."""
         with self._changed:
             self._busy += 1
         self._jobs.put(job)
 
     def stop(self, cause: Cause, grace_seconds: float) -> None:
-        """End every attempt, also one that is about to begin."""
+        """Stop every attempt, also one that is about to begin."""
         with self._changed:
             self._stopped = cause, grace_seconds
             attempts = list(self._attempts)
@@ -64,28 +61,34 @@ class Lanes:
             attempt.stop(cause, grace_seconds)
 
     def close(self) -> None:
-        """End the threads and the supervisors. A program that still runs is killed."""
+        """End the supervisors and the threads. A program that still runs is killed.
+
+        All supervisors are asked before the first is waited for, so that they end side by side and share one time
+        limit.
+        """
         for _ in self._threads:
             self._jobs.put(None)
-        give_up_at = time.monotonic() + CLOSING_SECONDS
+        deadline = time.monotonic() + CLOSE_TIME_LIMIT_SECONDS
         for slot in self._slots:
             slot.hang_up()
         for slot in self._slots:
-            slot.close(max(give_up_at - time.monotonic(), 0))
+            slot.close(max(deadline - time.monotonic(), 0))
         for thread in self._threads:
-            thread.join(max(give_up_at - time.monotonic(), 0))
+            thread.join(max(deadline - time.monotonic(), 0))
 
     def _serve(self, slot: Slot, runner: Runner) -> None:
         while (job := self._jobs.get()) is not None:
-            made = self._make(Attempt(job, slot), runner)
-            if made is not None:
-                self._on_ended(made)
+            verdict = self._make(Attempt(job, slot), runner)
+            # A job in quarantine says nothing about the worker. And the breaker has to know before the slot is free:
+            # the loop claims for a free slot at once, and this may have been one fault too many.
+            if verdict is not Verdict.QUARANTINED:
+                self._breaker.note(made=verdict is Verdict.MADE)
             with self._changed:
                 self._busy -= 1
                 self._changed.notify_all()
         runner.close()
 
-    def _make(self, attempt: Attempt, runner: Runner) -> bool | None:
+    def _make(self, attempt: Attempt, runner: Runner) -> Verdict:
         with self._changed:
             self._attempts.add(attempt)
             stopped = self._stopped
@@ -93,12 +96,9 @@ class Lanes:
             attempt.stop(*stopped)
         try:
             return runner.run(attempt)
-        except WorkerFault as fault:
-            logs.logger().error("worker_fault", job_id=attempt.job.id, reason=str(fault))
-            return False
-        except Exception as error:  # noqa: BLE001  # the lane must live for the next job
+        except Exception as error:  # noqa: BLE001  # the thread must live for the next job
             logs.logger().exception("crash", job_id=attempt.job.id, reason=repr(error))
-            return False
+            return Verdict.HOST_FAULT
         finally:
             with self._changed:
                 self._attempts.discard(attempt)

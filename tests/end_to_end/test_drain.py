@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue.worker.lifecycle import ENDING_SECONDS
+from jobqueue.worker.lifecycle import AFTER_DRAIN_SECONDS
 from tests.support.deployment import LEASE_SECONDS, Deployment, signal_all
 from tests.support.fake_server import serving
 from tests.support.processes import alive, family, wait_for_pids
@@ -184,7 +184,7 @@ def test_a_supervisor_that_its_job_has_stopped_does_not_hold_up_the_worker_and_l
     begun = time.monotonic()
     worker.process.send_signal(signal.SIGTERM)
     assert worker.wait() == 0
-    assert time.monotonic() - begun < ENDING_SECONDS + SLACK_SECONDS
+    assert time.monotonic() - begun < AFTER_DRAIN_SECONDS + SLACK_SECONDS
     assert not any(map(alive, everybody))
     assert len(everybody) == 4
     deployment.wait_for(job_id, "pending")
@@ -198,7 +198,7 @@ def test_an_api_that_hangs_does_not_hold_up_a_worker_that_ends(deployment: Deplo
         begun = time.monotonic()
         worker.process.send_signal(signal.SIGTERM)
         assert worker.wait() == 0
-        assert time.monotonic() - begun < ENDING_SECONDS + SLACK_SECONDS
+        assert time.monotonic() - begun < AFTER_DRAIN_SECONDS + SLACK_SECONDS
 
 
 def test_a_release_that_takes_its_time_is_waited_for(deploy: Callable[[float], Deployment], tmp_path: Path) -> None:

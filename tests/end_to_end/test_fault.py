@@ -19,7 +19,8 @@ def test_a_program_that_does_not_fit_on_the_disk_does_not_keep_other_jobs_from_r
     behind = [deployment.submit(SHELL) for _ in range(3)]
     for job_id in behind:
         deployment.wait_for(job_id, "completed")
-    wait_until("the job is quarantined", lambda: worker.logged("event=job_set_aside"))
+    wait_until("the job is quarantined", lambda: worker.logged("event=job_quarantined"))
+    assert worker.logged("event=host_fault")
     assert deployment.jobs.get(too_large)["status"] == "running"
     worker.process.terminate()
     assert worker.wait() == 0

@@ -1,4 +1,4 @@
-"""One server that plays the API and the binary host for a worker: hands out jobs, keeps what it is told."""
+"""One server in place of the API and of the host of the programs: it hands out jobs and keeps what is reported."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ CANCEL = in_json({"status": "running", "cancel_requested": True})
 
 
 class FakeApi:
-    """Says yes to everything; `answers` has, by verb, what a test wants answered instead.
+    """Accepts everything; `answers` has, by verb, the function that a test wants to answer instead.
 
-    The verbs: claim, heartbeat, complete, fail, release, and program for a download.
+    The verbs are claim, heartbeat, complete, fail, release, and program for a download.
     """
 
     def __init__(self) -> None:
         self.answers: dict[str, Callable[[Request], Reply]] = {}
-        self.server = FakeServer(self._answer)
-        self._waiting: deque[dict[str, Any]] = deque()
+        self.server = FakeServer(self.answer)
+        self._pending: deque[dict[str, Any]] = deque()
         self._programs: dict[str, bytes] = {}
 
     @property
     def url(self) -> str:
-        """What a worker takes as API_URL."""
+        """The URL for the setting API_URL."""
         return self.server.url
 
     def offer(
@@ -42,7 +42,7 @@ class FakeApi:
         sha256: str | None = None,
         **more: Any,
     ) -> ClaimedJob:
-        """Have a job ready for the next claim; return it as the worker will see it."""
+        """Offer a job to the next claim; return it as the worker will see it."""
         job_id = f"job-{len(self._programs) + 1}"
         self._programs[job_id] = program.encode()
         job: dict[str, Any] = {
@@ -55,7 +55,7 @@ class FakeApi:
             "lease_ms": lease_ms,
             **more,
         }
-        self._waiting.append(job)
+        self._pending.append(job)
         return ClaimedJob(**job)
 
     def seen(self, *verbs: str) -> list[Request]:
@@ -71,14 +71,15 @@ class FakeApi:
         (report,) = self.reports()
         return report
 
-    def _answer(self, request: Request) -> Reply:
+    def answer(self, request: Request) -> Reply:
+        """Answer a request as the test wants, or accept it."""
         verb = _verb(request)
         if verb in self.answers:
             return self.answers[verb](request)
         if verb == "program":
             return Reply(body=self._programs[request.path.split("/")[1]])
         if verb == "claim":
-            return in_json(self._waiting.popleft()) if self._waiting else Reply(204)
+            return in_json(self._pending.popleft()) if self._pending else Reply(204)
         return in_json({"id": request.path.split("/")[2], "status": "running"})
 
 

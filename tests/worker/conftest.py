@@ -1,4 +1,4 @@
-"""A slot with a stage to run programs on, and a fake API with a way to speak to it."""
+"""A slot and programs to run in it, and a fake API with connections to it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ import pytest
 from jobqueue.client.claims import ClaimedJob, Claims
 from jobqueue.client.transport import Transport
 from jobqueue.worker.attempts.attempt import Attempt
+from jobqueue.worker.attempts.delivery import Delivery
 from jobqueue.worker.attempts.environment import shared_variables
-from jobqueue.worker.attempts.runner import Means, Runner
+from jobqueue.worker.attempts.heartbeat import StopPolicy
+from jobqueue.worker.attempts.quarantine import Quarantine
+from jobqueue.worker.attempts.runner import Resources, Runner
 from jobqueue.worker.attempts.spool import Spool
 from jobqueue.worker.programs.cache import Cache
 from jobqueue.worker.programs.download import DownloadRules
@@ -28,8 +31,8 @@ from jobqueue.worker.slots.workspace import Workspaces
 from tests.support.fake_api import FakeApi
 from tests.support.programs import Stage
 from tests.support.slots import open_slot, sparing_children
-
-Run = Callable[..., Attempt]
+from tests.support.running import Ran, Run
+from tests.support.spooling import SHORT_PAUSES
 
 
 @pytest.fixture
@@ -72,7 +75,7 @@ def claims(connect: Callable[[], Claims]) -> Claims:
 
 @pytest.fixture
 def temporary(tmp_path: Path) -> Iterator[Path]:
-    """Where workspaces lie; none may be left at the end."""
+    """The directory for workspaces; none may be left at the end."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     yield folder
@@ -87,42 +90,48 @@ def shutdown() -> Shutdown:
 
 
 @pytest.fixture
-def means(connect: Callable[[], Claims], temporary: Path, tmp_path: Path, shutdown: Shutdown) -> Iterator[Means]:
-    """All that attempts are made with, on this test's own directories."""
+def resources(
+    connect: Callable[[], Claims], temporary: Path, tmp_path: Path, shutdown: Shutdown
+) -> Iterator[Resources]:
+    """What attempts are made with, in this test's own directories."""
     spool_directory = tmp_path / "spool"
     spool_directory.mkdir()
-    spool = Spool(spool_directory, "http://api", connect)
-    spool.start()
+    spool = Spool(spool_directory, "http://api")
+    delivery = Delivery(spool, connect, SHORT_PAUSES)
+    delivery.start()
     with closing(Workspaces(sparing_children(), temporary)) as workspaces:
-        yield Means(
+        yield Resources(
             connect=connect,
             programs=Cache(tmp_path / "cache", 1 << 30, DownloadRules()),
             workspaces=workspaces,
             spool=spool,
+            delivery=delivery,
+            quarantine=Quarantine(),
             shutdown=shutdown,
+            stop_policy=StopPolicy(finish=False, kill_grace_seconds=10),
             variables=shared_variables({}, ()),
+            job_timeout_seconds=None,
+            hidden=(),
         )
-    spool.close(0)
+    delivery.close(0)
 
 
 @pytest.fixture
-def run(means: Means, slot: Slot) -> Run:
-    """Makes an attempt at a job, with other means than usual if so told; returns it when it is over."""
+def run(resources: Resources, slot: Slot) -> Run:
+    """Makes an attempt at a job, with some of the resources replaced if a test says so."""
 
-    def run(job: ClaimedJob, **other: Any) -> Attempt:
+    def run(job: ClaimedJob, **replaced: Any) -> Ran:
         attempt = Attempt(job, slot)
-        with closing(Runner(replace(means, **other))) as runner:
-            runner.run(attempt)
-        return attempt
+        with closing(Runner(replace(resources, **replaced))) as runner:
+            return Ran(attempt, runner.run(attempt))
 
     return run
 
 
 @pytest.fixture
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let what is tried again be tried again soon."""
-    for module in ("worker.attempts.spool", "worker.programs.download"):
-        monkeypatch.setattr(f"jobqueue.{module}.backoff", lambda *_: repeat(0.01))
+    """Make downloads that are tried again wait only a moment."""
+    monkeypatch.setattr("jobqueue.worker.programs.download.backoff", lambda *_: repeat(0.01))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A worker claims job after job for its free slots, waits when there is none, and outlives whatever goes wrong."""
+"""A worker claims job after job for its free slots, waits when there is none, and survives whatever goes wrong."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from jobqueue.client.claims import ClaimedJob, Claims
-from jobqueue.worker.attempts.runner import Means, Runner
+from jobqueue.worker.attempts.runner import Resources, Runner
 from jobqueue.worker.breaker import Breaker
-from jobqueue.worker.loop import LONGEST_IDLE_SECONDS, LONGEST_OUTAGE_SECONDS, Limits, Loop
-from jobqueue.worker.pool import Lanes
+from jobqueue.worker.loop import MAX_IDLE_WAIT_SECONDS, MAX_OUTAGE_WAIT_SECONDS, ClaimPolicy, Loop
+from jobqueue.worker.pool import Pool
 from jobqueue.worker.shutdown import Shutdown
 from jobqueue.worker.slots.slot import Slot
 from tests.support.fake_api import AWAY, REFUSED, FakeApi
@@ -33,9 +33,9 @@ def slots(slot: Slot) -> Iterator[list[Slot]]:
 
 
 @pytest.fixture
-def lanes(means: Means, slots: list[Slot], breaker: Breaker) -> Iterator[Lanes]:
-    with closing(Lanes(slots, lambda: Runner(means), breaker.note)) as lanes:
-        yield lanes
+def pool(resources: Resources, slots: list[Slot], breaker: Breaker) -> Iterator[Pool]:
+    with closing(Pool(slots, lambda: Runner(resources), breaker)) as pool:
+        yield pool
 
 
 @pytest.fixture
@@ -44,9 +44,9 @@ def breaker() -> Breaker:
 
 
 @pytest.fixture
-def make_loop(claims: Claims, lanes: Lanes, shutdown: Shutdown, breaker: Breaker) -> Make:
-    """Makes a loop with limits."""
-    return lambda **limits: Loop(claims, lanes, shutdown, breaker, Limits(**limits))
+def make_loop(claims: Claims, pool: Pool, shutdown: Shutdown, breaker: Breaker) -> Make:
+    """Makes a loop with a policy."""
+    return lambda **policy: Loop(claims, pool, shutdown, breaker, ClaimPolicy(**policy))
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def loop(make_loop: Make) -> Loop:
 
 @contextmanager
 def running(loop: Loop, shutdown: Shutdown) -> Iterator[threading.Thread]:
-    """The loop, in a thread; it is asked to stop at the end, and has to."""
+    """The loop, in a thread; it is asked to stop at the end, and must end then."""
     thread = threading.Thread(target=loop.run, daemon=True)
     thread.start()
     yield thread
@@ -77,42 +77,42 @@ def test_every_job_is_run(api: FakeApi, loop: Loop, shutdown: Shutdown) -> None:
     assert sorted(reported(api)) == [f"{number}\n" for number in range(7)]
 
 
-def test_as_many_run_at_once_as_there_are_slots(api: FakeApi, loop: Loop, shutdown: Shutdown, lanes: Lanes) -> None:
+def test_as_many_run_at_once_as_there_are_slots(api: FakeApi, loop: Loop, shutdown: Shutdown, pool: Pool) -> None:
     for _ in range(3):
         api.offer(SHELL + "exec sleep 0.5")
     with running(loop, shutdown):
         wait_until("two are claimed", lambda: len(api.seen("claim")) == 2)
-        wait_until("no lane is free", lambda: not lanes.wait_for_a_free_one(0))
+        wait_until("no slot is free", lambda: pool.wait_for_free(0) == 0)
         wait_until("all are reported", lambda: len(api.reports()) == 3)
 
 
-def test_without_jobs_it_waits_longer_and_longer_but_never_long(api: FakeApi, loop: Loop) -> None:
-    assert loop.turn()[1] <= 0.25
-    assert max(loop.turn()[1] for _ in range(30)) <= LONGEST_IDLE_SECONDS
-    assert max(loop.turn()[1] for _ in range(30)) > 0.25
+def test_an_idle_loop_waits_longer_and_longer_but_never_long(api: FakeApi, loop: Loop) -> None:
+    assert loop.claim_once()[1] <= 0.25
+    assert max(loop.claim_once()[1] for _ in range(30)) <= MAX_IDLE_WAIT_SECONDS
+    assert max(loop.claim_once()[1] for _ in range(30)) > 0.25
 
 
-def test_a_job_makes_it_eager_again(api: FakeApi, loop: Loop) -> None:
+def test_a_job_shortens_the_waits_again(api: FakeApi, loop: Loop) -> None:
     for _ in range(10):
-        loop.turn()
+        loop.claim_once()
     api.offer(SHELL)
-    job, wait = loop.turn()
+    job, wait = loop.claim_once()
     assert job is not None
     assert wait == 0
-    assert loop.turn()[1] <= 0.25
+    assert loop.claim_once()[1] <= 0.25
 
 
 @pytest.mark.parametrize("reply", [AWAY, REFUSED, Reply(302), Reply(500), Reply(200, b"<html>sign in</html>")])
 def test_an_outage_is_waited_out_and_logged_at_its_start_and_its_end(api: FakeApi, loop: Loop, reply: Reply) -> None:
     with capture_logs() as logs:
-        loop.turn()
+        loop.claim_once()
         api.answers["claim"] = lambda _: reply
-        waits = [loop.turn()[1] for _ in range(10)]
+        waits = [loop.claim_once()[1] for _ in range(10)]
         del api.answers["claim"]
-        loop.turn()
-        loop.turn()
+        loop.claim_once()
+        loop.claim_once()
     assert [log["event"] for log in logs] == ["api_away", "api_back"]
-    assert max(waits) <= LONGEST_OUTAGE_SECONDS
+    assert max(waits) <= MAX_OUTAGE_WAIT_SECONDS
     assert all(wait <= bound for wait, bound in zip(waits, (0.25, 0.5, 1, 2, 4), strict=False))
 
 
@@ -120,44 +120,44 @@ def test_a_job_that_waited_for_the_api_is_run(api: FakeApi, loop: Loop, shutdown
     api.offer(SHELL)
     api.answers["claim"] = lambda _: AWAY
     with running(loop, shutdown):
-        wait_until("it has tried", lambda: len(api.seen("claim")) >= 2)
+        wait_until("the loop has tried", lambda: len(api.seen("claim")) >= 2)
         del api.answers["claim"]
         wait_until("the job is reported", lambda: len(api.reports()) == 1)
 
 
-def test_an_attempt_that_could_not_be_made_is_told_and_the_next_is_made(
-    api: FakeApi, loop: Loop, shutdown: Shutdown
-) -> None:
+def test_an_abandoned_attempt_is_logged_and_the_next_is_made(api: FakeApi, loop: Loop, shutdown: Shutdown) -> None:
     api.offer(SHELL + "kill -9 $PPID; exec sleep 60")
     api.offer(SHELL + "echo next")
     with capture_logs() as logs, running(loop, shutdown):
         wait_until("the next is reported", lambda: bool(api.reports()))
-        wait_until("the other is told", lambda: any(log["event"] == "attempt_abandoned" for log in logs))
+        wait_until("the other is logged", lambda: any(log["event"] == "attempt_abandoned" for log in logs))
     assert reported(api) == ["next\n"]
 
 
-def test_a_worker_whose_every_attempt_fails_pauses_instead_of_eating_the_queue(
-    api: FakeApi, loop: Loop, shutdown: Shutdown, breaker: Breaker, means: Means
+def test_a_worker_whose_every_attempt_is_a_host_fault_pauses_instead_of_claiming_the_whole_queue(
+    api: FakeApi, loop: Loop, shutdown: Shutdown, breaker: Breaker, resources: Resources
 ) -> None:
     for _ in range(20):
         api.offer(SHELL)
-    temporary = means.workspaces.path.parent
+    temporary = resources.workspaces.path.parent
     elsewhere = temporary.rename(temporary.with_name("elsewhere"))
     with capture_logs() as logs, running(loop, shutdown):
-        wait_until("it pauses", lambda: breaker.seconds_left() > 0)
-        wait_until("it says so", lambda: any(log["event"] == "worker_paused" for log in logs))
+        wait_until("the worker pauses", lambda: breaker.seconds_left() > 0)
+        wait_until("the pause is logged", lambda: any(log["event"] == "worker_paused" for log in logs))
     elsewhere.rename(temporary)
     assert len(api.seen("claim")) <= 4  # three faults, and what the other slot had begun
     assert {verb for verb, _ in api.reports()} == {"release"}
 
 
-def test_asked_to_stop_before_it_starts_it_claims_nothing(api: FakeApi, loop: Loop, shutdown: Shutdown) -> None:
+def test_a_loop_that_is_asked_to_stop_before_it_starts_claims_nothing(
+    api: FakeApi, loop: Loop, shutdown: Shutdown
+) -> None:
     shutdown.request()
     assert loop.run() is None
     assert api.server.requests == []
 
 
-def test_a_job_that_is_claimed_while_it_is_asked_to_stop_is_handed_back(
+def test_a_job_that_is_claimed_while_the_worker_is_asked_to_stop_is_returned_to_the_caller(
     api: FakeApi, loop: Loop, shutdown: Shutdown
 ) -> None:
     api.offer(SHELL)
@@ -165,7 +165,7 @@ def test_a_job_that_is_claimed_while_it_is_asked_to_stop_is_handed_back(
     def stop_then_answer(request: Request) -> Reply:
         shutdown.request()
         del api.answers["claim"]
-        return api._answer(request)
+        return api.answer(request)
 
     api.answers["claim"] = stop_then_answer
     late = loop.run()
@@ -173,52 +173,52 @@ def test_a_job_that_is_claimed_while_it_is_asked_to_stop_is_handed_back(
     assert api.seen("program") == []
 
 
-def test_it_waits_for_the_next_claim_but_not_when_asked_to_stop(loop: Loop, shutdown: Shutdown) -> None:
-    turns: list[float] = []
+def test_a_wait_for_the_next_claim_ends_when_the_worker_is_asked_to_stop(loop: Loop, shutdown: Shutdown) -> None:
+    claims: list[float] = []
 
-    def turn() -> tuple[None, float]:
-        turns.append(time.monotonic())
+    def claim_once() -> tuple[None, float]:
+        claims.append(time.monotonic())
         return None, 600
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "turn", turn)
+        patch.setattr(loop, "claim_once", claim_once)
         with running(loop, shutdown):
-            wait_until("it has claimed", lambda: bool(turns))
-    assert len(turns) == 1
+            wait_until("the loop has claimed", lambda: bool(claims))
+    assert len(claims) == 1
 
 
-def test_it_ends_after_so_many_jobs(api: FakeApi, make_loop: Make, lanes: Lanes) -> None:
+def test_a_loop_ends_after_max_jobs(api: FakeApi, make_loop: Make, pool: Pool) -> None:
     for number in range(5):
         api.offer(SHELL + f"echo {number}")
-    make_loop(jobs=3).run()
-    assert lanes.wait_for_all(20)
+    make_loop(max_jobs=3).run()
+    assert pool.wait_until_idle(20)
     assert sorted(reported(api)) == ["0\n", "1\n", "2\n"]
 
 
-def test_it_waits_for_as_many_jobs_as_it_was_asked_to_run(
-    api: FakeApi, make_loop: Make, lanes: Lanes, shutdown: Shutdown
-) -> None:
-    with running(make_loop(jobs=1), shutdown) as thread:
-        wait_until("it has found none", lambda: len(api.seen("claim")) >= 2)
+def test_a_loop_waits_until_there_are_max_jobs(api: FakeApi, make_loop: Make, pool: Pool, shutdown: Shutdown) -> None:
+    with running(make_loop(max_jobs=1), shutdown) as thread:
+        wait_until("the loop has found no job", lambda: len(api.seen("claim")) >= 2)
         api.offer(SHELL)
         thread.join(10)
         assert not thread.is_alive()
-    assert lanes.wait_for_all(20)
+    assert pool.wait_until_idle(20)
     assert len(api.reports()) == 1
 
 
-def test_it_ends_when_the_queue_is_empty(api: FakeApi, make_loop: Make, lanes: Lanes) -> None:
+def test_a_loop_until_empty_ends_when_no_job_is_pending(api: FakeApi, make_loop: Make, pool: Pool) -> None:
     for number in range(5):
         api.offer(SHELL + f"echo {number}")
     make_loop(until_empty=True).run()
-    assert lanes.wait_for_all(20)
+    assert pool.wait_until_idle(20)
     assert len(api.reports()) == 5
 
 
-def test_an_api_that_is_away_is_no_empty_queue(api: FakeApi, make_loop: Make, lanes: Lanes, shutdown: Shutdown) -> None:
+def test_an_api_that_is_away_does_not_count_as_an_empty_queue(
+    api: FakeApi, make_loop: Make, pool: Pool, shutdown: Shutdown
+) -> None:
     api.answers["claim"] = lambda _: AWAY
     with running(make_loop(until_empty=True), shutdown) as thread:
-        wait_until("it has tried", lambda: len(api.seen("claim")) >= 2)
+        wait_until("the loop has tried", lambda: len(api.seen("claim")) >= 2)
         assert thread.is_alive()
         with suppress(KeyError):
             del api.answers["claim"]
@@ -226,34 +226,31 @@ def test_an_api_that_is_away_is_no_empty_queue(api: FakeApi, make_loop: Make, la
         assert not thread.is_alive()
 
 
-def test_no_job_ends_the_worker(api: FakeApi, make_loop: Make, lanes: Lanes) -> None:
+def test_a_job_that_leaves_deep_directories_does_not_end_the_worker(api: FakeApi, make_loop: Make, pool: Pool) -> None:
     api.offer(PYTHON + "import os\nfor _ in range(1500):\n    os.mkdir('d')\n    os.chdir('d')")
-    make_loop(jobs=1).run()
-    assert lanes.wait_for_all(60)
+    make_loop(max_jobs=1).run()
+    assert pool.wait_until_idle(60)
     assert len(api.reports()) == 1
 
 
-def test_jobs_that_are_set_aside_do_not_hide_that_the_worker_is_at_fault(
-    slots: list[Slot], means: Means, breaker: Breaker, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+def test_quarantined_jobs_do_not_hide_a_host_fault(
+    slots: list[Slot], resources: Resources, breaker: Breaker, api: FakeApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a full disk no job can be run, and each second try of one is set aside."""
+    """On a full disk no job can be run, and each job is quarantined after its second try."""
     first, second, third = (api.offer(SHELL) for _ in range(3))
-    monkeypatch.setattr(means.programs, "fetch", lambda *_: 1 / 0)
-    with closing(Lanes(slots[:1], lambda: Runner(means), breaker.note)) as lanes:
+    monkeypatch.setattr(resources.programs, "fetch", lambda *_: 1 / 0)
+    with closing(Pool(slots[:1], lambda: Runner(resources), breaker)) as pool:
         for job in (first, first, second, second, third):
             assert not breaker.tripped
-            lanes.take(job)
-            assert lanes.wait_for_all(20)
-    means.set_aside.close()
+            pool.take(job)
+            assert pool.wait_until_idle(20)
+    resources.quarantine.close()
     assert breaker.tripped
 
 
-def test_who_is_to_end_when_there_is_no_job_does_not_wait_for_the_api_for_ever(
-    api: FakeApi, make_loop: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("jobqueue.worker.loop.BURST_PATIENCE_SECONDS", 0.5)
+def test_a_loop_until_empty_does_not_wait_for_the_api_for_ever(api: FakeApi, make_loop: Make) -> None:
     api.answers["claim"] = lambda _: AWAY
-    loop = make_loop(until_empty=True)
+    loop = make_loop(until_empty=True, outage_limit_seconds=0.5)
     assert loop.run() is None
     assert loop.gave_up
     assert len(api.seen("claim")) >= 2

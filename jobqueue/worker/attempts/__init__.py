@@ -1,6 +1,6 @@
 """One job, from its claim to its report. Runs in the worker process, on one thread per slot.
 
-runner: makes one attempt: download, run, report.
+runner: makes one attempt: fetches the program, runs it, reports how it ended.
 attempt: one attempt, shared by all threads that deal with it.
 live_output: the latest output of a running program that the API does not have yet.
 lease: how long the worker may treat a job as its own; arithmetic without threads.
@@ -9,5 +9,6 @@ environment: the program's environment variables.
 platform_stop: recognises a program that failed because SIGTERM was sent to every process.
 report: what the API is told about how an attempt ended.
 spool: reports on disk until the API has answered them.
+delivery: sends the reports in the spool, again and again if need be.
 quarantine: holds back a job that this worker failed to run twice.
 """

@@ -1,7 +1,9 @@
-"""Jobs that this worker could not run twice: kept from the queue for a while, so that the others get their turn.
+"""Holds back jobs that this worker could not run twice, so that the jobs behind them get their turn.
 
-A job that comes back keeps its place, which may be the first. If the fault comes with the job (a program larger than
-the disk) it would meet every worker again and again, and nothing behind it would ever run.
+Temporary: it can be deleted once a release can ask the server for a delay. Until then a released job returns to its old
+place in the queue, which may be the first. If the fault comes with the job (a program larger than the disk, say) every
+worker would claim it again at once, and nothing behind it would ever run. So the worker keeps the job, and its lease,
+for a while before it releases it.
 """
 
 from __future__ import annotations
@@ -14,61 +16,64 @@ from jobqueue import logs
 from jobqueue.backoff import FIRST_PAUSE_SECONDS, growing_pause
 from jobqueue.worker.attempts.attempt import Attempt, Cause
 
-MOST_KEPT = 16
-"""Each takes two threads and a connection: its heartbeats go on."""
+MAX_HELD = 16
+"""How many jobs are held at a time. Each takes two threads and a connection: its heartbeats go on."""
 
-MOST_REMEMBERED = 1000
+MAX_REMEMBERED = 1000
+"""How many jobs' faults are counted; the one that failed least recently is forgotten first."""
 
 
-class SetAside:
-    """The jobs that are kept, and how often each could not be run here. Any thread may `keep`."""
+class Quarantine:
+    """The jobs that are held, and how often each job could not be run here. Any thread may call `hold`."""
 
     def __init__(self, first_pause_seconds: float = FIRST_PAUSE_SECONDS) -> None:
         self._first_pause_seconds = first_pause_seconds
         self._lock = threading.Lock()
         self._faults: OrderedDict[str, int] = OrderedDict()
-        self._kept: dict[threading.Thread, Attempt] = {}
+        self._held: dict[threading.Thread, Attempt] = {}
         self._closed = False
 
-    def keep(self, attempt: Attempt, give_back: Callable[[], None]) -> bool:
-        """Note that a job could not be run here. Return whether it is kept: then its heartbeats have to go on until
-        `give_back` is called, from another thread. It is not for the first time, nor when there are too many.
+    def hold(self, attempt: Attempt, release: Callable[[], None]) -> bool:
+        """Count a host fault of a job, and hold the job unless this is the first.
+
+        Return True when it is held: its heartbeats have to go on until another thread calls `release`. Return False the
+        first time, and when too many jobs are held already; the caller must release the job then.
         """
         with self._lock:
-            seconds = self._pause(attempt.job.id)
-            if not seconds or self._closed or len(self._kept) >= MOST_KEPT:
+            seconds = self._pause_seconds(attempt.job.id)
+            if not seconds or self._closed or len(self._held) >= MAX_HELD:
                 return False
-            thread = threading.Thread(target=self._wait, args=(attempt, seconds, give_back), name="aside", daemon=True)
+            thread = threading.Thread(target=self._wait, args=(attempt, seconds, release), name="hold", daemon=True)
             try:
                 thread.start()
-            except RuntimeError:  # there are too many threads
+            except RuntimeError:  # the host has no thread left
                 return False
-            self._kept[thread] = attempt
-        logs.logger().warning("job_set_aside", job_id=attempt.job.id, seconds=seconds)
+            self._held[thread] = attempt
+        logs.logger().warning("job_quarantined", job_id=attempt.job.id, seconds=seconds)
         return True
 
     def close(self) -> None:
-        """Have every job given back now, and keep none any more."""
+        """Have every job released now, wait until all are, and hold none from now on."""
         with self._lock:
             self._closed = True
-            kept = dict(self._kept)
-        for attempt in kept.values():
+            held = dict(self._held)
+        for attempt in held.values():
             attempt.stop(Cause.SHUTDOWN)
-        for thread in kept:
+        for thread in held:
             thread.join()
 
-    def _pause(self, job_id: str) -> float:
-        """Count a fault; return for how long to keep the job: not the first time, then longer and longer."""
+    def _pause_seconds(self, job_id: str) -> float:
+        """Count a fault; return how long to hold the job: 0 the first time, then longer each time."""
         before = self._faults.pop(job_id, 0)
         self._faults[job_id] = before + 1
-        if len(self._faults) > MOST_REMEMBERED:
+        if len(self._faults) > MAX_REMEMBERED:
             self._faults.popitem(last=False)
         return growing_pause(before - 1, self._first_pause_seconds) if before else 0.0
 
-    def _wait(self, attempt: Attempt, seconds: float, give_back: Callable[[], None]) -> None:
+    def _wait(self, attempt: Attempt, seconds: float, release: Callable[[], None]) -> None:
         attempt.stopped.wait(seconds)
         try:
-            give_back()
+            release()
         finally:
             with self._lock:
-                del self._kept[threading.current_thread()]
+                del self._held[threading.current_thread()]

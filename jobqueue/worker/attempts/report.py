@@ -1,9 +1,8 @@
-"""What is told to the API of how an attempt ended."""
+"""What the API is told about how an attempt ended."""
 
 from __future__ import annotations
 
 import io
-import signal
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import IO, Any
@@ -16,14 +15,18 @@ from jobqueue.worker.supervisor.output_file import Outputs
 
 @dataclass(frozen=True)
 class Report:
-    """A verb (`complete`, `fail`, `release`) and the fields that the API documents for it, the outputs apart."""
+    """A verb (`complete`, `fail`, `release`) and the fields that the API documents for it, without the outputs."""
 
     verb: str
     fields: Mapping[str, Any]
     outputs: Outputs | None = field(default=None, compare=False)
 
     def body(self, holder: Mapping[str, object]) -> IO[bytes]:
-        """Return the request's body, in a file in memory. The outputs become part of it and are gone from here."""
+        """Return the body of the request in a file in memory, which the caller closes.
+
+        The fields are added to the file that the supervisor wrote the outputs into, so that megabytes are not copied.
+        The outputs belong to the body from then on and can be taken only once.
+        """
         file = open(self.outputs.detach(), "r+b") if self.outputs else io.BytesIO()  # noqa: SIM115  # the caller's
         json_stream.extend(file, {**holder, **self.fields})
         file.flush()
@@ -31,31 +34,33 @@ class Report:
 
 
 def released(reason: Reason | None) -> Report:
-    """Return the report of an attempt that is given back: what ended it was no fault of the job's."""
+    """Return the report that releases a job: its attempt ended through no fault of the job."""
     return Report("release", {"reason": reason})
 
 
-def failed(reason: Reason, message: str, **more: Any) -> Report:
-    """Return the report of an attempt whose program never ran."""
-    return Report("fail", {"reason": reason, "exit_code": None, "error_message": message, **more})
+def failed(reason: Reason, message: str, **measured: int) -> Report:
+    """Return the report of a failed attempt whose program never ran, with what was measured until then."""
+    return Report("fail", {"reason": reason, "exit_code": None, "error_message": message, **measured})
 
 
-def ended(outcome: Outcome, timeout_seconds: float | None, cancelled: bool, **times: int | None) -> Report:
-    """Return the report of a program that ran: exit code 0 is a success, all else a failure. `times` go along."""
+def ended(outcome: Outcome, timeout_seconds: float | None, cancelled: bool, **measured: int) -> Report:
+    """Return the report of a program that ran: a success with exit code 0, a failure otherwise.
+
+    `measured` is what the supervisor cannot know, and replaces what it has measured.
+    """
     reason, message = _why(outcome, timeout_seconds, cancelled)
-    fields: dict[str, Any] = {
-        "reason": reason,
-        "exit_code": outcome.exit_code,
-        **asdict(outcome.measured),
-        **times,
-    }
+    fields = {"reason": reason, "exit_code": outcome.exit_code, **asdict(outcome.measured), **measured}
     if message is None:
         return Report("complete", fields, outcome.outputs)
     return Report("fail", {**fields, "error_message": message}, outcome.outputs)
 
 
 def _why(outcome: Outcome, timeout_seconds: float | None, cancelled: bool) -> tuple[Reason, str | None]:
-    """Return why a program ended, and what is wrong with that (None: nothing)."""
+    """Return why a program ended, and the error message; None when nothing is wrong.
+
+    The order matters. A program that is cancelled or runs into its time limit is killed by a signal of ours, and one
+    that the kernel kills for its memory by SIGKILL: in each case the cause says more than the signal.
+    """
     if cancelled:
         return Reason.CANCELLED, "cancelled while it ran"
     if outcome.timed_out:
@@ -65,8 +70,3 @@ def _why(outcome: Outcome, timeout_seconds: float | None, cancelled: bool) -> tu
     if outcome.measured.signal is not None and outcome.exit_code is not None:
         return Reason.SIGNALLED, f"killed by signal {outcome.exit_code - 128} ({outcome.measured.signal})"
     return Reason.EXITED, f"exited with code {outcome.exit_code}" if outcome.exit_code else None
-
-
-def like_sigterm(outcome: Outcome) -> bool:
-    """Whether a program ended as one does that was sent SIGTERM: by it, or with the code that shells make of it."""
-    return outcome.exit_code == 128 + signal.SIGTERM

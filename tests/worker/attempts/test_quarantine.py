@@ -1,4 +1,4 @@
-"""A job that a worker could not run twice is kept for a while, and given back."""
+"""A job that a worker could not run twice is held for a while, then released."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from contextlib import closing
 import pytest
 
 from jobqueue.worker.attempts.attempt import Attempt, Cause
-from jobqueue.worker.attempts.quarantine import MOST_KEPT, SetAside
+from jobqueue.worker.attempts.quarantine import MAX_HELD, Quarantine
 from jobqueue.worker.slots.slot import Slot
 from tests.support.fake_api import FakeApi
 from tests.support.programs import SHELL
 
 
 @pytest.fixture
-def set_aside() -> Iterator[SetAside]:
-    with closing(SetAside(first_pause_seconds=600)) as set_aside:
-        yield set_aside
+def quarantine() -> Iterator[Quarantine]:
+    with closing(Quarantine(first_pause_seconds=600)) as quarantine:
+        yield quarantine
 
 
 @pytest.fixture
@@ -26,51 +26,53 @@ def attempt(api: FakeApi, slot: Slot) -> Attempt:
     return Attempt(api.offer(SHELL), slot)
 
 
-def nothing() -> None:
-    """Give nothing back."""
+def do_not_release() -> None:
+    """Release nothing."""
 
 
-def test_the_first_time_it_is_not(set_aside: SetAside, attempt: Attempt) -> None:
-    assert not set_aside.keep(attempt, nothing)
+def test_a_job_is_not_held_after_its_first_fault(quarantine: Quarantine, attempt: Attempt) -> None:
+    assert not quarantine.hold(attempt, do_not_release)
 
 
-def test_the_second_time_it_is_until_the_pause_is_over(attempt: Attempt) -> None:
-    given_back = threading.Event()
-    with closing(SetAside(first_pause_seconds=0.05)) as set_aside:
-        set_aside.keep(attempt, given_back.set)
-        assert set_aside.keep(attempt, given_back.set)
-        assert given_back.wait(20)
+def test_a_job_is_held_after_its_second_fault_until_the_pause_is_over(attempt: Attempt) -> None:
+    released = threading.Event()
+    with closing(Quarantine(first_pause_seconds=0.05)) as quarantine:
+        quarantine.hold(attempt, released.set)
+        assert quarantine.hold(attempt, released.set)
+        assert released.wait(20)
 
 
-def test_each_time_it_is_for_longer(set_aside: SetAside) -> None:
-    assert [set_aside._pause("job-1") for _ in range(4)] == [0, 300, 300, 300]
-    with closing(SetAside()) as usual:
-        assert [usual._pause("job-1") for _ in range(40)] == [0, 15, 30, 60, 120, 240, *[300] * 34]
-        assert usual._pause("job-2") == 0
+def test_a_job_is_held_longer_after_each_fault(quarantine: Quarantine) -> None:
+    assert [quarantine._pause_seconds("job-1") for _ in range(4)] == [0, 300, 300, 300]
+    with closing(Quarantine()) as usual:
+        assert [usual._pause_seconds("job-1") for _ in range(40)] == [0, 15, 30, 60, 120, 240, *[300] * 34]
+        assert usual._pause_seconds("job-2") == 0
 
 
-def test_it_is_given_back_as_soon_as_its_attempt_is_stopped(set_aside: SetAside, attempt: Attempt) -> None:
-    given_back = threading.Event()
-    set_aside.keep(attempt, given_back.set)
-    assert set_aside.keep(attempt, given_back.set)
-    assert not given_back.is_set()
+def test_a_held_job_is_released_as_soon_as_its_attempt_is_stopped(quarantine: Quarantine, attempt: Attempt) -> None:
+    released = threading.Event()
+    quarantine.hold(attempt, released.set)
+    assert quarantine.hold(attempt, released.set)
+    assert not released.is_set()
     attempt.stop(Cause.CANCELLED)
-    assert given_back.wait(20)
+    assert released.wait(20)
 
 
-def test_all_are_given_back_at_the_end_and_none_is_kept_then(set_aside: SetAside, api: FakeApi, slot: Slot) -> None:
+def test_closing_a_quarantine_releases_every_job_and_holds_none_from_then_on(
+    quarantine: Quarantine, api: FakeApi, slot: Slot
+) -> None:
     attempts = [Attempt(api.offer(SHELL), slot) for _ in range(3)]
-    given_back: list[str] = []
+    released: list[str] = []
     for attempt in attempts * 2:
-        set_aside.keep(attempt, lambda job_id=attempt.job.id: given_back.append(job_id))  # type: ignore[misc]
-    assert given_back == []
-    set_aside.close()
-    assert sorted(given_back) == sorted(attempt.job.id for attempt in attempts)
-    assert not set_aside.keep(attempts[0], nothing)
+        quarantine.hold(attempt, lambda job_id=attempt.job.id: released.append(job_id))  # type: ignore[misc]
+    assert released == []
+    quarantine.close()
+    assert sorted(released) == sorted(attempt.job.id for attempt in attempts)
+    assert not quarantine.hold(attempts[0], do_not_release)
 
 
-def test_there_are_never_too_many(set_aside: SetAside, api: FakeApi, slot: Slot) -> None:
-    attempts = [Attempt(api.offer(SHELL), slot) for _ in range(MOST_KEPT + 1)]
+def test_a_quarantine_never_holds_too_many_jobs(quarantine: Quarantine, api: FakeApi, slot: Slot) -> None:
+    attempts = [Attempt(api.offer(SHELL), slot) for _ in range(MAX_HELD + 1)]
     for attempt in attempts:
-        set_aside.keep(attempt, nothing)
-    assert [set_aside.keep(attempt, nothing) for attempt in attempts] == [True] * MOST_KEPT + [False]
+        quarantine.hold(attempt, do_not_release)
+    assert [quarantine.hold(attempt, do_not_release) for attempt in attempts] == [True] * MAX_HELD + [False]

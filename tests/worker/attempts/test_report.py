@@ -1,4 +1,4 @@
-"""How an attempt ended is told to the API in its words: what ran, why it ended, and all that is known of it."""
+"""A report says in the API's words how an attempt ended: what ran, why it ended, and what was measured."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from jobqueue.job import Measured, Reason
-from jobqueue.worker.attempts.report import Report, ended, failed, like_sigterm, released
+from jobqueue.worker.attempts.report import Report, ended, failed, released
 from jobqueue.worker.supervisor.messages import Outcome, signal_name
 from jobqueue.worker.supervisor.output_file import Outputs
 
 HOLDER = {"executor_id": "executor-1", "attempt_token": "token-1"}
 
 
-def told(report: Report) -> Any:
+def body_of(report: Report) -> Any:
     """Return the body of a report as the API reads it."""
     with report.body(HOLDER) as body:
         body.seek(0)
@@ -50,29 +50,29 @@ def open_files() -> int:
         (Outcome(0, timed_out=True), Reason.TIMEOUT, None, "ran for longer than 2.5 seconds"),
     ],
 )
-def test_only_exit_code_0_in_time_is_a_success_and_all_else_says_why(
+def test_only_exit_code_0_in_time_is_a_success_and_every_failure_says_why(
     outcome: Outcome, reason: Reason, signal: str | None, message: str | None
 ) -> None:
     report = ended(outcome, 2.5, cancelled=False)
-    body = told(report)
+    body = body_of(report)
     assert report.verb == ("fail" if message else "complete")
     assert (body["reason"], body["exit_code"], body["signal"]) == (reason, outcome.exit_code, signal)
     assert body.get("error_message") == message
 
 
 @pytest.mark.parametrize("outcome", [Outcome(0), Outcome(1), killed(9), Outcome(0, timed_out=True)])
-def test_what_was_cancelled_is_cancelled_however_it_ended(outcome: Outcome) -> None:
+def test_a_cancelled_program_is_reported_as_cancelled_however_it_ended(outcome: Outcome) -> None:
     report = ended(outcome, 2.5, cancelled=True)
-    assert (report.verb, told(report)["reason"]) == ("fail", "cancelled")
+    assert (report.verb, body_of(report)["reason"]) == ("fail", "cancelled")
 
 
-def test_all_that_is_known_of_a_run_goes_along() -> None:
+def test_a_report_has_everything_that_was_measured() -> None:
     outcome = Outcome(
         0,
         measured=Measured(None, 9, 1, False, True, 0.5, 0.25, 4096, None, 2, 3),
         outputs=Outputs.write({"stdout": 'out "ü"\0\n', "stderr": "\U0001f389"}),
     )
-    assert told(ended(outcome, None, cancelled=False, download_started_at_ms=1)) == {
+    assert body_of(ended(outcome, None, cancelled=False, download_started_at_ms=1)) == {
         **HOLDER,
         "reason": "exited",
         "exit_code": 0,
@@ -95,7 +95,7 @@ def test_all_that_is_known_of_a_run_goes_along() -> None:
 def test_a_program_that_never_ran_has_no_exit_code() -> None:
     report = failed(Reason.CHECKSUM_MISMATCH, "checksum mismatch", download_started_at_ms=1)
     assert report.verb == "fail"
-    assert told(report) == {
+    assert body_of(report) == {
         **HOLDER,
         "reason": "checksum_mismatch",
         "exit_code": None,
@@ -105,23 +105,23 @@ def test_a_program_that_never_ran_has_no_exit_code() -> None:
 
 
 @pytest.mark.parametrize("reason", [Reason.WORKER_SHUTDOWN, None])
-def test_an_attempt_that_is_given_back_says_nothing_but_why(reason: Reason | None) -> None:
+def test_a_release_says_nothing_but_the_reason(reason: Reason | None) -> None:
     report = released(reason)
     assert report.verb == "release"
-    assert told(report) == {**HOLDER, "reason": reason}
+    assert body_of(report) == {**HOLDER, "reason": reason}
 
 
-def test_a_body_says_who_speaks_even_when_there_is_nothing_else_to_say() -> None:
-    assert told(Report("release", {})) == HOLDER
-    assert told(Report("complete", {}, Outputs.write({"stdout": "", "stderr": ""}))) == {
+def test_a_body_names_the_holder_even_when_there_is_nothing_else_to_say() -> None:
+    assert body_of(Report("release", {})) == HOLDER
+    assert body_of(Report("complete", {}, Outputs.write({"stdout": "", "stderr": ""}))) == {
         **HOLDER,
         "stdout": "",
         "stderr": "",
     }
 
 
-def test_a_body_can_be_sent_by_its_length() -> None:
-    """Nothing of it may wait in a buffer: it is the file that is asked how long it is."""
+def test_the_length_of_a_body_is_known_before_it_is_sent() -> None:
+    """The length is that of the file, so no part of the body may wait in a buffer."""
     with Report("complete", {"reason": "exited"}, Outputs.write({"stdout": "x"})).body(HOLDER) as body:
         size = os.fstat(body.fileno()).st_size
         body.seek(0)
@@ -129,7 +129,7 @@ def test_a_body_can_be_sent_by_its_length() -> None:
 
 
 def test_a_small_report_takes_no_descriptor() -> None:
-    """It has to be made when there are none left, too."""
+    """It has to be possible when none is left."""
     before = open_files()
     with Report("release", {"reason": "worker_shutdown"}).body(HOLDER) as body:
         assert open_files() == before
@@ -137,7 +137,7 @@ def test_a_small_report_takes_no_descriptor() -> None:
         assert json.load(body) == {**HOLDER, "reason": "worker_shutdown"}
 
 
-def test_a_body_of_megabytes_is_made_of_the_file_that_the_outputs_are_in_and_nothing_stays_open() -> None:
+def test_a_large_body_is_made_in_the_file_of_the_outputs_and_nothing_stays_open() -> None:
     before = open_files()
     outputs = Outputs.write({"stdout": "x" * 1_000_000, "stderr": "\0" * 1_000_000})
     report = Report("complete", {"exit_code": 0}, outputs)
@@ -147,17 +147,3 @@ def test_a_body_of_megabytes_is_made_of_the_file_that_the_outputs_are_in_and_not
         body.seek(0)
         assert json.load(body)["stderr"] == "\0" * 1_000_000
     assert open_files() == before
-
-
-@pytest.mark.parametrize(
-    ("outcome", "like"),
-    [
-        (killed(15), True),
-        (Outcome(143), True),
-        (Outcome(0), False),
-        (Outcome(15), False),
-        (killed(9), False),
-    ],
-)
-def test_what_ended_like_by_sigterm_is_told_apart(outcome: Outcome, like: bool) -> None:
-    assert like_sigterm(outcome) is like

@@ -1,4 +1,4 @@
-"""One attempt at a job, from its claim to its report."""
+"""An attempt fetches the program, runs it and reports how it ended."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 
 from jobqueue.worker.attempts.environment import shared_variables
 from jobqueue.worker.slots import workspace
-from jobqueue.worker.slots.children import Children
+from jobqueue.worker.slots.children import Family
 from tests.support.fake_api import FakeApi
 from tests.support.fake_server import Reply
 from tests.support.programs import ENVIRONMENT, PYTHON, SHELL
-from tests.support.waiting import wait_until
-from tests.worker.conftest import Run
+from tests.support.running import Run
+from tests.support.servers import wait_until
 
 pytestmark = [
     pytest.mark.usefixtures("short_pauses", "collected"),
@@ -55,7 +55,7 @@ def test_a_program_that_fails_is_reported_with_its_output(api: FakeApi, run: Run
     assert body["error_message"] == "exited with code 4"
 
 
-def test_a_signal_is_told_by_name(api: FakeApi, run: Run) -> None:
+def test_a_signal_is_reported_by_name(api: FakeApi, run: Run) -> None:
     run(api.offer(SHELL + "kill -9 $$"))
     verb, body = api.only_report()
     assert (verb, body["exit_code"], body["signal"], body["reason"]) == ("fail", 137, "SIGKILL", "signalled")
@@ -79,7 +79,7 @@ def test_a_program_with_the_wrong_checksum_is_never_started(api: FakeApi, run: R
     assert not (tmp_path / "touched").exists()
 
 
-def test_a_program_that_cannot_be_had_is_a_failure(api: FakeApi, run: Run) -> None:
+def test_a_program_that_cannot_be_downloaded_is_a_failure(api: FakeApi, run: Run) -> None:
     api.answers["program"] = lambda _: Reply(404)
     run(api.offer(SHELL))
     verb, body = api.only_report()
@@ -92,29 +92,29 @@ def environment_seen(api: FakeApi) -> dict[str, str]:
     return dict(line.split("=", 1) for line in body["stdout"].split("\0")[:-1])
 
 
-def test_the_environment_is_an_allowed_few_what_was_asked_and_what_is_told(api: FakeApi, run: Run) -> None:
+def test_a_program_sees_the_shared_variables_its_own_and_those_that_describe_its_job(api: FakeApi, run: Run) -> None:
     worker = {"PATH": "/usr/bin:/bin:/opt", "LANG": "de_DE.UTF-8", "CANARY": "secret", "API_URL": "x", "TZ": "UTC"}
     job = api.offer(ENVIRONMENT, environment={"KEY": "value"}, type="demo", attempt=3)
     run(job, variables=shared_variables(worker, ()))
     seen = environment_seen(api)
-    told = {"JOB_ID": "job-1", "JOB_TYPE": "demo", "JOB_ATTEMPT": "3", "JOB_DEADLINE": ""}
+    described = {"JOB_ID": "job-1", "JOB_TYPE": "demo", "JOB_ATTEMPT": "3", "JOB_DEADLINE": ""}
     given = {"PATH": "/usr/bin:/bin:/opt", "LANG": "de_DE.UTF-8", "TZ": "UTC", "KEY": "value"}
-    assert seen == {**given, **told, "HOME": seen["HOME"], "TMPDIR": seen["HOME"]}
+    assert seen == {**given, **described, "HOME": seen["HOME"], "TMPDIR": seen["HOME"]}
 
 
-def test_a_deadline_is_told_in_seconds_since_1970(api: FakeApi, run: Run) -> None:
+def test_a_program_sees_its_deadline_in_seconds_since_1970(api: FakeApi, run: Run) -> None:
     run(api.offer(ENVIRONMENT, timeout_seconds=100))
     assert 0 <= int(environment_seen(api)["JOB_DEADLINE"]) - int(time.time()) - 100 + 20 <= 20
 
 
-def test_what_the_job_asks_for_comes_first_but_not_before_what_it_is_told(api: FakeApi, run: Run) -> None:
-    asked = {"PATH": "/bin:/usr/bin", "LANG": "C", "HOME": "/", "TMPDIR": "/nowhere", "JOB_ID": "mine"}
-    run(api.offer(ENVIRONMENT, environment=asked), variables=shared_variables({"PATH": "/opt"}, ()))
+def test_variables_of_the_job_come_first_but_not_before_those_that_describe_it(api: FakeApi, run: Run) -> None:
+    own = {"PATH": "/bin:/usr/bin", "LANG": "C", "HOME": "/", "TMPDIR": "/nowhere", "JOB_ID": "mine"}
+    run(api.offer(ENVIRONMENT, environment=own), variables=shared_variables({"PATH": "/opt"}, ()))
     seen = environment_seen(api)
-    assert {name: seen[name] for name in asked} == {**asked, "JOB_ID": "job-1"}
+    assert {name: seen[name] for name in own} == {**own, "JOB_ID": "job-1"}
 
 
-def test_a_job_starts_at_home_in_an_empty_directory_that_goes_with_it(api: FakeApi, run: Run) -> None:
+def test_a_program_starts_in_an_empty_home_directory_that_is_removed_with_it(api: FakeApi, run: Run) -> None:
     run(api.offer(SHELL + 'pwd -P; ls -A; [ "$PWD" = "$HOME" ] && echo home; mktemp; touch left'))
     directory, home, made = api.only_report()[1]["stdout"].splitlines()
     assert home == "home"
@@ -128,9 +128,9 @@ def test_a_report_is_on_disk_before_anything_is_removed(
     written: list[int] = []
     remove = workspace.remove
 
-    def look_and_remove(path: Path, children: Children) -> None:
+    def look_and_remove(path: Path, family: Family) -> None:
         written.append(len(list((tmp_path / "spool").glob("*/*.json"))))
-        remove(path, children)
+        remove(path, family)
 
     monkeypatch.setattr(workspace, "remove", look_and_remove)
     run(api.offer(SHELL + "touch left"))
@@ -142,12 +142,12 @@ def test_a_report_does_not_wait_for_all_that_its_job_has_left(
 ) -> None:
     """There may be a million files. The slot does wait."""
     remove, reported = workspace.remove, threading.Event()
-    monkeypatch.setattr("jobqueue.worker.attempts.runner.REMOVING_SECONDS", 0.1)
+    monkeypatch.setattr("jobqueue.worker.attempts.runner.REMOVAL_WAIT_SECONDS", 0.1)
 
-    def remove_late(path: Path, children: Children) -> None:
-        wait_until("it is reported", lambda: bool(api.reports()))
+    def remove_late(path: Path, family: Family) -> None:
+        wait_until("the job is reported", lambda: bool(api.reports()))
         reported.set()
-        remove(path, children)
+        remove(path, family)
 
     monkeypatch.setattr(workspace, "remove", remove_late)
     run(api.offer(SHELL + "touch left"))

@@ -1,4 +1,4 @@
-"""An attempt is ended for its time limit, its lease or somebody's wish, and its lease kept until it is reported."""
+"""An attempt is stopped by its time limit, a lost lease or a cancel request; its lease is kept until it is reported."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.support.fake_api import AWAY, CANCEL, REFUSED, YES, FakeApi
 from tests.support.fake_server import Reply, Request
 from tests.support.processes import alive, wait_for_pids
 from tests.support.programs import FOREVER, SHELL, WITH_ORPHANS
-from tests.support.waiting import wait_until
-from tests.worker.conftest import Run
+from tests.support.running import Run
+from tests.support.servers import wait_until
 
 pytestmark = [
     pytest.mark.usefixtures("short_pauses", "collected"),
@@ -27,7 +27,7 @@ def test_a_job_whose_lease_is_lost_is_stopped_whole_and_not_reported(api: FakeAp
     pids = tmp_path / "pids"
     job = api.offer(WITH_ORPHANS, pids, 600, lease_ms=3000)
     api.answers["heartbeat"] = lambda _: REFUSED if pids.exists() and pids.read_text().count("\n") == 5 else YES
-    assert run(job).cause is Cause.LEASE_LOST
+    assert run(job).attempt.cause is Cause.LEASE_LOST
     assert api.reports() == []
     assert not any(map(alive, wait_for_pids(pids, 5)))
 
@@ -41,9 +41,7 @@ def test_a_lease_that_is_lost_during_the_download_ends_the_attempt(api: FakeApi,
     assert api.reports() == []
 
 
-def test_a_job_that_is_cancelled_is_asked_to_end_and_reported_with_its_output(
-    api: FakeApi, run: Run, tmp_path: Path
-) -> None:
+def test_a_cancelled_job_gets_sigterm_and_is_reported_with_its_output(api: FakeApi, run: Run, tmp_path: Path) -> None:
     listens = tmp_path / "listens"
     trap = SHELL + 'trap "echo asked; exit 0" TERM; touch "$1"; while true; do sleep 0.02; done'
     api.answers["heartbeat"] = lambda _: CANCEL if listens.exists() else YES
@@ -52,15 +50,15 @@ def test_a_job_that_is_cancelled_is_asked_to_end_and_reported_with_its_output(
     assert (verb, body["reason"], body["stdout"]) == ("fail", "cancelled", "asked\n")
 
 
-def test_a_job_that_is_cancelled_and_does_not_listen_is_killed(api: FakeApi, run: Run, tmp_path: Path) -> None:
+def test_a_cancelled_job_that_ignores_sigterm_is_killed(api: FakeApi, run: Run, tmp_path: Path) -> None:
     api.answers["heartbeat"] = lambda _: CANCEL if (tmp_path / "pids").exists() else YES
-    stop_policy = StopPolicy(kill_grace_seconds=0.2)
+    stop_policy = StopPolicy(finish=False, kill_grace_seconds=0.2)
     run(api.offer(FOREVER, tmp_path / "pids", lease_ms=3000), stop_policy=stop_policy)
     assert api.only_report()[1]["reason"] == "cancelled"
     assert api.only_report()[1]["signal"] == "SIGKILL"
 
 
-def test_a_job_that_is_cancelled_during_its_download_never_begins(api: FakeApi, run: Run) -> None:
+def test_a_job_that_is_cancelled_during_its_download_is_never_started(api: FakeApi, run: Run) -> None:
     api.answers["program"] = lambda _: api.server.hang()
     api.answers["heartbeat"] = lambda _: CANCEL
     run(api.offer(SHELL, lease_ms=3000))
@@ -78,7 +76,7 @@ def test_a_job_that_runs_for_too_long_has_failed_for_that_reason(
     assert body["error_message"] == "ran for longer than 0.4 seconds"
 
 
-def test_what_is_still_said_to_an_ended_job_does_not_reach_the_next_in_its_slot(
+def test_a_cancel_request_for_an_ended_job_does_not_reach_the_next_in_its_slot(
     api: FakeApi, run: Run, tmp_path: Path
 ) -> None:
     """Its lease is kept until its report is answered; the slot goes on meanwhile."""
@@ -97,10 +95,13 @@ def test_what_is_still_said_to_an_ended_job_does_not_reach_the_next_in_its_slot(
     second = threading.Thread(target=run, args=[api.offer(wait, tmp_path / "pids", tmp_path / "go")])
     second.start()
     assert cancelled.wait(20)
-    assert first.stopped.wait(20)
+    assert first.attempt.stopped.wait(20)
     (tmp_path / "go").touch()
     second.join(20)
-    wait_until("it is reported", lambda: "job-2" in [request.path.split("/")[2] for request in api.seen("complete")])
+    wait_until(
+        "the second job is reported",
+        lambda: "job-2" in [request.path.split("/")[2] for request in api.seen("complete")],
+    )
     assert [body["stdout"] for _, body in api.reports() if body["stdout"]] == ["finished\n"]
 
 
@@ -115,15 +116,15 @@ def test_the_lease_is_kept_alive_while_the_report_is_not_answered(api: FakeApi, 
     wait_until("the lease is renewed", lambda: len(api.seen("heartbeat")) > 1)
 
 
-def test_beats_stop_with_the_attempt(api: FakeApi, run: Run, tmp_path: Path) -> None:
+def test_heartbeats_end_with_the_attempt(api: FakeApi, run: Run, tmp_path: Path) -> None:
     def answer(_: Request) -> Reply:
-        (tmp_path / "beaten").touch()
+        (tmp_path / "renewed").touch()
         return YES
 
     api.answers["heartbeat"] = answer
-    run(api.offer(SHELL + 'while [ ! -e "$1" ]; do sleep 0.02; done', tmp_path / "beaten", lease_ms=1500))
+    run(api.offer(SHELL + 'while [ ! -e "$1" ]; do sleep 0.02; done', tmp_path / "renewed", lease_ms=3000))
     count = len(api.seen("heartbeat"))
     assert count > 0
-    run(api.offer(SHELL + "sleep 0.7"))  # longer than until the next would be due
+    run(api.offer(SHELL + "sleep 1.2"))  # longer than until the next would be due
     assert len(api.reports()) == 2
     assert len(api.seen("heartbeat")) == count
