@@ -9,7 +9,7 @@ import sys
 from jobqueue import logs
 from jobqueue.settings import InvalidSetting
 from jobqueue.worker import check, config, lifecycle
-from jobqueue.worker.loop import Limits
+from jobqueue.worker.loop import ClaimPolicy
 from jobqueue.worker.shutdown import Shutdown
 
 API_UNAVAILABLE = 75
@@ -28,7 +28,8 @@ def main() -> int:
             return check.report(settings, os.environ)
         shutdown = Shutdown()
         shutdown.listen()
-        lifecycle.live(settings, os.environ, shutdown, Limits(1 if options.once else options.max_jobs, options.burst))
+        policy = ClaimPolicy(1 if options.once else options.max_jobs, options.burst)
+        lifecycle.run(settings, os.environ, shutdown, policy)
     except InvalidSetting as error:
         sys.exit(str(error))
     except lifecycle.GaveUp:

@@ -13,7 +13,7 @@ from tests.support.arguments import ODD_ARGUMENTS
 from tests.support.deployment import LEASE_SECONDS, Deployment
 from tests.support.processes import children, environment, peak_megabytes
 from tests.support.programs import ARGUMENTS, ENVIRONMENT, SHELL
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 
 MEGABYTE = 1 << 20
 TIMESTAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"

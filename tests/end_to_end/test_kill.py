@@ -20,7 +20,7 @@ from tests.support.deployment import LEASE_SECONDS, Deployment
 from tests.support.processes import alive, family, wait_for_pids, wait_until_gone
 from tests.support.programs import SHELL, WITH_ORPHANS
 from tests.support.restartable_redis import RestartableRedis
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 
 TAKES_TURNS = (
     SHELL

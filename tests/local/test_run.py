@@ -21,7 +21,7 @@ from jobqueue.client.jobs import Jobs
 from jobqueue.client.transport import Transport
 from jobqueue.local.run import STOP_SECONDS, WEB, WORKER, print_lines
 from jobqueue.worker import config
-from jobqueue.worker.lifecycle import ENDING_SECONDS
+from jobqueue.worker.lifecycle import AFTER_DRAIN_SECONDS
 from tests.support.fake_server import Reply, serving
 from tests.support.launcher import TEMPORARY, Running, make_directory, run_once, running
 from tests.support.ports import free_port
@@ -209,7 +209,7 @@ def test_a_port_in_use_leaves_no_data_behind(directory: Path) -> None:
 
 
 def test_the_worker_has_all_the_time_that_it_may_need_to_stop() -> None:
-    assert STOP_SECONDS["worker"] > config.load({}).drain_seconds + ENDING_SECONDS
+    assert STOP_SECONDS["worker"] > config.load({}).drain_seconds + AFTER_DRAIN_SECONDS
 
 
 def test_the_lines_after_a_very_long_line_are_printed(capsys: pytest.CaptureFixture[str]) -> None:

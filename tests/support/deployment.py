@@ -23,7 +23,7 @@ from jobqueue.client.transport import ApiUnavailable, Transport
 from tests.support.fake_server import FakeServer, Reply, Request, serving
 from tests.support.ports import free_port
 from tests.support.processes import children, family
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 PATH = "/usr/local/bin:/usr/bin:/bin"

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from jobqueue.local import redis_server
 from tests.support.ports import free_port
-from tests.support.servers import answers, wait_until
+from tests.support.redis_server import answers
+from tests.support.waiting import wait_until
 
 
 @dataclass

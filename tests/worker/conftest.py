@@ -30,8 +30,8 @@ from jobqueue.worker.slots.slot import Slot
 from jobqueue.worker.slots.workspace import Workspaces
 from tests.support.fake_api import FakeApi
 from tests.support.programs import Stage
-from tests.support.slots import open_slot, sparing_children
 from tests.support.running import Ran, Run
+from tests.support.slots import open_slot, sparing_children
 from tests.support.spooling import SHORT_PAUSES
 
 

@@ -15,7 +15,6 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.support.fake_server import FakeServer, Reply, Request, in_json, serving
-from tests.support.servers import wait_until
 from tests.support.spooling import (
     ACCEPTED,
     BODY,
@@ -28,6 +27,7 @@ from tests.support.spooling import (
     on_disk,
     spooling,
 )
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ import pytest
 
 from jobqueue.worker.attempts.environment import shared_variables
 from jobqueue.worker.slots import workspace
-from jobqueue.worker.slots.children import Family
+from jobqueue.worker.slots.children import Children
 from tests.support.fake_api import FakeApi
 from tests.support.fake_server import Reply
 from tests.support.programs import ENVIRONMENT, PYTHON, SHELL
 from tests.support.running import Run
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 
 pytestmark = [
     pytest.mark.usefixtures("short_pauses", "collected"),
@@ -128,9 +128,9 @@ def test_a_report_is_on_disk_before_anything_is_removed(
     written: list[int] = []
     remove = workspace.remove
 
-    def look_and_remove(path: Path, family: Family) -> None:
+    def look_and_remove(path: Path, children: Children) -> None:
         written.append(len(list((tmp_path / "spool").glob("*/*.json"))))
-        remove(path, family)
+        remove(path, children)
 
     monkeypatch.setattr(workspace, "remove", look_and_remove)
     run(api.offer(SHELL + "touch left"))
@@ -144,10 +144,10 @@ def test_a_report_does_not_wait_for_all_that_its_job_has_left(
     remove, reported = workspace.remove, threading.Event()
     monkeypatch.setattr("jobqueue.worker.attempts.runner.REMOVAL_WAIT_SECONDS", 0.1)
 
-    def remove_late(path: Path, family: Family) -> None:
+    def remove_late(path: Path, children: Children) -> None:
         wait_until("the job is reported", lambda: bool(api.reports()))
         reported.set()
-        remove(path, family)
+        remove(path, children)
 
     monkeypatch.setattr(workspace, "remove", remove_late)
     run(api.offer(SHELL + "touch left"))

@@ -20,7 +20,7 @@ from tests.support.fake_api import REFUSED, FakeApi
 from tests.support.processes import wait_for_pids
 from tests.support.programs import FOREVER, SHELL
 from tests.support.running import Run
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 
 pytestmark = [
     pytest.mark.usefixtures("short_pauses", "collected"),

@@ -15,7 +15,7 @@ from tests.support.fake_server import Reply, Request
 from tests.support.processes import alive, wait_for_pids
 from tests.support.programs import FOREVER, SHELL, WITH_ORPHANS
 from tests.support.running import Run
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 
 pytestmark = [
     pytest.mark.usefixtures("short_pauses", "collected"),

@@ -13,7 +13,6 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.support.fake_server import FakeServer, serving
-from tests.support.servers import wait_until
 from tests.support.spooling import (
     ACCEPTED,
     BODY,
@@ -24,6 +23,7 @@ from tests.support.spooling import (
     in_memory,
     spooling,
 )
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.support.fake_server import FakeServer, in_json, serving
-from tests.support.servers import wait_until
 from tests.support.spooling import ACCEPTED, BODY, IMPATIENT, UNAVAILABLE, Spooling, on_disk, spooling
+from tests.support.waiting import wait_until
 
 ROOT = str(Path(__file__).parents[3])
 WORKER = """
