@@ -107,23 +107,25 @@ def write(captures: Mapping[str, Capture]) -> tuple[Outputs, dict[str, Any]]:
 
 def _first_half(kept: bytes) -> bytes:
     """Return as much of the beginning as fits into HALF_BYTES once it is text, cut between two characters."""
-    half = _without_an_unfinished_character(kept[:HALF_BYTES])
-    return _without_an_unfinished_character(half[: _fitting_size(half)])
+    half = kept[:HALF_BYTES]
+    # A byte that is not UTF-8 becomes U+FFFD, which is three bytes, so a half of binary output is too long as text.
+    # Nothing but decoding tells by how much. Cutting in proportion ends after two or three rounds, because binary
+    # output has about as many such bytes in one place as in another; a third always fits.
+    while (size := _text_size(half)) > HALF_BYTES:
+        half = half[: len(half) * HALF_BYTES // size]
+    return _without_an_unfinished_character(half)
 
 
 def _last_half(kept: bytes) -> bytes:
     """Return as much of the end as fits into HALF_BYTES once it is text, cut between two characters."""
-    half = skip_partial_character(kept[-HALF_BYTES:])
-    return skip_partial_character(half[len(half) - _fitting_size(half) :])
+    half = kept[-HALF_BYTES:]
+    while (size := _text_size(half)) > HALF_BYTES:  # As in `_first_half`.
+        half = half[len(half) - len(half) * HALF_BYTES // size :]
+    return skip_partial_character(half)
 
 
-def _fitting_size(half: bytes) -> int:
-    """Return how many bytes of either end of `half` certainly fit into HALF_BYTES once they are text."""
-    # A byte that is not UTF-8 becomes U+FFFD, which is three bytes; no byte ever becomes less than one. So leaving out
-    # as many bytes as the text is too long is always enough, and so is keeping a third. The larger of the two loses
-    # next to nothing of a text with a few stray bytes, and still fills the half when all of it is binary.
-    excess = len(half.decode(errors="replace").encode()) - HALF_BYTES
-    return max(len(half) - max(excess, 0), len(half) // 3)
+def _text_size(data: bytes) -> int:
+    return len(data.decode(errors="replace").encode())
 
 
 def _without_an_unfinished_character(text: bytes) -> bytes:
