@@ -39,8 +39,10 @@ def deployment(standing: tuple[RestartableRedis, Api], tmp_path: Path) -> Iterat
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[RestartableRedis]:
-    """A Redis that a test may kill."""
-    store = RestartableRedis(tmp_path)
+    """A Redis that a test may kill. It stores a change before it answers: with its default it may answer up to two
+    seconds earlier while the disk is busy, and the tests are not about that.
+    """
+    store = RestartableRedis(tmp_path, ("--appendfsync", "always"))
     store.start()
     yield store
     store.kill()

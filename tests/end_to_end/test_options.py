@@ -93,7 +93,7 @@ def test_a_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     worker = run_worker(**{**own_directories(tmp_path), "SPOOL_DIR": str(tmp_path / "file" / "spool")})
     assert worker.returncode == 1
-    assert worker.stderr.startswith("SPOOL_DIR is ")
+    assert worker.stderr.startswith(f"SPOOL_DIR={tmp_path}/file/spool cannot be used: ")
 
 
 @pytest.mark.parametrize("name", ["TMPDIR", "SPOOL_DIR"])
@@ -103,7 +103,7 @@ def test_a_directory_in_which_nothing_can_be_made_ends_the_worker_with_a_sentenc
     worker = run_worker(**{**own_directories(tmp_path), name: "/proc"})
     assert Path("/proc").stat().st_mode == before
     assert worker.returncode == 1
-    assert worker.stderr.startswith(f"{name} is '/proc', ")
+    assert worker.stderr.startswith(f"{name}=/proc cannot be used: ")
     assert len(worker.stderr.splitlines()) == 1
 
 
@@ -114,7 +114,7 @@ def test_a_disk_that_takes_nothing_ends_the_worker_with_a_sentence(tmp_path: Pat
     environment = {"PATH": PATH, "PYTHONDONTWRITEBYTECODE": "1", **own_directories(tmp_path)}
     worker = subprocess.run(command, check=False, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
     assert worker.returncode == 1
-    assert worker.stderr.splitlines()[-1] == f"TMPDIR is {str(tmp_path)!r}, which is of no use now: File too large."
+    assert worker.stderr.splitlines()[-1] == f"TMPDIR={tmp_path} cannot be used: file too large."
     assert {path.name for path in tmp_path.iterdir()} == {"cache", "spool"}
 
 
@@ -123,7 +123,7 @@ def test_more_slots_than_files_may_be_open_for_are_refused(tmp_path: Path) -> No
     environment = {"PATH": PATH, **own_directories(tmp_path), "SLOTS": "8"}
     worker = subprocess.run(command, check=False, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
     assert worker.returncode == 1
-    assert worker.stderr == (
-        "SLOTS is 8, for which the worker has to open up to 88 files, but this host allows it 64: raise the limit "
-        "(ulimit -n) or set SLOTS lower.\n"
-    )
+    assert len(worker.stderr.splitlines()) == 1
+    assert worker.stderr.startswith("SLOTS is 8, ")
+    assert " 88 " in worker.stderr
+    assert " 64" in worker.stderr
