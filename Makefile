@@ -19,7 +19,7 @@ run: install ## the API, a worker and (unless REDIS_URL is set) an embedded serv
 	@exec $(BIN)/python -m jobqueue.local.run
 
 demo: install ## beside `make run`: submit a small program, follow it, print its output
-	@exec $(BIN)/python -m jobqueue.local.demo
+	@exec $(BIN)/python -m examples.demo
 
 test: install-dev ## all tests
 	$(BIN)/python -m pytest

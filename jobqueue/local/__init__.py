@@ -2,5 +2,4 @@
 
 run: `make run`: an embedded Redis-compatible server, the API and one worker.
 redis_server: the embedded Redis-compatible server.
-demo: `make demo`: submits a small program and follows it.
 """

@@ -23,7 +23,7 @@ from jobqueue.local.run import STOP_SECONDS, WEB, WORKER, print_lines
 from jobqueue.worker import config
 from jobqueue.worker.lifecycle import AFTER_DRAIN_SECONDS
 from tests.support.fake_server import Reply, serving
-from tests.support.launcher import TEMPORARY, Running, make_directory, run_once, running
+from tests.support.launcher import DEMO, RUN, TEMPORARY, Running, make_directory, run_once, running
 from tests.support.ports import free_port
 from tests.support.processes import alive, wait_for_pids
 from tests.support.programs import FOREVER
@@ -58,7 +58,7 @@ class TestWhileItRuns:
         assert any(shared.api_url in line for line in lines)
 
     def test_the_demo_shows_a_job_from_its_start_to_its_output(self, shared: Running) -> None:
-        demo = run_once(shared.directory, "demo", shared.port)
+        demo = run_once(shared.directory, DEMO, shared.port)
         assert (demo.returncode, demo.stderr) == (0, "")
         assert " is completed on " in demo.stdout
         assert "Hello, world! I was called with: one two words\nstep 1\nstep 2\nstep 3\n" in demo.stdout
@@ -86,12 +86,12 @@ class TestWhileItRuns:
         return next(line.split()[-1] for line in text.splitlines() if "_total{" in line and '"404"' in line)
 
     def test_a_port_in_use_is_refused_in_one_sentence(self, shared: Running, directory: Path) -> None:
-        second = run_once(directory, "run", shared.port)
+        second = run_once(directory, RUN, shared.port)
         assert (second.returncode, second.stdout) == (1, "")
         assert re.fullmatch(rf"Port {shared.port} is in use\. .*\n", second.stderr)
 
     def test_a_second_launcher_in_the_same_directory_is_refused_in_one_sentence(self, shared: Running) -> None:
-        second = run_once(shared.directory, "run", free_port())
+        second = run_once(shared.directory, RUN, free_port())
         assert (second.returncode, second.stdout) == (1, "")
         assert re.fullmatch(r"Another `make run` uses \.data/\. .*\n", second.stderr)
 
@@ -189,21 +189,21 @@ def test_all_are_stopped_when_the_api_or_the_store_ends(
 def test_a_wrong_setting_is_refused_in_one_sentence_before_anything_starts(
     directory: Path, variable: str, value: str
 ) -> None:
-    ended = run_once(directory, "run", free_port(), **{variable: value})
+    ended = run_once(directory, RUN, free_port(), **{variable: value})
     assert (ended.returncode, ended.stdout) == (1, "")
     assert re.fullmatch(rf"{variable} is '{re.escape(value)}', but must be .*\.\n", ended.stderr)
 
 
 def test_a_demo_without_an_api_names_the_next_step(directory: Path) -> None:
     port = free_port()
-    demo = run_once(directory, "demo", port)
+    demo = run_once(directory, DEMO, port)
     assert (demo.returncode, demo.stdout) == (1, "")
     assert re.fullmatch(rf"No API answers at \S*:{port}/\S*\. .*make run\n", demo.stderr)
 
 
 def test_a_port_in_use_leaves_no_data_behind(directory: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        ended = run_once(directory, "run", server.getsockname()[1])
+        ended = run_once(directory, RUN, server.getsockname()[1])
     assert ended.stderr.startswith("Port ")
     assert not (directory / ".data").exists()
 

@@ -18,6 +18,8 @@ from tests.support.ports import free_port
 from tests.support.processes import alive, family
 from tests.support.waiting import wait_until
 
+RUN = "jobqueue.local.run"
+DEMO = "examples.demo"
 TEMPORARY = "tmp"
 START_SECONDS = 40
 
@@ -30,8 +32,8 @@ def make_directory(parent: Path) -> Path:
 
 
 def command(module: str) -> list[str]:
-    """Return the command that runs a module of `jobqueue.local`."""
-    return [sys.executable, "-m", f"jobqueue.local.{module}"]
+    """Return the command that runs a module."""
+    return [sys.executable, "-m", module]
 
 
 def variables(directory: Path, port: int) -> dict[str, str]:
@@ -40,7 +42,7 @@ def variables(directory: Path, port: int) -> dict[str, str]:
 
 
 def run_once(directory: Path, module: str, port: int, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run a module of `jobqueue.local` to its end."""
+    """Run a module to its end."""
     environment = variables(directory, port) | more
     return subprocess.run(
         command(module), cwd=directory, env=environment, capture_output=True, text=True, check=False, timeout=60
@@ -100,7 +102,7 @@ def running(directory: Path, more: Mapping[str, str] | None = None) -> Iterator[
     log = directory / f"printed-{port}"
     with log.open("wb") as file:
         process = subprocess.Popen(
-            command("run"),
+            command(RUN),
             cwd=directory,
             env=variables(directory, port) | dict(more or {}),
             stdout=file,
