@@ -11,6 +11,7 @@ from typing import Any
 
 from jobqueue.net.time_limit import TimeLimit
 
+MAX_PORT = 65_535
 Address = tuple[Any, ...]
 """One result of `socket.getaddrinfo`: family, type, protocol, canonical name, socket address."""
 
@@ -18,15 +19,17 @@ Address = tuple[Any, ...]
 def look_up(host: str, port: int, limit: TimeLimit) -> list[Address]:
     """Return the addresses of a host.
 
-    Raises OSError, which is a `socket.gaierror` when the host has no address or its name is malformed, and what
-    `limit.check` raises.
+    Raises OSError, which is a `socket.gaierror` when the host has no address, its name is malformed or the port is out
+    of range, and what `limit.check` raises.
     """
+    if not 0 <= port <= MAX_PORT:  # getaddrinfo takes some of them for another port, modulo 65,536
+        raise socket.gaierror(socket.EAI_SERVICE, f"{port} is not a port")
     addresses = Future[list[Address]]()
 
     def resolve() -> None:
         try:
             addresses.set_result([*socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)])
-        except (ValueError, OverflowError):  # a label that is empty or too long; a port beyond 65,535
+        except ValueError:  # a label that is empty or too long
             addresses.set_exception(socket.gaierror(socket.EAI_NONAME, "the host's name cannot be read"))
         except OSError as error:
             addresses.set_exception(error)
