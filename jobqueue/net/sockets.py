@@ -65,6 +65,10 @@ class GovernedSocket(socket.socket):
     def connect_within(self, seconds: float, address: Any) -> None:
         """Connect to a socket address. Raises TimeoutError after that many seconds, long before the system gives up."""
         limit, deadline = _current.get().limit, time.monotonic() + seconds
+        # A TLS handshake that follows shares this window. No byte of either counts towards the speed. The window ends
+        # after the deadline, so that a connection that is too slow is a TimeoutError, after which the next address is
+        # tried.
+        limit.begin_window(seconds)
         self.settimeout(0)
         number = self.connect_ex(address)
         while number == errno.EINPROGRESS:
@@ -141,9 +145,8 @@ def _connect(connection: HTTPConnection) -> GovernedSocket:
     governor = _current.get()
     seconds = connection.timeout or governor.limit.left_seconds
     failure = OSError(errno.EHOSTUNREACH, "the host has no address")
-    governor.limit.begin_window()  # a look-up and every connection have a window of their own: no bytes come meanwhile
+    governor.limit.begin_window()  # no bytes arrive during the look-up, so it has a window of its own
     for address in look_up(connection.host.strip("[]"), connection.port, governor.limit):
-        governor.limit.begin_window()
         try:
             opened = _connect_to(address, seconds, connection)
         except OSError as error:
@@ -151,8 +154,6 @@ def _connect(connection: HTTPConnection) -> GovernedSocket:
             continue
         with _closed_on_error(opened):
             governor.on_connected(opened.getpeername()[0])
-        # A TLS handshake, if one follows, has as long as the connection had. No byte of it counts towards the speed.
-        governor.limit.begin_window(seconds)
         return opened
     raise failure
 

@@ -7,10 +7,11 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
+from typing import Any
 
 import pytest
 
-from jobqueue.net.sockets import Connection, GovernedTlsSocket, TlsConnection, governed
+from jobqueue.net.sockets import Connection, GovernedSocket, GovernedTlsSocket, TlsConnection, governed
 from jobqueue.net.time_limit import DeadlinePassed, MinimumSpeed, Stopped, TimeLimit, TooSlow
 from tests.support.fake_server import FakeServer, nobody
 from tests.support.hosts import at_most, resolve_to, swallowing
@@ -28,12 +29,12 @@ def listening() -> Iterator[socket.socket]:
         yield listener
 
 
-def connection_to(port: int, scheme: str = "http") -> Connection | TlsConnection:
+def connection_to(port: int, scheme: str = "http", seconds: float = 5) -> Connection | TlsConnection:
     if scheme == "http":
-        return Connection("127.0.0.1", port, timeout=5)
+        return Connection("127.0.0.1", port, timeout=seconds)
     context = ssl.create_default_context()
     context.sslsocket_class = GovernedTlsSocket
-    return TlsConnection("127.0.0.1", port, timeout=5, ssl_context=context)
+    return TlsConnection("127.0.0.1", port, timeout=seconds, ssl_context=context)
 
 
 def port_of(listener: socket.socket) -> int:
@@ -87,6 +88,19 @@ def test_the_error_of_the_last_address_is_raised(dead: Callable[[], AbstractCont
         connection = Connection("127.0.0.1", int(url.rpartition(":")[2]), timeout=0.1)
         with at_most(2), pytest.raises(OSError, match=r"Connection refused|no connection within 0\.1 s"):
             connection.connect()
+
+
+def test_a_tls_handshake_shares_the_time_limit_of_connecting(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = GovernedSocket.connect_ex
+
+    def connect_late(self: GovernedSocket, address: Any) -> int:
+        threading.Event().wait(0.8)
+        return connect(self, address)
+
+    monkeypatch.setattr(GovernedSocket, "connect_ex", connect_late)
+    limit = TimeLimit(60, speed=MinimumSpeed())
+    with listening() as listener, governed(limit), at_most(1.7), pytest.raises(TooSlow, match="0 bytes in 1 s"):
+        connection_to(port_of(listener), "https", 1).connect()
 
 
 def test_a_host_without_addresses_cannot_be_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,8 @@ class DownloadRules:
 
     max_bytes: size of the largest program. timeout_seconds: time limit of a download, all tries together.
     allowed_hosts: patterns `host` (any port), `host:port` or `*.suffix` (every name below it); empty for any host.
-    connect_seconds: time limit of connecting to one address, and of the TLS handshake after it. minimum_speed: below
-    it, a try is given up.
+    connect_seconds: time limit of connecting to one address, TLS handshake included. minimum_speed: a slower try is
+    given up.
     """
 
     max_bytes: int = 1024**3
