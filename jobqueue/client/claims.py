@@ -62,7 +62,7 @@ class Claims:
         """
         asked_at = time.monotonic()
         body = {"executor_id": self._executor_id}
-        job = self._transport.call("POST", "/jobs/claim", body, CLAIM_SECONDS).body
+        job = self._transport.call("POST", "/jobs/claim", body, CLAIM_SECONDS)
         if job is None:
             return None
         try:
@@ -80,7 +80,7 @@ class Claims:
         body = io.BytesIO()
         json_stream.write(body, {**self.holder(job), **({"output": output} if output else {})})
         try:
-            answer = self._transport.send("PUT", f"/jobs/{job.id}/heartbeat", body, within_seconds).body
+            answer = self._transport.send("PUT", f"/jobs/{job.id}/heartbeat", body, within_seconds)
         except ApiRefused as refused:
             if refused.status == HTTPStatus.NOT_FOUND:
                 return None
@@ -93,7 +93,7 @@ class Claims:
         A replay of `complete` or `fail` is answered like the first report. A replay of `release` is refused. The
         attempt is over either way.
         """
-        answer = self._transport.send(METHODS[verb], f"/jobs/{job_id}/{verb}", body, within_seconds).body
+        answer = self._transport.send(METHODS[verb], f"/jobs/{job_id}/{verb}", body, within_seconds)
         _checked(answer, verb)
 
     def close(self) -> None:

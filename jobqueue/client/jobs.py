@@ -18,9 +18,9 @@ class Jobs:
 
         Do not simply try again after ApiUnavailable: the job may be stored, and would then run twice.
         """
-        return str(self._transport.call("POST", "/jobs", job).body["id"])
+        return str(self._transport.call("POST", "/jobs", job)["id"])
 
     def get(self, job_id: str) -> dict[str, Any]:
         """Return all details of a job, as the API documents them."""
-        details: dict[str, Any] = self._transport.call("GET", f"/jobs/{job_id}").body
+        details: dict[str, Any] = self._transport.call("GET", f"/jobs/{job_id}")
         return details

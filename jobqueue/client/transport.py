@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import IO, Any
 
@@ -39,14 +38,6 @@ class ApiRefused(Exception):
         self.context = context
 
 
-@dataclass(frozen=True)
-class Answer:
-    """A successful answer: the HTTP status, and the decoded JSON body (None when there is no body)."""
-
-    status: int
-    body: Any
-
-
 class Transport:
     """Requests to one API over kept connections. For one thread at a time.
 
@@ -62,23 +53,23 @@ class Transport:
         self._session.mount("https://", adapter := Adapter())
         self._session.mount("http://", adapter)
 
-    def call(self, method: str, path: str, body: object = None, within_seconds: float = ANSWER_SECONDS) -> Answer:
-        """Send a request with this body, as JSON, and return the answer. Give up after `within_seconds`.
+    def call(self, method: str, path: str, body: object = None, within_seconds: float = ANSWER_SECONDS) -> Any:
+        """Send a request with this body, as JSON; return the decoded body of the answer, None when it has none.
 
-        Raises ApiUnavailable, ApiRefused.
+        Gives up after `within_seconds`. Raises ApiUnavailable, ApiRefused.
         """
         return self._request(method, path, within_seconds, json=body)
 
-    def send(self, method: str, path: str, body: IO[bytes], within_seconds: float = ANSWER_SECONDS) -> Answer:
-        """Send a request whose body is the JSON in a file, without ever holding it whole, and return the answer.
+    def send(self, method: str, path: str, body: IO[bytes], within_seconds: float = ANSWER_SECONDS) -> Any:
+        """Send a request whose body is the JSON in a file, without ever holding it whole; return what `call` returns.
 
         Raises ApiUnavailable, ApiRefused.
         """
         body.seek(0)
         return self._request(method, path, within_seconds, data=body, headers={"Content-Type": "application/json"})
 
-    def _request(self, method: str, path: str, within_seconds: float, **content: Any) -> Answer:
-        # `requests` knows only the time limit of connecting: that of the whole request governs the sockets themselves.
+    def _request(self, method: str, path: str, within_seconds: float, **content: Any) -> Any:
+        # `requests` gets the time limit of connecting only. The limit of the whole request governs the sockets.
         options = {"timeout": (self._connect_seconds, None), "allow_redirects": False, **content}
         try:
             with (
@@ -92,16 +83,18 @@ class Transport:
             raise ApiUnavailable(f"{response.status_code} from {self._shown_url}")
         return self._decode(response.status_code, answer)
 
-    def _decode(self, status: int, content: bytes) -> Answer:
-        """Return a success; raise ApiRefused for a refusal. Anything else was sent by another server, such as a proxy:
-        a proxy's 404 must not make a worker believe that its job is gone.
+    def _decode(self, status: int, content: bytes) -> Any:
+        """Return the body of a success; raise ApiRefused for a refusal.
+
+        Anything else was sent by another server, such as a proxy. A proxy's 404 must not make a worker believe that its
+        job is gone.
         """
         try:
             body = json.loads(content) if content else None
         except (ValueError, RecursionError):
             raise self._foreign(status) from None
         if status < HTTPStatus.MULTIPLE_CHOICES:
-            return Answer(status, body)
+            return body
         if status < HTTPStatus.BAD_REQUEST or not isinstance(body, dict) or "error" not in body:
             raise self._foreign(status)
         raise ApiRefused(status, str(body["error"]), body.get("context") or {})

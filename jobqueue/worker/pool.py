@@ -35,11 +35,10 @@ class Pool:
         for thread in self._threads:
             thread.start()
 
-    def wait_for_free(self, seconds: float) -> int:
-        """Wait up to `seconds` until a slot is free; return how many are."""
+    def wait_for_free(self, seconds: float) -> bool:
+        """Wait up to `seconds` until a slot is free; return whether one is."""
         with self._changed:
-            self._changed.wait_for(lambda: self._busy < len(self._slots), seconds)
-            return len(self._slots) - self._busy
+            return self._changed.wait_for(lambda: self._busy < len(self._slots), seconds)
 
     def wait_until_idle(self, seconds: float) -> bool:
         """Wait up to `seconds` until all slots are free; return whether they are."""

@@ -82,7 +82,7 @@ def test_as_many_run_at_once_as_there_are_slots(api: FakeApi, loop: Loop, shutdo
         api.offer(SHELL + "exec sleep 0.5")
     with running(loop, shutdown):
         wait_until("two are claimed", lambda: len(api.seen("claim")) == 2)
-        wait_until("no slot is free", lambda: pool.wait_for_free(0) == 0)
+        wait_until("no slot is free", lambda: not pool.wait_for_free(0))
         wait_until("all are reported", lambda: len(api.reports()) == 3)
 
 
