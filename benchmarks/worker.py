@@ -28,7 +28,7 @@ from jobqueue.worker.attempts.spool import Spool
 from jobqueue.worker.isolation import levels
 from jobqueue.worker.isolation.levels import FIRST_UID
 from jobqueue.worker.programs.cache import Cache
-from jobqueue.worker.programs.download import DownloadRules
+from jobqueue.worker.programs.policy import DownloadRules
 from jobqueue.worker.shutdown import Shutdown
 from jobqueue.worker.slots.children import Children
 from jobqueue.worker.slots.selftest import problem_with_level

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jobqueue.worker.programs.cache import Cache
-from jobqueue.worker.programs.download import Downloader, DownloadRules
+from jobqueue.worker.programs.download import Downloader
+from jobqueue.worker.programs.policy import DownloadRules
 from tests.support.fake_server import FakeServer, Reply
 
 PROGRAM = b"#!/bin/sh\necho hello\n"

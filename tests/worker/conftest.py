@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import subprocess
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -24,7 +22,7 @@ from jobqueue.worker.attempts.quarantine import Quarantine
 from jobqueue.worker.attempts.runner import Resources, Runner
 from jobqueue.worker.attempts.spool import Spool
 from jobqueue.worker.programs.cache import Cache
-from jobqueue.worker.programs.download import DownloadRules
+from jobqueue.worker.programs.policy import DownloadRules
 from jobqueue.worker.shutdown import Shutdown
 from jobqueue.worker.slots.slot import Slot
 from jobqueue.worker.slots.workspace import Workspaces
@@ -132,12 +130,3 @@ def run(resources: Resources, slot: Slot) -> Run:
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make downloads that are tried again wait only a moment."""
     monkeypatch.setattr("jobqueue.worker.programs.download.backoff", lambda *_: repeat(0.01))
-
-
-@pytest.fixture
-def collected() -> Iterator[None]:
-    """Leave no garbage to later tests: connections of failed downloads are closed by the collector alone."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()

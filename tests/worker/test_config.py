@@ -13,7 +13,7 @@ import pytest
 from jobqueue.settings import InvalidSetting
 from jobqueue.worker import config
 from jobqueue.worker.config import WorkerSettings
-from jobqueue.worker.programs.download import DownloadRules
+from jobqueue.worker.programs.policy import DownloadRules
 
 ROOT = Path(__file__).parents[2]
 HOSTS = ("files.example.org", "*.example.com:8443", "10.0.0.1", "[::1]:80")

@@ -20,7 +20,7 @@ from jobqueue.worker.attempts.quarantine import Quarantine
 from jobqueue.worker.attempts.report import Report, ended, failed, released
 from jobqueue.worker.attempts.spool import Entry, Spool
 from jobqueue.worker.programs.cache import Cache
-from jobqueue.worker.programs.errors import BlockedByPolicy, ChecksumMismatch, DownloadFailed, DownloadStopped
+from jobqueue.worker.programs.errors import DownloadFailed, DownloadStopped
 from jobqueue.worker.shutdown import Shutdown
 from jobqueue.worker.slots.slot import SlotDied
 from jobqueue.worker.slots.workspace import Workspace, Workspaces
@@ -122,7 +122,7 @@ class Runner:
         except DownloadStopped:
             return _report_of_stopped(attempt.cause)
         except DownloadFailed as error:
-            return failed(_reason_of(error), str(error), download_started_at_ms=download_started_at_ms)
+            return failed(error.reason, str(error), download_started_at_ms=download_started_at_ms)
         logs.logger().info("start", job_id=job.id)
         workspace.program.chmod(attempt.slot.isolation.program_mode())
         outcome = self._launch(attempt, workspace)
@@ -200,9 +200,3 @@ def _report_of_stopped(cause: Cause | None) -> Report | None:
     if cause is Cause.CANCELLED:
         return failed(Reason.CANCELLED, "cancelled before it began")
     return released(Reason.WORKER_SHUTDOWN) if cause is Cause.SHUTDOWN else None
-
-
-def _reason_of(error: DownloadFailed) -> Reason:
-    if isinstance(error, ChecksumMismatch):
-        return Reason.CHECKSUM_MISMATCH
-    return Reason.BLOCKED_BY_POLICY if isinstance(error, BlockedByPolicy) else Reason.DOWNLOAD_FAILED

@@ -6,6 +6,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -14,11 +15,9 @@ from jobqueue.backoff import backoff
 from jobqueue.net.statuses import may_pass
 from jobqueue.net.time_limit import TimeLimit
 from jobqueue.net.urls import join
-from jobqueue.worker.programs.errors import BlockedByPolicy, ChecksumMismatch, DownloadFailed, DownloadStopped, MayPass
+from jobqueue.worker.programs.errors import ChecksumMismatch, DownloadFailed, DownloadStopped, MayPass
 from jobqueue.worker.programs.policy import DownloadRules
 from jobqueue.worker.programs.request import Answer, Client, headers_for
-
-__all__ = ["BlockedByPolicy", "ChecksumMismatch", "DownloadFailed", "DownloadRules", "DownloadStopped", "Downloader"]
 
 TRIES = 4
 MOST_REDIRECTS = 5
@@ -42,21 +41,16 @@ class Downloader:
         """
         limit = TimeLimit(self._rules.timeout_seconds, stopped, self._rules.minimum_speed)
         download = _Download(url, path, self._rules, self._client, limit)
-        content = download.fetch({})
-        if content.sha256 != sha256:
-            content = download.fetch_past_caches(content)
-        if content.sha256 != sha256:
+        got, byte_count = download.fetch({})
+        if got != sha256:
+            # A cache on the way may have spoiled the file. If it cannot be fetched again, its wrong checksum is the
+            # better explanation: the file was there a moment ago.
+            with suppress(DownloadFailed):
+                got, byte_count = download.fetch(PAST_CACHES)
+        if got != sha256:
             path.unlink(missing_ok=True)
-            raise ChecksumMismatch(f"expected {sha256}, got {content.sha256} with {content.byte_count} bytes", url)
+            raise ChecksumMismatch(f"expected {sha256}, got {got} with {byte_count} bytes", url)
         path.chmod(0o500)
-
-
-@dataclass(frozen=True)
-class _Content:
-    """What was downloaded."""
-
-    sha256: str
-    byte_count: int
 
 
 @dataclass(frozen=True)
@@ -69,8 +63,8 @@ class _Download:
     client: Client
     limit: TimeLimit
 
-    def fetch(self, headers: Mapping[str, str]) -> _Content:
-        """Write the file, in a few tries. `headers` are sent along."""
+    def fetch(self, headers: Mapping[str, str]) -> tuple[str, int]:
+        """Write the file, in a few tries; return its SHA-256 and its size. `headers` are sent along."""
         pauses = backoff(0.5, 4)
         for _ in range(TRIES - 1):
             try:
@@ -83,18 +77,11 @@ class _Download:
                 raise DownloadStopped
         return self._follow(headers)
 
-    def fetch_past_caches(self, wrong: _Content) -> _Content:
-        """Write the file again, since a cache on the way may have spoiled it; return `wrong` when that fails."""
-        try:
-            return self.fetch(PAST_CACHES)
-        except DownloadFailed:
-            return wrong  # the file was there a moment ago, so its wrong checksum is the better explanation
+    def _follow(self, headers: Mapping[str, str]) -> tuple[str, int]:
+        """Request the URL and what it redirects to; write the first answer that is not a redirect.
 
-    def _follow(self, headers: Mapping[str, str]) -> _Content:
-        """Request the URL and what it redirects to.
-
-        Credentials go along within one origin only. They are dropped for good when a redirect leaves it: where it
-        leads could otherwise send them back with a target of its own choice.
+        Credentials are sent within one origin only. They are dropped for good when a redirect leaves it. If they were
+        sent again after a redirect back to the first origin, the other host could choose what they are used for.
         """
         address, origin, credentials = self.url, None, None
         for _ in range(1 + MOST_REDIRECTS):
@@ -111,7 +98,7 @@ class _Download:
                 raise
         raise DownloadFailed(f"more than {MOST_REDIRECTS} redirects", address)
 
-    def _write(self, answer: Answer) -> _Content:
+    def _write(self, answer: Answer) -> tuple[str, int]:
         _check_status(answer)
         self.rules.check_size(answer.byte_count or 0)
         digest, byte_count = hashlib.sha256(), 0
@@ -122,7 +109,7 @@ class _Download:
                 self.rules.check_size(byte_count)
                 digest.update(piece)
                 file.write(piece)
-        return _Content(digest.hexdigest(), byte_count)
+        return digest.hexdigest(), byte_count
 
 
 def _check_status(answer: Answer) -> None:

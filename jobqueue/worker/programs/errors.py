@@ -10,51 +10,51 @@ from typing import Any
 
 from urllib3.exceptions import HTTPError
 
+from jobqueue.job import Reason
 from jobqueue.net.time_limit import DeadlinePassed, Stopped, TooSlow
 from jobqueue.net.urls import without_secrets
 from jobqueue.worker.host.error_numbers import OUT_OF_RESOURCES
 
 LONGEST_SHOWN_URL = 500
 HOST_LOOK_UP_ERRORS = frozenset({socket.EAI_SYSTEM, socket.EAI_MEMORY})
-"""What `OUT_OF_RESOURCES` is for look-ups of names: another machine may well do the same download."""
+"""The like of `OUT_OF_RESOURCES` among the numbers of look-ups: another machine may well do the same download."""
 
 
 class DownloadFailed(Exception):
-    """The program could not be downloaded. The text says why, for the job's `error_message`, without secrets of URLs.
-
-    `url` is the last one that was requested.
+    """The program could not be downloaded. `reason` is the job's; the text, without secrets of URLs, is for its
+    `error_message`. `url` is the last one that was requested.
     """
 
-    kind = "download failed"
+    reason = Reason.DOWNLOAD_FAILED
 
-    def __init__(self, reason: str, url: str = "") -> None:
-        super().__init__(reason, url)
-        self.reason = reason
+    def __init__(self, message: str, url: str = "") -> None:
+        super().__init__(message, url)
+        self.message = message
         self.url = url
 
     def __str__(self) -> str:
         where = f" ({without_secrets(self.url)[:LONGEST_SHOWN_URL]})" if self.url else ""
-        return f"{self.kind}: {self.reason}{where}"
+        return f"{self.reason.replace('_', ' ')}: {self.message}{where}"
 
 
 class MayPass(DownloadFailed):
     """The download failed, but may succeed the next time. `wait_seconds` is the pause that the host asked for."""
 
-    def __init__(self, reason: str = "the connection ended early", wait_seconds: float = 0.0) -> None:
-        super().__init__(reason)
+    def __init__(self, message: str = "the connection ended early", wait_seconds: float = 0.0) -> None:
+        super().__init__(message)
         self.wait_seconds = wait_seconds
 
 
 class ChecksumMismatch(DownloadFailed):
     """The program was downloaded, but is not the one whose SHA-256 the job names."""
 
-    kind = "checksum mismatch"
+    reason = Reason.CHECKSUM_MISMATCH
 
 
 class BlockedByPolicy(DownloadFailed):
     """The rules of this worker forbid the job's URL, or one that it redirects to."""
 
-    kind = "blocked by policy"
+    reason = Reason.BLOCKED_BY_POLICY
 
 
 class DownloadStopped(Exception):

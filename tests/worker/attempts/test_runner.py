@@ -18,10 +18,7 @@ from tests.support.programs import ENVIRONMENT, PYTHON, SHELL
 from tests.support.running import Run
 from tests.support.waiting import wait_until
 
-pytestmark = [
-    pytest.mark.usefixtures("short_pauses", "collected"),
-    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),  # downloads leave connections to the collector
-]
+pytestmark = pytest.mark.usefixtures("short_pauses")
 
 
 def test_a_program_is_run_and_its_result_reported(api: FakeApi, run: Run) -> None:

@@ -22,10 +22,7 @@ from tests.support.programs import FOREVER, SHELL
 from tests.support.running import Run
 from tests.support.waiting import wait_until
 
-pytestmark = [
-    pytest.mark.usefixtures("short_pauses", "collected"),
-    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),  # downloads leave connections to the collector
-]
+pytestmark = pytest.mark.usefixtures("short_pauses")
 
 
 def host_faults(logs: Sequence[Mapping[str, Any]]) -> list[str]:

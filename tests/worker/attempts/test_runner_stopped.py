@@ -17,10 +17,7 @@ from tests.support.programs import FOREVER, SHELL, WITH_ORPHANS
 from tests.support.running import Run
 from tests.support.waiting import wait_until
 
-pytestmark = [
-    pytest.mark.usefixtures("short_pauses", "collected"),
-    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),  # downloads leave connections to the collector
-]
+pytestmark = pytest.mark.usefixtures("short_pauses")
 
 
 def test_a_job_whose_lease_is_lost_is_stopped_whole_and_not_reported(api: FakeApi, run: Run, tmp_path: Path) -> None:

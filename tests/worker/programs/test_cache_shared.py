@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from jobqueue.worker.programs.cache import Cache
-from jobqueue.worker.programs.download import DownloadFailed, DownloadRules, DownloadStopped
+from jobqueue.worker.programs.errors import DownloadFailed, DownloadStopped
+from jobqueue.worker.programs.policy import DownloadRules
 from tests.support.downloads import PROGRAM, Shop, sha256_of
 from tests.support.fake_server import Reply, Request
 from tests.support.waiting import wait_until

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue.worker.programs.download import ChecksumMismatch, DownloadFailed, DownloadRules, DownloadStopped
+from jobqueue.worker.programs.errors import ChecksumMismatch, DownloadFailed, DownloadStopped
+from jobqueue.worker.programs.policy import DownloadRules
 from tests.support.downloads import PROGRAM, fetch
 from tests.support.fake_server import FakeServer, Reply, serving_bytes
 from tests.support.hosts import is_connected
@@ -90,9 +91,13 @@ def test_a_full_disk_raises_the_error_of_the_system(host: FakeServer) -> None:
 
 
 def test_a_download_is_stopped_between_two_tries(host: FakeServer, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobqueue.worker.programs.download.backoff", lambda *_: repeat(600))
     stopped = threading.Event()
-    threading.Timer(0.1, stopped.set).start()
+
+    def pauses(*_: float) -> Iterator[float]:
+        threading.Timer(0.1, stopped.set).start()
+        yield 600
+
+    monkeypatch.setattr("jobqueue.worker.programs.download.backoff", pauses)
     host.answer = lambda _: Reply(503)
     with pytest.raises(DownloadStopped):
         fetch(host.url, path, stopped=stopped)

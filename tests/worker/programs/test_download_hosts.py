@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue.worker.programs.download import DownloadFailed
+from jobqueue.worker.programs.errors import DownloadFailed
 from tests.support.downloads import fetch
 from tests.support.fake_server import serving_bytes
 

@@ -15,7 +15,8 @@ SIZE = 200
 SCRIPT = """
 import pathlib, sys, threading
 sys.path.insert(0, sys.argv[1])
-from jobqueue.worker.programs.download import Downloader, DownloadRules
+from jobqueue.worker.programs.download import Downloader
+from jobqueue.worker.programs.policy import DownloadRules
 from tests.support.processes import peak_megabytes
 before = peak_megabytes("self")
 Downloader(DownloadRules()).download(sys.argv[2], sys.argv[3], pathlib.Path(sys.argv[4]), threading.Event())

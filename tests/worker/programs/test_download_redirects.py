@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue.worker.programs.download import BlockedByPolicy, DownloadFailed, DownloadRules
+from jobqueue.worker.programs.errors import BlockedByPolicy, DownloadFailed
+from jobqueue.worker.programs.policy import DownloadRules
 from tests.support.downloads import PROGRAM, fetch
 from tests.support.fake_server import FakeServer, Reply, Request, serving
 

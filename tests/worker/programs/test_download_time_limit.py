@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from jobqueue.net.time_limit import MinimumSpeed
-from jobqueue.worker.programs.download import DownloadFailed, DownloadRules, DownloadStopped
+from jobqueue.worker.programs.errors import DownloadFailed, DownloadStopped
+from jobqueue.worker.programs.policy import DownloadRules
 from tests.support.downloads import fetch
 from tests.support.fake_server import FakeServer, Reply, nobody, serving
 from tests.support.hosts import (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue.worker.programs.download import ChecksumMismatch, DownloadFailed
+from jobqueue.worker.programs.errors import ChecksumMismatch, DownloadFailed
 from tests.support.downloads import PROGRAM, fetch
 from tests.support.fake_server import FakeServer, Reply, nobody
 

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from jobqueue.worker.programs.download import Downloader, DownloadFailed, DownloadRules
+from jobqueue.worker.programs.download import Downloader
+from jobqueue.worker.programs.errors import DownloadFailed
+from jobqueue.worker.programs.policy import DownloadRules
 from tests.support.downloads import PROGRAM, fetch, sha256_of
 from tests.support.fake_server import Reply
 from tests.support.hosts import is_connected, misbehaving

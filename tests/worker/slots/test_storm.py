@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from jobqueue.worker.programs.cache import Cache
-from jobqueue.worker.programs.download import DownloadRules
+from jobqueue.worker.programs.policy import DownloadRules
 from jobqueue.worker.slots.slot import Slot
 from jobqueue.worker.slots.workspace import Workspaces
 from jobqueue.worker.supervisor.messages import Launch
