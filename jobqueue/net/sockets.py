@@ -35,7 +35,7 @@ class Governor:
     """What governs the sockets of the operation under way.
 
     `on_connected` is called with the IP address that a connection really has, before a byte is sent on it. Whatever it
-    raises ends the operation. `ended` tells whether the peer has ended the connection that was read last.
+    raises ends the operation. `ended` is whether the peer has ended the connection that was read last.
     """
 
     limit: TimeLimit
@@ -83,7 +83,7 @@ class GovernedSocket(socket.socket):
 
     def recv_into(self, *arguments: Any) -> int:
         """Receive bytes into a buffer."""
-        byte_count = _patiently(self, super().recv_into, *arguments)
+        byte_count = _within_limit(self, super().recv_into, *arguments)
         governor = _current.get()
         governor.limit.count(byte_count)
         governor.ended = byte_count == 0
@@ -91,10 +91,10 @@ class GovernedSocket(socket.socket):
 
     def send(self, *arguments: Any) -> int:
         """Send some of the bytes."""
-        return _patiently(self, super().send, *arguments)
+        return _within_limit(self, super().send, *arguments)
 
     def sendall(self, content: Any, *flags: int) -> None:
-        """Send all bytes. The system's own `sendall` cannot tell, after a timeout, how many bytes it has sent."""
+        """Send all bytes. After a timeout, the system's own `sendall` does not say how many bytes it has sent."""
         with memoryview(content) as view, view.cast("B") as data:
             sent = 0
             while sent < len(data):
@@ -107,11 +107,11 @@ class GovernedTlsSocket(GovernedSocket, ssl.SSLSocket):
     def do_handshake(self, block: bool = False) -> None:
         """Shake hands. Closes the socket on failure: it is still being made, so nobody else can."""
         with _closed_on_error(self):
-            _patiently(self, super().do_handshake, block)
+            _within_limit(self, super().do_handshake, block)
 
 
 class Connection(HTTPConnection):
-    """An HTTP connection of urllib3 on such a socket. Its timeout is that of connecting to each address."""
+    """An HTTP connection of urllib3 on such a socket. Its timeout is for connecting to one address."""
 
     def _new_conn(self) -> socket.socket:
         return _connect(self)
@@ -124,7 +124,7 @@ class TlsConnection(HTTPSConnection):
         return _connect(self)
 
 
-def _patiently(on: socket.socket, operation: Callable[..., Result], *arguments: Any) -> Result:
+def _within_limit(on: socket.socket, operation: Callable[..., Result], *arguments: Any) -> Result:
     """Return what an operation on a socket returns, and check the time limit while it waits."""
     while True:
         on.settimeout(_current.get().limit.check())

@@ -58,7 +58,7 @@ class TimeLimit:
     def begin_window(self, seconds: float | None = None) -> None:
         """Measure the speed anew from now on: at the end of this window, and of each later one of the same length.
 
-        The length is that of the minimum speed unless `seconds` says otherwise.
+        A window is as long as the minimum speed says, unless `seconds` is given.
         """
         self._window_seconds = seconds or (self._speed.window_seconds if self._speed else 0.0)
         self._window_end = time.monotonic() + self._window_seconds

@@ -24,7 +24,7 @@ MEGABYTE = 1024**2
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one check. `good` is None for mere information."""
+    """The result of one check. `good` is None if it is for information only."""
 
     subject: str
     good: bool | None

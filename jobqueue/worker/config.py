@@ -85,5 +85,5 @@ def load(variables: Mapping[str, str]) -> WorkerSettings:
 
 
 def misspelt(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables whose name is nearly that of one of the worker's settings, with the setting's name."""
+    """Return the variables whose names are close to a setting of the worker, each with the name of that setting."""
     return settings.misspelt(variables, [setting.name for setting in settings.declared(WorkerSettings).values()])

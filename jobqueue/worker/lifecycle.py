@@ -34,8 +34,8 @@ STOP_GRACE_SECONDS = 2.0
 """Time from SIGTERM to SIGKILL for programs that have not ended when the drain is over."""
 
 AFTER_DRAIN_SECONDS = 7.0
-"""Time from the end of the setting DRAIN_SECONDS to the end of the worker: for stopping programs, releasing their jobs
-and delivering reports. A platform that sends SIGKILL 30 seconds after SIGTERM leaves 18 + 7 and a reserve.
+"""Time from the end of the drain to the end of the worker: for stopping programs, releasing their jobs and delivering
+reports. With a DRAIN_SECONDS of 18 the worker ends 25 seconds after SIGTERM. Platforms send SIGKILL after 30.
 """
 
 CLOSE_SECONDS = 2.0
@@ -45,22 +45,23 @@ DELIVERY_SECONDS = 1.0
 """The part of AFTER_DRAIN_SECONDS that is reserved for delivering reports, even when programs take long to end."""
 
 LAST_REMOVAL_SECONDS = 1.0
-"""How long the removal of what jobs have left may take at the very end."""
+"""How long the removal of the remaining files of jobs may take at the very end."""
 
 POLL_SECONDS = 0.25
-"""How often the drain looks for a second signal and at the clock."""
+"""How often the drain checks the time and whether there was a second signal."""
 
 
 class GaveUp(Exception):
-    """The worker was started to run until no job is pending, and the API did not say whether one is."""
+    """The worker should end when no job is pending, but the API did not answer whether one is."""
 
 
 def run(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutdown, policy: ClaimPolicy) -> None:
     """Work until asked to stop or until the policy says so. Raises InvalidSetting, GaveUp.
 
-    The order of the end matters. The late job and the jobs in quarantine are released first, because nothing has to
-    end for that. Then running jobs are waited for, which produces the last reports. Only then are reports delivered
-    against the clock. The pool is closed last, as it costs nobody a result any more.
+    The order at the end matters. Jobs that this worker does not run (the late one, those in quarantine) are released
+    first, since that waits for no program. Then the drain lets running jobs end, which produces the last reports. Only
+    then is the time for delivery limited. The pool is closed last: by then every report is delivered or on disk, so
+    nothing is lost if closing takes too long.
     """
     hardening.adopt_orphans()
     hardening.close_memory()
@@ -82,6 +83,7 @@ def run(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutdo
         )
         loop = Loop(claims, pool, shutdown, breaker, policy)
         late = loop.run()
+        # After a request to stop, all that follows shares DRAIN_SECONDS and AFTER_DRAIN_SECONDS.
         if late:
             with closing(Runner(resources)) as runner:
                 runner.release(late)
@@ -99,7 +101,9 @@ def run(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutdo
 def _resources(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutdown) -> Iterator[Resources]:
     """Yield what attempts are made with. Raises InvalidSetting.
 
-    What dead workers have left is removed before anything is made: it may be what fills the disk.
+    What dead workers have left is removed before anything is made, because it may be what fills the disk. The delivery
+    is closed before the workspaces, as removing the files of jobs can take longest. It normally is closed already, by
+    `_deliver_the_rest`; `close` then does nothing. Only when the worker cannot start is it closed here, and at once.
     """
 
     def connect() -> Claims:
@@ -153,8 +157,8 @@ def _slots(settings: WorkerSettings, resources: Resources) -> Iterator[Sequence[
 def _drain(pool: Pool, shutdown: Shutdown, drain_seconds: float) -> None:
     """Let running jobs end: for as long as it takes or, once asked to stop, until the drain is over; then stop them.
 
-    Stopped programs get a grace, unless there was a second signal, which also ends a grace that has begun. The wait
-    for them ends early enough to deliver the reports that there are: a release that is not sent costs its job a lease.
+    Stopped programs get a grace, unless there was a second signal, which also ends a grace that has begun. The wait for
+    them ends early enough to deliver the waiting reports. A release that is not sent would delay its job by a lease.
     """
     while not pool.wait_until_idle(POLL_SECONDS):
         if shutdown.requested and shutdown.seconds_left(drain_seconds) == 0:
@@ -167,12 +171,12 @@ def _drain(pool: Pool, shutdown: Shutdown, drain_seconds: float) -> None:
             pool.stop(Cause.SHUTDOWN, 0)
 
 
-def _deliver_the_rest(delivery: Delivery, shutdown: Shutdown, drain_seconds: float, api_is_away: bool) -> None:
+def _deliver_the_rest(delivery: Delivery, shutdown: Shutdown, drain_seconds: float, gave_up: bool) -> None:
     """Deliver the reports that wait: until all are answered or, once asked to stop, for the time that is left.
 
-    A worker that has just given up on the API does not wait for it here.
+    A worker that has just given up on the API does not wait for it again.
     """
-    while not api_is_away and not shutdown.requested and not delivery.wait_until_sent(POLL_SECONDS):
+    while not gave_up and not shutdown.requested and not delivery.wait_until_sent(POLL_SECONDS):
         continue
     delivery.close(max(_time_left(shutdown, drain_seconds), DELIVERY_SECONDS))
 

@@ -19,7 +19,7 @@ MIN_WAIT_SECONDS = 0.25
 MAX_IDLE_WAIT_SECONDS = 1.0
 MAX_OUTAGE_WAIT_SECONDS = 5.0
 POLL_SECONDS = 0.25
-"""How often the loop looks up from waiting for a slot or the end of a pause, to see whether it has to stop."""
+"""How often the loop checks for a request to stop while it waits for a slot or for the end of a pause."""
 
 BURST_OUTAGE_LIMIT_SECONDS = 60.0
 """With `--burst`: how long to wait for an API that does not answer. Cron will start another worker."""
@@ -74,7 +74,7 @@ class Loop:
         """Claim once; return the job, and how many seconds to wait before the next claim.
 
         The wait is short for an empty queue, because a new job should start soon, and grows longer for an API that does
-        not answer. After a job there is none: where one was there may be others.
+        not answer. After a job it is 0, since more jobs are likely to be pending.
         """
         try:
             job = self._claims.claim()

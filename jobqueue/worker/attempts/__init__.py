@@ -7,7 +7,7 @@ lease: how long the worker may treat a job as its own; arithmetic without thread
 heartbeat: the thread that renews the lease.
 environment: the program's environment variables.
 platform_stop: recognises a program that failed because SIGTERM was sent to every process.
-report: what the API is told about how an attempt ended.
+report: what an attempt reports to the API when it has ended.
 spool: reports on disk until the API has answered them.
 delivery: sends the reports in the spool, again and again if need be.
 quarantine: holds back a job that this worker failed to run twice.

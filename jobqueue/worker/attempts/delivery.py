@@ -53,10 +53,10 @@ class Delivery:
         self._thread.start()
 
     def deliver(self, claims: Claims, entry: Entry) -> None:
-        """Send a report now, on the caller's connection; leave it to the thread when nobody answers.
+        """Send a report now, on the caller's connection; leave it to the thread when the API does not answer.
 
-        While other reports wait the API is most likely away. Then the report is left to the thread at once: a slot that
-        found that out for itself would lose the time limit of a first try with every job.
+        While other reports wait, the API is most likely unavailable. Then the report is left to the thread at once.
+        Otherwise every slot would wait for the time limit of a first try after every job, and run nothing meanwhile.
         """
         if self._waiting or not self._try(claims, entry, self._limits.first_try):
             self.leave(entry)
@@ -126,8 +126,8 @@ class Delivery:
     def _try(self, claims: Claims, entry: Entry, within_seconds: float) -> bool:
         """Send a report once; return whether it is done with.
 
-        That is so when it was accepted, and also when it was refused: the API has decided that this attempt has no say
-        any more, and would decide so again. A report that cannot be read will not be readable later either.
+        It is when it was accepted, and also when it was refused, since the API would refuse it again. A report that
+        cannot be read is given up: it will not be readable later either.
         """
         try:
             with entry.open() as body:

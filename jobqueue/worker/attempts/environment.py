@@ -1,4 +1,4 @@
-"""The environment variables of a program. Nothing else of the worker's environment reaches it."""
+"""The environment variables of a program. It gets no other variable of the worker."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from jobqueue.output import LIVE_BYTES, Window
 
 
 class LiveOutput:
-    """At most the latest LIVE_BYTES of each stream. One thread adds, another one sends; `on_arrival` tells the latter.
+    """At most the latest LIVE_BYTES of each stream. One thread adds, another one sends. `on_arrival` wakes the sender.
 
     A part is dropped only once the API has answered for it. Output that is added while a request is under way is not
     part of that request, so `forget` is given what was sent and keeps whatever has come since.

@@ -1,4 +1,4 @@
-"""What the API is told about how an attempt ended."""
+"""What an attempt reports to the API when it has ended."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def ended(outcome: Outcome, timeout_seconds: float | None, cancelled: bool, **me
 def _why(outcome: Outcome, timeout_seconds: float | None, cancelled: bool) -> tuple[Reason, str | None]:
     """Return why a program ended, and the error message; None when nothing is wrong.
 
-    The order matters. A program that is cancelled or runs into its time limit is killed by a signal of ours, and one
-    that the kernel kills for its memory by SIGKILL: in each case the cause says more than the signal.
+    The order matters. The worker kills a program that is cancelled or reaches its time limit, and the kernel kills one
+    when memory runs out. All three end by a signal, so the signal is the reason only when none of them applies.
     """
     if cancelled:
         return Reason.CANCELLED, "cancelled while it ran"

@@ -69,9 +69,9 @@ class Runner:
         """Make an attempt and report it, unless its lease is lost meanwhile.
 
         The lease is renewed until the report is answered, which may be long after this returns. Were it to end while
-        the report waits for an API that is away, the job would be run again although its result is known. So it is the
-        report that stops the heartbeat. Only when an exception leaves nobody to report is it stopped here: otherwise
-        the lease of a job that nobody runs would be renewed for ever.
+        the report waits for an unavailable API, the job would run again although its result is known. So the heartbeat
+        is stopped when the report is answered. It is stopped here only after an exception that leaves no report:
+        otherwise the lease of a job that no longer runs would be renewed for ever.
         """
         heartbeat = Heartbeat(self._resources.connect(), attempt, self._resources.stop_policy)
         try:
@@ -131,9 +131,9 @@ class Runner:
     def _launch(self, attempt: Attempt, workspace: Workspace) -> Outcome | None:
         """Run the program to its end; return None when its supervisor was killed while it ran.
 
-        That attempt is not reported but left until its lease ends. It may have been the job that killed the supervisor,
-        and the server counts lost attempts: such a job fails in the end instead of being released for ever. Before the
-        program has begun the job cannot have done it, so SlotDied is raised.
+        That attempt is not reported: the job waits until its lease ends. The job itself may have killed the supervisor,
+        and the server counts lost attempts but not releases. So such a job fails in the end, instead of being claimed
+        and released for ever. Before the program has begun, the job cannot be the culprit, and SlotDied is raised.
         """
         job, program, directory = attempt.job, str(workspace.program), str(workspace.directory)
         timeout_seconds = self._timeout_seconds(job)
@@ -154,8 +154,8 @@ class Runner:
             raise HostFault(outcome.start_failure)
         if outcome.start_failure is not None:
             return failed(Reason.EXEC_FAILED, outcome.start_failure, download_started_at_ms=download_started_at_ms)
-        # What a stopped program did matters only to somebody who cancelled it. For the other causes the job has to run
-        # again, even if the program exited with code 0 when it got SIGTERM: it may not have done its work.
+        # The result of a stopped program is reported only if the job was cancelled. For the other causes the job has to
+        # run again, even if the program exited with code 0 after SIGTERM: it may not have done its work.
         if outcome.stopped and (outcome.exit_code is None or attempt.cause is not Cause.CANCELLED):
             return _report_of_stopped(attempt.cause)
         if ended_by_platform(outcome, self._resources.shutdown):
@@ -166,9 +166,9 @@ class Runner:
     def _host_fault(self, attempt: Attempt, heartbeat: Heartbeat, error: Exception) -> tuple[Verdict, Entry | None]:
         """Return the report that releases a job that could not be run here, or None for one that is quarantined.
 
-        The first fault says something about this machine. When the same job fails here again it may well be the job's
-        doing, which is no reason to pause the worker; but released, the job might be claimed here again at once. A job
-        can be held only while its lease is renewed.
+        The first fault of a job counts against this machine. When the same job meets another fault here, the job may be
+        the cause (its program is larger than the disk, say), and that is no reason to pause the worker. But if it were
+        released, this worker might claim it again at once, so it is quarantined. That takes a lease that is renewed.
         """
         reason = str(error) if isinstance(error, HostFault | SlotDied) else f"{type(error).__name__}: {error}"
         logs.logger().error("host_fault", job_id=attempt.job.id, reason=reason)
@@ -193,9 +193,9 @@ class Runner:
 
 
 def _report_of_stopped(cause: Cause | None) -> Report | None:
-    """Return the report of an attempt whose program never ran or does not matter; None when its lease was lost.
+    """Return the report of an attempt whose program never ran or whose result does not count; None for a lost lease.
 
-    The job of a lost lease may already run elsewhere. Nothing that is said about this attempt would count.
+    A job whose lease was lost may already run elsewhere, and the API would refuse any report about this attempt.
     """
     if cause is Cause.CANCELLED:
         return failed(Reason.CANCELLED, "cancelled before it began")

@@ -2,7 +2,7 @@
 
 They survive the death of the worker: the next worker on this host adopts them. They do not survive the death of the
 machine, since nothing is forced onto the disk. What is lost then is lost as if the executor had died, and the job runs
-again. A report may be sent twice; the attempt's token tells the API that the second is a replay.
+again. A report may be sent twice; by the attempt's token the API recognises the second one as a replay.
 """
 
 from __future__ import annotations
@@ -89,8 +89,9 @@ class Spool:
     def adopt(self) -> Iterator[Entry]:
         """Move the reports of dead workers into this directory and yield them.
 
-        A dead worker's directory is one whose lock nobody holds. It is ours while it is emptied, so that of several
-        workers that start together each report goes to one. What is not a complete report is removed with it.
+        The directory of a dead worker is one whose lock no process holds. This worker holds the lock while it empties
+        the directory. So if several workers start together, each report goes to exactly one of them. Whatever else is
+        in the directory, such as half a report, is removed with it.
         """
         for abandoned in LockedDirectory.abandoned(self._parent, self._prefix):
             for path in sorted(abandoned.path.glob("*.json")):
@@ -102,7 +103,7 @@ class Spool:
             abandoned.close()
 
     def close(self) -> None:
-        """Leave the remaining reports to the next worker on this host; remove the directory when there are none."""
+        """Leave the remaining reports to the next worker on this host; remove the directory if it is empty of them."""
         remaining = list(self.path.glob("*.json"))
         if remaining:
             logs.logger().warning("reports_left", path=str(self.path), reports=len(remaining))
@@ -111,7 +112,7 @@ class Spool:
         self._own.close()
 
     def _repair(self) -> None:
-        """Make the directory again when a job of the worker's own user has removed it. What was in it is lost.
+        """Make the directory again when a job that runs as the worker's user has removed it. Its reports are lost.
 
         The lock is for the slots' threads: two that find the directory gone at once must not make one each, or the
         reports in the first would belong to nobody. If the repair fails, `write` fails, too, and keeps its report in

@@ -43,8 +43,8 @@ class _Request:
 class Cache:
     """The programs in one directory. Any thread may `fetch`.
 
-    After each download the least recently used programs are removed until the rest takes at most `max_bytes`.
-    Downloads under way come on top of that. With 0 bytes nothing is cached, and no download waits for another.
+    After each download the least recently used programs are removed until the rest takes at most `max_bytes`. That
+    limit does not count downloads under way. With 0 bytes nothing is cached, and no download waits for another.
     """
 
     def __init__(self, directory: Path, max_bytes: int, rules: DownloadRules) -> None:
@@ -63,8 +63,8 @@ class Cache:
         """Put the program at `url` into `target`, a new file, mode 0500; return whether it came from the cache.
 
         When several requests for one program arrive at once, one downloads it and the others wait. Raises what
-        `Downloader.download` raises, and OSError when the disk is full even without the rest of the cache. There is no
-        file then.
+        `Downloader.download` raises, and OSError when the disk is full even after the cache was emptied. After an error
+        there is no `target`.
         """
         if not SHA256.fullmatch(sha256):
             raise DownloadFailed("binary_sha256 is not a SHA-256", url)
@@ -75,14 +75,15 @@ class Cache:
         except OSError as error:
             if error.errno not in DISK_FULL:
                 raise
-            # The full disk is that of the cache or that of the target, which may be one and the same. Emptying the
-            # cache helps in every case but one: the target has a disk of its own, and that is the fuller one.
+            # Either the cache's disk is full or the target's; they may be the same. Emptying the cache makes space on
+            # its own disk only. So it is no use if the target is on another disk and that is the fuller one.
             apart = self._directory.stat().st_dev != target.parent.stat().st_dev
-            if apart and _room(self._directory) > _room(target.parent):
+            if apart and _free_bytes(self._directory) > _free_bytes(target.parent):
                 raise
+            # On the same disk, if there was nothing to remove, a second try would fail like the first.
             if not self._evict(0, sha256) and not apart:
                 raise
-        # Where the target has a disk of its own a program needs no room on the cache's disk, which may still be full.
+        # On two disks the second try bypasses the cache: its disk may still be full, and the target's has space.
         return self._download(request) if apart else self._fetch(request)
 
     def _fetch(self, request: _Request) -> bool:
@@ -120,8 +121,8 @@ class Cache:
     def _take_or_store(self, request: _Request) -> bool:
         """Download the program, or take it from the cache when another request has just stored it.
 
-        The lock makes this the only download of the program. Whoever waits for it as long as a download may take goes
-        ahead without it: a job could hold it for ever.
+        The lock makes this the only download of the program. A job of the same user could hold it for ever. So when
+        the wait has lasted as long as a download may take, the download goes ahead without the lock.
         """
         shard = self._make_shard(request.sha256)
         with hold(shard / f"{request.sha256}.lock", request.stopped, self._rules.timeout_seconds):
@@ -135,12 +136,12 @@ class Cache:
     def _store(self, request: _Request, part: Path) -> None:
         """Download the program, copy it to its target, make an entry of it.
 
-        The copy comes before the entry, since an entry can be evicted before it is copied.
+        The copy is made before the entry, because other workers may evict an entry at any time.
         """
         try:
             self._downloader.download(request.url, request.sha256, part, request.stopped)
             with _opened(str(part)) as source_fd:
-                if source_fd is None:  # another worker has swept it, because we went ahead without the lock
+                if source_fd is None:  # another worker has swept it, which can happen without the lock
                     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(part))
                 if not copy_verified(source_fd, request.target, request.sha256, request.stopped):
                     raise ChecksumMismatch("the file was changed as soon as it was downloaded", request.url)
@@ -187,7 +188,10 @@ class Cache:
                     yield from [*os.scandir(shard)]
 
     def _sweep(self) -> None:
-        """Remove unfinished downloads and locks that no process holds."""
+        """Remove unfinished downloads and locks that no process holds.
+
+        `hold` removes the lock file when it is released, so a lock without a download needs no more than to be held.
+        """
         unfinished = [(match[1], file.path) for file in self._files() if (match := UNFINISHED.fullmatch(file.name))]
         for sha256, path in unfinished:
             lock = Path(path).with_name(f"{sha256}.lock")
@@ -206,7 +210,7 @@ class Cache:
         return shard
 
 
-def _room(directory: Path) -> int:
+def _free_bytes(directory: Path) -> int:
     """Return the free bytes on a disk; 0 when it is out of inodes (`f_files` is 0 where none are counted)."""
     disk = os.statvfs(directory)
     return disk.f_bavail * disk.f_frsize if disk.f_favail or not disk.f_files else 0

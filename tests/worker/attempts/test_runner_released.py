@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -150,12 +150,13 @@ def test_a_job_that_cannot_be_reported_is_left_until_its_lease_ends(
 ) -> None:
     """Heartbeats for a job that nobody runs would hold it for ever."""
 
-    def refuse(*_: object) -> None:
+    def refuse(_job_id: str, _verb: str, body: IO[bytes], _on_answered: object) -> None:
+        body.close()
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     monkeypatch.setattr(resources.spool, "write", refuse)
     older = set(threading.enumerate())
     with pytest.raises(OSError, match="Too many open files"):
-        run(api.offer(SHELL, lease_ms=900))
+        run(api.offer(SHELL, lease_ms=30_000))
     newer = [thread for thread in threading.enumerate() if thread not in older and thread.name == "heartbeat"]
     wait_until("its heartbeats end", lambda: not any(thread.is_alive() for thread in newer))

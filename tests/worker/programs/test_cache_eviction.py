@@ -139,7 +139,7 @@ def test_the_cache_is_not_emptied_when_the_disk_of_the_target_is_full(
     shop.fetch(cache, b"other")
     FullDisk(monkeypatch, step, [elsewhere])
     room = {elsewhere: 0, shop.directory: 1000}
-    monkeypatch.setattr(cache_module, "_room", room.__getitem__)
+    monkeypatch.setattr(cache_module, "_free_bytes", room.__getitem__)
     with pytest.raises(OSError, match="No space left"):
         shop.fetch(cache, target=elsewhere / "program")
     assert sha256_of(b"other") in shop.files()
@@ -150,7 +150,7 @@ def test_a_program_bypasses_the_cache_when_the_cache_disk_stays_full(
 ) -> None:
     cache = shop.open()
     room = {elsewhere: 1000, shop.directory: 0}
-    monkeypatch.setattr(cache_module, "_room", room.__getitem__)
+    monkeypatch.setattr(cache_module, "_free_bytes", room.__getitem__)
     download = Downloader.download
 
     def download_elsewhere(self: Downloader, url: str, sha256: str, target: Path, stopped: threading.Event) -> None:
