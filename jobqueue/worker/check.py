@@ -79,7 +79,7 @@ def _directories(settings: WorkerSettings, variables: Mapping[str, str]) -> Iter
     configured = {directories.CACHE: settings.cache_directory, directories.SPOOL: settings.spool_directory}
     for kind, path in configured.items():
         try:
-            yield _room(kind.setting, kind.find(path, variables, settings.temporary_directory))
+            yield _usable_directory(kind.setting, kind.find(path, variables, settings.temporary_directory))
         except InvalidSetting as error:
             yield Finding(kind.setting, False, str(error))
 
@@ -93,12 +93,12 @@ def _programs(settings: WorkerSettings) -> Iterator[Finding]:
         yield Finding("TMPDIR", False, str(error))
         return
     with closing(workspaces):
-        yield _room("TMPDIR", workspaces.path.parent)
+        yield _usable_directory("TMPDIR", workspaces.path.parent)
         for level in levels.LEVELS:
             why_not = problem_with_level(level, workspaces, settings.isolation_uid, settings.max_open_files)
             configured = level == settings.isolation
             yield Finding(f"isolation {level}", why_not is None if configured else None, why_not or "possible here")
 
 
-def _room(setting: str, path: Path) -> Finding:
+def _usable_directory(setting: str, path: Path) -> Finding:
     return Finding(setting, True, f"{path}, {shutil.disk_usage(path).free // MEGABYTE} MB free")
