@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import cast
 
 from jobqueue.job import Job, JobSummary, Priority, Status, Stream
 from jobqueue.queue.output_window import Part, follow_live, follow_stored
 from jobqueue.queue.policy import Policy
-from jobqueue.queue.records import read_counts, read_job, read_measured, read_summaries
+from jobqueue.queue.records import read_job, read_measured, read_summaries
 from jobqueue.queue.scripts import Clock, Reply, Scripts, redis_clock
 
 STATUSES = " ".join(Status)
 PRIORITIES = " ".join(Priority)
 FINAL = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
-COUNTERS = " ".join([*(f"finished_{status}" for status in FINAL), "attempts_lost"])
+COUNTERS = (*(f"finished_{status}" for status in FINAL), "attempts_lost")
 EXECUTORS_PER_CALL = 10_000
 """Enough for one call to return all of them. Between two calls an executor may move from one page to the other."""
 
@@ -122,14 +123,16 @@ class Queries:
     def stats(self) -> Stats:
         """Return all counts, from one moment."""
         timeout_ms = self._policy.executor_timeout_ms
-        reply = self._scripts.call("stats", self._clock(), STATUSES, PRIORITIES, timeout_ms, COUNTERS)
-        counts = read_counts(reply)
+        reply = self._scripts.call("stats", self._clock(), STATUSES, PRIORITIES, timeout_ms, " ".join(COUNTERS))
+        jobs, oldest_pending_ms, totals, active_executors = cast("tuple[list[int], list[int], list[int], int]", reply)
+        # Each list follows the words that were passed: these are paired again, and a missing number is an error.
+        counters = dict(zip(COUNTERS, totals, strict=True))
         return Stats(
-            jobs={(status, priority): counts[f"{status}:{priority}"] for status in Status for priority in Priority},
-            oldest_pending_ms={priority: counts[f"oldest_pending_ms:{priority}"] for priority in Priority},
-            finished={status: counts[f"finished_{status}"] for status in FINAL},
-            attempts_lost=counts["attempts_lost"],
-            active_executors=counts["active_executors"],
+            jobs=dict(zip(product(Status, Priority), jobs, strict=True)),
+            oldest_pending_ms=dict(zip(Priority, oldest_pending_ms, strict=True)),
+            finished={status: counters[f"finished_{status}"] for status in FINAL},
+            attempts_lost=counters["attempts_lost"],
+            active_executors=active_executors,
         )
 
     def executors(self) -> Sequence[Executor]:

@@ -83,12 +83,6 @@ def read_attempt(reply: Reply) -> tuple[str, int]:
     return fields["attempt_token"], int(fields["attempt"])
 
 
-def read_counts(reply: Reply) -> dict[str, int]:
-    """Return the numbers of `lua/stats.lua` by their names."""
-    flat = cast("list[Reply]", reply)
-    return cast("dict[str, int]", dict(zip(flat[::2], flat[1::2], strict=True)))
-
-
 def read_summaries(flat: Sequence[Reply]) -> list[JobSummary]:
     """Return the jobs of a page from the answer of `lua/list.lua`."""
     rows = [cast("list[str]", flat[i : i + SUMMARY_FIELDS]) for i in range(0, len(flat), SUMMARY_FIELDS)]
