@@ -27,10 +27,7 @@ def cut(text: str) -> str:
     # The usual output is short. Encoding it only to count its bytes would cost more than all the rest.
     if len(text) * MAX_CHARACTER_BYTES <= OUTPUT_LIMIT_BYTES:
         return text
-    encoded = text.encode()
-    if len(encoded) <= OUTPUT_LIMIT_BYTES:
-        return text
-    return encoded[:OUTPUT_LIMIT_BYTES].decode(errors="ignore")
+    return text.encode()[:OUTPUT_LIMIT_BYTES].decode(errors="ignore")
 
 
 def missing_line(missing_bytes: int) -> str:

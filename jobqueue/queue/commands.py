@@ -97,21 +97,15 @@ class Commands:
 
     def claim(self, executor_id: str, executor_ip: str | None) -> Claimed | None:
         """Hand the next pending job to an executor. Return None when no job is pending."""
-        reply = self._scripts.call(
-            "claim",
-            self._clock(),
-            executor_id,
-            executor_ip or UNKNOWN_IP,
-            secrets.token_hex(16),
-            self._policy.lease_ms,
-            self._policy.max_attempts,
-        )
+        lease_ms, max_attempts = self._policy.lease_ms, self._policy.max_attempts
+        attempt = (executor_id, executor_ip or UNKNOWN_IP, secrets.token_hex(16))
+        reply = self._scripts.call("claim", self._clock(), *attempt, lease_ms, max_attempts)
         if reply is None:
             return None
-        attempt_token, attempt = read_attempt(reply)
+        attempt_token, number = read_attempt(reply)
         job = read_job(reply)
-        logs.logger().info("claim", job_id=job.id, executor_id=executor_id, attempt=attempt)
-        return Claimed(job, attempt_token, attempt, self._policy.lease_ms)
+        logs.logger().info("claim", job_id=job.id, executor_id=executor_id, attempt=number)
+        return Claimed(job, attempt_token, number, lease_ms)
 
     def heartbeat(self, job_id: str, holder: Holder, output: LiveOutput = NO_OUTPUT) -> Renewed:
         """Renew a lease, and keep the latest output of the program. Raises JobNotFound, NotHeld."""
@@ -159,15 +153,8 @@ class Commands:
     def sweep(self) -> Swept:
         """Do what has become due, at most SWEEP_LIMIT of each kind: end leases, remove jobs, forget executors."""
         policy = self._policy
-        reply = self._scripts.call(
-            "sweep",
-            self._clock(),
-            policy.lease_ms,
-            policy.max_attempts,
-            policy.retention_ms,
-            policy.executor_timeout_ms,
-            SWEEP_LIMIT,
-        )
+        limits = (policy.lease_ms, policy.max_attempts, policy.retention_ms, policy.executor_timeout_ms, SWEEP_LIMIT)
+        reply = self._scripts.call("sweep", self._clock(), *limits)
         swept = Swept(*cast("list[int]", reply))
         if swept.leases_lost or swept.jobs_removed:
             logs.logger().info("sweep", leases_lost=swept.leases_lost, jobs_removed=swept.jobs_removed)

@@ -51,9 +51,7 @@ def read_measured(text: str | None) -> Measured:
 
 def read_job(reply: Reply) -> Job:
     """Return the job from an answer of `lua/lib/read_job.lua`."""
-    job_id, flat_fields, spec, archive, flat_output = cast(
-        "tuple[str, list[str], str, list[str], list[str]]", tuple(cast("list[Reply]", reply))
-    )
+    job_id, flat_fields, spec, archive, flat_output = cast("tuple[str, list[str], str, list[str], list[str]]", reply)
     fields = _paired(flat_fields)
     output = _paired(flat_output)
     return Job(
