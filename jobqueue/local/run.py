@@ -151,7 +151,7 @@ def main() -> int:
     """Check what can be wrong before anything is started, then run."""
     try:
         config.load(os.environ)
-        port = config.load_port(os.environ)
+        port = config.load_gunicorn(os.environ).port
     except InvalidSetting as error:
         sys.exit(str(error))
     if in_use(port):

@@ -1,6 +1,6 @@
 """The only package that knows Flask and marshmallow: the documented API in front of `jobqueue.queue`.
 
-server: serves the API with gunicorn: its settings and the command `jobqueue-server`.
+server: serves the API with gunicorn: its settings, its error answers, and the command `jobqueue-server`.
 app: makes the app of one server process.
 config: the server's settings.
 factory: creates the Flask app.
@@ -11,7 +11,6 @@ schemas: the shapes of requests and answers.
 bodies: reads request bodies as strict JSON.
 representations: jobs and executors as answers show them.
 errors: turns every error into one JSON shape.
-gunicorn_errors: the same shape for requests that gunicorn refuses.
 openapi: flask-smorest adapted to this API.
 metrics: metrics for Prometheus.
 """

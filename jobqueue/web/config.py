@@ -59,8 +59,3 @@ def load(variables: Mapping[str, str]) -> ServerSettings:
 def load_gunicorn(variables: Mapping[str, str]) -> GunicornSettings:
     """Read the settings of gunicorn. Raises InvalidSetting."""
     return settings.load(GunicornSettings, variables)
-
-
-def load_port(variables: Mapping[str, str]) -> int:
-    """Read the port that the API listens on. Raises InvalidSetting."""
-    return load_gunicorn(variables).port

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 from jobqueue.job import Attempt, Job, JobSummary, Measured
 from jobqueue.queue.queries import Executor, Output, Stats
@@ -54,17 +53,14 @@ def job_details(job: Job) -> dict[str, object]:
 
 def measured(run: Measured) -> dict[str, object]:
     """Return how a run went: the fields of `schemas.measured.shown`."""
-    return dict(_measured(name, value) for name, value in vars(run).items())
-
-
-def _measured(name: str, value: Any) -> tuple[str, object]:
-    if name.endswith("_ms"):
-        return name.removesuffix("_ms"), _optional_timestamp(value)
-    return name, value
+    return {
+        name.removesuffix("_ms"): _optional_timestamp(value) if name.endswith("_ms") else value
+        for name, value in vars(run).items()
+    }
 
 
 def attempt(one: Attempt) -> dict[str, object]:
-    """Return one executor's try at a job."""
+    """Return one executor's attempt at a job."""
     return {
         "executor_id": one.executor_id,
         "executor_ip": one.executor_ip,

@@ -6,19 +6,22 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import MutableMapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 import gunicorn.util
 from gunicorn.app.wsgiapp import WSGIApplication
+from gunicorn.util import write_nonblock
 
 from jobqueue.settings import InvalidSetting
 from jobqueue.web import config
-from jobqueue.web.gunicorn_errors import write_error
 
 APP = "jobqueue.web.app:start()"
 """A name and not an import: prometheus_client reads METRICS_DIR when it is imported, so `settings` comes first."""
@@ -27,7 +30,7 @@ METRICS_PREFIX = "jobqueue-metrics-"
 
 
 def settings(variables: MutableMapping[str, str]) -> dict[str, object]:
-    """Return gunicorn's settings. Ends the process with a sentence if a setting of ours is wrong.
+    """Return gunicorn's settings. Ends the process with a sentence if one of our own settings is wrong.
 
     It prepares this process as well: it replaces gunicorn's error page and sets METRICS_DIR in `variables`.
     gunicorn calls it again on SIGHUP; the directory then stays the same.
@@ -69,6 +72,17 @@ def _remove_metrics(_server: Any) -> None:
     directory = os.environ[METRICS_DIR]
     if os.path.basename(directory).startswith(METRICS_PREFIX):
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def write_error(client: socket.socket, status: int, reason: str, message: str) -> None:  # noqa: ARG001  # gunicorn passes it
+    """Answer a request that gunicorn refuses before Flask sees it, in the shape of every other error.
+
+    Such a request is not HTTP, or its request line or headers are too long. This replaces `gunicorn.util.write_error`,
+    which answers in HTML, and has its signature. `message` quotes the request, so it is not part of the answer.
+    """
+    body = json.dumps({"error": reason, "context": {}}).encode()
+    head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    write_nonblock(client, f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
 
 
 class Server(WSGIApplication):

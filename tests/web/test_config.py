@@ -35,7 +35,7 @@ WRONG = [
 
 def load(name: str, value: str) -> None:
     config.load({name: value})
-    config.load_port({name: value})
+    config.load_gunicorn({name: value})
 
 
 def test_unset_and_empty_variables_mean_the_documented_defaults() -> None:
@@ -43,7 +43,7 @@ def test_unset_and_empty_variables_mean_the_documented_defaults() -> None:
         settings = config.load(variables)
         assert settings.redis_url == "redis://127.0.0.1:6379/0"
         assert settings.policy == Policy(60_000, 120_000, 3, 604_800_000, None)
-        assert config.load_port(variables) == 8080
+        assert config.load_gunicorn(variables).port == 8080
 
 
 def test_every_setting_is_read_and_seconds_may_have_fractions() -> None:
@@ -70,7 +70,7 @@ def test_every_kind_of_redis_url_is_accepted(url: str) -> None:
 
 @pytest.mark.parametrize("port", [1, 8080, 65535])
 def test_every_port_is_accepted(port: int) -> None:
-    assert config.load_port({"PORT": str(port)}) == port
+    assert config.load_gunicorn({"PORT": str(port)}).port == port
 
 
 @pytest.mark.parametrize(("name", "value"), WRONG)

@@ -12,7 +12,6 @@ from jobqueue.result import Holder, LiveOutput, Result
 from jobqueue.web.openapi import JobQueueBlueprint
 from jobqueue.web.representations import job_details
 from jobqueue.web.schemas import answers, executors
-from jobqueue.web.schemas.requests import ClaimRequest
 from jobqueue.web.services import services
 
 blueprint = JobQueueBlueprint("claims", __name__, description="Claim jobs, renew their leases, report their results.")
@@ -25,9 +24,10 @@ FinishedAnswer = tuple[dict[str, Any], int, dict[str, str]]
 @blueprint.answers(200, answers.ClaimedOut())
 @blueprint.answers(204)
 @blueprint.refuses()
-def claim(executor: ClaimRequest) -> Response:
+def claim(executor: tuple[str, str | None]) -> Response:
     """Claim the next job"""
-    claimed = services().commands.claim(executor.executor_id, executor.executor_ip or request.remote_addr)
+    executor_id, executor_ip = executor
+    claimed = services().commands.claim(executor_id, executor_ip or request.remote_addr)
     if claimed is None:
         return Response(status=204)
     attempt = {"attempt_token": claimed.attempt_token, "attempt": claimed.attempt, "lease_ms": claimed.lease_ms}

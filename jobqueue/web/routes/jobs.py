@@ -6,11 +6,11 @@ from typing import Any
 
 from flask import Response, jsonify, url_for
 
-from jobqueue.job import NewJob, Status
+from jobqueue.job import NewJob, Status, Stream
+from jobqueue.queue.queries import Filter
 from jobqueue.web.openapi import JobQueueBlueprint
 from jobqueue.web.representations import job_details, job_summary, output, timestamp
 from jobqueue.web.schemas import answers, submitters
-from jobqueue.web.schemas.requests import ListRequest, OutputRequest
 from jobqueue.web.services import services
 
 blueprint = JobQueueBlueprint("jobs", __name__, description="Submit, list, read and cancel jobs.")
@@ -50,13 +50,16 @@ def submit_many(jobs: list[NewJob]) -> tuple[list[dict[str, Any]], int]:
 @blueprint.arguments(submitters.ListIn(), location="query")
 @blueprint.answers(200, answers.JobSummaryOut(many=True), headers=PAGING)
 @blueprint.refuses()
-def list_jobs(wanted: ListRequest) -> Response:
+def list_jobs(wanted: tuple[Filter, int, int]) -> Response:
     """List jobs, newest first"""
-    page = services().queries.list(wanted.filter, wanted.limit, wanted.offset)
+    matching, limit, offset = wanted
+    page = services().queries.list(matching, limit, offset)
     response = jsonify([job_summary(job) for job in page.jobs])
     response.headers["X-Total-Count"] = str(page.total)
-    if wanted.offset + wanted.limit < page.total:
-        response.headers["Link"] = f'<{url_for("jobs.list_jobs", _external=True, **wanted.following())}>; rel="next"'
+    if offset + limit < page.total:
+        names = {"status": matching.status, "type": matching.type, "priority": matching.priority}
+        following = url_for("jobs.list_jobs", _external=True, **names, limit=limit, offset=offset + limit)
+        response.headers["Link"] = f'<{following}>; rel="next"'
     return response
 
 
@@ -85,9 +88,10 @@ def cancel(force: bool, job_id: str) -> tuple[dict[str, Any], int]:
 @blueprint.arguments(submitters.OutputIn(), location="query")
 @blueprint.answers(200, answers.OutputOut())
 @blueprint.refuses(404)
-def read_output(wanted: OutputRequest, job_id: str) -> dict[str, Any]:
+def read_output(wanted: tuple[Stream, int], job_id: str) -> dict[str, Any]:
     """Read what a job's program has written, also while it runs"""
-    return output(job_id, wanted.stream, services().queries.output(job_id, wanted.stream, wanted.offset))
+    stream, offset = wanted
+    return output(job_id, stream, services().queries.output(job_id, stream, offset))
 
 
 @blueprint.route("/jobs/bulk/cancel", methods=["POST"])

@@ -2,7 +2,6 @@
 
 fields: field types and their rules.
 measured: the measured fields of a run, made from the domain's `Measured`.
-requests: what some requests ask for, as the views take it.
 submitters: requests of submitters.
 executors: requests of executors.
 answers: the documented shape of every answer.

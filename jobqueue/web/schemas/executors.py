@@ -10,7 +10,6 @@ from marshmallow import fields as basic
 from jobqueue.job import Reason
 from jobqueue.result import Holder, LiveOutput, Piece, Result
 from jobqueue.web.schemas import fields, measured
-from jobqueue.web.schemas.requests import ClaimRequest
 
 INT32 = validate.Range(-(2**31), 2**31 - 1)
 MAX_PIECE_BYTES = 1024 * 1024
@@ -25,9 +24,9 @@ class ClaimIn(Schema):
     )
 
     @post_load
-    def make(self, data: dict[str, Any], **_: Any) -> ClaimRequest:
-        """Return who asks, and from which address if it says so."""
-        return ClaimRequest(**data)
+    def make(self, data: dict[str, Any], **_: Any) -> tuple[str, str | None]:
+        """Return the executor's id, and its address or None."""
+        return data["executor_id"], data["executor_ip"]
 
 
 class HolderIn(Schema):

@@ -12,7 +12,6 @@ from jobqueue.queue.queries import Filter
 from jobqueue.settings import LONGEST_SECONDS
 from jobqueue.web.job_ids import normalized
 from jobqueue.web.schemas import fields
-from jobqueue.web.schemas.requests import ListRequest, OutputRequest
 
 MAX_BULK = 1000
 MAX_LIMIT = 1000
@@ -50,10 +49,7 @@ class NewJobIn(Schema):
         load_default=None,
         allow_none=True,
         validate=TIMEOUT,
-        metadata={
-            "exclusiveMinimum": 0,
-            "description": "The time limit of the program; null for that of the server.",
-        },
+        metadata={"exclusiveMinimum": 0, "description": "The program's time limit; null for the server's default."},
     )
 
     @validates_schema(skip_on_field_errors=False)
@@ -97,8 +93,8 @@ class BulkNewJobIn(NewJobIn):
 
 
 def _count_entries(job: Any) -> int:
-    found = [job.get(name) for name in ("arguments", "env_variables")] if isinstance(job, dict) else []
-    return sum(len(each) for each in found if isinstance(each, list | dict))
+    values = [job.get(name) for name in ("arguments", "env_variables")] if isinstance(job, dict) else []
+    return sum(len(value) for value in values if isinstance(value, list | dict))
 
 
 class BulkCancelIn(Schema):
@@ -127,10 +123,9 @@ class ListIn(Schema):
     offset = fields.QueryNumber(load_default=0, validate=fields.EXACT)
 
     @post_load
-    def make(self, data: dict[str, Any], **_: Any) -> ListRequest:
-        """Return the page that is asked for."""
-        wanted = Filter(data["status"], data["priority"], data["type"])
-        return ListRequest(wanted, data["limit"], data["offset"])
+    def make(self, data: dict[str, Any], **_: Any) -> tuple[Filter, int, int]:
+        """Return the filter, the size of the page, and how many newer jobs to skip."""
+        return Filter(data["status"], data["priority"], data["type"]), data["limit"], data["offset"]
 
 
 class CancelIn(Schema):
@@ -151,6 +146,6 @@ class OutputIn(Schema):
     offset = fields.QueryNumber(load_default=0, validate=fields.EXACT)
 
     @post_load
-    def make(self, data: dict[str, Any], **_: Any) -> OutputRequest:
-        """Return the part that is asked for."""
-        return OutputRequest(**data)
+    def make(self, data: dict[str, Any], **_: Any) -> tuple[Stream, int]:
+        """Return the stream, and the offset from which on to read it."""
+        return data["stream"], data["offset"]
