@@ -36,9 +36,9 @@ def test_a_removed_job_leaves_nothing_behind(bench: Bench) -> None:
     bench.commands.complete(again.job_id, again.holder, DONE)
     bench.clock.advance(bench.policy.retention_ms)
     bench.commands.sweep()
-    left = contents(bench.client)
-    assert lost.job_id not in repr(left)
-    assert left.names() == {f"{ROOT}:{name}" for name in ("sequence", "claims", "sweep", "counters")}
+    remaining = contents(bench.client)
+    assert lost.job_id not in repr(remaining)
+    assert remaining.names() == {f"{ROOT}:{name}" for name in ("sequence", "claims", "sweep", "counters")}
     assert bench.queries.list(Filter(), 10, 0).total == 0
 
 

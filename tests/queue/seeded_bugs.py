@@ -170,9 +170,9 @@ def main() -> int:
     missed = 0
     with tempfile.TemporaryDirectory() as folder, running_redis(Path(folder)) as url, connect(url) as client:
         for number, bug in enumerate([*FOUND_SOON, *FOUND_LATE]):
-            found = is_found(client, bug.plant(Path(folder) / str(number)))
-            missed += not found
-            sys.stdout.write(f"{'found' if found else 'MISSED'}: {bug.name}\n")
+            is_seen = is_found(client, bug.plant(Path(folder) / str(number)))
+            missed += not is_seen
+            sys.stdout.write(f"{'found' if is_seen else 'MISSED'}: {bug.name}\n")
     return missed
 
 

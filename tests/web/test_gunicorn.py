@@ -17,7 +17,7 @@ HEALTH = b"GET /api/v1/health HTTP/1.1\r\nHost: x\r\n"
 
 
 def post(body: bytes, *headers: str, path: str = "/api/v1/jobs/claim") -> bytes:
-    """Return a raw request with these headers; it has no others that tell its length."""
+    """Return a raw request with these headers; no other header gives its length."""
     head = [f"POST {path} HTTP/1.1", "Host: x", "Content-Type: application/json", "Connection: close", *headers]
     return "\r\n".join([*head, "", ""]).encode() + body
 

@@ -20,8 +20,8 @@ def ids(response: TestResponse) -> list[str]:
 
 
 def next_page(response: TestResponse) -> str | None:
-    found = re.fullmatch(r'<(http://localhost/api/v1/jobs\?[^>]*)>; rel="next"', response.headers.get("Link", ""))
-    return found[1] if found else None
+    link = re.fullmatch(r'<(http://localhost/api/v1/jobs\?[^>]*)>; rel="next"', response.headers.get("Link", ""))
+    return link[1] if link else None
 
 
 def walk(api: Api, query: str) -> list[list[str]]:

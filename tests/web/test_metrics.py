@@ -60,8 +60,8 @@ def test_metrics_are_in_prometheus_text_format(own_api: Api) -> None:
 
 
 def test_every_metric_of_an_empty_queue_is_there_and_zero(own_api: Api) -> None:
-    found = {name: value for name, value in scrape(own_api).items() if name.startswith("jobqueue_")}
-    assert found == {**dict.fromkeys(QUEUE, 0.0), "jobqueue_redis_up": 1.0}
+    series = {name: value for name, value in scrape(own_api).items() if name.startswith("jobqueue_")}
+    assert series == {**dict.fromkeys(QUEUE, 0.0), "jobqueue_redis_up": 1.0}
 
 
 def test_metrics_count_the_jobs_and_executors_of_the_queue(own_api: Api) -> None:
@@ -101,31 +101,31 @@ def test_counters_of_lost_attempts_and_finished_jobs_never_fall(own_api: Api) ->
         own_api.bench.pass_time(61_000)
     own_api.bench.clock.advance(604_800_000)
     own_api.bench.commands.sweep()  # the job itself is gone
-    found = scrape(own_api)
-    assert found["jobqueue_attempts_lost_total"] == 2
-    assert found['jobqueue_jobs_finished_total{status="failed"}'] == 1
-    assert found['jobqueue_jobs{status="failed"}'] == 0
+    series = scrape(own_api)
+    assert series["jobqueue_attempts_lost_total"] == 2
+    assert series['jobqueue_jobs_finished_total{status="failed"}'] == 1
+    assert series['jobqueue_jobs{status="failed"}'] == 0
 
 
 def test_without_redis_metrics_show_redis_down_and_http_requests(tmp_path: Path) -> None:
     with connect(f"unix://{tmp_path}/none.sock") as client:
         api = Api(Bench(client))
         api.call("GET", "/jobs")
-        found = scrape(api)
-    assert {name: value for name, value in found.items() if name.startswith("jobqueue_")} == {"jobqueue_redis_up": 0.0}
-    assert found['flask_http_request_total{method="GET",status="503"}'] == 1
+        series = scrape(api)
+    assert {name: value for name, value in series.items() if name.startswith("jobqueue_")} == {"jobqueue_redis_up": 0.0}
+    assert series['flask_http_request_total{method="GET",status="503"}'] == 1
 
 
 def test_http_is_measured_by_route_rule(own_api: Api) -> None:
     job_id = own_api.submit()
     own_api.call("GET", f"/jobs/{job_id}")
     own_api.call("GET", "/nowhere")
-    found = scrape(own_api)
-    assert found['flask_http_request_total{method="POST",status="201"}'] == 1
+    series = scrape(own_api)
+    assert series['flask_http_request_total{method="POST",status="201"}'] == 1
     count = "flask_http_request_duration_seconds_count"
-    assert found[f'{count}{{method="GET",status="200",url_rule="/api/v1/jobs/<uuid:job_id>"}}'] == 1
-    assert found[f'{count}{{method="POST",status="201",url_rule="/api/v1/jobs"}}'] == 1
-    assert found[f'{count}{{method="GET",status="404",url_rule="unmatched"}}'] == 1
+    assert series[f'{count}{{method="GET",status="200",url_rule="/api/v1/jobs/<uuid:job_id>"}}'] == 1
+    assert series[f'{count}{{method="POST",status="201",url_rule="/api/v1/jobs"}}'] == 1
+    assert series[f'{count}{{method="GET",status="404",url_rule="unmatched"}}'] == 1
 
 
 def test_no_client_can_create_new_series(own_api: Api) -> None:
@@ -163,12 +163,12 @@ def test_two_processes_show_the_queue_once_and_count_http_together(tmp_path: Pat
         for number in range(40):
             server.call(f"METH{'ABCDEFGHIJ'[number % 10]}", "/jobs")
         scraped = [samples(server.call("GET", "/metrics").text) for _ in range(10)]
-    assert all(found.keys() >= QUEUE for found in scraped)
-    assert {found['jobqueue_jobs{status="pending"}'] for found in scraped} == {40}
-    assert {found['flask_http_request_total{method="POST",status="201"}'] for found in scraped} == {40}
-    assert {found['flask_http_request_total{method="UNKNOWN",status="405"}'] for found in scraped} == {40}
+    assert all(series.keys() >= QUEUE for series in scraped)
+    assert {series['jobqueue_jobs{status="pending"}'] for series in scraped} == {40}
+    assert {series['flask_http_request_total{method="POST",status="201"}'] for series in scraped} == {40}
+    assert {series['flask_http_request_total{method="UNKNOWN",status="405"}'] for series in scraped} == {40}
     count = 'flask_http_request_duration_seconds_count{method="POST",status="201",url_rule="/api/v1/jobs"}'
-    assert {found[count] for found in scraped} == {40}
+    assert {series[count] for series in scraped} == {40}
     assert len(list(tmp_path.glob("jobqueue-metrics-*"))) == 0
     assert_both_processes_answered(server)
 

@@ -31,8 +31,8 @@ MEASURED = {
 @pytest.fixture
 def document(api: Api) -> dict[str, Any]:
     """The document as the app serves it."""
-    found: dict[str, Any] = api.get("/openapi.json")
-    return found
+    served: dict[str, Any] = api.get("/openapi.json")
+    return served
 
 
 def test_the_document_is_valid(document: dict[str, Any]) -> None:
@@ -77,8 +77,8 @@ def test_every_documented_route_has_a_summary_and_its_error_statuses(document: d
     ],
 )
 def test_required_fields_are_marked(document: dict[str, Any], schema: str, required: set[str]) -> None:
-    found = {name.replace("-", ""): value for name, value in document["components"]["schemas"].items()}
-    assert set(found.get(schema, found.get(schema.removesuffix("Schema"), {}))["required"]) == required
+    schemas = {name.replace("-", ""): value for name, value in document["components"]["schemas"].items()}
+    assert set(schemas.get(schema, schemas.get(schema.removesuffix("Schema"), {}))["required"]) == required
 
 
 def closed(document: dict[str, Any]) -> dict[str, Any]:
