@@ -154,7 +154,7 @@ def url(
 
 
 def misspelt(variables: Iterable[str], names: Iterable[str]) -> dict[str, str]:
-    """Return the variables whose name is nearly that of a setting, with the setting's name."""
+    """Return the variables whose names are nearly the name of a setting, each with that setting's name."""
     import difflib  # noqa: PLC0415  # supervisors import this module, and every fork copies their memory
 
     matches = {}

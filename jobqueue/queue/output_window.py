@@ -45,10 +45,11 @@ def follow_stored(stored: str, total_bytes: int | None, offset: int) -> Part:
 
 
 def _is_head_alone(text: bytes) -> bool:
-    # Nothing stored says who shortened a stream, and its lengths do not tell either: an executor counts the bytes that
-    # the program wrote, but bytes that are not UTF-8 have become longer in the text. The length of the text does tell.
+    # Nothing stored says who shortened a stream, and the reported length does not show it either: an executor counts
+    # the bytes that the program wrote, but bytes that are not UTF-8 have become longer in the text. The length of the
+    # text shows it.
     # `cut`, on the server, fills the limit up to the last whole character and leaves a head alone. An executor that
-    # keeps a tail stays well below the limit, whatever the line says: HALF_BYTES sets 64 bytes aside for a line that
+    # keeps a tail stays well below the limit, whatever the line says: HALF_BYTES reserves 64 bytes for a line that
     # takes at most 46. Searching for the line instead would be fooled by a program that prints such a line.
     return len(text) > OUTPUT_LIMIT_BYTES - MAX_CHARACTER_BYTES
 

@@ -16,7 +16,7 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMe
 from jobqueue.errors import InvalidRequest
 
 MAX_BODY_BYTES = 13 * 1024 * 1024
-"""Two outputs of 1 MiB, each byte of them written as six (`\\u0000`), and room for the rest."""
+"""Two outputs of 1 MiB, each byte of them written as six (`\\u0000`), and some space for the other fields."""
 
 MAX_FIELDS_SHOWN = 1000
 """How many invalid fields of a body an answer names."""

@@ -57,7 +57,7 @@ class JobSummaryOut(SubmittedOut):
 
 
 class AttemptOut(Schema):
-    """One executor's try at a job."""
+    """One executor's attempt at a job."""
 
     executor_id = basic.String(required=True)
     executor_ip = basic.String(required=True, allow_none=True)
@@ -94,7 +94,7 @@ class ClaimedOut(JobOut):
     """A job for the executor that claimed it."""
 
     attempt_token = basic.String(required=True, metadata={"description": "Identifies this attempt; keep it secret."})
-    attempt = basic.Integer(required=True, metadata={"description": "Which try this is, from 1."})
+    attempt = basic.Integer(required=True, metadata={"description": "The number of this attempt, from 1."})
     lease_ms = basic.Integer(required=True, metadata={"description": "How long the executor may stay silent."})
 
 
