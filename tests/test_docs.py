@@ -1,4 +1,4 @@
-"""The docs are complete and true where a program can tell: routes, settings, codes, words, keys, packages, links."""
+"""The docs are complete and true wherever a program can check: routes, settings, codes, words, keys, packages."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def words_of_sentence(document: str, beginning: str) -> list[str]:
 
 def first_cells(document: str, header: str) -> list[str]:
     """Return the words in backticks in the first cell of every row of the table with this header."""
-    _, found, rest = (HERE / document).read_text().partition(header + "\n")
-    assert found, f"{document} has no table with the header {header!r}"
+    _, table_header, rest = (HERE / document).read_text().partition(header + "\n")
+    assert table_header, f"{document} has no table with the header {header!r}"
     table = rest.partition("\n\n")[0].splitlines()
     return [word for row in table for word in re.findall(r"`(\w+)`", row.split("|")[1])]
 
@@ -98,12 +98,12 @@ def begins_with(text: str, beginning: str) -> bool:
 
 def keys() -> list[str]:
     """Return every key that lua/lib/keys.lua names, as the documentation writes it."""
-    found = []
+    names_of_keys = []
     for parts in re.findall(r"root \.\. (.*?)(?: end|,?)$", (LUA / "lib/keys.lua").read_text(), re.MULTILINE):
         names = re.findall(r"'([^']*)'|(\w+)", parts)
         written = "".join(literal or f"<{variable}>" for literal, variable in names)
-        found.append(ROOT + written.removesuffix("<end>"))
-    return found
+        names_of_keys.append(ROOT + written.removesuffix("<end>"))
+    return names_of_keys
 
 
 def test_the_routes_in_the_api_page_are_those_of_the_app() -> None:
@@ -223,3 +223,16 @@ def test_internals_names_every_package() -> None:
     walk = (HERE / "docs/internals.md").read_text()
     named = [path.relative_to(HERE / "jobqueue").as_posix() + "/" for path in packages()[1:]]
     assert [name for name in named if name not in walk] == []
+
+
+@pytest.mark.parametrize("document", PAGES)
+def test_every_make_target_that_a_page_names_exists(document: str) -> None:
+    targets = re.findall(r"^([\w-]+):", (HERE / "Makefile").read_text(), re.MULTILINE)
+    named = re.findall(r"^make ([\w-]+)|`make(?: \w+=\S+)? ([\w-]+)`", (HERE / document).read_text(), re.MULTILINE)
+    assert [name for pair in named for name in pair if name and name not in targets] == []
+
+
+def test_every_log_event_that_the_docs_name_is_logged() -> None:
+    source = "".join(path.read_text() for path in (HERE / "jobqueue").rglob("*.py"))
+    named = {name for page in PAGES for name in re.findall(r"event=(\w+)", (HERE / page).read_text())}
+    assert sorted(name for name in named if f'"{name}"' not in source and f"def {name}(" not in source) == []
