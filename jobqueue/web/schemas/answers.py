@@ -39,7 +39,7 @@ class HeartbeatOut(JobStatusOut):
     """A renewed lease."""
 
     lease_ms = basic.Integer(required=True, metadata={"description": "How long the executor may stay silent now."})
-    cancel_requested = basic.Boolean(required=True, metadata={"description": "Whether somebody asked the job to stop."})
+    cancel_requested = basic.Boolean(required=True, metadata={"description": "Whether the job was asked to stop."})
 
 
 class CancelRequestedOut(JobStatusOut):
