@@ -7,8 +7,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.support.paths import ROOT
 from tests.support.redis_server import running_redis
-from tests.support.serving import PREFIX, ROOT, running_api
+from tests.support.serving import running_api
 
 SECONDS = 120
 
@@ -22,7 +23,7 @@ def fuzz(seconds: int, capture: bool = False) -> subprocess.CompletedProcess[str
         folder = Path(name)
         with running_redis(folder) as redis_url, running_api(folder, REDIS_URL=redis_url) as api:
             program = str(Path(sys.executable).with_name("schemathesis"))
-            command = [program, "run", f"{api.root}{PREFIX}/openapi.json", "--max-time", str(seconds), "--no-color"]
+            command = [program, "run", f"{api.url}/openapi.json", "--max-time", str(seconds), "--no-color"]
             return subprocess.run(command, cwd=ROOT, text=True, capture_output=capture, check=False)
 
 

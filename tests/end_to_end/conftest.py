@@ -4,34 +4,37 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import pytest
 import redis
 
-from tests.support.deployment import Api, Deployment, deployed, running_api, running_host
-from tests.support.restartable_redis import RestartableRedis
+from tests.support.deployment import LEASE_SECONDS, Deployment, deployed, running_host
+from tests.support.redis_server import running_redis
+from tests.support.restartable_redis import RestartableRedis, restartable_redis
+from tests.support.serving import Server, running_api
 
 
 @pytest.fixture(scope="session")
-def standing() -> Iterator[tuple[RestartableRedis, Api]]:
-    """Redis and an API that no test may break."""
-    with tempfile.TemporaryDirectory(prefix="jq-", ignore_cleanup_errors=True) as folder:
-        store = RestartableRedis(Path(folder))
-        store.start()
-        try:
-            with running_api(Path(folder), store.url) as api:
-                yield store, api
-        finally:
-            store.kill()
+def standing() -> Iterator[tuple[str, Server]]:
+    """The URL of a Redis, and an API on it. No test may break them."""
+    with tempfile.TemporaryDirectory(prefix="jq-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        with running_redis(folder) as redis_url, api_on(redis_url, folder, LEASE_SECONDS) as api:
+            yield redis_url, api
+
+
+def api_on(redis_url: str, folder: Path, lease_seconds: float) -> AbstractContextManager[Server]:
+    """Return a running API with this lease."""
+    return running_api(folder, REDIS_URL=redis_url, HEARTBEAT_TIMEOUT_SECONDS=str(lease_seconds))
 
 
 @pytest.fixture
-def deployment(standing: tuple[RestartableRedis, Api], tmp_path: Path) -> Iterator[Deployment]:
+def deployment(standing: tuple[str, Server], tmp_path: Path) -> Iterator[Deployment]:
     """An empty queue; workers may be killed, but neither Redis nor the API."""
-    store, api = standing
-    with redis.Redis.from_url(store.url) as client:
+    redis_url, api = standing
+    with redis.Redis.from_url(redis_url) as client:
         client.flushall()
     with running_host() as (host, programs), deployed(api, host, programs, tmp_path) as deployment:
         yield deployment
@@ -39,13 +42,10 @@ def deployment(standing: tuple[RestartableRedis, Api], tmp_path: Path) -> Iterat
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[RestartableRedis]:
-    """A Redis that a test may kill. It stores a change before it answers: with its default it may answer up to two
-    seconds earlier while the disk is busy, and the tests are not about that.
-    """
-    store = RestartableRedis(tmp_path, ("--appendfsync", "always"))
-    store.start()
-    yield store
-    store.kill()
+    """A Redis that a test may kill."""
+    with restartable_redis(tmp_path) as store:
+        store.start()
+        yield store
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def deploy(store: RestartableRedis, tmp_path: Path) -> Iterator[Callable[[float]
     with ExitStack() as stack:
 
         def deploy(lease_seconds: float) -> Deployment:
-            api = stack.enter_context(running_api(tmp_path, store.url, lease_seconds))
+            api = stack.enter_context(api_on(store.url, tmp_path, lease_seconds))
             host, programs = stack.enter_context(running_host())
             return stack.enter_context(deployed(api, host, programs, tmp_path))
 

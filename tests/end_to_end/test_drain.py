@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from jobqueue.worker.lifecycle import AFTER_DRAIN_SECONDS
-from tests.support.deployment import LEASE_SECONDS, Deployment, signal_all
+from tests.support.deployment import LEASE_SECONDS, Deployment
 from tests.support.fake_server import serving
-from tests.support.processes import alive, family, wait_for_pids
+from tests.support.processes import alive, family, signal_all, wait_for_pids
 from tests.support.programs import FOREVER, SHELL
 from tests.support.waiting import wait_until
 

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import requests
 
-from tests.support.deployment import LEASE_SECONDS, Deployment, Service, signal_all
-from tests.support.processes import alive, children, environment, state, wait_for_pids, wait_until_gone
+from tests.support.deployment import LEASE_SECONDS, Deployment
+from tests.support.processes import alive, children, environment, signal_all, state, wait_for_pids, wait_until_gone
 from tests.support.programs import FOREVER, PYTHON, SHELL, STOPS_ITSELF, WITH_ORPHANS
+from tests.support.service import Service
 from tests.support.waiting import wait_until
 
 SPY = (

@@ -171,7 +171,7 @@ def test_a_killed_redis_loses_nothing_that_was_promised(
     with under_load(deployment) as known:
         for _ in range(2):
             store.kill()
-            wait_until("the API notices that Redis is away", lambda: not deployment.api.healthy())
+            wait_until("the API notices that Redis is away", lambda: not deployment.api.is_healthy())
             store.start()
             wait_for_more(known)
     for job_id in known:
@@ -187,7 +187,7 @@ def test_a_running_job_survives_a_restart_of_redis(
     deployment.worker("one")
     wait_for_pids(tmp_path / "first.pid", 1)
     store.kill()
-    wait_until("the API notices that Redis is away", lambda: not deployment.api.healthy())
+    wait_until("the API notices that Redis is away", lambda: not deployment.api.is_healthy())
     store.start()
     (tmp_path / "first.go").touch()
     assert deployment.wait_for(job_id, "completed")["stdout"] == "first\n"

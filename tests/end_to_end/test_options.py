@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.deployment import PATH, ROOT, Deployment, own_directories, run_worker
+from tests.support.deployment import Deployment, own_directories, run_worker
+from tests.support.paths import PATH, ROOT
 from tests.support.programs import SHELL
 
 

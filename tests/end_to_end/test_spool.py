@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.deployment import Deployment, Service
+from tests.support.deployment import Deployment
 from tests.support.processes import wait_for_pids
 from tests.support.programs import SHELL
+from tests.support.service import Service
 from tests.support.waiting import wait_until
 
 WAITING = SHELL + 'echo $$ >> "$1"; while [ ! -e "$2" ]; do sleep 0.05; done; echo finished'

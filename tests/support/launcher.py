@@ -13,7 +13,7 @@ from pathlib import Path
 
 import requests
 
-from tests.support.deployment import PATH, ROOT
+from tests.support.paths import PATH, ROOT
 from tests.support.ports import free_port
 from tests.support.processes import alive, family
 from tests.support.waiting import wait_until

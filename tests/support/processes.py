@@ -1,8 +1,11 @@
-"""What /proc says about processes."""
+"""Processes by their ids: what /proc says about them, signals to them, and waits for their end."""
 
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from tests.support.waiting import wait_until
@@ -52,6 +55,23 @@ def peak_megabytes(pid: int) -> float:
 def file_descriptors(pid: int) -> int:
     """Return how many files a process has open."""
     return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def signal_all(pids: Iterable[int], number: signal.Signals) -> None:
+    """Send a signal to each process, as a platform does that stops a machine, except those that have ended by then.
+
+    The first ones may take others along before it is their turn: a shell ends with its child, a supervisor with its
+    worker. All are opened before the first is signalled, so that an id that is used again meanwhile cannot be hit.
+    """
+    with ExitStack() as stack:
+        opened = []
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                opened.append(os.pidfd_open(pid))
+                stack.callback(os.close, opened[-1])
+        for pidfd in opened:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(pidfd, number)
 
 
 def wait_for_pids(path: Path, count: int) -> list[int]:

@@ -1,13 +1,11 @@
-"""The API under the real gunicorn, and a Redis that can be paused, killed and started again; all on loopback."""
+"""The API under the real gunicorn, on a port of its own; it can be killed and started again."""
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -16,64 +14,101 @@ from typing import Any, TypeVar
 
 import requests
 
-from jobqueue.local import redis_server
+from tests.support.paths import PATH
 from tests.support.ports import free_port
-from tests.support.redis_server import answers
+from tests.support.processes import children
+from tests.support.service import Service
 from tests.support.waiting import wait_until
 
-ROOT = Path(__file__).parents[2]
 PREFIX = "/api/v1"
+GUNICORN = ["-m", "gunicorn", "app:app"]
 T = TypeVar("T")
 
 
 def environment(folder: Path, **variables: str) -> dict[str, str]:
-    """Return the environment of a server: ours without what would set it up, and these variables."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LC_ALL") if name in os.environ}
-    return {**kept, "TMPDIR": str(folder), "WEB_CONCURRENCY": "2", **variables}
+    """Return the whole environment of a server: two processes, temporary files in `folder`, and these variables."""
+    return {"PATH": PATH, "TMPDIR": str(folder), "WEB_CONCURRENCY": "2", **variables}
 
 
-def gunicorn(port: int, *options: str) -> list[str]:
-    """Return how the server is started, on loopback alone."""
-    return [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", *options, "app:app"]
+def gunicorn(*options: str) -> list[str]:
+    """Return the command that starts the server, as the Procfile does, with these options."""
+    return [sys.executable, *GUNICORN, *options]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Server:
-    """The API as gunicorn serves it."""
+    """The API as gunicorn serves it with two processes, logging to a file in `folder`. It is not started yet."""
 
-    port: int
-    process: subprocess.Popen[bytes]
-    log_file: Path
+    folder: Path
+    variables: Mapping[str, str]
+    port: int = field(default_factory=free_port)
+    service: Service | None = None
 
     @property
     def root(self) -> str:
-        """Where it is."""
+        """The URL of the server."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def url(self) -> str:
+        """The URL for the setting API_URL."""
+        return self.root + PREFIX
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The process that was started: gunicorn's arbiter."""
+        assert self.service is not None
+        return self.service.process
+
+    @property
     def log(self) -> str:
-        """What it has logged."""
-        return self.log_file.read_text()
+        """What the server has logged."""
+        assert self.service is not None
+        return self.service.log.read_text()
+
+    def start(self) -> None:
+        """Start the server; returns when it answers."""
+        variables = environment(self.folder, PORT=str(self.port), **self.variables)
+        self.service = Service.start(GUNICORN, self.folder, "api", variables)
+        wait_until("gunicorn answers", lambda: self.process.poll() is not None or self.is_up())
+        assert self.process.poll() is None, self.log
+
+    def kill(self) -> None:
+        """Kill all of its processes."""
+        if self.service is not None:
+            self.service.kill_whole()
+
+    def stop(self) -> None:
+        """Ask the server to stop; kill what is left of it after ten seconds."""
+        if self.service is not None:
+            self.process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(10)
+            self.kill()
+
+    def processes(self) -> list[int]:
+        """Return the process ids of gunicorn's workers, which answer the requests."""
+        return children(self.process.pid)
 
     def call(self, method: str, path: str, body: Any = None, **more: Any) -> requests.Response:
         """Send a request on a connection of its own, with `body` as JSON."""
         with requests.Session() as session:
             session.trust_env = False
-            return session.request(method, self.root + PREFIX + path, json=body, timeout=15, **more)
+            return session.request(method, self.url + path, json=body, timeout=15, **more)
 
     def is_up(self) -> bool:
-        """Whether it answers at all."""
+        """Whether the server answers, healthy or not."""
         try:
             return self.call("GET", "/health").status_code in {200, 503}
         except requests.ConnectionError:
             return False
 
     def is_healthy(self) -> bool:
-        """Whether it says it is healthy."""
+        """Whether the server answers that it is healthy."""
         return self.call("GET", "/health").status_code == 200
 
     def send(self, request: bytes) -> bytes:
-        """Send these bytes, and return all that comes back until the connection is closed."""
+        """Send these bytes; return all that comes back until the connection is closed."""
         answer = b""
         with socket.create_connection(("127.0.0.1", self.port), timeout=15) as connection:
             with suppress(BrokenPipeError, ConnectionResetError):  # it may refuse a request unread
@@ -86,93 +121,13 @@ class Server:
 
 @contextmanager
 def running_api(folder: Path, **variables: str) -> Iterator[Server]:
-    """The API under gunicorn with two processes, logging to a file in `folder`."""
-    port = free_port()
-    log_file = folder / "gunicorn.log"
-    with log_file.open("wb") as log:
-        process = subprocess.Popen(
-            gunicorn(port),
-            cwd=ROOT,
-            env=environment(folder, PORT=str(port), **variables),
-            stdout=log,
-            stderr=log,
-            start_new_session=True,  # a group of its own, so that none of its processes can outlive the test
-        )
-    server = Server(port, process, log_file)
+    """A server that has been started with these variables, and is stopped at the end."""
+    server = Server(folder, variables)
     try:
-        wait_until("gunicorn answers", lambda: process.poll() is not None or server.is_up())
-        assert process.poll() is None, server.log
+        server.start()
         yield server
     finally:
-        stop(process)
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask a server to stop, kill what is left of its group, and wait for it."""
-    try:
-        process.terminate()
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-@dataclass
-class Redis:
-    """A server of the test's own, with every change on disk, that can be paused, killed and started again."""
-
-    folder: Path
-    port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        """Where it is."""
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    def start(self) -> None:
-        """Start it with what is on disk; returns when it answers."""
-        options = (
-            "--port",
-            str(self.port),
-            "--dir",
-            str(self.folder),
-            "--appendonly",
-            "yes",
-            "--appendfsync",
-            "always",
-        )
-        self.process = subprocess.Popen(redis_server.command(*options), stdout=subprocess.DEVNULL)
-        wait_until("Redis answers", lambda: answers(self.url))
-
-    def pause(self) -> None:
-        """Let it accept connections and say nothing."""
-        self._signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let it go on."""
-        self._signal(signal.SIGCONT)
-
-    def kill(self) -> None:
-        """End it without warning."""
-        if self.process is not None:
-            self._signal(signal.SIGKILL)
-            self.process.wait()
-            self.process = None
-
-    def _signal(self, number: signal.Signals) -> None:
-        assert self.process is not None
-        self.process.send_signal(number)
-
-
-@contextmanager
-def restartable_redis(folder: Path) -> Iterator[Redis]:
-    """A Redis that is not started yet."""
-    server = Redis(folder)
-    try:
-        yield server
-    finally:
-        server.kill()
+        server.stop()
 
 
 def at_once(calls: Sequence[Callable[[], T]]) -> list[T]:

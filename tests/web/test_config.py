@@ -11,8 +11,8 @@ import pytest
 from jobqueue.queue.policy import Policy
 from jobqueue.settings import InvalidSetting
 from jobqueue.web import config
-from tests.support.ports import free_port
-from tests.support.serving import ROOT, environment, gunicorn
+from tests.support.paths import ROOT
+from tests.support.serving import environment, gunicorn
 
 SECONDS = ("HEARTBEAT_TIMEOUT_SECONDS", "EXECUTOR_TIMEOUT_SECONDS", "JOB_RETENTION_SECONDS", "JOB_TIMEOUT_SECONDS")
 NOT_SECONDS = ["nan", "inf", "-inf", "-1", "1e400", "sixty", "60s", "1,5", "0x10", "99999999999", "--1"]
@@ -113,9 +113,7 @@ def test_a_server_with_a_wrong_setting_ends_at_once_with_one_sentence(
     tmp_path: Path, name: str, value: str, allowed: str
 ) -> None:
     variables = environment(tmp_path, **{name: value})
-    done = subprocess.run(
-        gunicorn(free_port()), cwd=ROOT, env=variables, capture_output=True, text=True, timeout=20, check=False
-    )
+    done = subprocess.run(gunicorn(), cwd=ROOT, env=variables, capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 1
     shown = value.replace(":secret", "***")
     assert done.stdout + done.stderr == f"{name} is '{shown}', but must be {allowed}.\n"
@@ -123,7 +121,7 @@ def test_a_server_with_a_wrong_setting_ends_at_once_with_one_sentence(
 
 @pytest.mark.parametrize("url", ["redis://h/0?frob=1", "redis://h?socket_timeout=abc", "redis://h?db=x"])
 def test_an_option_that_redis_py_does_not_accept_is_refused_at_the_start(tmp_path: Path, url: str) -> None:
-    command = gunicorn(free_port(), "--check-config")
+    command = gunicorn("--check-config")
     variables = environment(tmp_path, REDIS_URL=url)
     done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 1
@@ -131,7 +129,7 @@ def test_an_option_that_redis_py_does_not_accept_is_refused_at_the_start(tmp_pat
 
 
 def test_the_server_listens_on_the_configured_port(tmp_path: Path) -> None:
-    command = [*gunicorn(0)[:3], "--print-config", "app:app"]
+    command = gunicorn("--print-config")
     variables = environment(tmp_path, PORT="12345")
     done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=20, check=True)
     assert re.search(r"^bind +?= \['?0\.0\.0\.0:12345'?\]|^bind += 0\.0\.0\.0:12345", done.stdout, re.MULTILINE)

@@ -9,7 +9,7 @@ import pytest
 
 from jobqueue.job import Reason
 from jobqueue.web.schemas.measured import reported, shown
-from tests.support.serving import ROOT
+from tests.support.paths import ROOT
 from tests.support.web import Api
 
 LIMIT = 1_048_576

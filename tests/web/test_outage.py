@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.support.serving import Redis, Server, at_once, restartable_redis, running_api
+from tests.support.restartable_redis import RestartableRedis, restartable_redis
+from tests.support.serving import Server, at_once, running_api
 from tests.support.waiting import wait_until
 from tests.support.web import JOB, NEEDS_REDIS, UNHEALTHY
 
@@ -27,28 +28,28 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def own_redis(folder: Path) -> Iterator[Redis]:
+def own_redis(folder: Path) -> Iterator[RestartableRedis]:
     with restartable_redis(folder) as server:
         server.start()
         yield server
 
 
 @pytest.fixture(scope="module")
-def server(folder: Path, own_redis: Redis) -> Iterator[Server]:
+def server(folder: Path, own_redis: RestartableRedis) -> Iterator[Server]:
     with running_api(folder, REDIS_URL=own_redis.url) as api:
         yield api
 
 
-def take_away(own_redis: Redis, how: str) -> None:
+def take_away(own_redis: RestartableRedis, how: str) -> None:
     own_redis.pause() if how == "paused" else own_redis.kill()
 
 
-def bring_back(own_redis: Redis, how: str) -> None:
+def bring_back(own_redis: RestartableRedis, how: str) -> None:
     own_redis.resume() if how == "paused" else own_redis.start()
 
 
 @pytest.fixture(params=["paused", "killed"])
-def outage(request: pytest.FixtureRequest, own_redis: Redis, server: Server) -> Iterator[str]:
+def outage(request: pytest.FixtureRequest, own_redis: RestartableRedis, server: Server) -> Iterator[str]:
     """Redis is unavailable during the test."""
     wait_until("all is well", lambda: recovered(server))
     take_away(own_redis, request.param)
@@ -102,7 +103,7 @@ def test_health_and_metrics_are_served_while_redis_is_away(server: Server, outag
 
 @pytest.mark.parametrize("how", ["paused", "killed"])
 def test_the_server_recovers_from_an_outage_without_a_restart_or_a_lost_job(
-    server: Server, own_redis: Redis, how: str
+    server: Server, own_redis: RestartableRedis, how: str
 ) -> None:
     wait_until("all is well", lambda: recovered(server))
     # In a hurry, before what the crowds sent: some of that was done after all, when Redis went on.
@@ -121,7 +122,7 @@ def test_the_server_recovers_from_an_outage_without_a_restart_or_a_lost_job(
     assert not re.findall("event=crash|Traceback|sweep_failed", server.log)
 
 
-def test_an_outage_is_logged_when_it_starts_and_when_it_ends(server: Server, own_redis: Redis) -> None:
+def test_an_outage_is_logged_when_it_starts_and_when_it_ends(server: Server, own_redis: RestartableRedis) -> None:
     wait_until("all is well", lambda: recovered(server))
     before = len(server.log)
     own_redis.kill()
