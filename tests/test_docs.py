@@ -21,8 +21,8 @@ from jobqueue.web.factory import create_app, create_services
 from jobqueue.web.openapi import PREFIX
 from jobqueue.worker.config import WorkerSettings
 from jobqueue.worker.isolation.levels import LEVELS
+from tests.support.paths import ROOT as HERE
 
-HERE = Path(__file__).parents[1]
 NOT_OURS = {"PATH", "LANG", "HOME"}
 LINE_LENGTH = 120
 PAGES = sorted(

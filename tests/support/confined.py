@@ -21,9 +21,8 @@ from jobqueue.worker.isolation import levels
 from jobqueue.worker.slots.selftest import problem_with_level
 from jobqueue.worker.slots.workspace import ALL_MAY_PASS, Workspaces
 from jobqueue.worker.supervisor.messages import Launch, Outcome
+from tests.support.paths import PATH
 from tests.support.slots import OPEN_FILES, open_slot, sparing_children
-
-PATH = "/usr/local/bin:/usr/bin:/bin"
 
 TRY_EACH = """
 import ctypes, json, os, pathlib, signal, socket, subprocess, sys

@@ -13,8 +13,8 @@ from pathlib import Path
 from jobqueue.worker.slots.run import OnLive
 from jobqueue.worker.slots.slot import Slot
 from jobqueue.worker.supervisor.messages import Launch, Outcome
+from tests.support.paths import PATH
 
-PATH = "/usr/local/bin:/usr/bin:/bin"
 PYTHON = f"#!{sys.executable} -IS\n"
 SHELL = "#!/bin/sh\n"
 

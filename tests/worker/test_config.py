@@ -14,8 +14,9 @@ from jobqueue.settings import InvalidSetting
 from jobqueue.worker import config
 from jobqueue.worker.config import WorkerSettings
 from jobqueue.worker.programs.policy import DownloadRules
+from tests.support.child_script import output_of
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 HOSTS = ("files.example.org", "*.example.com:8443", "10.0.0.1", "[::1]:80")
 
 
@@ -159,8 +160,7 @@ def test_a_wrong_value_is_refused_with_the_name_of_the_setting(name: str, text: 
 def test_by_default_there_is_a_slot_for_each_usable_processor() -> None:
     script = "import os, sys\nos.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
     script += "from jobqueue.worker import config\nprint(config.load({}).slots)"
-    ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert ended.stdout == "1\n"
+    assert output_of(script) == "1\n"
 
 
 def test_an_empty_variable_means_the_default() -> None:

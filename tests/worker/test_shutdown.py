@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from jobqueue.worker.shutdown import Shutdown
+from tests.support.child_script import line_from, running
 from tests.support.programs import SHELL
 
 BEGIN = """
-import sys, threading
-sys.path.insert(0, sys.argv[1])
+import threading
 from jobqueue import logs
 from jobqueue.worker.shutdown import Shutdown
 logs.configure(sys.stderr)
@@ -29,25 +28,14 @@ while shutdown.wait(600):
     pass
 print("asked", shutdown.requested, flush=True)
 """
-ROOT = str(Path(__file__).parents[2])
 
 
 @contextmanager
 def listening(end: str, stderr: int = subprocess.DEVNULL) -> Iterator[subprocess.Popen[str]]:
     """A process that waits until it is asked to stop, and then does what `end` says."""
-    command = [sys.executable, "-c", BEGIN + end, ROOT]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=stderr, text=True) as process:
-        try:
-            assert line_from(process) == "listening\n"
-            yield process
-        finally:
-            process.kill()
-
-
-def line_from(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline()
+    with running(BEGIN + end, stderr=stderr) as process:
+        assert line_from(process) == "listening\n"
+        yield process
 
 
 def test_a_new_worker_is_not_asked_to_stop() -> None:

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
+from tests.support.child_script import line_from, running
 from tests.support.fake_server import FakeServer, in_json, serving
 from tests.support.spooling import ACCEPTED, BODY, IMPATIENT, UNAVAILABLE, Spooling, on_disk, spooling
 from tests.support.waiting import wait_until
 
-ROOT = str(Path(__file__).parents[3])
 WORKER = """
-import os, pathlib, sys
-sys.path.insert(0, sys.argv[1])
+import os, pathlib
 from jobqueue import logs
 from jobqueue.client.claims import Claims
 from jobqueue.client.transport import Transport
@@ -30,11 +28,11 @@ from jobqueue.worker.attempts.delivery import Delivery
 from jobqueue.worker.attempts.spool import Spool
 logs.configure(sys.stderr)
 def connect():
-    return Claims(Transport(sys.argv[3]), "executor-1")
-spool = Spool(pathlib.Path(sys.argv[2]), sys.argv[3])
+    return Claims(Transport(sys.argv[2]), "executor-1")
+spool = Spool(pathlib.Path(sys.argv[1]), sys.argv[2])
 delivery = Delivery(spool, connect)
 delivery.start()
-for job_id in sys.argv[4:]:
+for job_id in sys.argv[3:]:
     body = open(os.memfd_create("body"), "w+b")
     body.write(b'{"exit_code": 0, "stdout": "\\xc3\\xbc"}')
     delivery.deliver(connect(), spool.write(job_id, "complete", body, lambda: None))
@@ -50,20 +48,13 @@ def api() -> Iterator[FakeServer]:
         yield api
 
 
-@contextmanager
-def worker(parent: Path, api: FakeServer, *job_ids: str) -> Iterator[subprocess.Popen[str]]:
+def worker(parent: Path, api: FakeServer, *job_ids: str) -> AbstractContextManager[subprocess.Popen[str]]:
     """A process that has reports of these jobs to send."""
-    command = [sys.executable, "-c", WORKER, ROOT, str(parent), api.url, *job_ids]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+    return running(WORKER, parent, api.url, *job_ids)
 
 
 def wait_until_tried(process: subprocess.Popen[str]) -> None:
-    assert process.stdout is not None
-    assert process.stdout.readline() == "sent\n"
+    assert line_from(process) == "sent\n"
 
 
 def leave(parent: Path, api: FakeServer, *job_ids: str) -> None:

@@ -5,22 +5,18 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobqueue.worker.host.hardening import OF_CONTAINERS, renounce
+from tests.support.child_script import line_from, output_of, running
 from tests.support.processes import alive, state, wait_until_gone
 from tests.support.waiting import wait_until
 
-ROOT = str(Path(__file__).parents[3])
 BEGIN = """
-import json, os, signal, subprocess, sys, time
-sys.path.insert(0, sys.argv[1])
+import json, os, signal, subprocess, time
 from jobqueue.worker.host import hardening
 def run(program, **options):
     command = [sys.executable, "-IS", "-c", program]
@@ -46,9 +42,7 @@ def value_of(script: str, before: Callable[[], None] | None = None) -> Any:
     """Run a script in a new process, after `before`, and return the value of the expression below its `# ---`."""
     statements, _, expression = script.strip().rpartition("\n# ---\n")
     whole = f"{BEGIN}{statements}\nprint(json.dumps({expression.strip()}))"
-    command = [sys.executable, "-c", whole, ROOT]
-    ended = subprocess.run(command, stdout=subprocess.PIPE, timeout=60, check=True, preexec_fn=before)
-    return json.loads(ended.stdout)
+    return json.loads(output_of(whole, before=before))
 
 
 def test_close_memory_denies_children_access_to_their_parent() -> None:
@@ -134,14 +128,11 @@ sys.stdin.read()
 
 def child_of_killed(preexec: str, stop: bool = False) -> int:
     """Return the process id of a child whose parent was killed; it is stopped first, if asked for."""
-    command, pipe = [sys.executable, "-c", BEGIN + PARENT.format(preexec=preexec), ROOT], subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as parent:
-        assert parent.stdout is not None
-        child = int(parent.stdout.readline())
+    with running(BEGIN + PARENT.format(preexec=preexec)) as parent:
+        child = int(line_from(parent))
         if stop:
             os.kill(child, signal.SIGSTOP)
             wait_until("the child is stopped", lambda: state(child) == "T")
-        parent.kill()
     return child
 
 
@@ -150,9 +141,7 @@ def test_a_child_that_shall_die_with_its_parent_is_killed() -> None:
 
 
 def test_a_child_whose_parent_died_before_the_setting_exits() -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", f"{BEGIN}hardening.die_with(os.getppid() + 1)\nsys.exit(0)", ROOT]
-    ) as orphan:
+    with running(f"{BEGIN}hardening.die_with(os.getppid() + 1)\nsys.exit(0)") as orphan:
         assert orphan.wait(20) == 1
 
 

@@ -6,7 +6,6 @@ import errno
 import fcntl
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,14 +17,13 @@ from pathlib import Path
 import pytest
 
 from jobqueue.worker.host.locked_directory import LOCK, UNFINISHED, UNFINISHED_SECONDS, LockedDirectory
+from tests.support.child_script import line_from, running
 from tests.support.waiting import wait_until
 
-ROOT = str(Path(__file__).parents[3])
 OWNER = """
-import pathlib, sys
-sys.path.insert(0, sys.argv[1])
+import pathlib
 from jobqueue.worker.host.locked_directory import LockedDirectory
-print(LockedDirectory.create(pathlib.Path(sys.argv[2]), "ours-").path, flush=True)
+print(LockedDirectory.create(pathlib.Path(sys.argv[1]), "ours-").path, flush=True)
 sys.stdin.read()
 """
 
@@ -33,13 +31,8 @@ sys.stdin.read()
 @contextmanager
 def owner(parent: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
     """A process that holds a locked directory."""
-    command, pipe = [sys.executable, "-c", OWNER, ROOT, str(parent)], subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield process, Path(process.stdout.readline().rstrip("\n"))
-        finally:
-            process.kill()
+    with running(OWNER, parent) as process:
+        yield process, Path(line_from(process).rstrip("\n"))
 
 
 @pytest.fixture

@@ -8,25 +8,22 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobqueue.worker.host.process_tree import children_of, descendants_of
+from tests.support.child_script import output_of
 
-ROOT = str(Path(__file__).parents[3])
 BEGIN = """
-import json, os, pathlib, signal, subprocess, sys, threading, time
-sys.path.insert(0, sys.argv[1])
+import json, os, pathlib, signal, subprocess, threading, time
 from jobqueue.worker.host.hardening import adopt_orphans
 from jobqueue.worker.host.process_tree import children_of, descendants_of, kill_children
 adopt_orphans()
 alive_r, alive_w = os.pipe()  # every process holds the write end; end of file means that all are gone
 started_r, started_w = os.pipe()  # every process writes its id here
 budget_r, budget_w = os.pipe()  # holds a byte for each process that may still be started
-os.write(budget_w, b"x" * int(sys.argv[2]))
+os.write(budget_w, b"x" * int(sys.argv[1]))
 os.close(budget_w)
 os.set_blocking(budget_r, False)
 def may_start():
@@ -54,9 +51,7 @@ def begin(body):
 
 def value_of(script: str, most_processes: int = 0) -> Any:
     """Run a script in a new process; return the value that it prints as JSON."""
-    command = [sys.executable, "-c", BEGIN + script, ROOT, str(most_processes)]
-    ended = subprocess.run(command, stdout=subprocess.PIPE, timeout=60, check=True)
-    return json.loads(ended.stdout)
+    return json.loads(output_of(BEGIN + script, str(most_processes)))
 
 
 def test_a_fork_bomb_is_killed() -> None:

@@ -12,7 +12,8 @@ import pytest
 from jobqueue.worker.host.process_tree import children_of
 from jobqueue.worker.isolation import bubblewrap, system_paths
 from jobqueue.worker.isolation.bubblewrap import BubblewrapIsolation
-from tests.support.confined import PATH, Sandbox, processes_of, python, sandbox
+from tests.support.confined import Sandbox, processes_of, python, sandbox
+from tests.support.paths import PATH
 from tests.support.waiting import wait_until
 
 

@@ -17,7 +17,8 @@ from jobqueue.worker.isolation import landlock, levels
 from jobqueue.worker.slots.slot import SlotDied
 from jobqueue.worker.supervisor.messages import signal_name
 from tests.support import processes
-from tests.support.confined import DENIED, PATH, Sandbox, processes_of, python, sandbox, secret_below
+from tests.support.confined import DENIED, Sandbox, processes_of, python, sandbox, secret_below
+from tests.support.paths import PATH
 from tests.support.waiting import wait_until
 
 CONFINING = ("landlock", "user", "bwrap")

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import fcntl
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from jobqueue.worker.programs.cache import Cache
 from jobqueue.worker.programs.errors import DownloadFailed, DownloadStopped
 from jobqueue.worker.programs.policy import DownloadRules
+from tests.support.child_script import line_from, running, send_line
 from tests.support.downloads import PROGRAM, Shop, sha256_of
 from tests.support.fake_server import Reply, Request
 from tests.support.waiting import wait_until
@@ -22,11 +20,10 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.usefixtures("short_pauses")
 
 SCRIPT = """
-import pathlib, sys, threading
-sys.path.insert(0, sys.argv[1])
+import pathlib, threading
 from jobqueue.worker.programs.cache import Cache
 from jobqueue.worker.programs.download import DownloadRules
-directory, target, url, sha256 = sys.argv[2:]
+directory, target, url, sha256 = sys.argv[1:]
 cache = Cache(pathlib.Path(directory), 1 << 30, DownloadRules())
 print("ready", flush=True)
 sys.stdin.readline()
@@ -123,28 +120,18 @@ def test_a_lock_that_is_never_released_delays_a_download_only_for_the_time_limit
 
 def test_two_workers_on_one_host_make_one_download(shop: Shop) -> None:
     gate = Gate(shop, lambda: Reply(body=PROGRAM))
-    sha256 = sha256_of(PROGRAM)
-    root = str(Path(__file__).parents[3])
-    command = [sys.executable, "-I", "-c", SCRIPT, root, str(shop.directory)]
-    workers = [
-        subprocess.Popen(
-            [*command, str(shop.folder / name), shop.host.url, sha256],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for name in ("one", "two")
-    ]
-    for worker in workers:
-        assert worker.stdout is not None
-        assert worker.stdout.readline() == "ready\n"
-    workers[0].stdin.write("\n")  # type: ignore[union-attr]
-    workers[0].stdin.flush()  # type: ignore[union-attr]
-    gate.arrived.wait(10)
-    workers[1].stdin.write("\n")  # type: ignore[union-attr]
-    workers[1].stdin.flush()  # type: ignore[union-attr]
-    gate.opened.set()
-    assert [worker.communicate(timeout=10)[0] for worker in workers] == ["False\n", "True\n"]
+    arguments = (shop.host.url, sha256_of(PROGRAM))
+    with (
+        running(SCRIPT, shop.directory, shop.folder / "one", *arguments) as one,
+        running(SCRIPT, shop.directory, shop.folder / "two", *arguments) as two,
+    ):
+        for worker in (one, two):
+            assert line_from(worker) == "ready\n"
+        send_line(one)
+        assert gate.arrived.wait(10)
+        send_line(two)
+        gate.opened.set()
+        assert [worker.communicate(timeout=10)[0] for worker in (one, two)] == ["False\n", "True\n"]
     assert len(shop.host.requests) == 1
     assert (shop.folder / "two").read_bytes() == PROGRAM
 

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
-import sys
 from itertools import repeat
 from pathlib import Path
 
+from tests.support.child_script import output_of
 from tests.support.fake_server import Reply, serving
 
 MEGABYTE = bytes(1_000_000)
 SIZE = 200
 SCRIPT = """
 import pathlib, sys, threading
-sys.path.insert(0, sys.argv[1])
 from jobqueue.worker.programs.download import Downloader
 from jobqueue.worker.programs.policy import DownloadRules
 from tests.support.processes import peak_megabytes
 before = peak_megabytes("self")
-Downloader(DownloadRules()).download(sys.argv[2], sys.argv[3], pathlib.Path(sys.argv[4]), threading.Event())
+Downloader(DownloadRules()).download(sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3]), threading.Event())
 print(peak_megabytes("self") - before)
 """
 
 
 def growth_of_a_process_that_downloads(url: str, sha256: str, path: Path) -> float:
-    root = str(Path(__file__).parents[3])
-    command = [sys.executable, "-I", "-c", SCRIPT, root, url, sha256, str(path)]
-    return float(subprocess.run(command, capture_output=True, check=True).stdout)
+    return float(output_of(SCRIPT, url, sha256, path))
 
 
 def test_a_large_program_takes_little_memory(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from tests.support.child_script import command
+from tests.support.child_script import command, line_from, running
 from tests.support.processes import alive, children, wait_for_pids, wait_until_gone
 from tests.support.programs import WITH_ORPHANS, Stage
 
@@ -41,14 +41,11 @@ def test_only_the_orphans_of_a_killed_supervisor_are_killed(stage: Stage, tmp_pa
     files = [tmp_path / "one", tmp_path / "other"]
     pairs = zip(launches, files, strict=True)
     arguments = [text for launch, file in pairs for text in (launch.program, str(file), launch.directory)]
-    with subprocess.Popen(
-        command(TWO_SLOTS, *arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as worker:
+    with running(TWO_SLOTS, *arguments) as worker:
         first, second = (wait_for_pids(file, 5) for file in files)
         supervisor = next(child for child in children(worker.pid) if set(children(child)) & set(first))
         os.kill(supervisor, signal.SIGKILL)
-        assert worker.stdout is not None
-        assert worker.stdout.readline() == "died\n"
+        assert line_from(worker) == "died\n"
         wait_until_gone(first)
         assert all(map(alive, second))
         helper_exit_code, _ = worker.communicate("", 20)

@@ -16,8 +16,8 @@ from jobqueue.worker.isolation import bubblewrap, landlock, levels
 from jobqueue.worker.isolation.levels import FIRST_UID, ImpossibleIsolation
 from jobqueue.worker.slots.selftest import problem_with_level
 from jobqueue.worker.slots.workspace import Workspaces
-from tests.support.child_script import ROOT
 from tests.support.confined import python
+from tests.support.paths import ROOT
 from tests.support.slots import OPEN_FILES, sparing_children
 
 PACKAGES = str(Path(structlog.__file__).parents[1])

@@ -17,7 +17,8 @@ from jobqueue.worker.slots.slot import Slot
 from jobqueue.worker.slots.workspace import Workspaces
 from jobqueue.worker.supervisor.messages import Launch
 from tests.support.fake_server import Reply, Request, serving
-from tests.support.programs import PATH, SHELL
+from tests.support.paths import PATH
+from tests.support.programs import SHELL
 from tests.support.slots import open_slot, sparing_children
 
 SLOTS = 8
