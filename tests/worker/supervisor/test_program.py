@@ -11,20 +11,8 @@ import time
 import pytest
 
 from jobqueue.worker.supervisor.messages import Outcome, signal_name
+from tests.support.arguments import ODD_ARGUMENTS
 from tests.support.programs import ARGUMENTS, ENVIRONMENT, EXIT_WITH, PYTHON, SHELL, Stage
-
-ODD_ARGUMENTS = [
-    "",
-    " ",
-    "two words",
-    "new\nline",
-    "ümläut 日本 🎉",
-    "$HOME `id` 'q' \"dq\" \\",
-    "-n",
-    "*",
-    "\t\x01\x7f",
-    "",
-]
 
 
 def test_arguments_arrive_exactly(stage: Stage) -> None:
@@ -69,7 +57,7 @@ def test_files_that_a_program_creates_are_closed_to_other_users(stage: Stage) ->
     assert stage.run(SHELL + "umask").stdout == "0077\n"
 
 
-def test_it_leads_a_session_of_its_own(stage: Stage) -> None:
+def test_a_program_leads_a_session_of_its_own(stage: Stage) -> None:
     outcome = stage.run(PYTHON + "import os; print(os.getsid(0) == os.getpgrp() == os.getpid())")
     assert outcome.stdout == "True\n"
 
