@@ -20,7 +20,7 @@ from tests.support.fake_server import FakeServer, Reply, Request, serving
 from tests.support.paths import PATH, ROOT
 from tests.support.service import Service
 from tests.support.serving import Server
-from tests.support.waiting import wait_until
+from tests.support.waiting import TIME_LIMIT_SECONDS, wait_until
 
 LEASE_SECONDS = 2.0
 
@@ -79,7 +79,7 @@ class Deployment:
         wait_until(f"{name} has started", lambda: service.logged("event=worker_started"))
         return service
 
-    def wait_for(self, job_id: str, *statuses: str, seconds: float = 20) -> dict[str, Any]:
+    def wait_for(self, job_id: str, *statuses: str, seconds: float = TIME_LIMIT_SECONDS) -> dict[str, Any]:
         """Return the job as soon as it has one of these statuses; the API may be away meanwhile."""
         answers: list[dict[str, Any]] = []
 

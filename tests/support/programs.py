@@ -14,6 +14,7 @@ from jobqueue.worker.slots.run import OnLive
 from jobqueue.worker.slots.slot import Slot
 from jobqueue.worker.supervisor.messages import Launch, Outcome
 from tests.support.paths import PATH
+from tests.support.waiting import TIME_LIMIT_SECONDS
 
 PYTHON = f"#!{sys.executable} -IS\n"
 SHELL = "#!/bin/sh\n"
@@ -120,5 +121,5 @@ class Stage:
         future = pool.submit(self.slot.run, launch, flag, on_live)
         pool.shutdown(wait=False)
         if isinstance(flag, StopFlag):
-            assert flag.examined.wait(20)
+            assert flag.examined.wait(TIME_LIMIT_SECONDS)
         return future

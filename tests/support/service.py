@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.support.paths import PATH, ROOT
 from tests.support.processes import family, signal_all
+from tests.support.waiting import TIME_LIMIT_SECONDS
 
 
 @dataclass
@@ -46,7 +47,7 @@ class Service:
 
     def wait(self) -> int:
         """Return its exit code."""
-        return self.process.wait(20)
+        return self.process.wait(TIME_LIMIT_SECONDS)
 
     def kill(self) -> None:
         """Kill this process alone."""

@@ -214,9 +214,13 @@ def stopped_again_and_again(pid: int) -> Iterator[None]:
 
     thread = threading.Thread(target=stop)
     thread.start()
-    yield
-    over.set()
-    thread.join()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)  # so that its slot can be closed without waiting for it
 
 
 def test_a_supervisor_that_was_stopped_while_idle_is_resumed(stage: Stage) -> None:

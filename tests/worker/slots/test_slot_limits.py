@@ -97,15 +97,36 @@ def test_a_supervisor_that_receives_sigterm_reports_it_and_stays(stage: Stage, t
     assert not stage.run(SHELL + "exit 1").supervisor_terminated
 
 
-def test_a_stopped_supervisor_is_killed_when_it_is_overdue(
-    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def overdue_before_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A supervisor is overdue soon after its time, and was stopped for so long already when it would be resumed."""
     monkeypatch.setattr("jobqueue.worker.slots.run.OVERDUE_SECONDS", 0.2)
-    monkeypatch.setattr("jobqueue.worker.slots.run.POLL_MS", 2500)  # so that it is not resumed before it is overdue
-    launch = limited(stage.launch(SHELL + "echo $$ >> $1; kill -STOP $PPID; exec sleep 600", tmp_path / "pids"), 2, 0)
-    run = stage.begin_launch(launch)
-    pids = wait_for_pids(tmp_path / "pids", 1)
+    monkeypatch.setattr("jobqueue.worker.slots.run.POLL_MS", 1000)
+
+
+@pytest.mark.usefixtures("overdue_before_resumed")
+def test_a_stopped_supervisor_is_killed_when_its_program_is_beyond_its_time_limit(stage: Stage) -> None:
+    supervisor = stage.slot.pid
+    os.kill(supervisor, signal.SIGSTOP)
+    wait_until("the supervisor is stopped", lambda: state(supervisor) == "T")
+    run = stage.begin_launch(limited(stage.launch(SHELL + "exec sleep 600"), 0.5, 0))
     with pytest.raises(SlotDied):
-        run.result(20)
+        run.result(60)
+    assert not alive(supervisor)
+    assert stage.run(SHELL + "echo next").stdout == "next\n"
+
+
+def test_a_supervisor_that_its_program_has_stopped_is_killed_when_it_is_overdue(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setattr("jobqueue.worker.slots.run.POLL_MS", 600_000)  # so that it is not resumed before the stop
+    supervisor = stage.slot.pid
+    run = stage.begin(SHELL + "echo $$ >> $1; kill -STOP $PPID; exec sleep 600", tmp_path / "pids")
+    pids = wait_for_pids(tmp_path / "pids", 1)
+    wait_until("the supervisor is stopped", lambda: state(supervisor) == "T")
+    request.getfixturevalue("overdue_before_resumed")
+    stage.slot.stop()
+    with pytest.raises(SlotDied):
+        run.result(60)
     wait_until_gone(pids)
     assert stage.run(SHELL + "echo next").stdout == "next\n"

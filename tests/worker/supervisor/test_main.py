@@ -72,12 +72,14 @@ def supervised(late_signal_seconds: float) -> Iterator[Supervised]:
             start = command(SUPERVISOR, str(theirs.fileno()), str(late_signal_seconds))
             process = subprocess.Popen(start, pass_fds=[theirs.fileno()], env={"PATH": os.defpath})
         with process:
-            ours.settimeout(20)
+            ours.settimeout(100)  # ends a wait for what never comes; a gigabyte takes a while on a busy machine
             with closing(Channel(ours)) as channel:
                 yield Supervised(process, channel, ours)
 
 
 STOP = Stop(grace_seconds=0)
+MOST_GROWTH_MEGABYTES = 48
+"""Room for both outputs as bytes and as text, a few times over, beside a gigabyte that is not kept."""
 
 
 def test_a_launch_is_answered_with_its_outcome(supervised: Supervised, stage: Stage) -> None:
@@ -186,20 +188,29 @@ def test_a_program_finds_nothing_of_the_workers_environment_in_its_own_and_its_p
     assert "secret" not in seen
 
 
+def memory_before(supervised: Supervised, stage: Stage) -> float:
+    """Run a program that writes nothing; return the most megabytes that the supervisor has held so far."""
+    supervised.send(stage.launch(SHELL))
+    supervised.outcomes(1)
+    return peak_megabytes(supervised.process.pid)
+
+
 def test_a_gigabyte_of_output_takes_little_memory(supervised: Supervised, stage: Stage) -> None:
+    before = memory_before(supervised, stage)
     supervised.send(stage.launch(SHELL + "head -c 500M /dev/zero & head -c 500M /dev/zero >&2; wait"))
     outcome = supervised.outcomes(1)[0]
     for text in (outcome.stdout, outcome.stderr):
         assert len(text) == 2 * HALF_BYTES + len(missing_line(500 * 1024**2 - 2 * HALF_BYTES))
-    assert peak_megabytes(supervised.process.pid) < 64
+    assert peak_megabytes(supervised.process.pid) - before < MOST_GROWTH_MEGABYTES
 
 
 def test_a_gigabyte_of_noise_takes_little_memory_as_well(supervised: Supervised, stage: Stage) -> None:
     """Every byte that is not UTF-8 becomes three bytes of text."""
+    before = memory_before(supervised, stage)
     noise = "yes $(printf '\\377\\377\\377\\377\\377\\377\\377') | head -c 2M"
     supervised.send(stage.launch(SHELL + f"{noise}; {noise} >&2; head -c 500M /dev/zero"))
     assert supervised.outcomes(1)[0].stdout.startswith("�")
-    assert peak_megabytes(supervised.process.pid) < 64
+    assert peak_megabytes(supervised.process.pid) - before < MOST_GROWTH_MEGABYTES
 
 
 def test_many_launches_leave_no_file_open_and_no_process(supervised: Supervised, stage: Stage) -> None:
