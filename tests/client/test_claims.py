@@ -190,7 +190,7 @@ def test_a_report_is_sent_as_the_file_has_it(server: FakeServer, claims: Claims,
     assert request.json == {"exit_code": 0, "stdout": "out\0"}
 
 
-def test_there_are_no_other_kinds_of_reports() -> None:
+def test_the_kinds_of_reports_are_complete_fail_and_release() -> None:
     assert set(METHODS) == {"complete", "fail", "release"}
 
 

@@ -28,7 +28,7 @@ SIGNALS = [signal.SIGTERM, signal.SIGINT]
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_the_running_job_is_finished_and_no_other_claimed(
+def test_a_worker_that_drains_finishes_its_job_and_claims_no_other(
     deployment: Deployment, tmp_path: Path, number: signal.Signals
 ) -> None:
     running, waiting = deployment.submit(WAITING, tmp_path / "pids", tmp_path / "go"), deployment.submit(SHELL)

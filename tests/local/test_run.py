@@ -172,7 +172,7 @@ def test_the_api_stays_up_when_the_worker_ends(directory: Path) -> None:
     ("name", "word", "number", "code"),
     [("web", WEB, signal.SIGTERM, 0), ("redis", "valkey-server", signal.SIGKILL, -9)],
 )
-def test_all_are_stopped_when_the_api_or_the_store_ends(
+def test_a_launcher_stops_everything_when_the_api_or_the_store_ends(
     directory: Path, name: str, word: str, number: signal.Signals, code: int
 ) -> None:
     with running(directory) as launcher:

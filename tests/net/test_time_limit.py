@@ -53,7 +53,7 @@ def test_every_window_needs_bytes_of_its_own() -> None:
         limit.check()
 
 
-def test_without_a_minimum_speed_silence_is_tolerated() -> None:
+def test_silence_is_tolerated_without_a_minimum_speed() -> None:
     limit = TimeLimit(60)
     limit.begin_window(0.001)
     time.sleep(0.01)

@@ -48,12 +48,12 @@ def test_an_origin_is_scheme_host_and_port(other: str) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["a.host", "A.HOST", "a.host:80", "*.host", "*.host:80"])
-def test_a_pattern_matches_host_port_or_suffix(pattern: str) -> None:
+def test_a_host_pattern_matches_host_port_or_suffix(pattern: str) -> None:
     assert Url.parse("http://a.host/").matches(pattern)
 
 
 @pytest.mark.parametrize("pattern", ["", "host", "a.host:81", "*.a.host", "*.host:81", "*host", "a.hos", "*"])
-def test_a_pattern_matches_nothing_else(pattern: str) -> None:
+def test_a_host_pattern_matches_no_other_host(pattern: str) -> None:
     assert not Url.parse("http://a.host/").matches(pattern)
 
 

@@ -69,7 +69,7 @@ def reported(api: FakeApi) -> list[str]:
     return [body["stdout"] for _, body in api.reports()]
 
 
-def test_every_job_is_run(api: FakeApi, loop: Loop, shutdown: Shutdown) -> None:
+def test_a_loop_runs_every_job(api: FakeApi, loop: Loop, shutdown: Shutdown) -> None:
     for number in range(7):
         api.offer(SHELL + f"echo {number}")
     with running(loop, shutdown):
@@ -77,7 +77,7 @@ def test_every_job_is_run(api: FakeApi, loop: Loop, shutdown: Shutdown) -> None:
     assert sorted(reported(api)) == [f"{number}\n" for number in range(7)]
 
 
-def test_as_many_run_at_once_as_there_are_slots(api: FakeApi, loop: Loop, shutdown: Shutdown, pool: Pool) -> None:
+def test_as_many_jobs_run_at_once_as_there_are_slots(api: FakeApi, loop: Loop, shutdown: Shutdown, pool: Pool) -> None:
     for _ in range(3):
         api.offer(SHELL + "exec sleep 0.5")
     with running(loop, shutdown):
@@ -92,7 +92,7 @@ def test_an_idle_loop_waits_longer_and_longer_but_never_long(api: FakeApi, loop:
     assert max(loop.claim_once()[1] for _ in range(30)) > 0.25
 
 
-def test_a_job_shortens_the_waits_again(api: FakeApi, loop: Loop) -> None:
+def test_a_claimed_job_shortens_the_waits_of_a_loop_again(api: FakeApi, loop: Loop) -> None:
     for _ in range(10):
         loop.claim_once()
     api.offer(SHELL)

@@ -98,7 +98,7 @@ def test_one_signal_does_not_make_the_worker_hurry() -> None:
         assert line_from(process) == "False\n"
 
 
-def test_both_signals_are_logged() -> None:
+def test_both_signals_to_a_worker_are_logged() -> None:
     with listening(WAIT_FOR_HURRY, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         process.send_signal(signal.SIGTERM)

@@ -44,7 +44,7 @@ def test_a_stopped_attempt_has_a_cause(attempt: Attempt, cause: Cause) -> None:
         (Cause.LEASE_LOST, Cause.SHUTDOWN, Cause.LEASE_LOST),
     ],
 )
-def test_the_first_cause_counts_but_a_lost_lease_always_does(
+def test_the_first_cause_of_a_stop_counts_but_a_lost_lease_always_does(
     attempt: Attempt, first: Cause, second: Cause, counts: Cause
 ) -> None:
     attempt.stop(first)

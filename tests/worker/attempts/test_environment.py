@@ -76,6 +76,6 @@ def test_variables_that_describe_the_job_cannot_be_replaced() -> None:
     assert [environment[name] for name in names] == ["id-1", "demo", "3", ""]
 
 
-def test_what_is_passed_through_does_not_move_a_programs_home() -> None:
+def test_variables_passed_through_do_not_move_a_programs_home() -> None:
     environment = variables_of(JOB, {"HOME": "/home/worker", "TMPDIR": "/tmp"}, WORK, None)
     assert (environment["HOME"], environment["TMPDIR"]) == (str(WORK), str(WORK))

@@ -13,7 +13,7 @@ from jobqueue.output import LIVE_BYTES
 from jobqueue.worker.attempts.live_output import LiveOutput
 
 
-def test_without_new_output_there_is_nothing_to_send() -> None:
+def test_nothing_is_pending_without_new_output() -> None:
     live = LiveOutput()
     live.add({"stdout": None, "stderr": None})
     assert not live.pending

@@ -105,7 +105,7 @@ def test_a_program_that_never_ran_has_no_exit_code() -> None:
 
 
 @pytest.mark.parametrize("reason", [Reason.WORKER_SHUTDOWN, None])
-def test_a_release_says_nothing_but_the_reason(reason: Reason | None) -> None:
+def test_a_release_carries_only_its_reason(reason: Reason | None) -> None:
     report = released(reason)
     assert report.verb == "release"
     assert body_of(report) == {**HOLDER, "reason": reason}

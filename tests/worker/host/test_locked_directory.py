@@ -67,14 +67,14 @@ def test_a_new_directory_is_empty_and_private(parent: Path) -> None:
     own.close()
 
 
-def test_two_directories_have_different_names(parent: Path) -> None:
+def test_two_locked_directories_have_different_names(parent: Path) -> None:
     several = [LockedDirectory.create(parent, "ours-") for _ in range(10)]
     assert len({each.path for each in several}) == 10
     for each in several:
         each.close()
 
 
-def test_a_missing_parent_is_an_error(parent: Path) -> None:
+def test_a_locked_directory_in_a_missing_parent_is_an_error(parent: Path) -> None:
     with pytest.raises(FileNotFoundError):
         LockedDirectory.create(parent / "missing", "ours-")
 
@@ -140,7 +140,7 @@ def test_a_directory_whose_name_only_resembles_ours_is_left_alone(parent: Path, 
     assert list((parent / name).iterdir()) == []
 
 
-def test_links_and_files_are_left_alone(parent: Path, tmp_path: Path) -> None:
+def test_links_and_files_are_not_taken_for_abandoned_directories(parent: Path, tmp_path: Path) -> None:
     (parent / "ours-0123456789ab").symlink_to(tmp_path)
     (parent / "ours-0123456789ac").symlink_to(tmp_path / "nowhere")
     (parent / "ours-0123456789ad").write_text("text")

@@ -212,7 +212,7 @@ print(json.dumps(kill_children().peak_memory_bytes))
     assert 150 << 20 <= value_of(script) < 250 << 20
 
 
-def test_without_children_nothing_happens() -> None:
+def test_killing_children_does_nothing_where_there_are_none() -> None:
     assert value_of("print(json.dumps(kill_children().peak_memory_bytes))") == 0
 
 

@@ -44,7 +44,7 @@ def test_a_program_has_new_namespaces_except_the_networks(sandboxed: Sandbox) ->
     assert same == ["net"]
 
 
-def test_temporary_directories_are_empty_and_private(sandboxed: Sandbox) -> None:
+def test_a_programs_temporary_directories_are_empty_and_private(sandboxed: Sandbox) -> None:
     new = Path("/tmp", f"written-inside-{os.getpid()}")
     listed = [f"os.listdir({directory!r})" for directory in ("/tmp", "/var/tmp", "/dev/shm")]
     results = sandboxed.try_each(*listed, f"write({str(new)!r})")
@@ -54,14 +54,14 @@ def test_temporary_directories_are_empty_and_private(sandboxed: Sandbox) -> None
     assert not new.exists()
 
 
-def test_the_system_cannot_be_written(sandboxed: Sandbox) -> None:
+def test_a_program_cannot_write_to_the_system(sandboxed: Sandbox) -> None:
     settings = [path for path in Path("/proc/sys").rglob("*") if path.is_file() and path.stat().st_mode & 0o200]
     paths = ["/usr/x", "/etc/x", "/sys/x", "/proc/sysrq-trigger", "/proc/irq/default_smp_affinity", *settings]
     results = sandboxed.try_each(*(f"write({str(path)!r})" for path in paths))
     assert set(results) <= {"OSError", "PermissionError", "FileNotFoundError"}
 
 
-def test_home_directories_are_empty(sandboxed: Sandbox) -> None:
+def test_a_program_sees_empty_home_directories(sandboxed: Sandbox) -> None:
     (homes,) = sandboxed.try_each("[str(path) for path in pathlib.Path('/home').glob('*')]")
     assert homes == []
     (files,) = sandboxed.try_each("[str(path) for path in pathlib.Path('/root').glob('*') if path.is_file()]")
@@ -126,7 +126,7 @@ def test_bwrap_itself_does_not_get_the_programs_environment(sandboxed: Sandbox) 
     assert running.result().stderr.count("LD_PRELOAD cannot be preloaded") <= 2  # sh and, if it got that far, sleep
 
 
-def test_an_environment_arrives_whole(sandboxed: Sandbox) -> None:
+def test_a_programs_environment_arrives_whole(sandboxed: Sandbox) -> None:
     words = {"PATH": PATH, "EMPTY": "", "--bind": "=/", "LINES": "a\nb", "HIGH": "ü\udcff", "LONG": "x" * 131_000}
     words |= {f"N{number}": "x" for number in range(2000)}
     program = f"#!{python()} -IS\nimport json, os\nprint(json.dumps(dict(os.environ)))"

@@ -67,7 +67,7 @@ def test_a_program_gets_its_arguments_its_environment_and_its_directory(any_leve
 
 
 @pytest.mark.parametrize("code", [0, 1, 42, 127, 255])
-def test_an_exit_code_arrives(any_level: Sandbox, code: int) -> None:
+def test_the_exit_code_of_a_program_is_reported(any_level: Sandbox, code: int) -> None:
     outcome = any_level.run("#!/bin/sh\necho out\necho err >&2\nexit $1", str(code))
     assert (outcome.exit_code, outcome.measured.signal) == (code, None)
     assert (outcome.stdout, outcome.stderr) == ("out\n", "err\n")
@@ -232,7 +232,7 @@ def test_a_program_is_killed_when_its_supervisor_is(any_level: Sandbox) -> None:
     processes.wait_until_gone(started)
 
 
-def test_a_level_survives_its_description(any_level: Sandbox) -> None:
+def test_a_level_can_be_made_again_from_its_description(any_level: Sandbox) -> None:
     described = json.loads(json.dumps(any_level.isolation.describe()))
     again = levels.from_description(described)
     assert type(again) is type(any_level.isolation)

@@ -172,7 +172,7 @@ def test_proxies_and_netrc_of_the_environment_are_not_used(
     assert "authorization" not in map(str.lower, host.requests[0].headers)
 
 
-def test_pieces_of_any_size_are_put_together(host: FakeServer, path: Path) -> None:
+def test_a_body_in_pieces_of_any_size_is_put_together(host: FakeServer, path: Path) -> None:
     pieces = [bytes([number % 256]) * number for number in range(1500)]
     content = b"".join(pieces)
     host.answer = lambda _: Reply(pieces=chain(pieces), length=len(content))

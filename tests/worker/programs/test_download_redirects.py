@@ -135,7 +135,7 @@ def test_every_redirect_is_checked_against_the_rules(host: FakeServer, other: Fa
 
 
 @pytest.mark.parametrize("name", ["LocalHost", "localhost."])
-def test_patterns_ignore_case_and_a_final_dot(host: FakeServer, path: Path, name: str) -> None:
+def test_host_patterns_ignore_case_and_a_final_dot(host: FakeServer, path: Path, name: str) -> None:
     rules = DownloadRules(allowed_hosts=("localHost",))
     fetch(host.url.replace("127.0.0.1", name), path, rules=rules)
 

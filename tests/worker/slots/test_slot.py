@@ -50,14 +50,14 @@ def stopped_when_ready(stage: Stage, run: Future[Outcome], pids: Path, count: in
 
 
 @pytest.mark.parametrize(("program", "count"), [(FOREVER, 1), (WITH_ORPHANS, 5)])
-def test_stop_ends_a_program_and_all_it_started(stage: Stage, tmp_path: Path, program: str, count: int) -> None:
+def test_a_stop_ends_a_program_and_all_it_started(stage: Stage, tmp_path: Path, program: str, count: int) -> None:
     run = stage.begin(program, tmp_path / "pids", "600")
     outcome, pids = stopped_when_ready(stage, run, tmp_path / "pids", count)
     assert outcome.stopped
     assert not any(map(alive, pids))
 
 
-def test_stop_ends_a_program_that_stopped_itself(stage: Stage, tmp_path: Path) -> None:
+def test_a_stop_ends_a_program_that_stopped_itself(stage: Stage, tmp_path: Path) -> None:
     run = stage.begin(STOPS_ITSELF, tmp_path / "pids")
     (pid,) = wait_for_pids(tmp_path / "pids", 1)
     wait_until("the program is stopped", lambda: state(pid) == "T")
@@ -145,7 +145,7 @@ def test_a_program_that_kills_its_supervisor_harms_nobody_else(stage: Stage) -> 
     assert stage.run(SHELL + "echo next").stdout == "next\n"
 
 
-def test_everything_dies_with_a_killed_worker(stage: Stage, tmp_path: Path) -> None:
+def test_every_process_of_a_slot_dies_with_a_killed_worker(stage: Stage, tmp_path: Path) -> None:
     with working(stage, tmp_path / "pids") as (worker, pids):
         everybody = pids + children(worker.pid)
         worker.kill()
@@ -163,14 +163,14 @@ def working(stage: Stage, pids: Path) -> Iterator[tuple[subprocess.Popen[bytes],
         yield worker, wait_for_pids(pids, 5)
 
 
-def test_closing_ends_the_supervisor() -> None:
+def test_closing_a_slot_ends_its_supervisor() -> None:
     slot = open_slot()
     pid = slot.pid
     slot.close()
     assert not alive(pid)
 
 
-def test_many_runs_leave_nothing_behind(stage: Stage) -> None:
+def test_many_runs_in_a_slot_leave_nothing_behind(stage: Stage) -> None:
     launch = stage.launch(SHELL + "sleep 600 & echo ran")
     stage.slot.run(launch, threading.Event())
     ours, theirs = file_descriptors(os.getpid()), 4  # theirs: standard input, output and error, and the socket

@@ -15,7 +15,7 @@ from tests.support.arguments import ODD_ARGUMENTS
 from tests.support.programs import ARGUMENTS, ENVIRONMENT, EXIT_WITH, PYTHON, SHELL, Stage
 
 
-def test_arguments_arrive_exactly(stage: Stage) -> None:
+def test_a_program_gets_its_arguments_exactly(stage: Stage) -> None:
     assert json.loads(stage.run(ARGUMENTS, *ODD_ARGUMENTS).stdout) == ODD_ARGUMENTS
 
 
@@ -42,11 +42,11 @@ def test_a_program_starts_in_its_directory(stage: Stage) -> None:
     assert stage.run(SHELL + "pwd -P; ls -A").stdout == launch.directory.replace("work-0", "work-1") + "\n"
 
 
-def test_standard_input_is_empty(stage: Stage) -> None:
+def test_the_standard_input_of_a_program_is_empty(stage: Stage) -> None:
     assert stage.run(SHELL + "cat; echo end").stdout == "end\n"
 
 
-def test_no_other_file_is_open(stage: Stage) -> None:
+def test_a_program_has_no_other_file_open(stage: Stage) -> None:
     """Neither the socket to the worker nor a pipe of another job's."""
     listing = PYTHON + "import os; print(sorted(int(n) for n in os.listdir('/proc/self/fd'))[:-1])"
     script, directory = 3, 4
@@ -112,7 +112,7 @@ def test_an_environment_that_linux_cannot_pass_is_a_start_failure(stage: Stage, 
     assert stage.run(SHELL + "echo started", environment=environment).start_failure is not None
 
 
-def test_both_outputs_are_kept_apart(stage: Stage) -> None:
+def test_standard_output_and_standard_error_are_kept_apart(stage: Stage) -> None:
     outcome = stage.run(SHELL + "echo out; echo err >&2; echo out")
     assert (outcome.stdout, outcome.stderr) == ("out\nout\n", "err\n")
 
@@ -162,7 +162,7 @@ def test_cpu_and_memory_are_those_of_the_program_and_all_it_started(stage: Stage
     assert cpu_seconds(small) < 0.2
 
 
-def test_times_are_milliseconds_since_1970(stage: Stage) -> None:
+def test_start_and_end_are_measured_in_milliseconds_since_1970(stage: Stage) -> None:
     before = time.time_ns() // 1_000_000
     outcome = stage.run(SHELL + "sleep 0.1")
     assert outcome.measured.program_started_at_ms is not None

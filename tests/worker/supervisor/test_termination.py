@@ -43,7 +43,7 @@ def launched(clock: Clock, timeout_seconds: float | None = None, kill_grace_seco
     return Termination(Launch("/program", [], {}, "/", timeout_seconds, kill_grace_seconds), clock)
 
 
-def test_without_a_limit_nothing_is_ever_due(clock: Clock, program: CountedProgram) -> None:
+def test_a_program_without_a_time_limit_is_never_due_to_end(clock: Clock, program: CountedProgram) -> None:
     termination = launched(clock)
     clock.now += 1e8
     assert not termination.advance(program)
