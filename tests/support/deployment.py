@@ -22,7 +22,7 @@ from tests.support.service import Service
 from tests.support.serving import Server
 from tests.support.waiting import TIME_LIMIT_SECONDS, wait_until
 
-LEASE_SECONDS = 2.0
+LEASE_SECONDS = 3.0
 
 
 def run_worker(*options: str, **variables: str) -> subprocess.CompletedProcess[str]:
