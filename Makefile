@@ -13,7 +13,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
   --custom-compile-command 'make requirements'
 FAST := tests/lua tests/queue tests/web tests/client tests/net $(wildcard tests/test_*.py)
 
-.PHONY: run demo test test-fast lint fuzz benchmark wheel install install-dev requirements clean
+.PHONY: run demo test test-fast seeded-bugs lint fuzz benchmark wheel install install-dev requirements clean
 
 run: install ## the API, a worker and (unless REDIS_URL is set) an embedded server
 	@exec $(BIN)/python -m jobqueue.local.run
@@ -26,6 +26,11 @@ test: install-dev ## all tests
 
 test-fast: install-dev ## the tests that start no worker, without the generated requests: under a minute
 	$(BIN)/python -m pytest $(FAST) --ignore tests/web/test_fuzz.py
+
+seeded-bugs: install-dev ## plant bug after bug in copies of the code: the tests must find each of them
+	$(BIN)/python -m tests.queue.seeded_bugs 2>/dev/null
+	$(BIN)/python -m tests.worker.seeded_bugs
+	$(BIN)/python -m tests.web.seeded_bugs
 
 lint: install-dev ## everything that is checked without running the code
 	@command -v luacheck >/dev/null || { echo "luacheck is missing: on Debian and Ubuntu, run sudo apt-get install lua-check"; exit 1; }

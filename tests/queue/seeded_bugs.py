@@ -10,7 +10,6 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import redis
@@ -20,27 +19,7 @@ from jobqueue.queue.connection import connect
 from jobqueue.queue.scripts import LUA
 from tests.queue.drive import DETERMINISTIC, LONGER, drive
 from tests.support.redis_server import running_redis
-
-
-@dataclass(frozen=True)
-class SeededBug:
-    """In `file`, the text `old`, which must occur exactly once, becomes `new`."""
-
-    name: str
-    file: str
-    old: str
-    new: str = ""
-
-    def plant(self, folder: Path) -> Path:
-        """Copy `lua/` into `folder` and seed the bug. Return the copy."""
-        copy = folder / "lua"
-        shutil.copytree(LUA, copy)
-        path = copy / self.file
-        text = path.read_text()
-        assert text.count(self.old) == 1, f"{self.file} has changed: seed {self.name!r} anew"
-        path.write_text(text.replace(self.old, self.new))
-        return copy
-
+from tests.support.seeding import SeededBug, print_results
 
 HOLDS = "lib/holds_lease.lua"
 LOSE = "lib/lose_expired_leases.lua"
@@ -167,13 +146,18 @@ FOUND_LATE = [
 def main() -> int:
     """Try every bug and print whether it was found. Return how many were not."""
     logs.configure(sys.stderr)
-    missed = 0
+    bugs = [*FOUND_SOON, *FOUND_LATE]
     with tempfile.TemporaryDirectory() as folder, running_redis(Path(folder)) as url, connect(url) as client:
-        for number, bug in enumerate([*FOUND_SOON, *FOUND_LATE]):
-            is_seen = is_found(client, bug.plant(Path(folder) / str(number)))
-            missed += not is_seen
-            sys.stdout.write(f"{'found' if is_seen else 'MISSED'}: {bug.name}\n")
-    return missed
+        copies = (planted(bug, Path(folder) / str(number)) for number, bug in enumerate(bugs))
+        return print_results(bugs, (is_found(client, copy) for copy in copies))
+
+
+def planted(bug: SeededBug, folder: Path) -> Path:
+    """Copy `lua/` into `folder` with the bug in it. Return the copy."""
+    copy = folder / "lua"
+    shutil.copytree(LUA, copy)
+    bug.plant(copy)
+    return copy
 
 
 def is_found(client: redis.Redis, folder: Path) -> bool:

@@ -9,7 +9,8 @@ import redis
 
 from jobqueue.queue.scripts import LUA
 from tests.queue.drive import DETERMINISTIC, SETTINGS, drive
-from tests.queue.seeded_bugs import FOUND_SOON, SeededBug
+from tests.queue.seeded_bugs import FOUND_SOON, planted
+from tests.support.seeding import SeededBug
 
 
 def test_the_queue_does_what_its_model_does(real_client: redis.Redis) -> None:
@@ -19,4 +20,4 @@ def test_the_queue_does_what_its_model_does(real_client: redis.Redis) -> None:
 @pytest.mark.parametrize("bug", FOUND_SOON, ids=[bug.name for bug in FOUND_SOON])
 def test_a_seeded_bug_is_found(bug: SeededBug, real_client: redis.Redis, tmp_path: Path) -> None:
     with pytest.raises(AssertionError):
-        drive(real_client, bug.plant(tmp_path), DETERMINISTIC)
+        drive(real_client, planted(bug, tmp_path), DETERMINISTIC)

@@ -29,7 +29,7 @@ BAD: dict[str, list[Any]] = {
     "priority": ["", "Background", "background ", "urgent", None, 0, ["background"]],
     "arguments": [
         "one", {}, None, [1], [None], [["one"]], ["a\x00b"], ["a" * (MAX_ARGUMENT + 1)],
-        ["ß" * (MAX_ARGUMENT // 2 + 1)], ["a" * MAX_ARGUMENT] * 9,
+        ["ß" * (MAX_ARGUMENT // 2 + 1)], ["a" * MAX_ARGUMENT] * 9, ["a" * 65536] * 16,
     ],
     "timeout_seconds": [0, 0.0, -1, -0.5, "60", "", True, False, [], {}, 315_360_001, 315_360_000.5, 1e300, 10**400],
     "env_variables": [

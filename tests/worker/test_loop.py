@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from jobqueue.client.claims import ClaimedJob, Claims
+from jobqueue.worker.attempts.attempt import Cause
 from jobqueue.worker.attempts.runner import Resources, Runner
 from jobqueue.worker.breaker import Breaker
 from jobqueue.worker.loop import MAX_IDLE_WAIT_SECONDS, MAX_OUTAGE_WAIT_SECONDS, ClaimPolicy, Loop
@@ -185,6 +186,18 @@ def test_a_wait_for_the_next_claim_ends_when_the_worker_is_asked_to_stop(loop: L
         with running(loop, shutdown):
             wait_until("the loop has claimed", lambda: bool(claims))
     assert len(claims) == 1
+
+
+def test_an_attempt_that_begins_after_the_pool_was_stopped_is_stopped_too(
+    api: FakeApi, claims: Claims, pool: Pool
+) -> None:
+    api.offer(SHELL)
+    job = claims.claim()
+    assert job is not None
+    pool.stop(Cause.SHUTDOWN, 0)
+    pool.take(job)
+    assert pool.wait_until_idle(20)
+    assert [verb for verb, _ in api.reports()] == ["release"]
 
 
 def test_a_loop_ends_after_max_jobs(api: FakeApi, make_loop: Make, pool: Pool) -> None:

@@ -1,0 +1,95 @@
+"""Bugs in the HTTP client of the API and in the socket layer below it, each with the test that has to find it."""
+
+from __future__ import annotations
+
+from tests.support.seeding import seeded
+
+NET = [
+    *seeded(
+        "jobqueue/net/time_limit.py",
+        "tests/net/test_time_limit.py",
+        (
+            "a stop is not noticed",
+            "if self._stopped.is_set():",
+            "if not self._stopped:",
+            "test_a_stop_is_noticed_by_the_next_check",
+        ),
+        (
+            "a wait goes beyond the deadline",
+            "min(TICK_SECONDS, self._deadline - now)",
+            "TICK_SECONDS",
+            "test_the_wait_until_the_next_check_does_not_go_beyond_the_deadline",
+        ),
+        (
+            "a deadline does not end anything",
+            "if now >= self._deadline:",
+            "if now < 0:",
+            "test_a_passed_deadline_is_reported_with_its_length",
+        ),
+    ),
+    *seeded(
+        "jobqueue/net/sockets.py",
+        "tests/client/test_time_limit.py",
+        (
+            "only the first address of a host is tried",
+            "failure = error\n            continue",
+            "raise",
+            "test_the_next_address_is_tried_when_the_first_is_dead",
+        ),
+    ),
+    *seeded(
+        "jobqueue/net/urls.py",
+        "tests/net/test_urls.py",
+        (
+            "a host pattern matches other hosts with that ending",
+            "name.endswith(pattern[1:])",
+            "name.endswith(pattern[2:])",
+            "test_a_pattern_matches_nothing_else",
+        ),
+        (
+            "a URL is shown with its password",
+            'parts.netloc.rpartition("@")[2]',
+            "parts.netloc",
+            "test_a_url_is_shown_without_secrets",
+        ),
+    ),
+    *seeded(
+        "jobqueue/net/statuses.py",
+        "tests/client/test_transport.py",
+        (
+            "an error of the server refuses for good",
+            "status >= HTTPStatus.INTERNAL_SERVER_ERROR or ",
+            "",
+            "test_a_passing_status_is_an_unavailable_api",
+        ),
+    ),
+]
+CLIENT = [
+    *seeded(
+        "jobqueue/client/transport.py",
+        "tests/client/test_transport.py",
+        (
+            "another server's 404 is a refusal",
+            "raise self._foreign(status) from None",
+            'raise ApiRefused(status, "", {}) from None',
+            "tests/client/test_claims.py::test_a_404_of_another_server_does_not_lose_a_lease",
+        ),
+        (
+            "a file is sent from where it was left",
+            "        body.seek(0)\n",
+            "",
+            "test_a_file_is_sent_from_its_beginning_and_stays_open",
+        ),
+    ),
+    *seeded(
+        "jobqueue/client/claims.py",
+        "tests/client/test_claims.py",
+        (
+            "a lease counts from the answer to the claim",
+            "ClaimedJob(**known, asked_at=asked_at)",
+            "ClaimedJob(**known)",
+            "test_a_lease_is_counted_from_the_moment_before_the_claim",
+        ),
+    ),
+]
+SEEDED_BUGS = [*NET, *CLIENT]

@@ -1,0 +1,236 @@
+"""Bugs that somebody might introduce in the web package, each with the test that has to find it.
+
+`python -m tests.web.seeded_bugs` tries them all, `python -m tests.web.seeded_bugs link` those whose names contain the
+word.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from tests.support.seeding import main, seeded
+
+CODE = "jobqueue/web"
+TESTS = "tests/web"
+JOB_TESTS = f"{TESTS}/test_jobs.py"
+
+SCHEMAS = [
+    *seeded(
+        f"{CODE}/schemas/fields.py",
+        f"{TESTS}/test_bad_input.py",
+        (
+            "an argument may be one byte too long",
+            "128 * 1024 - 1",
+            "128 * 1024",
+            "test_a_job_with_a_bad_value_is_refused_by_field",
+        ),
+        (
+            "bytes are counted as characters",
+            "len(text.encode()) > longest_bytes",
+            "len(text) > longest_bytes",
+            "test_a_job_with_a_bad_value_is_refused_by_field",
+        ),
+        (
+            "a URL may have any port",
+            'int(authority["port"] or 0) <= MAX_PORT',
+            "authority.string",
+            "test_a_job_with_a_bad_value_is_refused_by_field",
+        ),
+        (
+            "true is a number",
+            "isinstance(value, bool) or not isinstance(value, int):",
+            "not isinstance(value, int):",
+            f"{TESTS}/test_bad_reports.py::test_a_result_with_a_bad_value_is_refused_by_field",
+        ),
+    ),
+    *seeded(
+        f"{CODE}/schemas/submitters.py",
+        f"{TESTS}/test_bad_input.py",
+        (
+            "a bulk may be empty",
+            "if not 1 <= len(data) <= MAX_BULK:",
+            "if len(data) > MAX_BULK:",
+            "test_a_bulk_with_too_few_or_too_many_jobs_is_refused",
+        ),
+        (
+            "a list may have no entries",
+            "validate.Range(1, MAX_LIMIT)",
+            "validate.Range(0, MAX_LIMIT)",
+            f"{TESTS}/test_bad_queries.py::test_a_bad_parameter_is_refused_by_name",
+        ),
+        (
+            "the overhead of arguments is not counted",
+            "len(text.encode()) + OVERHEAD_BYTES for",
+            "len(text.encode()) for",
+            "test_a_job_with_a_bad_value_is_refused_by_field",
+        ),
+        (
+            "a time limit cannot be null",
+            "allow_none=True,\n        validate=TIMEOUT,",
+            "allow_none=False,\n        validate=TIMEOUT,",
+            f"{JOB_TESTS}::test_a_job_without_a_time_limit_gets_that_of_the_server",
+        ),
+        (
+            "a checksum is stored as it was written",
+            'data["binary_sha256"].lower()',
+            'data["binary_sha256"]',
+            f"{JOB_TESTS}::test_a_pending_job_shows_every_field_and_null_where_there_is_no_value_yet",
+        ),
+    ),
+    *seeded(
+        f"{CODE}/schemas/measured.py",
+        f"{TESTS}/test_measures.py",
+        (
+            "a measure cannot be null",
+            "(load_default=None, allow_none=True)",
+            "(load_default=None, allow_none=False)",
+            "test_fields_that_were_not_measured_are_null",
+        ),
+    ),
+    *seeded(
+        f"{CODE}/schemas/requests.py",
+        f"{TESTS}/test_lists.py",
+        (
+            "the link to the next page forgets the filters",
+            '{**names, "limit"',
+            '{"limit"',
+            "test_a_link_keeps_the_filters",
+        ),
+    ),
+    *seeded(
+        f"{CODE}/bodies.py",
+        f"{TESTS}/test_bad_json.py",
+        (
+            "a name may come twice in an object",
+            "len(value) != len(pairs)",
+            "len(value) > len(pairs)",
+            "test_a_body_that_is_not_strict_json_is_refused_by_every_route",
+        ),
+        (
+            "unknown parameters are ignored",
+            "marshmallow.RAISE",
+            "marshmallow.EXCLUDE",
+            f"{TESTS}/test_bad_queries.py::test_an_unknown_parameter_of_a_cancel_is_refused_by_name",
+        ),
+        (
+            "a chunked body is cut at the limit",
+            ".read(MAX_BODY_BYTES + 1)",
+            ".read(MAX_BODY_BYTES)",
+            f"{TESTS}/test_gunicorn.py::test_a_chunked_body_that_is_too_large_is_refused",
+        ),
+    ),
+]
+ROUTES = [
+    *seeded(
+        f"{CODE}/routes/jobs.py",
+        f"{TESTS}/test_lists.py",
+        (
+            "the location is that of all jobs",
+            'url_for("jobs.get", job_id=job_id)',
+            'url_for("jobs.list_jobs")',
+            f"{JOB_TESTS}::test_the_location_of_a_submitted_job_is_its_url",
+        ),
+        (
+            "the total is that of the page",
+            "str(page.total)",
+            "str(len(page.jobs))",
+            "test_limit_and_offset_select_a_page",
+        ),
+        (
+            "the last page has a link to an empty one",
+            "wanted.offset + wanted.limit < page.total",
+            "wanted.offset + wanted.limit <= page.total",
+            "test_following_the_links_shows_every_job_once",
+        ),
+        (
+            "a cancel request is answered like a cancelled job",
+            '"cancel_requested": True}, 202',
+            '"cancel_requested": True}, 200',
+            f"{TESTS}/test_stops.py::test_a_forced_cancel_marks_a_running_job_and_its_heartbeats_say_so",
+        ),
+    ),
+    *seeded(
+        f"{CODE}/routes/claims.py",
+        f"{TESTS}/test_claims.py",
+        (
+            "a replay has no header",
+            "if finished.replayed else {}",
+            "if not finished else {}",
+            f"{TESTS}/test_results.py::test_a_replay_with_the_token_is_answered_like_the_first_report",
+        ),
+        (
+            "an executor without an address has none",
+            "executor.executor_ip or request.remote_addr",
+            "executor.executor_ip",
+            "test_the_address_of_an_executor_is_the_callers_unless_it_sends_one",
+        ),
+    ),
+    *seeded(
+        f"{CODE}/routes/health.py",
+        f"{TESTS}/test_health.py",
+        (
+            "an unhealthy server answers 200",
+            '"database": "disconnected"}, 503',
+            '"database": "disconnected"}, 200',
+            "test_without_redis_the_server_is_unhealthy",
+        ),
+    ),
+]
+ERRORS = [
+    *seeded(
+        f"{CODE}/errors.py",
+        f"{TESTS}/test_errors.py",
+        (
+            "a report from a non-holder is answered 400",
+            "errors.NotHeld: HTTPStatus.NOT_FOUND",
+            "errors.NotHeld: HTTPStatus.BAD_REQUEST",
+            f"{TESTS}/test_claims.py::test_a_report_from_anybody_but_the_holder_is_refused",
+        ),
+        (
+            "a 503 does not say when to try again",
+            "if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:",
+            "if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:",
+            f"{TESTS}/test_health.py::test_without_redis_every_other_route_answers_503_with_retry_after",
+        ),
+        (
+            "the answer to a crash shows the exception",
+            'in_one_shape("Internal server error", ',
+            "in_one_shape(repr(error), ",
+            "test_the_answer_to_a_crash_shows_no_internal_details",
+        ),
+    ),
+    *seeded(
+        f"{CODE}/factory.py",
+        f"{TESTS}/test_errors.py",
+        (
+            "a body may have any length",
+            'app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES',
+            "assert MAX_BODY_BYTES",
+            "test_a_body_may_have_thirteen_mebibytes_and_no_more",
+        ),
+    ),
+    *seeded(
+        f"{CODE}/job_ids.py",
+        JOB_TESTS,
+        (
+            "an id in capitals is another id",
+            "return job_id.lower()",
+            "return job_id",
+            "test_the_id_of_a_job_may_be_written_in_either_case",
+        ),
+    ),
+    *seeded(
+        f"{CODE}/metrics.py",
+        f"{TESTS}/test_metrics.py",
+        (
+            "every unknown path has metrics of its own",
+            'else "unmatched"',
+            "else request.path",
+            "test_no_client_can_create_new_series",
+        ),
+    ),
+]
+SEEDED_BUGS = [*SCHEMAS, *ROUTES, *ERRORS]
+
+if __name__ == "__main__":
+    sys.exit(main(SEEDED_BUGS, sys.argv[1:]))

@@ -1,0 +1,219 @@
+"""Bugs in what a worker does about one attempt, each with the test that has to find it."""
+
+from __future__ import annotations
+
+from tests.support.seeding import seeded
+
+CODE = "jobqueue/worker/attempts"
+TESTS = "tests/worker/attempts"
+STOPPED = f"{TESTS}/test_runner_stopped.py"
+
+LEASE = seeded(
+    f"{CODE}/lease.py",
+    f"{TESTS}/test_lease.py",
+    (
+        "a lease is safe to its very end",
+        "self.seconds * SAFE_FRACTION",
+        "self.seconds",
+        "test_a_lease_is_over_before_another_executor_may_have_the_job",
+    ),
+    (
+        "a heartbeat may take longer than its lease is safe",
+        "min(self.interval_seconds, self.safe_until - now)",
+        "self.interval_seconds",
+        "test_a_heartbeat_takes_no_longer_than_the_lease_is_safe",
+    ),
+    (
+        "a long lease is renewed only every third of it",
+        "min(self.seconds / HEARTBEATS_PER_LEASE, MAX_INTERVAL_SECONDS)",
+        "self.seconds / HEARTBEATS_PER_LEASE",
+        "test_a_long_lease_is_renewed_every_few_seconds_all_the_same",
+    ),
+)
+HEARTBEAT = seeded(
+    f"{CODE}/heartbeat.py",
+    f"{TESTS}/test_heartbeat.py",
+    (
+        "a lease counts from the answer to its heartbeat",
+        "self._note_answer(now)",
+        "self._note_answer(time.monotonic())",
+        "test_a_lease_counts_from_when_the_last_answered_heartbeat_was_sent",
+    ),
+    (
+        "heartbeats go on after the lease is lost",
+        'held by another attempt")\n            return False',
+        'held by another attempt")\n            return True',
+        "test_a_lease_is_lost_when_the_api_says_so",
+    ),
+    (
+        "one heartbeat without an answer is the last",
+        "self._note_no_answer(now, error)\n            return True",
+        "self._note_no_answer(now, error)\n            return False",
+        "test_a_short_outage_costs_no_lease",
+    ),
+    (
+        "a cancel request kills without SIGTERM",
+        "Cause.CANCELLED, self._kill_grace_seconds",
+        "Cause.CANCELLED",
+        f"{STOPPED}::test_a_cancelled_job_gets_sigterm_and_is_reported_with_its_output",
+    ),
+    (
+        "live output is forgotten before it is answered",
+        "output = self._attempt.live_output.peek()",
+        "output = self._attempt.live_output.peek()\n        self._attempt.live_output.forget(output)",
+        "test_output_that_was_not_answered_for_is_sent_again",
+    ),
+    (
+        "answered live output is sent again",
+        "self._attempt.live_output.forget(output)",
+        "pass",
+        "test_output_is_sent_once",
+    ),
+)
+ATTEMPT = seeded(
+    f"{CODE}/attempt.py",
+    f"{TESTS}/test_attempt.py",
+    (
+        "a lost lease does not replace another cause",
+        " or cause is Cause.LEASE_LOST",
+        "",
+        "test_the_first_cause_counts_but_a_lost_lease_always_does",
+    ),
+    (
+        "a stop names no run",
+        "self.slot.stop(grace_seconds, self.stopped)",
+        "self.slot.stop(grace_seconds)",
+        "test_stopping_an_attempt_that_is_over_does_not_stop_the_next_in_its_slot",
+    ),
+)
+RUNNER = seeded(
+    f"{CODE}/runner.py",
+    f"{TESTS}/test_runner_released.py",
+    (
+        "the workspace is removed before the report is written",
+        "report = self._make(attempt, workspace)",
+        "report = self._make(attempt, workspace)\n                    workspace.remove_within(60)",
+        f"{TESTS}/test_runner.py::test_a_report_is_on_disk_before_anything_is_removed",
+    ),
+    (
+        "a host fault is reported as a failure of the job",
+        "raise HostFault(outcome.start_failure)",
+        'return failed(Reason.EXEC_FAILED, outcome.start_failure or "")',
+        "test_a_job_that_cannot_be_run_again_is_quarantined_with_heartbeats_and_released",
+    ),
+    (
+        "a job whose lease was lost is released",
+        "released(Reason.WORKER_SHUTDOWN) if cause is Cause.SHUTDOWN else None",
+        "released(Reason.WORKER_SHUTDOWN)",
+        f"{STOPPED}::test_a_job_whose_lease_is_lost_is_stopped_whole_and_not_reported",
+    ),
+    (
+        "a job cancelled during its download is not reported as cancelled",
+        "if cause is Cause.CANCELLED:",
+        "if cause is Cause.SHUTDOWN:",
+        f"{STOPPED}::test_a_job_that_is_cancelled_during_its_download_is_never_started",
+    ),
+    (
+        "the supervisor does not get the time limit",
+        "directory, timeout_seconds, kill_grace_seconds",
+        "directory, None, kill_grace_seconds",
+        f"{STOPPED}::test_a_job_that_runs_for_too_long_has_failed_for_that_reason",
+    ),
+    (
+        "an attempt that has begun is released when its supervisor dies",
+        "if not died.begun:",
+        "if died:",
+        "test_a_job_whose_supervisor_was_killed_is_not_reported_and_left_until_its_lease_ends",
+    ),
+    (
+        "a job in quarantine is released although its lease is lost",
+        "if attempt.cause is Cause.LEASE_LOST:",
+        "if attempt.cause is Cause.CANCELLED:",
+        "test_a_quarantined_job_whose_lease_is_lost_is_not_released",
+    ),
+)
+QUARANTINE = seeded(
+    f"{CODE}/quarantine.py",
+    f"{TESTS}/test_quarantine.py",
+    (
+        "a job is held after its first fault",
+        "growing_pause(before - 1, self._first_pause_seconds) if before else 0.0",
+        "growing_pause(before, self._first_pause_seconds)",
+        "test_a_job_is_not_held_after_its_first_fault",
+    ),
+    (
+        "any number of jobs is held",
+        " or len(self._held) >= MAX_HELD",
+        "",
+        "test_a_quarantine_never_holds_too_many_jobs",
+    ),
+)
+REPORTS = [
+    *seeded(
+        f"{CODE}/spool.py",
+        f"{TESTS}/test_delivery.py",
+        (
+            "a waiting report stays in memory",
+            "body.close()\n        return Entry(job_id, verb, path, on_answered)",
+            "return Entry(job_id, verb, body, on_answered)",
+            "test_a_report_that_waits_on_disk_takes_no_memory",
+        ),
+        (
+            "reports for another API are sent to this one",
+            "hashlib.sha256(api_url.encode())",
+            'hashlib.sha256(b"")',
+            f"{TESTS}/test_spool_restart.py::test_reports_for_another_api_are_left_alone",
+        ),
+    ),
+    *seeded(
+        f"{CODE}/delivery.py",
+        f"{TESTS}/test_delivery.py",
+        (
+            "abandoned reports are not adopted",
+            "self._waiting += self._spool.adopt()",
+            "pass",
+            f"{TESTS}/test_spool_restart.py::test_the_next_worker_sends_what_a_killed_one_could_not",
+        ),
+        (
+            "a refused report is sent again",
+            "reason=str(refused))",
+            "reason=str(refused))\n            return False",
+            "test_a_refused_report_is_dropped_and_logged",
+        ),
+        (
+            "a report without an answer is dropped",
+            "except ApiUnavailable:\n            return False",
+            "except ApiUnavailable:\n            pass",
+            "test_an_unanswered_report_is_sent_until_it_is_answered",
+        ),
+        (
+            "every slot waits for an API that is away",
+            "if self._waiting or not self._try",
+            "if not self._try",
+            "test_a_slot_is_blocked_once_and_shortly_by_an_api_that_hangs",
+        ),
+    ),
+]
+PLATFORM = [
+    *seeded(
+        f"{CODE}/environment.py",
+        f"{TESTS}/test_environment.py",
+        (
+            "a job replaces the variables that describe it",
+            '"JOB_DEADLINE": deadline,',
+            '"JOB_DEADLINE": deadline,\n        **job.env_variables,',
+            "test_variables_that_describe_the_job_cannot_be_replaced",
+        ),
+    ),
+    *seeded(
+        f"{CODE}/platform_stop.py",
+        f"{TESTS}/test_platform_stop.py",
+        (
+            "a program that alone got SIGTERM is released",
+            " and not shutdown.wait(SIGNAL_DELAY_SECONDS)",
+            "",
+            "test_a_program_that_got_sigterm_alone_has_failed",
+        ),
+    ),
+]
+SEEDED_BUGS = [*LEASE, *HEARTBEAT, *ATTEMPT, *RUNNER, *QUARANTINE, *REPORTS, *PLATFORM]

@@ -1,0 +1,85 @@
+"""Bugs in how programs are downloaded and cached, each with the test that has to find it."""
+
+from __future__ import annotations
+
+from tests.support.seeding import seeded
+
+CODE = "jobqueue/worker/programs"
+TESTS = "tests/worker/programs"
+REDIRECTS = f"{TESTS}/test_download_redirects.py"
+
+DOWNLOADS = seeded(
+    f"{CODE}/download.py",
+    f"{TESTS}/test_download.py",
+    (
+        "the checksum of a download is not checked",
+        "if content.sha256 != sha256:\n            path",
+        "if not content.sha256:\n            path",
+        "test_a_wrong_checksum_leaves_no_file_and_the_message_has_both_checksums",
+    ),
+    (
+        "the second try asks the caches again",
+        "self.fetch(PAST_CACHES)",
+        "self.fetch({})",
+        f"{TESTS}/test_download_tries.py::test_a_wrong_checksum_is_checked_once_more_past_all_caches",
+    ),
+    (
+        "only the announced size is limited",
+        "                self.rules.check_size(byte_count)\n",
+        "",
+        "test_a_body_that_turns_out_too_large_is_given_up",
+    ),
+    (
+        "a password is sent to another origin",
+        "(credentials if url.origin == origin else None)",
+        "credentials",
+        f"{REDIRECTS}::test_redirects_are_followed_without_the_password",
+    ),
+    (
+        "redirects may lead to any host",
+        "self.rules.check_url(address)",
+        "(DownloadRules() if origin else self.rules).check_url(address)",
+        f"{REDIRECTS}::test_every_redirect_is_checked_against_the_rules",
+    ),
+    (
+        "one redirect too few is followed",
+        "range(1 + MOST_REDIRECTS)",
+        "range(MOST_REDIRECTS)",
+        f"{REDIRECTS}::test_five_redirects_are_followed",
+    ),
+)
+CACHE = [
+    *seeded(
+        f"{CODE}/verified_copy.py",
+        f"{TESTS}/test_cache_hostile.py",
+        (
+            "a cached program is not checked again",
+            "info.st_size, stopped) == sha256",
+            "info.st_size, stopped) is not None",
+            "test_a_changed_entry_is_downloaded_again",
+        ),
+    ),
+    *seeded(
+        f"{CODE}/cache.py",
+        f"{TESTS}/test_cache_eviction.py",
+        (
+            "the most recently used program is evicted first",
+            "sorted(self._entries())",
+            "sorted(self._entries(), reverse=True)",
+            "test_the_least_recently_used_program_is_evicted_first",
+        ),
+        (
+            "the use of a program is not noted",
+            "os.utime(source_fd)",
+            "pass",
+            "test_the_least_recently_used_program_is_evicted_first",
+        ),
+        (
+            "cached programs may come from any host",
+            "        self._rules.check_url(url)",
+            "        pass",
+            f"{TESTS}/test_cache.py::test_the_rules_apply_to_cached_programs_too",
+        ),
+    ),
+]
+SEEDED_BUGS = [*DOWNLOADS, *CACHE]

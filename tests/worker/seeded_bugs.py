@@ -1,0 +1,97 @@
+"""Bugs that somebody might introduce in the worker, its client and its socket layer, each with the test that has to
+find it.
+
+`python -m tests.worker.seeded_bugs` tries them all, `python -m tests.worker.seeded_bugs lease drain` those whose names
+contain one of the words.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from tests.client import seeded_bugs as client
+from tests.support.seeding import main, seeded
+from tests.worker.attempts import seeded_bugs as attempts
+from tests.worker.host import seeded_bugs as host
+from tests.worker.programs import seeded_bugs as programs
+from tests.worker.slots import seeded_bugs as slots
+
+LOOP_TESTS = "tests/worker/test_loop.py"
+
+LOOP = [
+    *seeded(
+        "jobqueue/worker/loop.py",
+        LOOP_TESTS,
+        (
+            "one job more than --max-jobs is run",
+            "self._claimed >= self._policy.max_jobs",
+            "self._claimed > self._policy.max_jobs",
+            "test_a_loop_ends_after_max_jobs",
+        ),
+        (
+            "an API that is away ends --burst like an empty queue",
+            "self._note_no_answer(str(error))",
+            "self._note_no_answer(str(error))\n            self._found_none = True",
+            "test_an_api_that_is_away_does_not_count_as_an_empty_queue",
+        ),
+        (
+            "a job claimed too late is run",
+            "if job and self._shutdown.requested:",
+            "if job and self._shutdown.hurried:",
+            "test_a_job_that_is_claimed_while_the_worker_is_asked_to_stop_is_returned_to_the_caller",
+        ),
+    ),
+    *seeded(
+        "jobqueue/worker/pool.py",
+        LOOP_TESTS,
+        (
+            "a job in quarantine counts as a good attempt",
+            "if verdict is not Verdict.QUARANTINED:\n                self._breaker.note(made=verdict is Verdict.MADE)",
+            "self._breaker.note(made=verdict is not Verdict.HOST_FAULT)",
+            "test_quarantined_jobs_do_not_hide_a_host_fault",
+        ),
+        (
+            "an attempt that begins after the stop is not stopped",
+            "stopped = self._stopped",
+            "stopped = None",
+            "test_an_attempt_that_begins_after_the_pool_was_stopped_is_stopped_too",
+        ),
+    ),
+    *seeded(
+        "jobqueue/worker/breaker.py",
+        "tests/worker/test_breaker.py",
+        (
+            "the worker pauses one fault too late",
+            "self._faults >= FAULTS",
+            "self._faults > FAULTS",
+            "test_several_faults_in_a_row_are_a_reason_to_pause",
+        ),
+        (
+            "faults that are not in a row add up",
+            "                self._faults = 0\n",
+            "",
+            "test_faults_with_a_made_attempt_between_them_are_not_in_a_row",
+        ),
+    ),
+    *seeded(
+        "jobqueue/worker/shutdown.py",
+        "tests/worker/test_shutdown.py",
+        (
+            "a second signal does not end the drain",
+            "min(self._requested_at + drain_seconds, self._hurried_at)",
+            "self._requested_at + drain_seconds",
+            "test_a_worker_that_hurries_has_no_time_left_to_drain",
+        ),
+    ),
+]
+SEEDED_BUGS = [
+    *attempts.SEEDED_BUGS,
+    *LOOP,
+    *slots.SEEDED_BUGS,
+    *host.SEEDED_BUGS,
+    *programs.SEEDED_BUGS,
+    *client.SEEDED_BUGS,
+]
+
+if __name__ == "__main__":
+    sys.exit(main(SEEDED_BUGS, sys.argv[1:]))

@@ -1,0 +1,163 @@
+"""Bugs in slots and supervisors, each with the test that has to find it."""
+
+from __future__ import annotations
+
+from tests.support.seeding import seeded
+
+SLOT_TESTS = "tests/worker/slots/test_slot.py"
+SUPERVISOR = "jobqueue/worker/supervisor"
+SUPERVISOR_TESTS = "tests/worker/supervisor"
+
+SLOTS = [
+    *seeded(
+        "jobqueue/worker/slots/slot.py",
+        SLOT_TESTS,
+        (
+            "a late stop reaches the next run",
+            " and run_event in (None, self._run.stopped_event)",
+            "",
+            "test_a_second_stop_does_not_stop_the_next_run",
+        ),
+        (
+            "a dead supervisor is not replaced",
+            "self._supervisor.is_gone() and not stopped_event.is_set()",
+            "self._supervisor.closed",
+            "test_a_supervisor_that_died_idle_is_replaced",
+        ),
+    ),
+    *seeded(
+        "jobqueue/worker/slots/run.py",
+        SLOT_TESTS,
+        (
+            "a stopped supervisor is killed instead of resumed",
+            "self._resumes <= MOST_RESUMES",
+            "self._resumes > MOST_RESUMES",
+            "test_a_supervisor_that_was_stopped_while_idle_is_resumed",
+        ),
+        (
+            "an overdue supervisor is not killed",
+            "time.monotonic() > self._overdue_at",
+            "math.isnan(self._overdue_at)",
+            "tests/worker/slots/test_slot_limits.py::test_a_stopped_supervisor_is_killed_when_it_is_overdue",
+        ),
+    ),
+    *seeded(
+        "jobqueue/worker/slots/children.py",
+        "tests/worker/slots/test_children.py",
+        (
+            "children older than the worker are killed",
+            "self._kill(self._own | self._older)",
+            "self._kill(self._own)",
+            "test_children_older_than_the_worker_are_not_orphans",
+        ),
+    ),
+    *seeded(
+        "jobqueue/worker/slots/leftovers.py",
+        "tests/worker/slots/test_leftovers.py",
+        (
+            "processes in directories with a longer name are killed",
+            '/".startswith(f"{directory}/")',
+            '".startswith(f"{directory}")',
+            "test_processes_in_neighbouring_directories_are_not_killed",
+        ),
+    ),
+    *seeded(
+        "jobqueue/worker/slots/workspace.py",
+        "tests/worker/slots/test_workspace.py",
+        (
+            "other users can enter a job's directory",
+            "self.directory.mkdir(mode=0o700)",
+            "self.directory.mkdir(mode=0o755)",
+            "test_a_workspace_is_closed_to_others_and_its_directory_empty",
+        ),
+    ),
+]
+SUPERVISORS = [
+    *seeded(
+        f"{SUPERVISOR}/program.py",
+        f"{SUPERVISOR_TESTS}/test_program.py",
+        (
+            "processes that a program has started survive it",
+            "reaped = kill_children(spare=self._spared)",
+            "reaped = kill_children(spare=children_of(os.getpid()))",
+            f"{SLOT_TESTS}::test_stop_ends_a_program_and_all_it_started",
+        ),
+        (
+            "the last output is not read",
+            "            capture.drain(deadline)\n",
+            "",
+            "test_output_written_just_before_the_end_is_kept",
+        ),
+        (
+            "a program does not die with its supervisor",
+            "        die_with(supervisor)",
+            "        assert supervisor",
+            "tests/worker/isolation/test_levels.py::test_a_program_is_killed_when_its_supervisor_is",
+        ),
+    ),
+    *seeded(
+        f"{SUPERVISOR}/main.py",
+        f"{SUPERVISOR_TESTS}/test_main.py",
+        (
+            "a program goes on when its worker is gone",
+            "self._channel.receive()\n            elif",
+            "selector.unregister(key.fileobj)\n            elif",
+            "test_the_program_and_all_it_started_end_when_the_worker_is_gone",
+        ),
+        (
+            "a stopped supervisor outlives its worker",
+            "    hardening.wake_with_parent()\n",
+            "",
+            f"{SLOT_TESTS}::test_a_supervisor_that_was_stopped_ends_with_a_killed_worker",
+        ),
+        (
+            "a death by a signal has the number of the signal as exit code",
+            "status if status >= 0 else 128 - status",
+            "abs(status)",
+            f"{SUPERVISOR_TESTS}/test_program.py::test_a_program_killed_by_signal_n_has_exit_code_128_plus_n",
+        ),
+    ),
+    *seeded(
+        f"{SUPERVISOR}/termination.py",
+        f"{SUPERVISOR_TESTS}/test_termination.py",
+        (
+            "a stop after the time limit hides the time-out",
+            "self.stopped or not self.timed_out",
+            "True",
+            "test_a_stop_after_the_time_out_keeps_the_reason_but_may_bring_the_end_forward",
+        ),
+        (
+            "a second stop delays the end",
+            "min(self.clock() + seconds, self.kill_at)",
+            "self.clock() + seconds",
+            "test_a_second_stop_can_bring_the_end_forward_and_never_delay_it",
+        ),
+        (
+            "a program may run for longer than its time limit",
+            "now >= self.time_limit_at",
+            "now >= self.time_limit_at + self.launch.kill_grace_seconds",
+            "test_a_program_at_its_time_limit_receives_one_sigterm_and_is_killed_after_its_grace",
+        ),
+    ),
+    *seeded(
+        f"{SUPERVISOR}/capture.py",
+        f"{SUPERVISOR_TESTS}/test_capture.py",
+        (
+            "of a long output the end is lost",
+            "self._tail[:-OUTPUT_LIMIT_BYTES]",
+            "self._tail[OUTPUT_LIMIT_BYTES:]",
+            "test_a_longer_output_keeps_both_ends_and_a_line_that_says_how_much_is_missing",
+        ),
+    ),
+    *seeded(
+        f"{SUPERVISOR}/platform_stop.py",
+        f"{SUPERVISOR_TESTS}/test_main.py",
+        (
+            "a supervisor does not notice SIGTERM",
+            "or number == signal.SIGTERM",
+            "or number == signal.SIGINT",
+            "tests/worker/slots/test_slot_limits.py::test_a_supervisor_that_receives_sigterm_reports_it_and_stays",
+        ),
+    ),
+]
+SEEDED_BUGS = [*SLOTS, *SUPERVISORS]
