@@ -43,8 +43,7 @@ def test_a_change_that_its_tests_do_not_notice_is_not_found() -> None:
     assert not is_found(bug)
 
 
-@pytest.mark.parametrize("new", ["self.seconds *", "self.seconds * UNKNOWN"])
-def test_code_that_cannot_be_run_is_not_a_seeded_bug(new: str) -> None:
-    bug = replace(BUGS[FOUND_SOON[0]], new=new)
+def test_code_that_cannot_be_run_is_not_a_seeded_bug() -> None:
+    bug = replace(BUGS[FOUND_SOON[0]], new="self.seconds * UNKNOWN")
     with pytest.raises(AssertionError):
         is_found(bug)

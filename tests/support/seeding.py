@@ -24,6 +24,9 @@ RUN_SECONDS = 600.0
 TEST_SECONDS = 60
 """Time limit of one test. A bug that makes a test hang is found, too."""
 
+OPTIONS = f"-x -q -rf --tb=short -o addopts= -o timeout={TEST_SECONDS} -p pytest_timeout".split()
+"""Of pytest. Only one plugin is loaded: importing them all takes longer than most of these tests."""
+
 DOES_NOT_RUN = re.compile(
     r"^E +(ImportError|ModuleNotFoundError|NameError|SyntaxError|UnboundLocalError)", re.MULTILINE
 )
@@ -122,8 +125,7 @@ def _require_importable(file: str, root: Path) -> None:
 
 def _fails(tests: Sequence[str], root: Path) -> bool:
     """Whether one of the tests fails in a copy of the project. An error outside a test does not count as a failure."""
-    options = ["-x", "-q", "-n", "0", "-rf", "--tb=short", "-p", "no:cacheprovider", "-o", f"timeout={TEST_SECONDS}"]
-    process = _python(["-m", "pytest", *options, *tests], root)
+    process = _python(["-m", "pytest", *OPTIONS, *tests], root)
     output = process.stdout + process.stderr
     assert process.returncode in (0, 1), f"pytest could not run {tests}: {output}"
     assert not DOES_NOT_RUN.search(output), f"the code cannot be run: {output}"
@@ -136,7 +138,7 @@ def _python(arguments: Sequence[str], root: Path) -> subprocess.CompletedProcess
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=root,
-        env={**variables, "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**variables, "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         timeout=RUN_SECONDS,

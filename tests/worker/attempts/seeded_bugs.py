@@ -99,7 +99,7 @@ RUNNER = seeded(
         "a host fault is reported as a failure of the job",
         "raise HostFault(outcome.start_failure)",
         'return failed(Reason.EXEC_FAILED, outcome.start_failure or "")',
-        "test_a_job_that_cannot_be_run_again_is_quarantined_with_heartbeats_and_released",
+        "test_a_program_that_this_host_cannot_start_is_a_host_fault_and_the_job_is_released",
     ),
     (
         "a job whose lease was lost is released",

@@ -71,6 +71,7 @@ def test_a_lease_is_lost_when_the_api_says_so(api: FakeApi, renewing: Renewing) 
     api.answers["heartbeat"] = replies(YES, then=REFUSED)
     with renewing(3000) as attempt:
         assert attempt.stopped.wait(10)
+        wait_until("the heartbeats end", lambda: all(each.name != "heartbeat" for each in threading.enumerate()), 10)
     assert attempt.cause is Cause.LEASE_LOST
     assert len(api.seen("heartbeat")) == 2
 

@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from jobqueue.worker.attempts.attempt import Cause, Verdict
 from jobqueue.worker.attempts.runner import Resources
 from jobqueue.worker.slots.slot import Slot
+from jobqueue.worker.supervisor.messages import Outcome
 from tests.support.fake_api import REFUSED, FakeApi
 from tests.support.processes import wait_for_pids
 from tests.support.programs import FOREVER, SHELL
@@ -65,6 +66,16 @@ def test_a_disk_that_takes_nothing_is_a_host_fault_and_the_job_is_released(
         "release",
         {"executor_id": "executor-1", "attempt_token": "token-job-1", "reason": None},
     )
+
+
+def test_a_program_that_this_host_cannot_start_is_a_host_fault_and_the_job_is_released(
+    api: FakeApi, run: Run, slot: Slot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slot, "run", lambda *_: Outcome(start_failure="no memory", host_fault=True))
+    with capture_logs() as logs:
+        assert run(api.offer(SHELL)).verdict is Verdict.HOST_FAULT
+    assert host_faults(logs) == ["no memory"]
+    assert [verb for verb, _ in api.reports()] == ["release"]
 
 
 def test_a_job_whose_heartbeat_cannot_be_started_is_released(
