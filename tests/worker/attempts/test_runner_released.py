@@ -124,6 +124,7 @@ def test_a_quarantined_job_whose_lease_is_lost_is_not_released(
     attempt = run(job).attempt
     assert attempt.stopped.wait(20)
     resources.quarantine.close()
+    assert resources.delivery.wait_until_sent(20)
     assert attempt.cause is Cause.LEASE_LOST
     assert [verb for verb, _ in api.reports()] == ["release"]
 

@@ -67,7 +67,7 @@ def test_a_job_that_is_cancelled_during_its_download_is_never_started(api: FakeA
 def test_a_job_that_runs_for_too_long_has_failed_for_that_reason(
     api: FakeApi, run: Run, job_limit: float | None, worker_limit: float | None
 ) -> None:
-    run(api.offer(SHELL + "exec sleep 600", timeout_seconds=job_limit), job_timeout_seconds=worker_limit)
+    run(api.offer(SHELL + "exec sleep 10", timeout_seconds=job_limit), job_timeout_seconds=worker_limit)
     verb, body = api.only_report()
     assert (verb, body["reason"], body["signal"]) == ("fail", "timeout", "SIGTERM")
     assert body["error_message"] == "ran for longer than 0.4 seconds"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.support.seeding import seeded
 
+ATTEMPT_TESTS = "tests/worker/attempts/test_attempt.py"
 SLOT_TESTS = "tests/worker/slots/test_slot.py"
 SUPERVISOR = "jobqueue/worker/supervisor"
 SUPERVISOR_TESTS = "tests/worker/supervisor"
@@ -16,7 +17,7 @@ SLOTS = [
             "a late stop reaches the next run",
             " and run_event in (None, self._run.stopped_event)",
             "",
-            "test_a_second_stop_does_not_stop_the_next_run",
+            f"{ATTEMPT_TESTS}::test_stopping_an_attempt_that_is_over_does_not_stop_the_next_in_its_slot",
         ),
         (
             "a dead supervisor is not replaced",
@@ -81,12 +82,6 @@ SUPERVISORS = [
             "reaped = kill_children(spare=self._spared)",
             "reaped = kill_children(spare=children_of(os.getpid()))",
             f"{SLOT_TESTS}::test_stop_ends_a_program_and_all_it_started",
-        ),
-        (
-            "the last output is not read",
-            "            capture.drain(deadline)\n",
-            "",
-            "test_output_written_just_before_the_end_is_kept",
         ),
         (
             "a program does not die with its supervisor",
