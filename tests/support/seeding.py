@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,28 +121,37 @@ def _copy(root: Path) -> None:
 
 def _require_importable(file: str, root: Path) -> None:
     module = file.removesuffix(".py").replace("/", ".")
-    process = _python(["-c", f"import {module}; print({module}.__file__)"], root)
-    assert process.stdout.strip() == str(root / file), f"{module} cannot be imported: {process.stderr}"
+    _, output = _python(["-c", f"import {module}; print({module}.__file__)"], root)
+    assert output.strip() == str(root / file), f"{module} cannot be imported: {output}"
 
 
 def _fails(tests: Sequence[str], root: Path) -> bool:
     """Whether one of the tests fails in a copy of the project. An error outside a test does not count as a failure."""
-    process = _python(["-m", "pytest", *OPTIONS, *tests], root)
-    output = process.stdout + process.stderr
-    assert process.returncode in (0, 1), f"pytest could not run {tests}: {output}"
+    code, output = _python(["-m", "pytest", *OPTIONS, *tests], root)
+    assert code in (0, 1), f"pytest could not run {tests}: {output}"
     assert not DOES_NOT_RUN.search(output), f"the code cannot be run: {output}"
-    return process.returncode == 1 and "\nFAILED " in output
+    return code == 1 and "\nFAILED " in output
 
 
-def _python(arguments: Sequence[str], root: Path) -> subprocess.CompletedProcess[str]:
+def _python(arguments: Sequence[str], root: Path) -> tuple[int, str]:
+    """Run Python in a copy of the project. Return its exit code and what it printed."""
     # Without the variables of a pytest around this one, which would be taken for options.
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "PYTHONPATH"))}
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=root,
-        env={**variables, "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-        capture_output=True,
-        text=True,
-        timeout=RUN_SECONDS,
-        check=False,
-    )
+    variables |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    # A bug may leave processes behind. They would keep a pipe open, so the output goes to a file, and they are killed.
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=root,
+            env=variables,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            code = process.wait(RUN_SECONDS)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        output.seek(0)
+        return code, output.read()

@@ -94,12 +94,6 @@ SUPERVISORS = [
         f"{SUPERVISOR}/main.py",
         f"{SUPERVISOR_TESTS}/test_main.py",
         (
-            "a program goes on when its worker is gone",
-            "self._channel.receive()\n            elif",
-            "selector.unregister(key.fileobj)\n            elif",
-            "test_the_program_and_all_it_started_end_when_the_worker_is_gone",
-        ),
-        (
             "a stopped supervisor outlives its worker",
             "    hardening.wake_with_parent()\n",
             "",
