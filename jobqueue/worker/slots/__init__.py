@@ -1,11 +1,8 @@
 """Where a job runs, seen from the worker process: the supervisor process and the directories.
 
-slot: a place for one job at a time, backed by a supervisor.
+slot: a place for one job at a time, and the process of its supervisor: started, replaced, ended.
 run: one launch in a slot, from the message that starts it to its outcome.
-supervisor_process: the supervisor of a slot as a process: started, replaced, resumed, ended.
-spawn: starts a supervisor.
 children: tells the worker's own children from orphans that it inherited.
-waker: an event that ends a poll.
 workspace: the directories of one attempt.
 leftovers: removes the directories and kills the processes that a killed worker left behind.
 selftest: runs a small program to find out whether programs can be run and the sandbox holds.

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+import os
 import select
+import signal
+import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Event
 from typing import Any
 
-from jobqueue.worker.slots.supervisor_process import SupervisorProcess
-from jobqueue.worker.slots.waker import Waker
-from jobqueue.worker.supervisor.channel import ChannelClosed
+from jobqueue.worker.supervisor.channel import Channel, ChannelClosed
 from jobqueue.worker.supervisor.messages import Begun, Launch, Live, Message, Outcome, Stop, encode
 
 OnLive = Callable[[dict[str, Any]], None]
@@ -36,15 +37,19 @@ MOST_RESUMES = 10
 class Run:
     """A launch on its way. One thread calls `converse`; others may `request_stop`, one at a time."""
 
-    def __init__(self, supervisor: SupervisorProcess, launch: Launch, stopped_event: Event) -> None:
+    def __init__(
+        self, supervisor: subprocess.Popen[bytes], channel: Channel, launch: Launch, stopped_event: Event
+    ) -> None:
+        """Prepare the run of a launch by this supervisor, which is at the other end of the channel. Raises OSError."""
         self.stopped_event = stopped_event
-        """Tells this run from others, for whoever wants to stop it."""
+        """Identifies this run to those who want to stop it."""
         self.begun = False
         """Whether the supervisor has announced the start of the program."""
         self._supervisor = supervisor
-        self._channel = supervisor.channel
+        self._channel = channel
         self._launch = launch
-        self._waker = Waker()
+        # An event descriptor, because the thread in `converse` waits in a poll: readable while there is a stop to send.
+        self._stop_fd = os.eventfd(0, os.EFD_CLOEXEC)
         self._grace_seconds = self._overdue_at = math.inf
         self._resumes = 0
         if launch.timeout_seconds is not None:
@@ -66,26 +71,26 @@ class Run:
         """Have the program end: SIGTERM first when there is a grace, SIGKILL after it. Does not wait."""
         # The caller may have other slots to stop, and sending may take seconds when the supervisor does not read. So
         # the thread in `converse`, which is the only one that uses the channel, sends the message. The grace is set
-        # before the waker: whenever that thread has seen the waker, it also sees the grace.
+        # before the descriptor becomes readable: when that thread wakes up, it finds the grace.
         self._expect_end_within(grace_seconds)
         self._grace_seconds = min(grace_seconds, self._grace_seconds)
-        self._waker.set()
+        os.eventfd_write(self._stop_fd, 1)
 
     def close(self) -> None:
         """Free the descriptor. Nobody may request a stop afterwards."""
-        self._waker.close()
+        os.close(self._stop_fd)
 
     def _expect_end_within(self, seconds: float) -> None:
         self._overdue_at = min(time.monotonic() + seconds + OVERDUE_SECONDS, self._overdue_at)
 
     def _next_message(self) -> Message:
         """Return the supervisor's next message. Raises ChannelClosed when it is gone."""
-        channel, waker = self._channel.fileno(), self._waker.fileno()
+        channel = self._channel.fileno()
         if channel < 0:  # the slot was closed by another thread
             raise ChannelClosed
         poll = select.poll()
         poll.register(channel, select.POLLIN)
-        poll.register(waker, select.POLLIN)
+        poll.register(self._stop_fd, select.POLLIN)
         while not self._channel.inbox:
             ready = [fd for fd, _ in poll.poll(POLL_MS)]
             # An overdue supervisor is killed, not asked: it had its program's whole time and more. Its death closes the
@@ -96,16 +101,16 @@ class Run:
             # each interval of silence tells them apart, and costs runs with much output nothing.
             if not ready:
                 self._resume_if_stopped()
-            if waker in ready:
+            if self._stop_fd in ready:
                 self._send_stop()
             if channel in ready:
                 self._channel.receive()
         return self._channel.inbox.popleft()
 
     def _send_stop(self) -> None:
-        # Cleared before the grace is read: a stop that is requested in between sets the waker again, and is sent as
-        # well. Sending the same stop twice is harmless, because the supervisor keeps the earliest deadline.
-        self._waker.clear()
+        # The event is cleared before the grace is read: a stop that is requested in between sets it again, and is sent
+        # as well. Sending the same stop twice is harmless, because the supervisor keeps the earliest deadline.
+        os.eventfd_read(self._stop_fd)
         self._send(Stop(self._grace_seconds))
 
     def _send(self, message: Message) -> None:
@@ -134,10 +139,9 @@ class Run:
 
     def _resume_if_stopped(self) -> None:
         """Resume a supervisor that a job has stopped; kill one that is stopped again and again."""
-        if not self._supervisor.is_stopped():
-            return
-        self._resumes += 1
-        if self._resumes <= MOST_RESUMES:
-            self._supervisor.resume()
-        else:
-            self._supervisor.kill()
+        # WNOWAIT leaves the supervisor's status to Popen. There is none to wait for once Popen has reaped it.
+        with suppress(ChildProcessError):
+            if os.waitid(os.P_PID, self._supervisor.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is None:
+                return
+            self._resumes += 1
+            self._supervisor.send_signal(signal.SIGCONT if self._resumes <= MOST_RESUMES else signal.SIGKILL)

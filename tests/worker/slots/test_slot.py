@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue.worker.slots import spawn
+from jobqueue.worker.slots.children import Children
 from jobqueue.worker.slots.slot import SlotDied
 from jobqueue.worker.supervisor.messages import Outcome
 from tests.support.child_script import command
@@ -273,11 +273,11 @@ def test_a_slot_whose_supervisor_cannot_be_replaced_at_once_has_died_all_the_sam
 ) -> None:
     """Otherwise a job that kills its supervisors would be released without being counted where processes are scarce."""
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         monkeypatch.undo()
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
-    monkeypatch.setattr(spawn, "start", refuse)
+    monkeypatch.setattr(Children, "start", refuse)
     with pytest.raises(SlotDied) as died:
         stage.run(SHELL + "kill -9 $PPID; exec sleep 60")
     assert died.value.begun
