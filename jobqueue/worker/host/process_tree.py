@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import resource
 import select
 import signal
 import time
 from collections import deque
 from collections.abc import Collection, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 
 DYING_SECONDS = 2.0
 """Longest time to wait for killed processes to die; a process usually takes milliseconds."""
@@ -19,32 +17,25 @@ TRACED_PAUSE_SECONDS = 0.005
 """Poll interval for a dead process that its tracer has not let go."""
 
 
-@dataclass
-class Reaped:
-    """What the reaped processes have used: the most memory that any one of them held."""
-
-    peak_memory_bytes: int = 0
-
-    def add(self, usage: resource.struct_rusage) -> None:
-        """Count a process (and with it all that it had reaped itself)."""
-        self.peak_memory_bytes = max(self.peak_memory_bytes, usage.ru_maxrss * 1024)
-
-
-def kill_children(spare: Collection[int] = frozenset()) -> Reaped:
+def kill_children(spare: Collection[int] = frozenset()) -> int:
     """Kill every child of this process except those to spare, everything below it, and the orphans that come to this
     process meanwhile. A process that cannot be reaped, because it is traced or the kernel is stuck in it, is left.
+
+    Returns the most memory, in bytes, that any one of the killed processes held, or a process that it had reaped.
     """
     # The orphans of a killed process become our children (see hardening.adopt_orphans), so whatever a round misses
     # because it was forked meanwhile is found by the next one. This ends: a round kills each process as soon as it is
     # seen, its children after it, so a program that starts processes runs out of ones that can.
-    reaped = Reaped()
+    peak_memory_bytes = 0
     spared = set(spare)
     while doomed := [child for child in children_of(os.getpid()) if child not in spared]:
         for child in doomed:
             _kill_with_descendants(child)
+        reaped = _reap(doomed)
+        peak_memory_bytes = max([peak_memory_bytes, *reaped.values()])
         # What could not be reaped would be found again in every round, so it is spared from now on.
-        spared |= _reap(doomed, reaped)
-    return reaped
+        spared |= set(doomed) - reaped.keys()
+    return peak_memory_bytes
 
 
 def descendants_of(pid: int) -> list[int]:
@@ -81,10 +72,11 @@ def _kill_with_descendants(pid: int) -> None:
             os.kill(doomed, signal.SIGKILL)
 
 
-def _reap(doomed: Iterable[int], reaped: Reaped) -> set[int]:
-    """Reap killed children. Return those that are left after DYING_SECONDS."""
-    give_up_at = time.monotonic() + DYING_SECONDS
+def _reap(doomed: Iterable[int]) -> dict[int, int]:
+    """Reap killed children. Return those that could be reaped within DYING_SECONDS, and how many bytes each held."""
+    peaks: dict[int, int] = {}
     left = set(doomed)
+    give_up_at = time.monotonic() + DYING_SECONDS
     while left and time.monotonic() <= give_up_at:
         for child in list(left):
             _await_death(child, give_up_at)
@@ -92,11 +84,11 @@ def _reap(doomed: Iterable[int], reaped: Reaped) -> set[int]:
             # would last as long as the tracer likes, so we do not block.
             pid, _, usage = os.wait4(child, os.WNOHANG)
             if pid:
-                reaped.add(usage)
+                peaks[child] = usage.ru_maxrss * 1024
                 left.remove(child)
         if left:
             time.sleep(TRACED_PAUSE_SECONDS)  # no event tells when a tracer lets go
-    return left
+    return peaks
 
 
 def _await_death(child: int, give_up_at: float) -> None:

@@ -73,8 +73,7 @@ class Program:
             os.killpg(self._leader.pid, signal.SIGKILL)
         _, status, usage = os.wait4(self._leader.pid, 0)
         self._leader.returncode = os.waitstatus_to_exitcode(status)
-        reaped = kill_children(spare=self._spared)
-        reaped.add(usage)
+        peak_memory_bytes = max(usage.ru_maxrss * 1024, kill_children(spare=self._spared))
         # Only now can nobody write any more. The time limit is for a process that we could not kill.
         deadline = time.monotonic() + LAST_OUTPUT_SECONDS
         for capture in self.captures.values():
@@ -82,7 +81,7 @@ class Program:
             capture.pipe.close()
         os.close(self.pidfd)
         status = self._isolation.program_status(self._leader.returncode)
-        return status, self._measured(status, reaped.peak_memory_bytes)
+        return status, self._measured(status, peak_memory_bytes)
 
     def was_oom_killed(self, status: int) -> bool:
         """Whether the program, which ended like this, was killed because memory ran out."""
