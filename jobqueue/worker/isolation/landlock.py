@@ -77,9 +77,14 @@ class LandlockIsolation(Isolation):
         self._ruleset = create_ruleset(rules)
 
     def enter(self) -> None:
-        """Apply the ruleset, and drop the capabilities that could circumvent it."""
+        """Apply the ruleset to this process and everything it starts, for ever, and drop the capabilities that could
+        circumvent it.
+        """
         assert self._ruleset is not None, "prepare comes first"  # noqa: S101
-        restrict_self(self._ruleset)
+        # Landlock requires no_new_privs. It is set again here although the supervisor has set it already, so that this
+        # module does not depend on that.
+        checked(LIBC.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        checked(LIBC.syscall(RESTRICT_SELF, ctypes.c_int(self._ruleset), ctypes.c_uint32(0)))
         drop_capabilities()
 
     def close_descriptors(self) -> None:
@@ -112,14 +117,6 @@ def create_ruleset(rules: Iterable[tuple[str, int]]) -> int:
         os.close(ruleset)
         raise
     return ruleset
-
-
-def restrict_self(ruleset: int) -> None:
-    """Confine this process, and everything it starts, for ever. Raises OSError."""
-    # Landlock requires no_new_privs. It is set again here although the supervisor has set it already, so that this
-    # module does not depend on that.
-    checked(LIBC.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-    checked(LIBC.syscall(RESTRICT_SELF, ctypes.c_int(ruleset), ctypes.c_uint32(0)))
 
 
 def _add(ruleset: int, path: str, allowed: int) -> None:

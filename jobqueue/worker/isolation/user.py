@@ -65,23 +65,20 @@ class UserIsolation(Isolation):
         return 0o555
 
     def enter(self) -> None:
-        """Become the user, who can open /dev/stdout and /dev/stderr, too."""
+        """Become the user, in the group of the same number and no other, irrevocably."""
         assert self._uid is not None, "reserve comes first"  # noqa: S101
         give_pipes(self._uid)
-        become(self._uid)
+        # The user id comes last: only root can change groups.
+        os.setgroups([])
+        os.setresgid(self._uid, self._uid, self._uid)
+        os.setresuid(self._uid, self._uid, self._uid)
         drop_capabilities()
 
 
-def become(user: int) -> None:
-    """Become this user, in the group of the same number and no other, irrevocably. Raises OSError."""
-    # The user id comes last: without root's, groups could not be changed any more.
-    os.setgroups([])
-    os.setresgid(user, user, user)
-    os.setresuid(user, user, user)
-
-
 def give_pipes(user: int) -> None:
-    """Make a user the owner of the pipes behind this process's outputs: only the owner can open them by name."""
+    """Make a user the owner of the pipes behind this process's outputs. Only the owner can open them by name, as
+    /dev/stdout and /dev/stderr.
+    """
     for descriptor in (1, 2):
         if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
             os.fchown(descriptor, user, user)
