@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
@@ -22,6 +22,7 @@ from jobqueue.worker.slots.selftest import problem_with_level
 from jobqueue.worker.slots.workspace import ALL_MAY_PASS, Workspaces
 from jobqueue.worker.supervisor.messages import Launch, Outcome
 from tests.support.paths import PATH
+from tests.support.programs import Stage
 from tests.support.slots import OPEN_FILES, open_slot, sparing_children
 
 TRY_EACH = """
@@ -101,11 +102,8 @@ class Sandbox:
         return self.slot.run(launch, threading.Event())
 
     def begin(self, launch: Launch) -> Future[Outcome]:
-        """Run a program from another thread."""
-        pool = ThreadPoolExecutor(1)
-        future = pool.submit(self.run_launch, launch)
-        pool.shutdown(wait=False)
-        return future
+        """Run a program in another thread; return as soon as `stop` would stop it."""
+        return Stage(self.slot, self.root).begin_launch(launch)
 
     def try_each(self, *expressions: str) -> list[Any]:
         """Return the values of Python expressions that a program evaluates, an OSError as the name of its class."""

@@ -16,5 +16,5 @@ def sparing_children() -> Children:
 
 
 def open_slot(isolation: Isolation | None = None) -> Slot:
-    """Return a new slot, without a sandbox unless told otherwise. The caller has to close it."""
+    """Return a new slot, without a sandbox unless there is an isolation. The caller has to close it."""
     return Slot(sparing_children(), isolation or levels.make("none", ()), OPEN_FILES)

@@ -11,8 +11,9 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -168,6 +169,62 @@ def test_closing_a_slot_ends_its_supervisor() -> None:
     pid = slot.pid
     slot.close()
     assert not alive(pid)
+
+
+def test_closing_ends_a_program_that_runs(stage: Stage, tmp_path: Path) -> None:
+    before = file_descriptors(os.getpid())
+    with closing(open_slot()) as slot:
+        run = Stage(slot, tmp_path).begin(FOREVER, tmp_path / "pids")
+        supervised = [slot.pid, *wait_for_pids(tmp_path / "pids", 1)]
+    with pytest.raises(SlotDied) as died:
+        run.result(10)
+    assert died.value.begun
+    assert not any(map(alive, supervised))
+    assert slot.pid == supervised[0]  # no other has been started
+    assert file_descriptors(os.getpid()) == before
+
+
+def test_a_closed_slot_runs_nothing(stage: Stage) -> None:
+    supervisor = stage.slot.pid
+    stage.slot.close()
+    with pytest.raises(SlotDied) as died:
+        stage.run(SHELL + "exit 0")
+    assert not died.value.begun
+    assert stage.slot.pid == supervisor
+
+
+def test_a_supervisor_that_is_started_while_the_slot_hangs_up_ends_at_once(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = Children.start
+
+    def hang_up_and_start(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        stage.slot.hang_up()
+        return start(*arguments, **options)
+
+    monkeypatch.setattr(Children, "start", hang_up_and_start)
+    os.kill(stage.slot.pid, signal.SIGKILL)
+    wait_until("the supervisor is dead", lambda: not alive(stage.slot.pid))
+    with pytest.raises(SlotDied):
+        stage.run(SHELL + "exit 0")
+    begun = time.monotonic()
+    stage.slot.close(60)
+    assert time.monotonic() - begun < 20
+    assert not alive(stage.slot.pid)
+
+
+def test_a_run_without_a_descriptor_for_it_fails_before_the_program_starts(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "eventfd", refuse)
+        with pytest.raises(OSError, match="open files"):
+            stage.run(SHELL + ': >"$1"', tmp_path / "started")
+    assert stage.run(SHELL + "echo next").stdout == "next\n"
+    assert not (tmp_path / "started").exists()
 
 
 def test_many_runs_in_a_slot_leave_nothing_behind(stage: Stage) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +54,22 @@ def test_a_second_stop_shortens_the_grace(stage: Stage, tmp_path: Path) -> None:
     wait_for_pids(tmp_path / "pids", 1)
     stage.slot.stop(600)
     stage.slot.stop(0)
+    assert run.result(20).measured.signal == "SIGKILL"
+
+
+def test_a_later_stop_does_not_lengthen_the_grace(stage: Stage) -> None:
+    """Both arrive before the thread of the run can send the first."""
+    shown, stopped_twice = threading.Event(), threading.Event()
+
+    def wait_for_stops(_: object) -> None:
+        shown.set()
+        assert stopped_twice.wait(20)
+
+    run = stage.begin_launch(stage.launch(SHELL + "trap '' TERM; echo; while :; do sleep 0.1; done"), wait_for_stops)
+    assert shown.wait(20)
+    stage.slot.stop(0)
+    stage.slot.stop(600)
+    stopped_twice.set()
     assert run.result(20).measured.signal == "SIGKILL"
 
 
