@@ -92,7 +92,7 @@ class Sandbox:
             os.chown(directory, self.isolation.uid, self.isolation.uid)
         path = workspace / "program"
         path.write_text(program)
-        path.chmod(self.isolation.program_mode())
+        path.chmod(self.isolation.program_mode)
         return Launch(str(path), arguments, environment or {"PATH": PATH, "HOME": str(directory)}, str(directory))
 
     def run(self, program: str, *arguments: str) -> Outcome:

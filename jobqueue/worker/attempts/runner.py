@@ -124,7 +124,7 @@ class Runner:
         except DownloadFailed as error:
             return failed(error.reason, str(error), download_started_at_ms=download_started_at_ms)
         logs.logger().info("start", job_id=job.id)
-        workspace.program.chmod(attempt.slot.isolation.program_mode())
+        workspace.program.chmod(attempt.slot.isolation.program_mode)
         outcome = self._launch(attempt, workspace)
         return None if outcome is None else self._report(attempt, outcome, download_started_at_ms)
 

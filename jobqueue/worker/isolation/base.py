@@ -42,6 +42,10 @@ class Isolation:
     """
 
     level: ClassVar[str] = "none"
+    program_mode: ClassVar[int] = 0o500
+    """The mode that the program's file must have."""
+    uid: int | None = None
+    """The user who must own the job's directory; None for the worker's own user."""
 
     def __init__(self, hidden: Sequence[str] = ()) -> None:
         """`hidden` lists directories that programs must not see although they lie below a readable directory."""
@@ -63,15 +67,6 @@ class Isolation:
         first.
         """
         return {"level": self.level, "hidden": self._hidden}
-
-    @property
-    def uid(self) -> int | None:
-        """The user who must own the job's directory; None for the worker's own user."""
-        return None
-
-    def program_mode(self) -> int:
-        """Return the mode that the program's file must have."""
-        return 0o500
 
     def command(self, paths: Paths, arguments: Sequence[str], environment: Mapping[str, str]) -> Command:
         """Return what to execute to start the program. Raises OSError or ValueError if it could not be started."""

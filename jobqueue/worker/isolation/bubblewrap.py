@@ -49,7 +49,8 @@ class BubblewrapIsolation(Isolation):
 
     def reserve(self) -> None:
         """Find bwrap. Raises ImpossibleIsolation."""
-        self._bwrap = find()
+        # Besides the PATH, its wheel installs it beside this Python.
+        self._bwrap = shutil.which("bwrap") or shutil.which("bwrap", path=sysconfig.get_path("scripts"))
         if not self._bwrap:
             raise ImpossibleIsolation(
                 "ISOLATION is 'bwrap', but this host has no bwrap program; install bubblewrap or choose none."
@@ -99,22 +100,19 @@ class BubblewrapIsolation(Isolation):
         return -number if number in signal.valid_signals() else leader_status
 
 
-def find() -> str | None:
-    """Return the path of bwrap: on the PATH, or beside this Python, where its wheel puts it."""
-    scripts = sysconfig.get_path("scripts")
-    return shutil.which("bwrap") or shutil.which("bwrap", path=scripts)
-
-
 def options(program: str, directory: str, hidden: Sequence[str]) -> list[str]:
     """Return bwrap's options: the system can be read, the directory can be written, nothing else exists."""
+    roots = system_paths.roots(hidden)
+    # The empty temporary directories would cover these: a Python below /tmp, say.
+    covered = [path for path in roots if any(system_paths.lies_in(path, each) for each in TEMPORARY)]
     return [
         *(f"--unshare-{namespace}" for namespace in NAMESPACES),
         *("--die-with-parent", "--cap-drop", "ALL"),
-        *_system(hidden),
+        *_system(roots, hidden),
         *("--ro-bind-try", "/sys", "/sys", "--proc", "/proc", "--dev", "/dev"),
         *(word for name in KERNEL_SETTINGS for word in ("--ro-bind-try", f"/proc/{name}", f"/proc/{name}")),
         *(word for path in TEMPORARY for word in ("--tmpfs", path)),
-        *(word for path in _readable_in_temporary(hidden) for word in ("--ro-bind", path, path)),
+        *(word for path in covered for word in ("--ro-bind", path, path)),
         *("--bind", directory, directory, "--ro-bind", program, program, "--chdir", directory),
     ]
 
@@ -129,14 +127,8 @@ def write_environment(environment_fd: int, environment: Mapping[str, str]) -> No
         file.seek(0)
 
 
-def _readable_in_temporary(hidden: Sequence[str]) -> list[str]:
-    """Return the readable directories (a Python, say) that the empty temporary directories would cover."""
-    return [path for path in system_paths.roots(hidden) if any(system_paths.lies_in(path, each) for each in TEMPORARY)]
-
-
-def _system(hidden: Sequence[str]) -> Iterator[str]:
-    """Yield the options that show the system's directories without those that are hidden."""
-    shown = system_paths.roots(hidden)
+def _system(shown: Sequence[str], hidden: Sequence[str]) -> Iterator[str]:
+    """Yield the options that show these directories of the system without those that are hidden in them."""
     for path in shown:
         # A link such as /bin -> usr/bin stays a link: bound as a directory it would be a second copy of /usr/bin, and
         # a hidden directory in it would have to be covered twice.

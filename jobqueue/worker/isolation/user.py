@@ -21,12 +21,13 @@ class UserIsolation(Isolation):
     """A program runs as another user, without capabilities. Needs a worker that is root."""
 
     level = "user"
+    program_mode = 0o555  # users other than the owner start it
 
     def __init__(self, hidden: Sequence[str] = (), first_uid: int = FIRST_UID, uid: int | None = None) -> None:
         """`first_uid` is the first user id to try; `uid` is one that the worker has reserved already."""
         super().__init__(hidden)
         self._first_uid = first_uid
-        self._uid = uid
+        self.uid = uid
         self._reservation: socket.socket | None = None
 
     def reserve(self) -> None:
@@ -37,41 +38,26 @@ class UserIsolation(Isolation):
                 "another user; start it as root, or choose landlock or none."
             )
         self.free()
-        try:
-            self._uid, self._reservation = reserve_user(self._first_uid)
-        except LookupError:
-            raise ImpossibleIsolation(
-                f"ISOLATION is 'user', but the {UIDS_TRIED} user ids from ISOLATION_UID={self._first_uid} on are all "
-                "in use; choose another ISOLATION_UID."
-            ) from None
+        self.uid, self._reservation = reserve_user(self._first_uid)
 
     def free(self) -> None:
         """Free the user id for other slots."""
         if self._reservation:
             self._reservation.close()
-            self._reservation = self._uid = None
+            self._reservation = self.uid = None
 
     def describe(self) -> dict[str, Any]:
         """Return the description with the reserved user id."""
-        return super().describe() | {"uid": self._uid}
-
-    @property
-    def uid(self) -> int | None:
-        """The user id of this slot's programs; None before `reserve`."""
-        return self._uid
-
-    def program_mode(self) -> int:
-        """Return a mode that lets users other than the owner start the file."""
-        return 0o555
+        return super().describe() | {"uid": self.uid}
 
     def enter(self) -> None:
         """Become the user, in the group of the same number and no other, irrevocably."""
-        assert self._uid is not None, "reserve comes first"  # noqa: S101
-        give_pipes(self._uid)
+        assert self.uid is not None, "reserve comes first"  # noqa: S101
+        give_pipes(self.uid)
         # The user id comes last: only root can change groups.
         os.setgroups([])
-        os.setresgid(self._uid, self._uid, self._uid)
-        os.setresuid(self._uid, self._uid, self._uid)
+        os.setresgid(self.uid, self.uid, self.uid)
+        os.setresuid(self.uid, self.uid, self.uid)
         drop_capabilities()
 
 
@@ -87,7 +73,7 @@ def give_pipes(user: int) -> None:
 def reserve_user(first: int) -> tuple[int, socket.socket]:
     """Return the first free user id from `first` on, and the socket that reserves it until it is closed.
 
-    Raises LookupError when none of UIDS_TRIED ids is free.
+    Raises ImpossibleIsolation when none of UIDS_TRIED ids is free.
     """
     # A user id is reserved by binding a Unix socket in the abstract namespace: binding is atomic, all workers of the
     # host share the names, and the kernel frees a name when its process dies, so nothing is left to clean up. A lock
@@ -100,7 +86,10 @@ def reserve_user(first: int) -> tuple[int, socket.socket]:
     for user in range(first, first + UIDS_TRIED):
         if user not in busy and (reservation := _bind(user)):
             return user, reservation
-    raise LookupError
+    raise ImpossibleIsolation(
+        f"ISOLATION is 'user', but the {UIDS_TRIED} user ids from ISOLATION_UID={first} on are all in use; choose "
+        "another ISOLATION_UID."
+    )
 
 
 def _bind(user: int) -> socket.socket | None:

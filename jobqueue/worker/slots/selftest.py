@@ -6,7 +6,7 @@ The worker does this when it starts, `--check` at every level of isolation.
 from __future__ import annotations
 
 import threading
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 from jobqueue.settings import InvalidSetting
 from jobqueue.worker.isolation import levels
@@ -29,11 +29,10 @@ def problem_with_level(level: str, workspaces: Workspaces, first_uid: int, open_
     try:
         isolation = levels.make(level, (), first_uid)
         isolation.reserve()
-        try:
-            with closing(Slot(workspaces.children, isolation, open_files)) as slot:
-                verify_slot(slot, workspaces)
-        finally:
-            isolation.free()
+        with ExitStack() as stack:
+            stack.callback(isolation.free)
+            slot = stack.enter_context(closing(Slot(workspaces.children, isolation, open_files)))
+            verify_slot(slot, workspaces)
     except (InvalidSetting, OSError) as error:
         return str(error)
     return None
@@ -62,7 +61,7 @@ def _problem(slot: Slot, workspace: Workspace) -> str | None:
 
 def _launch(isolation: Isolation, workspace: Workspace) -> Launch:
     workspace.program.write_text(PROGRAM)
-    workspace.program.chmod(isolation.program_mode())
+    workspace.program.chmod(isolation.program_mode)
     secret = workspace.program.with_name("secret")
     secret.write_text("word\n")
     secret.chmod(0o600)

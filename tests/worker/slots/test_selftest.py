@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from jobqueue.worker.isolation import bubblewrap, landlock, levels
+from jobqueue.worker.isolation import landlock, levels
 from jobqueue.worker.isolation.levels import FIRST_UID, ImpossibleIsolation
 from jobqueue.worker.slots.selftest import problem_with_level
 from jobqueue.worker.slots.workspace import Workspaces
@@ -53,7 +54,7 @@ def test_a_level_that_does_not_exist_is_refused() -> None:
 def test_a_level_whose_means_are_missing_is_explained_in_a_sentence(
     workspaces: Workspaces, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bubblewrap, "find", lambda: None)
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     monkeypatch.setattr(landlock, "version", lambda: 0)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert problem_with("bwrap", workspaces) == (
@@ -69,7 +70,7 @@ def test_a_level_that_fails_when_tried_is_explained_in_a_sentence(
     broken = tmp_path / "bwrap"
     broken.write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace'\nexit 1")
     broken.chmod(0o755)
-    monkeypatch.setattr(bubblewrap, "find", lambda: str(broken))
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.defpath}")
     assert problem_with("bwrap", workspaces) == (
         f"Programs cannot be run in '{workspaces.path.parent}' with ISOLATION=bwrap "
         "(bwrap: No permissions to create new namespace): choose another level, or a TMPDIR on a file system that is "
@@ -83,7 +84,7 @@ def test_a_sandbox_with_a_hole_is_found(
     hole = tmp_path / "bwrap"
     hole.write_text('#!/bin/sh\nwhile [ "$1" != -- ]; do shift; done\nshift\nexec "$@"')
     hole.chmod(0o755)
-    monkeypatch.setattr(bubblewrap, "find", lambda: str(hole))
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.defpath}")
     assert "a program can read what it must not" in str(problem_with("bwrap", workspaces))
 
 
@@ -93,7 +94,7 @@ def test_the_program_has_the_open_files_limit_of_jobs(
     shows_limit = tmp_path / "bwrap"
     shows_limit.write_text("#!/bin/sh\nulimit -n\nexit 1")
     shows_limit.chmod(0o755)
-    monkeypatch.setattr(bubblewrap, "find", lambda: str(shows_limit))
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.defpath}")
     assert "(99)" in str(problem_with("bwrap", workspaces, open_files=99))
 
 
