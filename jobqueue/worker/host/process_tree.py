@@ -1,4 +1,4 @@
-"""The processes below this one: found in /proc, and killed until there are none."""
+"""Finds the processes below this one in /proc, and kills them until none is left."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import select
 import signal
 import time
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 
 DYING_SECONDS = 2.0
@@ -40,12 +40,7 @@ def kill_children(spare: Collection[int] = frozenset()) -> int:
 
 def descendants_of(pid: int) -> list[int]:
     """Return all processes below a process, the deepest first."""
-    found: list[int] = []
-    waiting = deque(children_of(pid))
-    while waiting:
-        found.append(waiting.popleft())
-        waiting += children_of(found[-1])
-    return found[::-1]
+    return [*_tree(pid)][:0:-1]
 
 
 def children_of(pid: int) -> list[int]:
@@ -64,12 +59,21 @@ def _kill_with_descendants(pid: int) -> None:
     # read before it is killed, because its death gives them another parent. Those that it forks in between become ours,
     # and the next round finds them. A process may have died, and the kernel may have given its number to another, since
     # the number was read. That would take the death, its parent's wait and 32,000 forks within microseconds.
-    waiting = deque([pid])
-    while waiting:
-        doomed = waiting.popleft()
-        waiting += children_of(doomed)
+    for doomed in _tree(pid):
         with suppress(OSError):
             os.kill(doomed, signal.SIGKILL)
+
+
+def _tree(pid: int) -> Iterator[int]:
+    """Yield a process and everything below it, parents before their children.
+
+    The children of a process are read just before it is yielded, not all in advance.
+    """
+    waiting = deque([pid])
+    while waiting:
+        process = waiting.popleft()
+        waiting += children_of(process)
+        yield process
 
 
 def _reap(doomed: Iterable[int]) -> dict[int, int]:
