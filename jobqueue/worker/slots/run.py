@@ -6,10 +6,10 @@ import math
 import os
 import select
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from subprocess import Popen
 from threading import Event
 from typing import Any
 
@@ -37,9 +37,7 @@ MOST_RESUMES = 10
 class Run:
     """A launch on its way. One thread calls `converse`; others may `request_stop`, one at a time."""
 
-    def __init__(
-        self, supervisor: subprocess.Popen[bytes], channel: Channel, launch: Launch, stopped_event: Event
-    ) -> None:
+    def __init__(self, supervisor: Popen[bytes], channel: Channel, launch: Launch, stopped_event: Event) -> None:
         """Prepare the run of a launch by this supervisor, which is at the other end of the channel. Raises OSError."""
         self.stopped_event = stopped_event
         """Identifies this run to those who want to stop it."""
@@ -114,22 +112,19 @@ class Run:
         self._send(Stop(self._grace_seconds))
 
     def _send(self, message: Message) -> None:
-        """Send a message, or find that the supervisor is gone. One that does not read it in time is killed."""
-        line, _ = encode(message)  # the worker sends no descriptors
-        # A failure is not reported: whoever reads next either finds the channel closed, or still finds the outcome that
-        # the supervisor sent before it was gone. ValueError: another thread has closed the channel.
-        with suppress(OSError, ValueError):
-            self._send_line(memoryview(line))
-
-    def _send_line(self, line: memoryview) -> None:
+        """Send a message, unless the supervisor is gone. A supervisor that does not read it in time is killed."""
         # Never by a blocking call: that would wait for ever for a supervisor that a job has stopped, and the slot would
         # be lost to the worker.
+        line = memoryview(encode(message)[0])  # the worker sends no descriptors
         give_up_at = time.monotonic() + SENDING_SECONDS
-        while line := self._channel.try_to_send(line):
-            if time.monotonic() > give_up_at:
-                self._supervisor.kill()
-                return
-            self._wait_until_writable()
+        # A failure is not reported. `_next_message` finds the channel closed, unless the supervisor sent the outcome
+        # before it was gone; then the outcome counts. ValueError: another thread has closed the channel.
+        with suppress(OSError, ValueError):
+            while line := self._channel.try_to_send(line):
+                if time.monotonic() > give_up_at:
+                    self._supervisor.kill()
+                    return
+                self._wait_until_writable()
 
     def _wait_until_writable(self) -> None:
         poll = select.poll()

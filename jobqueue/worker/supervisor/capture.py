@@ -60,12 +60,10 @@ class Capture:
         """
         skipped = max(self.total_bytes - LIVE_BYTES - self._shown_bytes, 0)
         self._shown_bytes += skipped
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        piece = self._at(self._shown_bytes, PIECE_BYTES)
-        text = decoder.decode(piece)
+        text, byte_count = _complete_characters(self._at(self._shown_bytes, PIECE_BYTES))
         offset = self._live_offset + skipped
         # Where bytes are not UTF-8 the text is longer than they are, so the two positions advance separately.
-        self._shown_bytes += len(piece) - len(decoder.getstate()[0])
+        self._shown_bytes += byte_count
         self._live_offset = offset + len(text.encode())
         return (offset, text) if text else None
 
@@ -113,7 +111,7 @@ def _first_half(kept: bytes) -> bytes:
     # output has about as many such bytes in one place as in another; a third always fits.
     while (size := _text_size(half)) > HALF_BYTES:
         half = half[: len(half) * HALF_BYTES // size]
-    return _without_an_unfinished_character(half)
+    return half[: _complete_characters(half)[1]]
 
 
 def _last_half(kept: bytes) -> bytes:
@@ -128,8 +126,8 @@ def _text_size(data: bytes) -> int:
     return len(data.decode(errors="replace").encode())
 
 
-def _without_an_unfinished_character(text: bytes) -> bytes:
-    """Return UTF-8 that was cut somewhere, without the beginning of a character at its end."""
+def _complete_characters(data: bytes) -> tuple[str, int]:
+    """Return UTF-8 as text without the beginning of a character at its end, and how many bytes that text was."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    decoder.decode(text)
-    return text[: len(text) - len(decoder.getstate()[0])]
+    text = decoder.decode(data)
+    return text, len(data) - len(decoder.getstate()[0])

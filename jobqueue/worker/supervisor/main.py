@@ -12,6 +12,7 @@ import selectors
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import replace
 
 from jobqueue.job import Measured
@@ -40,11 +41,9 @@ class Supervisor:
     def serve(self) -> None:
         """Serve launches until the worker is gone."""
         self._platform_stop.watch()
-        try:
+        with suppress(ConnectionError):
             while True:
                 self._serve_message()
-        except ConnectionError:
-            return
 
     def _serve_message(self) -> None:
         while not self._channel.inbox:

@@ -27,8 +27,7 @@ class Outputs:
 
     def read(self) -> dict[str, str]:
         """Return the texts by name."""
-        content = os.pread(self.fd, os.fstat(self.fd).st_size, 0)
-        texts: dict[str, str] = json.loads(content)
+        texts: dict[str, str] = json.loads(os.pread(self.fd, os.fstat(self.fd).st_size, 0))
         return texts
 
     def detach(self) -> int:

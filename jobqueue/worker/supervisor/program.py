@@ -12,7 +12,6 @@ import signal
 import subprocess
 import time
 from contextlib import suppress
-from typing import IO, cast
 
 from jobqueue.job import Measured
 from jobqueue.worker.host.hardening import die_with, oom_score_of_jobs, yield_to_the_worker
@@ -42,10 +41,7 @@ class Program:
         self._started_at_ms = _now_ms()
         self._leader = _start(launch, isolation)
         try:
-            self.captures = {
-                "stdout": Capture(cast("IO[bytes]", self._leader.stdout)),
-                "stderr": Capture(cast("IO[bytes]", self._leader.stderr)),
-            }
+            self.captures = {name: Capture(getattr(self._leader, name)) for name in ("stdout", "stderr")}
             self.pidfd = os.pidfd_open(self._leader.pid)
         except BaseException:
             kill_children(spare=self._spared)

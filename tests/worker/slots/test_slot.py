@@ -19,6 +19,7 @@ import pytest
 
 from jobqueue.worker.slots.children import Children
 from jobqueue.worker.slots.slot import SlotDied
+from jobqueue.worker.supervisor.channel import Channel
 from jobqueue.worker.supervisor.messages import Outcome
 from tests.support.child_script import command
 from tests.support.processes import alive, children, file_descriptors, state, wait_for_pids, wait_until_gone
@@ -193,23 +194,30 @@ def test_a_closed_slot_runs_nothing(stage: Stage) -> None:
     assert stage.slot.pid == supervisor
 
 
-def test_a_supervisor_that_is_started_while_the_slot_hangs_up_ends_at_once(
+def test_a_supervisor_that_is_started_while_the_slot_closes_ends_at_once(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = Children.start
+    start, hang_up, hung_up = Children.start, Channel.hang_up, threading.Event()
+    close = threading.Thread(target=stage.slot.close, args=(60,))
 
-    def hang_up_and_start(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
-        stage.slot.hang_up()
+    def report_hang_up(channel: Channel) -> None:
+        hang_up(channel)
+        hung_up.set()
+
+    def start_while_closing(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        hung_up.clear()
+        close.start()
+        assert hung_up.wait(20)
         return start(*arguments, **options)
 
-    monkeypatch.setattr(Children, "start", hang_up_and_start)
+    monkeypatch.setattr(Channel, "hang_up", report_hang_up)
+    monkeypatch.setattr(Children, "start", start_while_closing)
     os.kill(stage.slot.pid, signal.SIGKILL)
     wait_until("the supervisor is dead", lambda: not alive(stage.slot.pid))
     with pytest.raises(SlotDied):
         stage.run(SHELL + "exit 0")
-    begun = time.monotonic()
-    stage.slot.close(60)
-    assert time.monotonic() - begun < 20
+    close.join(20)
+    assert not close.is_alive()
     assert not alive(stage.slot.pid)
 
 
