@@ -1,6 +1,6 @@
 """The base class of all levels of isolation, which is level `none` itself.
 
-`docs/worker.md` says what each level protects and what it does not.
+`docs/isolation.md` says what each level protects and what it does not.
 """
 
 from __future__ import annotations
