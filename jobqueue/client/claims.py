@@ -61,8 +61,7 @@ class Claims:
         When the answer is lost the job is claimed all the same: nobody runs it until its lease ends.
         """
         asked_at = time.monotonic()
-        body = {"executor_id": self._executor_id}
-        job = self._transport.call("POST", "/jobs/claim", body, CLAIM_SECONDS)
+        job = self._transport.call("POST", "/jobs/claim", {"executor_id": self._executor_id}, CLAIM_SECONDS)
         if job is None:
             return None
         try:
@@ -93,8 +92,7 @@ class Claims:
         A replay of `complete` or `fail` is answered like the first report. A replay of `release` is refused. The
         attempt is over either way.
         """
-        answer = self._transport.send(METHODS[verb], f"/jobs/{job_id}/{verb}", body, within_seconds)
-        _checked(answer, verb)
+        _checked(self._transport.send(METHODS[verb], f"/jobs/{job_id}/{verb}", body, within_seconds), verb)
 
     def close(self) -> None:
         """Close the connections."""

@@ -22,5 +22,4 @@ class Jobs:
 
     def get(self, job_id: str) -> dict[str, Any]:
         """Return all details of a job, as the API documents them."""
-        details: dict[str, Any] = self._transport.call("GET", f"/jobs/{job_id}")
-        return details
+        return dict(self._transport.call("GET", f"/jobs/{job_id}"))

@@ -11,7 +11,7 @@ import urllib3
 
 from jobqueue.net.adapter import Adapter
 from jobqueue.net.sockets import governed
-from jobqueue.net.statuses import may_pass
+from jobqueue.net.statuses import is_retryable
 from jobqueue.net.time_limit import TimeLimit, TimeLimitExceeded
 from jobqueue.net.urls import without_secrets
 
@@ -79,7 +79,7 @@ class Transport:
                 answer = response.content
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, TimeLimitExceeded) as error:
             raise ApiUnavailable(f"{_reason(error)} at {self._shown_url}") from error
-        if may_pass(response.status_code):
+        if is_retryable(response.status_code):
             raise ApiUnavailable(f"{response.status_code} from {self._shown_url}")
         return self._decode(response.status_code, answer)
 

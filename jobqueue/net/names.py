@@ -17,9 +17,9 @@ Address = tuple[Any, ...]
 
 
 def look_up(host: str, port: int, limit: TimeLimit) -> list[Address]:
-    """Return the addresses of a host.
+    """Return the addresses of a server.
 
-    Raises OSError, which is a `socket.gaierror` when the host has no address, its name is malformed or the port is out
+    Raises OSError, which is a `socket.gaierror` when the name has no address, its name is malformed or the port is out
     of range, and what `limit.check` raises.
     """
     if not 0 <= port <= MAX_PORT:  # getaddrinfo takes some of them for another port, modulo 65,536
@@ -30,7 +30,7 @@ def look_up(host: str, port: int, limit: TimeLimit) -> list[Address]:
         try:
             addresses.set_result([*socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)])
         except ValueError:  # a label that is empty or too long
-            addresses.set_exception(socket.gaierror(socket.EAI_NONAME, "the host's name cannot be read"))
+            addresses.set_exception(socket.gaierror(socket.EAI_NONAME, "the server's name cannot be read"))
         except OSError as error:
             addresses.set_exception(error)
 

@@ -110,20 +110,6 @@ class GovernedTlsSocket(GovernedSocket, ssl.SSLSocket):
             _within_limit(self, super().do_handshake, block)
 
 
-class Connection(HTTPConnection):
-    """An HTTP connection of urllib3 on such a socket. Its timeout is for connecting to one address."""
-
-    def _new_conn(self) -> socket.socket:
-        return _connect(self)
-
-
-class TlsConnection(HTTPSConnection):
-    """The same with TLS, which needs a context whose `sslsocket_class` is GovernedTlsSocket."""
-
-    def _new_conn(self) -> socket.socket:
-        return _connect(self)
-
-
 def _within_limit(on: socket.socket, operation: Callable[..., Result], *arguments: Any) -> Result:
     """Return what an operation on a socket returns, and check the time limit while it waits."""
     while True:
@@ -138,13 +124,13 @@ def _within_limit(on: socket.socket, operation: Callable[..., Result], *argument
 
 
 def _connect(connection: HTTPConnection) -> GovernedSocket:
-    """Return a connection to the first address of a host that accepts one.
+    """Return a connection to the first address of a server that accepts one.
 
     Raises OSError when none does, and what the time limit and `on_connected` raise.
     """
     governor = _current.get()
     seconds = connection.timeout or governor.limit.left_seconds
-    failure = OSError(errno.EHOSTUNREACH, "the host has no address")
+    failure = OSError(errno.EHOSTUNREACH, "the server has no address")
     governor.limit.begin_window()  # no bytes arrive during the look-up, so it has a window of its own
     for address in look_up(connection.host.strip("[]"), connection.port, governor.limit):
         try:
@@ -175,3 +161,15 @@ def _closed_on_error(opened: socket.socket) -> Iterator[None]:
     except BaseException:
         opened.close()
         raise
+
+
+class Connection(HTTPConnection):
+    """An HTTP connection of urllib3 on such a socket. Its timeout is for connecting to one address."""
+
+    _new_conn = _connect
+
+
+class TlsConnection(HTTPSConnection):
+    """The same with TLS, which needs a context whose `sslsocket_class` is GovernedTlsSocket."""
+
+    _new_conn = _connect

@@ -8,6 +8,6 @@ PASSING = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatu
 """Client errors that may be gone the next time. So may every server error."""
 
 
-def may_pass(status: int) -> bool:
+def is_retryable(status: int) -> bool:
     """Whether the same request may succeed later."""
     return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in PASSING

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import dataclass
+from threading import Event
 
 TICK_SECONDS = 0.25
 """Longest time between two checks of a time limit, hence the longest time before a stop is noticed."""
@@ -41,12 +41,10 @@ class TimeLimit:
     until the deadline.
     """
 
-    def __init__(
-        self, seconds: float, stopped: threading.Event | None = None, speed: MinimumSpeed | None = None
-    ) -> None:
+    def __init__(self, seconds: float, stopped: Event | None = None, speed: MinimumSpeed | None = None) -> None:
         self._seconds = seconds
         self._deadline = time.monotonic() + seconds
-        self._stopped = stopped or threading.Event()
+        self._stopped = stopped or Event()
         self._speed = speed
         self.begin_window()
 

@@ -44,7 +44,7 @@ NET = [
             "a host pattern matches other hosts with that ending",
             "name.endswith(pattern[1:])",
             "name.endswith(pattern[2:])",
-            "test_a_pattern_matches_nothing_else",
+            "test_a_host_pattern_matches_no_other_host",
         ),
         (
             "a URL is shown with its password",

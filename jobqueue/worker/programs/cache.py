@@ -45,6 +45,9 @@ class Cache:
 
     After each download the least recently used programs are removed until the rest takes at most `max_bytes`. That
     limit does not count downloads under way. With 0 bytes nothing is cached, and no download waits for another.
+
+    A file that is downloaded has a name of its own, `<sha256>.<random>.part`, until it is complete. `<sha256>.lock` is
+    locked by the worker that downloads the program.
     """
 
     def __init__(self, directory: Path, max_bytes: int, rules: DownloadRules) -> None:
@@ -52,12 +55,12 @@ class Cache:
 
         Raises OSError when it is a link, belongs to another user, or cannot be made.
         """
-        self._directory = directory
+        self.directory = directory
         self._max_bytes = max_bytes
         self._rules = rules
         self._downloader = Downloader(rules)
         make_own(directory)
-        self._sweep()
+        self._remove_unfinished()
 
     def fetch(self, url: str, sha256: str, target: Path, stopped: threading.Event) -> bool:
         """Put the program at `url` into `target`, a new file, mode 0500; return whether it came from the cache.
@@ -75,15 +78,16 @@ class Cache:
         except OSError as error:
             if error.errno not in DISK_FULL:
                 raise
-            # Either the cache's disk is full or the target's; they may be the same. Emptying the cache makes space on
-            # its own disk only. So it is no use if the target is on another disk and that is the fuller one.
-            apart = self._directory.stat().st_dev != target.parent.stat().st_dev
-            if apart and _free_bytes(self._directory) > _free_bytes(target.parent):
+            # The error does not say which disk is full: the cache's or the target's, which may be the same. Emptying
+            # the cache makes space on its own disk only. So when the target is on another disk, and that is the fuller
+            # one, there is nothing to do.
+            apart = self.directory.stat().st_dev != target.parent.stat().st_dev
+            if apart and _free_bytes(self.directory) > _free_bytes(target.parent):
                 raise
-            # On the same disk, if there was nothing to remove, a second try would fail like the first.
+            # On one disk the second try needs the space of an entry. If there was none to remove, it would fail again.
             if not self._evict(0, sha256) and not apart:
                 raise
-        # On two disks the second try bypasses the cache: its disk may still be full, and the target's has space.
+        # On two disks the second try bypasses the cache, whose disk may still be full. The target's disk has space.
         return self._download(request) if apart else self._fetch(request)
 
     def _fetch(self, request: _Request) -> bool:
@@ -105,8 +109,10 @@ class Cache:
 
         This takes no lock: when the entry is evicted meanwhile, the open file can still be read.
         """
+        # An entry that is larger than a program may be is not even hashed: `_store` downloads the program again, and
+        # `check_size` fails the download if the limit was lowered since.
         entry = self._entry(request.sha256)
-        with _opened(entry) as source_fd:
+        with _open(entry) as source_fd:
             if source_fd is None or os.fstat(source_fd).st_size > self._rules.max_bytes:
                 return False
             if copy_verified(source_fd, request.target, request.sha256, request.stopped):
@@ -114,17 +120,19 @@ class Cache:
                     os.utime(source_fd)  # the mark of the most recently used
                 return True
         logs.logger().warning("cache_corrupted", path=entry)
-        if not _removed(entry):
+        if not _try_to_remove(entry):
             shutil.rmtree(entry, ignore_errors=True)
         return False
 
     def _take_or_store(self, request: _Request) -> bool:
         """Download the program, or take it from the cache when another request has just stored it.
 
-        The lock makes this the only download of the program. A job of the same user could hold it for ever. So when
-        the wait has lasted as long as a download may take, the download goes ahead without the lock.
+        The lock makes this the only download of the program. A job of the same user could hold the lock for ever. So
+        when the wait has lasted as long as a download may take, the download goes ahead without it.
         """
-        shard = self._make_shard(request.sha256)
+        shard = self.directory / request.sha256[:2]
+        mend_own(self.directory)  # a job may have removed them, or closed them to us
+        mend_own(shard)
         with hold(shard / f"{request.sha256}.lock", request.stopped, self._rules.timeout_seconds):
             if request.stopped.is_set():
                 raise DownloadStopped
@@ -140,16 +148,16 @@ class Cache:
         """
         try:
             self._downloader.download(request.url, request.sha256, part, request.stopped)
-            with _opened(str(part)) as source_fd:
-                if source_fd is None:  # another worker has swept it, which can happen without the lock
+            with _open(str(part)) as source_fd:
+                if source_fd is None:  # a worker that has just started removed it, which can happen without the lock
                     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(part))
                 if not copy_verified(source_fd, request.target, request.sha256, request.stopped):
                     raise ChecksumMismatch("the file was changed as soon as it was downloaded", request.url)
-            self._keep(part, request.sha256)
+            self._store_entry(part, request.sha256)
         finally:
-            _removed(str(part))
+            _try_to_remove(str(part))
 
-    def _keep(self, part: Path, sha256: str) -> None:
+    def _store_entry(self, part: Path, sha256: str) -> None:
         """Make an entry of a downloaded file, unless it is too large. Raises nothing: the target is there already."""
         try:
             if part.stat().st_size <= self._max_bytes:
@@ -159,9 +167,9 @@ class Cache:
             logs.logger().warning("cache_store_failed", path=self._entry(sha256), reason=str(error))
 
     def _evict(self, max_bytes: int, kept_sha256: str) -> bool:
-        """Remove the least recently used entries, except one, until the rest takes at most `max_bytes`.
+        """Remove the least recently used entries, but not `kept_sha256`, until all together take at most `max_bytes`.
 
-        Return whether any was removed. Others may do the same at the same time.
+        Return whether any was removed. Other threads and workers may do the same at the same time.
         """
         entries = sorted(self._entries())
         left, removed = sum(size for _, size, _ in entries), False
@@ -169,7 +177,7 @@ class Cache:
             if left <= max_bytes:
                 break
             if os.path.basename(path) != kept_sha256:
-                removed |= _removed(path)
+                removed |= _try_to_remove(path)
                 left -= size
         return removed
 
@@ -182,15 +190,16 @@ class Cache:
                     yield info.st_mtime_ns, info.st_size, file.path
 
     def _files(self) -> Iterator[os.DirEntry[str]]:
-        for shard in [*os.scandir(self._directory)]:
+        for shard in [*os.scandir(self.directory)]:
             with suppress(OSError):
                 if shard.is_dir(follow_symlinks=False):
                     yield from [*os.scandir(shard)]
 
-    def _sweep(self) -> None:
-        """Remove unfinished downloads and locks that no process holds.
+    def _remove_unfinished(self) -> None:
+        """Remove what dead workers have left: unfinished downloads, and lock files that no process holds.
 
-        `hold` removes the lock file when it is released, so a lock without a download needs no more than to be held.
+        A `.part` belongs to a dead worker when the lock of its program is free. `hold` removes the lock file when it is
+        released, so for a lock file that was left alone it is enough to hold it.
         """
         unfinished = [(match[1], file.path) for file in self._files() if (match := UNFINISHED.fullmatch(file.name))]
         for sha256, path in unfinished:
@@ -200,14 +209,7 @@ class Cache:
                     os.unlink(path)
 
     def _entry(self, sha256: str) -> str:
-        return f"{self._directory}/{sha256[:2]}/{sha256}"
-
-    def _make_shard(self, sha256: str) -> Path:
-        """Return the directory of an entry, made again in case that a job has removed it or closed it to us."""
-        shard = self._directory / sha256[:2]
-        mend_own(self._directory)
-        mend_own(shard)
-        return shard
+        return f"{self.directory}/{sha256[:2]}/{sha256}"
 
 
 def _free_bytes(directory: Path) -> int:
@@ -217,7 +219,7 @@ def _free_bytes(directory: Path) -> int:
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[int | None]:
+def _open(path: str) -> Iterator[int | None]:
     """Hand out a descriptor of an open file; None when there is no such file, or it cannot be read."""
     with ExitStack() as stack:
         source_fd = None
@@ -227,7 +229,7 @@ def _opened(path: str) -> Iterator[int | None]:
         yield source_fd
 
 
-def _removed(path: str) -> bool:
+def _try_to_remove(path: str) -> bool:
     with suppress(OSError):
         os.unlink(path)
         return True

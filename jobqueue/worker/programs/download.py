@@ -12,10 +12,10 @@ from http import HTTPStatus
 from pathlib import Path
 
 from jobqueue.backoff import backoff
-from jobqueue.net.statuses import may_pass
+from jobqueue.net.statuses import is_retryable
 from jobqueue.net.time_limit import TimeLimit
 from jobqueue.net.urls import join
-from jobqueue.worker.programs.errors import ChecksumMismatch, DownloadFailed, DownloadStopped, MayPass
+from jobqueue.worker.programs.errors import ChecksumMismatch, DownloadFailed, DownloadStopped, RetryableFailure
 from jobqueue.worker.programs.policy import DownloadRules
 from jobqueue.worker.programs.request import Answer, Client, headers_for
 
@@ -34,10 +34,12 @@ class Downloader:
     def download(self, url: str, sha256: str, path: Path, stopped: threading.Event) -> None:
         """Put the program at `url` into `path`, mode 0500.
 
-        Tries again when the network or the server fails in a way that may pass, and once more, past all caches, when
-        the checksum is wrong. Raises DownloadFailed, ChecksumMismatch, BlockedByPolicy; DownloadStopped within half a
-        second after `stopped` is set; OSError when the disk is full or this machine is otherwise at fault. Then `path`
-        may hold a file, but not an executable one.
+        Tries again when the network or the server fails in a way that may pass. When the checksum is wrong, there is
+        a second round of as many tries, past all caches. Both rounds share one time limit.
+
+        Raises DownloadFailed, ChecksumMismatch, BlockedByPolicy; DownloadStopped within half a second after `stopped`
+        is set; OSError when the disk is full or this machine is otherwise at fault. After an error `path` may hold a
+        file, but not an executable one.
         """
         limit = TimeLimit(self._rules.timeout_seconds, stopped, self._rules.minimum_speed)
         download = _Download(url, path, self._rules, self._client, limit)
@@ -69,7 +71,7 @@ class _Download:
         for _ in range(TRIES - 1):
             try:
                 return self._follow(headers)
-            except MayPass as error:
+            except RetryableFailure as error:
                 if error.wait_seconds > self.limit.left_seconds:
                     raise
                 pause_seconds = error.wait_seconds + next(pauses)
@@ -81,7 +83,7 @@ class _Download:
         """Request the URL and what it redirects to; write the first answer that is not a redirect.
 
         Credentials are sent within one origin only. They are dropped for good when a redirect leaves it. If they were
-        sent again after a redirect back to the first origin, the other host could choose what they are used for.
+        sent again after a redirect back to the first origin, the other server could choose what they are used for.
         """
         address, origin, credentials = self.url, None, None
         for _ in range(1 + MOST_REDIRECTS):
@@ -99,7 +101,10 @@ class _Download:
         raise DownloadFailed(f"more than {MOST_REDIRECTS} redirects", address)
 
     def _write(self, answer: Answer) -> tuple[str, int]:
-        _check_status(answer)
+        if is_retryable(answer.status):
+            raise RetryableFailure(answer.status_text, answer.retry_after_seconds)
+        if answer.status != HTTPStatus.OK:
+            raise DownloadFailed(answer.status_text)
         self.rules.check_size(answer.byte_count or 0)
         digest, byte_count = hashlib.sha256(), 0
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -110,10 +115,3 @@ class _Download:
                 digest.update(piece)
                 file.write(piece)
         return digest.hexdigest(), byte_count
-
-
-def _check_status(answer: Answer) -> None:
-    if may_pass(answer.number):
-        raise MayPass(answer.status, answer.retry_after_seconds)
-    if answer.number != HTTPStatus.OK:
-        raise DownloadFailed(answer.status)

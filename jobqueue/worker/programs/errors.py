@@ -17,7 +17,7 @@ from jobqueue.worker.host.error_numbers import OUT_OF_RESOURCES
 
 LONGEST_SHOWN_URL = 500
 HOST_LOOK_UP_ERRORS = frozenset({socket.EAI_SYSTEM, socket.EAI_MEMORY})
-"""The like of `OUT_OF_RESOURCES` among the numbers of look-ups: another machine may well do the same download."""
+"""The errors of a DNS look-up that are this machine's fault, as `OUT_OF_RESOURCES` are among those of the system."""
 
 
 class DownloadFailed(Exception):
@@ -37,8 +37,8 @@ class DownloadFailed(Exception):
         return f"{self.reason.replace('_', ' ')}: {self.message}{where}"
 
 
-class MayPass(DownloadFailed):
-    """The download failed, but may succeed the next time. `wait_seconds` is the pause that the host asked for."""
+class RetryableFailure(DownloadFailed):
+    """The download failed, but may succeed the next time. `wait_seconds` is the pause that the server asked for."""
 
     def __init__(self, message: str = "the connection ended early", wait_seconds: float = 0.0) -> None:
         super().__init__(message)
@@ -62,21 +62,21 @@ class DownloadStopped(Exception):
 
 
 def _system_failure(error: OSError) -> Exception:
-    looked_up = isinstance(error, socket.gaierror)  # its numbers are of another kind
+    looked_up = isinstance(error, socket.gaierror)  # its numbers are not those of the system
     if error.errno in (HOST_LOOK_UP_ERRORS if looked_up else OUT_OF_RESOURCES):
         return OSError(error.errno, error.strerror)
     if looked_up and error.errno != socket.EAI_AGAIN:
-        return DownloadFailed(f"the host is not known: {error.strerror}")
-    return MayPass(error.strerror or type(error).__name__)
+        return DownloadFailed(f"the server's name is not known: {error.strerror}")
+    return RetryableFailure(error.strerror or type(error).__name__)
 
 
 # What an error means: the first line that fits decides, so a class stands above its base class.
 MEANINGS: tuple[tuple[type[Exception], Callable[[Any], Exception]], ...] = (
     (Stopped, lambda _: DownloadStopped()),
     (DeadlinePassed, lambda error: DownloadFailed(str(error))),
-    (TooSlow, lambda error: MayPass(str(error))),
+    (TooSlow, lambda error: RetryableFailure(str(error))),
     (ssl.SSLCertVerificationError, lambda e: DownloadFailed(f"the certificate cannot be trusted: {e.verify_message}")),
-    (ssl.SSLEOFError, lambda _: MayPass()),
+    (ssl.SSLEOFError, lambda _: RetryableFailure()),
     (ssl.SSLError, lambda error: DownloadFailed(f"no TLS: {error.reason}")),
     (OSError, _system_failure),
     (Exception, lambda error: DownloadFailed(f"the answer is not HTTP: {type(error).__name__}")),

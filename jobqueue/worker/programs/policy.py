@@ -14,9 +14,9 @@ class DownloadRules:
     """The rules of one worker.
 
     max_bytes: size of the largest program. timeout_seconds: time limit of a download, all tries together.
-    allowed_hosts: patterns `host` (any port), `host:port` or `*.suffix` (every name below it); empty for any host.
-    connect_seconds: time limit of connecting to one address, TLS handshake included. minimum_speed: a slower try is
-    given up.
+    allowed_hosts: the servers that may be requested, as patterns `host` (any port), `host:port` or `*.suffix` (every
+    name below it); empty for any server. connect_seconds: time limit of connecting to one address, TLS handshake
+    included. minimum_speed: a slower try is given up.
     """
 
     max_bytes: int = 1024**3

@@ -1,4 +1,4 @@
-"""One GET to one host, and the answer: its body as it was sent, whatever encoding it claims to have."""
+"""One GET to one server, and the answer: its body as it was sent, whatever encoding it claims to have."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from urllib3.exceptions import HTTPError
 from jobqueue.net.sockets import Connection, GovernedTlsSocket, Governor, TlsConnection, governed
 from jobqueue.net.time_limit import TimeLimit
 from jobqueue.net.urls import Url
-from jobqueue.worker.programs.errors import NETWORK_ERRORS, MayPass, meaning
+from jobqueue.worker.programs.errors import NETWORK_ERRORS, RetryableFailure, meaning
 
 PIECE_BYTES = 256 * 1024
 LONGEST_LINE = 4096
@@ -35,21 +35,22 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 class Answer:
     """A status, some headers and a body.
 
-    location: where a redirect leads, None when the answer is not a redirect. retry_after_seconds: how long the host
-    asks to be left alone, 0 when it does not say. byte_count: announced length of the body, None when not announced.
-    pieces: the body. Reading it raises what `Client.get` raises, MayPass when the body is shorter than announced.
+    location: where a redirect leads, None when the answer is not a redirect. retry_after_seconds: the pause that
+    the server asks for, 0 when it does not. byte_count: announced length of the body, None when not announced.
+    pieces: the body. Reading it raises what `Client.get` raises; RetryableFailure when the body is shorter than
+    announced.
     """
 
-    number: int
+    status: int
     location: str | None
     retry_after_seconds: float
     byte_count: int | None
     pieces: Iterator[bytes]
 
     @property
-    def status(self) -> str:
+    def status_text(self) -> str:
         """Number and meaning: `404 Not Found`."""
-        return f"{self.number} {responses.get(self.number, '')}".strip()
+        return f"{self.status} {responses.get(self.status, '')}".strip()
 
 
 class Client:
@@ -63,7 +64,8 @@ class Client:
     def get(self, url: Url, headers: Mapping[str, str], limit: TimeLimit) -> Iterator[Answer]:
         """Hand out the answer to a GET. When the context ends the connection is closed, read to its end or not.
 
-        Raises DownloadFailed, MayPass, DownloadStopped; OSError when this machine is at fault.
+        The time limit holds for the whole context: connecting, the headers, and every piece of the body that is read.
+        Raises DownloadFailed, RetryableFailure, DownloadStopped; OSError when this machine is at fault.
         """
         with governed(limit) as governor, ExitStack() as stack:
             connection = stack.enter_context(closing(self._connection(url)))
@@ -79,7 +81,7 @@ class Client:
                 connection.request("GET", url.target, headers=headers, preload_content=False, decode_content=False)
                 response = connection.getresponse()
             if governor.ended:  # headers that break off look like headers that end
-                raise MayPass
+                raise RetryableFailure
             yield _answer(response, governor)
 
     def _connection(self, url: Url) -> Connection | TlsConnection:
@@ -108,7 +110,7 @@ def headers_for(url: Url, credentials: str | None) -> dict[str, str]:
 def _answer(response: urllib3.HTTPResponse, governor: Governor) -> Answer:
     location, wait = (next(iter(response.headers.getlist(name)), None) for name in ("Location", "Retry-After"))
     return Answer(
-        number=response.status,
+        status=response.status,
         location=location if response.status in REDIRECTS else None,
         retry_after_seconds=_seconds_until(wait or ""),
         byte_count=response.length_remaining,
@@ -153,7 +155,7 @@ def _translated(governor: Governor) -> Iterator[None]:
         # What a connection that ends early leaves behind may look like anything: an odd status line, a bad chunk.
         # So we do not read the parsers' errors but look whether the peer has ended the connection.
         if governor.ended and isinstance(error, HTTPException | HTTPError):
-            raise MayPass from error
+            raise RetryableFailure from error
         raise meaning(error) from error
 
 
