@@ -18,10 +18,9 @@ from pathlib import Path
 
 from jobqueue import logs
 from jobqueue.client.claims import ClaimedJob, Claims
-from jobqueue.worker.attempts.attempt import Attempt
+from jobqueue.worker.attempts.attempt import Attempt, StopPolicy
 from jobqueue.worker.attempts.delivery import Delivery
 from jobqueue.worker.attempts.environment import shared_variables
-from jobqueue.worker.attempts.heartbeat import StopPolicy
 from jobqueue.worker.attempts.quarantine import Quarantine
 from jobqueue.worker.attempts.runner import Resources, Runner
 from jobqueue.worker.attempts.spool import Spool
@@ -95,10 +94,9 @@ def _measure(level: str, folder: Path, runs: int) -> None:
             delivery=delivery,
             quarantine=Quarantine(),
             shutdown=Shutdown(),
-            stop_policy=StopPolicy(finish=False, kill_grace_seconds=10),
+            stop_policy=StopPolicy(may_outlive_lease=False, kill_grace_seconds=10),
             variables=shared_variables({}, ()),
             job_timeout_seconds=None,
-            hidden=(),
         )
         runner = Runner(resources)
         make = _attempt_maker(runner, slot)

@@ -9,10 +9,9 @@ from jobqueue import logs
 from jobqueue.client.claims import Claims
 from jobqueue.client.transport import Transport
 from jobqueue.net.urls import without_secrets
-from jobqueue.worker.attempts.attempt import Cause
+from jobqueue.worker.attempts.attempt import Cause, StopPolicy
 from jobqueue.worker.attempts.delivery import Delivery
 from jobqueue.worker.attempts.environment import shared_variables
-from jobqueue.worker.attempts.heartbeat import StopPolicy
 from jobqueue.worker.attempts.quarantine import Quarantine
 from jobqueue.worker.attempts.runner import Resources, Runner
 from jobqueue.worker.attempts.spool import Spool
@@ -136,18 +135,18 @@ def _resources(settings: WorkerSettings, variables: Mapping[str, str], shutdown:
             stop_policy=StopPolicy(settings.on_lease_loss == "finish", settings.kill_grace_seconds),
             variables=shared_variables(variables, settings.env_passthrough),
             job_timeout_seconds=settings.job_timeout_seconds,
-            hidden=(cache_directory, spool_directory, workspaces.path),
         )
 
 
 @contextmanager
 def _slots(settings: WorkerSettings, resources: Resources) -> Iterator[Sequence[Slot]]:
     """Yield the slots, isolated as the settings say. Raises InvalidSetting when that is not possible here."""
-    hidden = [str(path) for path in resources.hidden]
+    # Directories that no program may see, where its isolation can hide them.
+    hidden = [resources.programs.directory, resources.spool.path.parent, resources.workspaces.path]
     with ExitStack() as stack:
         slots = []
         for _ in range(settings.slots):
-            isolation = levels.make(settings.isolation, hidden, settings.isolation_uid)
+            isolation = levels.make(settings.isolation, [*map(str, hidden)], settings.isolation_uid)
             isolation.reserve()
             slots.append(Slot(resources.workspaces.children, isolation, settings.max_open_files))
             stack.callback(slots[-1].close)

@@ -67,7 +67,7 @@ class Loop:
                 return job
             if job:
                 self._pool.take(job)
-            self._shutdown.wait(wait_seconds)
+            self._shutdown.requested_within(wait_seconds)
         return None
 
     def claim_once(self) -> tuple[ClaimedJob | None, float]:
@@ -102,7 +102,7 @@ class Loop:
             return False
         pause = self._breaker.seconds_left()
         if pause > 0:
-            self._shutdown.wait(min(pause, POLL_SECONDS))
+            self._shutdown.requested_within(min(pause, POLL_SECONDS))
         return pause == 0
 
     def _is_done(self) -> bool:

@@ -43,9 +43,9 @@ class Shutdown:
             self._hurried_at = time.monotonic()
             self._hurried.set()
 
-    def wait(self, seconds: float) -> bool:
-        """Wait for that time, or until the worker is asked to stop; return whether to go on."""
-        return not self._requested.wait(seconds)
+    def requested_within(self, seconds: float) -> bool:
+        """Wait for that time, or until the worker is asked to stop; return whether it was."""
+        return self._requested.wait(seconds)
 
     def seconds_left(self, drain_seconds: float, after_drain_seconds: float = 0.0) -> float:
         """Return how much is left of a drain and of the time after it. Both count from the first signal; the second

@@ -66,12 +66,12 @@ class Spooling:
         job_id: str = "job-1",
         verb: str = "complete",
         body: IO[bytes] | None = None,
-        on_answered: Callable[[], None] = lambda: None,
+        on_done: Callable[[], None] = lambda: None,
         claims: Claims | None = None,
     ) -> None:
         """Write a report and deliver it, as a slot does."""
-        entry = self.spool.write(job_id, verb, body or in_memory(), on_answered)
-        self.delivery.deliver(claims or self.claims, entry)
+        report = self.spool.write(job_id, verb, body or in_memory(), on_done)
+        self.delivery.deliver(claims or self.claims, report)
 
     def wait_until_sent(self) -> None:
         """Return when no report waits."""

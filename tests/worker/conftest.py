@@ -14,10 +14,9 @@ import pytest
 
 from jobqueue.client.claims import ClaimedJob, Claims
 from jobqueue.client.transport import Transport
-from jobqueue.worker.attempts.attempt import Attempt
+from jobqueue.worker.attempts.attempt import Attempt, StopPolicy
 from jobqueue.worker.attempts.delivery import Delivery
 from jobqueue.worker.attempts.environment import shared_variables
-from jobqueue.worker.attempts.heartbeat import StopPolicy
 from jobqueue.worker.attempts.quarantine import Quarantine
 from jobqueue.worker.attempts.runner import Resources, Runner
 from jobqueue.worker.attempts.spool import Spool
@@ -106,10 +105,9 @@ def resources(
             delivery=delivery,
             quarantine=Quarantine(),
             shutdown=shutdown,
-            stop_policy=StopPolicy(finish=False, kill_grace_seconds=10),
+            stop_policy=StopPolicy(may_outlive_lease=False, kill_grace_seconds=10),
             variables=shared_variables({}, ()),
             job_timeout_seconds=None,
-            hidden=(),
         )
     delivery.close(0)
 

@@ -24,7 +24,7 @@ logs.configure(sys.stderr)
 shutdown = Shutdown()
 shutdown.listen()
 print("listening", flush=True)
-while shutdown.wait(600):
+while not shutdown.requested_within(600):
     pass
 print("asked", shutdown.requested, flush=True)
 """
@@ -41,21 +41,21 @@ def listening(end: str, stderr: int = subprocess.DEVNULL) -> Iterator[subprocess
 def test_a_new_worker_is_not_asked_to_stop() -> None:
     shutdown = Shutdown()
     assert not shutdown.requested
-    assert shutdown.wait(0.001)
+    assert not shutdown.requested_within(0.001)
 
 
 def test_a_wait_after_a_request_ends_at_once() -> None:
     shutdown = Shutdown()
     shutdown.request()
     assert shutdown.requested
-    assert not shutdown.wait(600)
+    assert shutdown.requested_within(600)
 
 
 def test_a_request_ends_a_wait() -> None:
     shutdown = Shutdown()
     begun = time.monotonic()
     threading.Timer(0.05, shutdown.request).start()
-    assert not shutdown.wait(600)
+    assert shutdown.requested_within(600)
     assert time.monotonic() - begun < 10
 
 

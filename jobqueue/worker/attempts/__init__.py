@@ -6,7 +6,7 @@ live_output: the latest output of a running program that the API does not have y
 lease: how long the worker may treat a job as its own; arithmetic without threads.
 heartbeat: the thread that renews the lease.
 environment: the program's environment variables.
-platform_stop: recognises a program that failed because SIGTERM was sent to every process.
+platform_stop: recognizes a program that failed because SIGTERM was sent to every process.
 report: what an attempt reports to the API when it has ended.
 spool: reports on disk until the API has answered them.
 delivery: sends the reports in the spool, again and again if need be.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from enum import Enum
 
 from jobqueue.client.claims import ClaimedJob
@@ -22,8 +23,8 @@ class Verdict(Enum):
     """What an attempt says about this worker. How the job ended is no part of it.
 
     MADE: the worker did its part, whether the program succeeded, failed, was stopped or lost its lease.
-    HOST_FAULT: the attempt could not be made because of this machine; the job has been released.
-    QUARANTINED: the same job could not be made again, which may be the job's doing; it is held back.
+    HOST_FAULT: the attempt could not be made because of this machine; the job is released.
+    QUARANTINED: an earlier attempt at the same job had a host fault, too, so the job may be the cause; it is held back.
     """
 
     MADE = "made"
@@ -31,8 +32,23 @@ class Verdict(Enum):
     QUARANTINED = "quarantined"
 
 
+@dataclass(frozen=True)
+class StopPolicy:
+    """How a worker stops programs.
+
+    may_outlive_lease: whether a program may go on when its lease could not be renewed (ON_LEASE_LOSS=finish).
+    kill_grace_seconds: the time from SIGTERM to SIGKILL for a program that is cancelled or reaches its time limit.
+    """
+
+    may_outlive_lease: bool
+    kill_grace_seconds: float
+
+
 class Attempt:
-    """A job in a slot. The event `stopped` is set as soon as there is a `cause` to stop the attempt."""
+    """A job in a slot. The event `stopped` is set as soon as there is a `cause` to stop the attempt.
+
+    The event also identifies the run: the slot stops only the run that was given the same event, never a later job.
+    """
 
     def __init__(self, job: ClaimedJob, slot: Slot) -> None:
         self.job = job
@@ -45,8 +61,8 @@ class Attempt:
     def stop(self, cause: Cause, grace_seconds: float = 0.0) -> None:
         """Stop the attempt, whatever it is doing. With a grace its program gets SIGTERM first, else SIGKILL at once.
 
-        Any thread may call this, at any time. The slot is given the event as the name of this run: a slot goes on with
-        the next job while a report still waits, and a late stop must not reach that job.
+        Any thread may call this, at any time, even when the attempt is over. The heartbeat goes on while the report
+        waits, so it can learn of a lost lease when the slot runs the next job already. That job is not stopped.
         """
         with self._lock:
             if self.cause is None or cause is Cause.LEASE_LOST:

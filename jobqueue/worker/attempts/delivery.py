@@ -13,13 +13,13 @@ from jobqueue import logs
 from jobqueue.backoff import backoff
 from jobqueue.client.claims import Claims
 from jobqueue.client.transport import ApiRefused, ApiUnavailable
-from jobqueue.worker.attempts.spool import Entry, Spool
+from jobqueue.worker.attempts.spool import Spool, SpooledReport
 
 CLOSING_PAUSE_SECONDS = 0.5
 """Longest pause between two tries once the worker is about to end."""
 
 MIN_TRY_SECONDS = 0.1
-"""What the last try may take although the time for it is over: a request that is already on its way."""
+"""The least time that a try gets, even when the time to close is nearly over."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Delivery:
         self._spool = spool
         self._connect = connect
         self._limits = limits or TimeLimits()
-        self._waiting: list[Entry] = []
+        self._waiting: list[SpooledReport] = []
         self._changed = threading.Condition()
         self._closing_at: float | None = None
         self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
@@ -52,19 +52,20 @@ class Delivery:
         self._waiting += self._spool.adopt()
         self._thread.start()
 
-    def deliver(self, claims: Claims, entry: Entry) -> None:
+    def deliver(self, claims: Claims, report: SpooledReport) -> None:
         """Send a report now, on the caller's connection; leave it to the thread when the API does not answer.
 
         While other reports wait, the API is most likely unavailable. Then the report is left to the thread at once.
         Otherwise every slot would wait for the time limit of a first try after every job, and run nothing meanwhile.
         """
-        if self._waiting or not self._try(claims, entry, self._limits.first_try):
-            self.leave(entry)
+        # The list is read without the lock. At worst that costs one try, or leaves a report to the thread needlessly.
+        if self._waiting or not self._try(claims, report, self._limits.first_try):
+            self.leave(report)
 
-    def leave(self, entry: Entry) -> None:
+    def leave(self, report: SpooledReport) -> None:
         """Leave a report to the thread."""
         with self._changed:
-            self._waiting.append(entry)
+            self._waiting.append(report)
             self._changed.notify_all()
 
     def wait_until_sent(self, seconds: float) -> bool:
@@ -85,7 +86,7 @@ class Delivery:
         # A request that is under way may be held up far longer than its limit. The thread is a daemon: it is left
         # behind then, and the report that it was sending is still on disk.
         self._thread.join(within_seconds + 2 * MIN_TRY_SECONDS)
-        lost = [entry.job_id for entry in self._waiting if not isinstance(entry.stored, Path)]
+        lost = [report.job_id for report in self._waiting if not isinstance(report.stored, Path)]
         if lost:
             logs.logger().error("reports_lost", job_ids=" ".join(lost))
         self._spool.close()
@@ -95,11 +96,11 @@ class Delivery:
         with closing(self._connect()) as claims:
             while self._wait_for_work():
                 # Each round tries every report once. One that is never answered must not hold up those behind it.
-                answered = {id(entry) for entry in list(self._waiting) if self._try(claims, entry, self._try_seconds())}
+                done = {report for report in list(self._waiting) if self._try(claims, report, self._try_seconds())}
                 with self._changed:
-                    self._waiting = [entry for entry in self._waiting if id(entry) not in answered]
+                    self._waiting = [report for report in self._waiting if report not in done]
                     self._changed.notify_all()
-                if answered:
+                if done:
                     pauses = backoff(self._limits.min_retry_pause, self._limits.max_retry_pause)
                 else:
                     self._pause(next(pauses))
@@ -123,26 +124,26 @@ class Delivery:
             return self._limits.later_try
         return min(self._limits.closing_try, max(self._closing_at - time.monotonic(), MIN_TRY_SECONDS))
 
-    def _try(self, claims: Claims, entry: Entry, within_seconds: float) -> bool:
-        """Send a report once; return whether it is done with.
+    def _try(self, claims: Claims, report: SpooledReport, within_seconds: float) -> bool:
+        """Send a report once; return whether nothing more will be sent.
 
-        It is when it was accepted, and also when it was refused, since the API would refuse it again. A report that
-        cannot be read is given up: it will not be readable later either.
+        That is so when the report was accepted, and also when it was refused, since the API would refuse it again. A
+        report that cannot be read is given up: it will not be readable later either.
         """
         try:
-            with entry.open() as body:
-                claims.report(entry.job_id, entry.verb, body, within_seconds)
+            with report.open() as body:
+                claims.report(report.job_id, report.verb, body, within_seconds)
         except ApiUnavailable:
             return False
         except ApiRefused as refused:
-            logs.logger().warning("report_refused", job_id=entry.job_id, verb=entry.verb, reason=str(refused))
+            logs.logger().warning("report_refused", job_id=report.job_id, verb=report.verb, reason=str(refused))
         except OSError as error:
-            logs.logger().error("report_unreadable", job_id=entry.job_id, verb=entry.verb, reason=str(error))
+            logs.logger().error("report_unreadable", job_id=report.job_id, verb=report.verb, reason=str(error))
         except Exception as error:  # noqa: BLE001  # whatever one report causes, the thread must live for the others
-            logs.logger().exception("crash", job_id=entry.job_id, verb=entry.verb, reason=repr(error))
+            logs.logger().exception("crash", job_id=report.job_id, verb=report.verb, reason=repr(error))
             return False
         else:
-            logs.logger().info(entry.verb, job_id=entry.job_id)
-        entry.drop()
-        entry.on_answered()
+            logs.logger().info(report.verb, job_id=report.job_id)
+        report.drop()
+        report.on_done()
         return True

@@ -1,4 +1,4 @@
-"""The environment variables of a program. It gets no other variable of the worker."""
+"""The environment variables of a program: a few of the worker's, those of the job, and some that describe the job."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from jobqueue.client.claims import ClaimedJob
 
-ALWAYS = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
-"""Variables that every program gets, with the worker's values where it has any."""
+DEFAULTS = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
+"""Variables that every program gets: with the worker's value where it has one, else with this one."""
 
 IF_SET = ("LC_ALL", "TZ")
 """Variables that every program gets when the worker has them."""
@@ -19,7 +19,7 @@ def shared_variables(variables: Mapping[str, str], passthrough: Iterable[str]) -
     """Return the variables that every program gets from the worker's own: a fixed few, and the names in `passthrough`
     as far as the worker has them.
     """
-    return ALWAYS | {name: variables[name] for name in (*ALWAYS, *IF_SET, *passthrough) if name in variables}
+    return DEFAULTS | {name: variables[name] for name in (*DEFAULTS, *IF_SET, *passthrough) if name in variables}
 
 
 def variables_of(

@@ -6,36 +6,25 @@ import random
 import threading
 import time
 from contextlib import closing
-from dataclasses import dataclass
 
 from jobqueue import logs
 from jobqueue.client.claims import Claims
-from jobqueue.worker.attempts.attempt import Attempt, Cause
+from jobqueue.worker.attempts.attempt import Attempt, Cause, StopPolicy
 from jobqueue.worker.attempts.lease import Lease
-
-
-@dataclass(frozen=True)
-class StopPolicy:
-    """How programs are stopped: `finish` lets one go on when its lease could not be renewed, `kill_grace_seconds` is
-    the time from SIGTERM to SIGKILL for one that is cancelled.
-    """
-
-    finish: bool
-    kill_grace_seconds: float
 
 
 class Heartbeat:
     """Renews the lease from `start` to `stop`. Stops the attempt when the lease is lost or the job is cancelled.
 
-    It has a connection of its own, so that a slow download, a large report or another job cannot delay a renewal.
-    Everything except the thread and its waiting concerns one attempt and needs no thread: `_renew` sends one heartbeat.
+    It has a connection of its own, so that a slow download, a large report or another job cannot delay a renewal. Only
+    `_run` and `_wait` deal with the thread. `_renew` sends one heartbeat and acts on the answer.
     """
 
     def __init__(self, claims: Claims, attempt: Attempt, stop_policy: StopPolicy) -> None:
         self._claims = claims
         self._attempt = attempt
         self._kill_grace_seconds = stop_policy.kill_grace_seconds
-        self._lease = Lease(attempt.job.lease_ms / 1000, attempt.job.asked_at, stop_policy.finish)
+        self._lease = Lease(attempt.job.lease_ms / 1000, attempt.job.asked_at, stop_policy.may_outlive_lease)
         self._answered = True
         self._outlived = self._stopped = False
         self._wake = threading.Event()
@@ -48,7 +37,7 @@ class Heartbeat:
         return self._thread.is_alive()
 
     def start(self) -> None:
-        """Start to renew the lease. Raises RuntimeError when the host has no thread left."""
+        """Start to renew the lease. Raises RuntimeError when this machine has no thread left."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -65,8 +54,8 @@ class Heartbeat:
         """Wait until a heartbeat is due; return False when no other is wanted.
 
         New output may arrive during the wait and make the heartbeat due sooner, so the moment is worked out again after
-        every wake-up, from the same start and with the same jitter. The event is cleared before the two conditions are
-        read, never after: whoever changes one sets the event afterwards, so no change goes unnoticed.
+        every wake-up, from the same start and with the same jitter. The event is cleared before `_stopped` and
+        `pending` are read, never after. Both are changed before the event is set, so no change goes unnoticed.
         """
         since, jitter = time.monotonic(), random.uniform(0.9, 1.0)
         while not self._stopped:
@@ -81,12 +70,12 @@ class Heartbeat:
     def _renew(self, now: float) -> bool:
         """Send one heartbeat, or stop the attempt when the lease is lost; return whether there is a lease to renew.
 
-        A lease is lost when the API says so, and also when nobody has renewed it in time. In the second case the API
-        may be unable to reach us, yet another executor may be given the job, and two must never run it at once. No
-        other answer counts: a 503, a proxy's error page or a refused connection says nothing about the job.
+        A lease is lost when the API says so, and also when no heartbeat has been answered in time. In the second case
+        the API may work for everybody but us and give the job to another executor, and two must never run it at once.
+        No other answer counts: a 503, a proxy's error page or a refused connection says nothing about the job.
         """
-        if self._lease.is_over(now) and not self._lease.may_outlive:
-            self._lose("nobody answered for most of a lease")
+        if self._lease.is_over(now) and not self._lease.may_outlive_lease:
+            self._lose("no heartbeat was answered for most of a lease")
             return False
         output = self._attempt.live_output.peek()
         try:

@@ -16,7 +16,7 @@ LIVE_OUTPUT_SECONDS = 2.0
 
 SAFE_FRACTION = 0.8
 """The part of a lease, counted from when the request that began or renewed it was sent, in which it is safe to go on.
-Afterwards the lease may end at any moment, and another executor may be given the job.
+The last fifth is the time to kill the program before the API may give the job to another executor.
 """
 
 RETRY_FRACTION = 1 / 4
@@ -27,12 +27,13 @@ RETRY_FRACTION = 1 / 4
 class Lease:
     """A lease of `seconds`, begun or last renewed by the request that was sent at `sent_at`.
 
-    With `may_outlive` the program may go on when the lease is over, so nothing is due any earlier because it ends.
+    With `may_outlive_lease` the program may go on when the lease is over, so the end of the lease does not bring the
+    next heartbeat forward.
     """
 
     seconds: float
     sent_at: float
-    may_outlive: bool = False
+    may_outlive_lease: bool = False
 
     @property
     def interval_seconds(self) -> float:
@@ -41,7 +42,7 @@ class Lease:
 
     @property
     def safe_until(self) -> float:
-        """Return the moment from which another executor may be given the job.
+        """Return the moment at which a program that may not outlive the lease must be stopped.
 
         The API counts the lease from when it read our request, and we cannot know when that was. It cannot have been
         before the request was sent, so a lease that is counted from then never lasts longer here than there. Counted
@@ -50,7 +51,7 @@ class Lease:
         return self.sent_at + self.seconds * SAFE_FRACTION
 
     def is_over(self, now: float) -> bool:
-        """Return whether another executor may be given the job. Unless it `may_outlive`, the program must stop then."""
+        """Return whether the program must stop, unless it `may_outlive_lease`: the API may soon give the job away."""
         return now >= self.safe_until
 
     def next_heartbeat(self, since: float, jitter: float, answered: bool, output_waits: bool) -> float:
@@ -62,14 +63,14 @@ class Lease:
         pause = self.interval_seconds * jitter * (1 if answered else RETRY_FRACTION)
         if output_waits:
             pause = min(pause, LIVE_OUTPUT_SECONDS)
-        return since + pause if self.may_outlive else min(since + pause, self.safe_until)
+        return since + pause if self.may_outlive_lease else min(since + pause, self.safe_until)
 
     def request_seconds(self, now: float) -> float:
         """Return how long a heartbeat that is sent now may take.
 
         An answer that comes after the lease is over would be of no use, and waiting for it would delay the stop.
         """
-        return self.interval_seconds if self.may_outlive else min(self.interval_seconds, self.safe_until - now)
+        return self.interval_seconds if self.may_outlive_lease else min(self.interval_seconds, self.safe_until - now)
 
     def renewed(self, sent_at: float) -> Lease:
         """Return the lease as renewed by a heartbeat that was sent at that moment and has been answered."""

@@ -27,13 +27,11 @@ class LiveOutput:
         return any(window.data for window in list(self._windows.values()))
 
     def add(self, parts: Mapping[str, Any]) -> None:
-        """Take new output: by stream, None or a pair of the offset at which it begins and its text."""
+        """Take new output: by stream, a pair of the offset at which it begins and its text."""
         with self._lock:
-            for stream, part in parts.items():
-                if part:
-                    offset, text = part
-                    window = self._windows.get(stream, Window(offset, b""))
-                    self._windows[stream] = window.append(offset, text.encode()).keep_last(LIVE_BYTES)
+            for stream, (offset, text) in parts.items():
+                window = self._windows.get(stream, Window(offset, b""))
+                self._windows[stream] = window.append(offset, text.encode()).keep_last(LIVE_BYTES)
         self.on_arrival()
 
     def peek(self) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""Holds back jobs that this worker could not run twice, so that the jobs behind them get their turn.
+"""Holds back a job after its second host fault in this worker, so that the jobs behind it get their turn.
 
-Temporary: it can be deleted once a release can ask the server for a delay. Until then a released job returns to its old
-place in the queue, which may be the first. If the fault comes with the job (a program larger than the disk, say) every
-worker would claim it again at once, and nothing behind it would ever run. So the worker keeps the job, and its lease,
-for a while before it releases it.
+Temporary: this module can be deleted once a release can ask the server for a delay. Until then a released job returns
+to its old place in the queue, which may be the first. If the fault comes with the job (a program larger than the disk,
+say), every worker would claim it again at once, and nothing behind it would ever run. So the worker keeps the job, and
+its lease, for a while before it releases it.
 """
 
 from __future__ import annotations
@@ -33,17 +33,20 @@ class Quarantine:
         self._held: dict[threading.Thread, Attempt] = {}
         self._closed = False
 
-    def hold(self, attempt: Attempt, release: Callable[[], None]) -> bool:
+    def hold(self, attempt: Attempt, on_end: Callable[[], None]) -> bool:
         """Count a host fault of a job, and hold the job unless this is the first.
 
-        Return True when it is held: its heartbeats have to go on until another thread calls `release`. Return False the
-        first time, and when too many jobs are held already; the caller must release the job then.
+        Return True when the job is held. Its heartbeats have to go on until another thread calls `on_end`: when the
+        pause is over, the attempt is stopped (its lease was lost, say) or the quarantine is closed.
+
+        Return False when the job is not held: at its first fault, when too many jobs are held, after `close`, or when
+        no thread can be started. The caller must release the job then.
         """
         with self._lock:
             seconds = self._pause_seconds(attempt.job.id)
             if not seconds or self._closed or len(self._held) >= MAX_HELD:
                 return False
-            thread = threading.Thread(target=self._wait, args=(attempt, seconds, release), name="hold", daemon=True)
+            thread = threading.Thread(target=self._wait, args=(attempt, seconds, on_end), name="hold", daemon=True)
             try:
                 thread.start()
             except RuntimeError:  # the host has no thread left
@@ -53,7 +56,7 @@ class Quarantine:
         return True
 
     def close(self) -> None:
-        """Have every job released now, wait until all are, and hold none from now on."""
+        """End every hold now, wait until each `on_end` has returned, and hold no job from now on."""
         with self._lock:
             self._closed = True
             held = dict(self._held)
@@ -70,10 +73,10 @@ class Quarantine:
             self._faults.popitem(last=False)
         return growing_pause(before - 1, self._first_pause_seconds) if before else 0.0
 
-    def _wait(self, attempt: Attempt, seconds: float, release: Callable[[], None]) -> None:
+    def _wait(self, attempt: Attempt, seconds: float, on_end: Callable[[], None]) -> None:
         attempt.stopped.wait(seconds)
         try:
-            release()
+            on_end()
         finally:
             with self._lock:
                 del self._held[threading.current_thread()]

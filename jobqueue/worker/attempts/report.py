@@ -39,12 +39,15 @@ def released(reason: Reason | None) -> Report:
 
 
 def failed(reason: Reason, message: str, **measured: int) -> Report:
-    """Return the report of a failed attempt whose program never ran, with what was measured until then."""
+    """Return the report of a failed attempt whose program never ran. `measured` are times in ms since 1970."""
     return Report("fail", {"reason": reason, "exit_code": None, "error_message": message, **measured})
 
 
 def ended(outcome: Outcome, timeout_seconds: float | None, cancelled: bool, **measured: int) -> Report:
-    """Return the report of a program that ran: a success with exit code 0, a failure otherwise.
+    """Return the report of a program that ran.
+
+    It is a success when the program exited with code 0 and was neither cancelled nor stopped by its time limit, and a
+    failure otherwise.
 
     `measured` is what the supervisor cannot know, and replaces what it has measured.
     """

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 from jobqueue import logs
 from jobqueue.client.claims import ClaimedJob, Claims
 from jobqueue.job import Reason
-from jobqueue.worker.attempts.attempt import Attempt, Cause, Verdict
+from jobqueue.worker.attempts.attempt import Attempt, Cause, StopPolicy, Verdict
 from jobqueue.worker.attempts.delivery import Delivery
 from jobqueue.worker.attempts.environment import variables_of
-from jobqueue.worker.attempts.heartbeat import Heartbeat, StopPolicy
+from jobqueue.worker.attempts.heartbeat import Heartbeat
 from jobqueue.worker.attempts.platform_stop import ended_by_platform
 from jobqueue.worker.attempts.quarantine import Quarantine
 from jobqueue.worker.attempts.report import Report, ended, failed, released
-from jobqueue.worker.attempts.spool import Entry, Spool
+from jobqueue.worker.attempts.spool import Spool, SpooledReport
 from jobqueue.worker.programs.cache import Cache
 from jobqueue.worker.programs.errors import DownloadFailed, DownloadStopped
 from jobqueue.worker.shutdown import Shutdown
@@ -31,7 +30,10 @@ REMOVAL_WAIT_SECONDS = 1.0
 
 
 class HostFault(Exception):
-    """The attempt could not be made because of this machine, not because of the job (disk full, supervisor killed)."""
+    """The supervisor could not start the program because of this machine, not because of the job.
+
+    Any other exception that ends an attempt is treated in the same way.
+    """
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,6 @@ class Resources:
     """The environment variables that every program gets, besides those of its job."""
     job_timeout_seconds: float | None
     """The time limit of a program whose job has none."""
-    hidden: Sequence[Path]
-    """Directories that no program may see, where its isolation can hide them."""
 
 
 class Runner:
@@ -66,12 +66,16 @@ class Runner:
         self._claims.close()
 
     def run(self, attempt: Attempt) -> Verdict:
-        """Make an attempt and report it, unless its lease is lost meanwhile.
+        """Make an attempt and report it.
 
-        The lease is renewed until the report is answered, which may be long after this returns. Were it to end while
-        the report waits for an unavailable API, the job would run again although its result is known. So the heartbeat
-        is stopped when the report is answered. It is stopped here only after an exception that leaves no report:
-        otherwise the lease of a job that no longer runs would be renewed for ever.
+        When the lease is lost, the program is stopped and there is no report about it. A report that exists already,
+        or the release after a host fault, is still sent: the API decides whether it counts.
+
+        The lease is renewed until the report is answered, which may be long after this returns. If the lease ended
+        while the report waits for an unavailable API, the job would run again although its result is known.
+
+        Four things end the heartbeat, so that the lease of a job that no longer runs is not renewed for ever: the
+        report is done with, there is nothing to report, the lease is lost, or an exception leaves no report.
         """
         heartbeat = Heartbeat(self._resources.connect(), attempt, self._resources.stop_policy)
         try:
@@ -85,12 +89,17 @@ class Runner:
         self._resources.delivery.leave(self._write(job, released(Reason.WORKER_SHUTDOWN), lambda: None))
 
     def _run(self, attempt: Attempt, heartbeat: Heartbeat) -> Verdict:
-        """Make the attempt between a new workspace and its removal, then deliver the report.
+        """Make the attempt, in this order.
 
-        The report is on disk before anything is removed: a job can leave a million files, and the worker may be killed
-        while it removes them. It is delivered after a short wait for the removal, so that a job that has been reported
-        has normally left nothing behind. The slot waits for the whole removal, since jobs must not use up the disk
-        faster than it is cleared.
+        1. Start the heartbeat and make the workspace.
+        2. Run the program and write the report to disk. A job can leave a million files, and the worker may be killed
+           while it removes them: the result must not be lost then.
+        3. Start the removal of the workspace and wait for it a little, so that a job that has been reported has
+           normally left nothing behind.
+        4. Deliver the report.
+        5. Wait for the rest of the removal, since jobs must not use up the disk faster than it is cleared.
+
+        A host fault in 1 or 2 leaves no result that could be lost. The release, or the quarantine, comes after 3.
         """
         verdict = Verdict.MADE
         with ExitStack() as removal:
@@ -99,14 +108,16 @@ class Runner:
                 workspace = self._resources.workspaces.create(attempt.job.id, attempt.slot.isolation)
                 try:
                     report = self._make(attempt, workspace)
-                    entry = None if report is None else self._write(attempt.job, report, heartbeat.stop)
+                    spooled = None if report is None else self._write(attempt.job, report, heartbeat.stop)
                 finally:
-                    removal.callback(workspace.remove_within(REMOVAL_WAIT_SECONDS))  # waits for the rest, at the end
+                    wait_for_rest = workspace.remove_within(REMOVAL_WAIT_SECONDS)
+                    removal.callback(wait_for_rest)
             except Exception as error:  # noqa: BLE001  # whatever one job causes, the worker must live for the next
-                verdict, entry = self._host_fault(attempt, heartbeat, error)
-            if entry is not None:
-                self._resources.delivery.deliver(self._claims, entry)
-            elif verdict is Verdict.MADE:
+                spooled = self._quarantine_or_release(attempt, heartbeat, error)
+                verdict = Verdict.HOST_FAULT if spooled else Verdict.QUARANTINED
+            if spooled is not None:
+                self._resources.delivery.deliver(self._claims, spooled)
+            elif verdict is Verdict.MADE:  # nothing to report: let the lease end; a quarantined job keeps its heartbeat
                 heartbeat.stop()
             return verdict
 
@@ -154,8 +165,9 @@ class Runner:
             raise HostFault(outcome.start_failure)
         if outcome.start_failure is not None:
             return failed(Reason.EXEC_FAILED, outcome.start_failure, download_started_at_ms=download_started_at_ms)
-        # The result of a stopped program is reported only if the job was cancelled. For the other causes the job has to
-        # run again, even if the program exited with code 0 after SIGTERM: it may not have done its work.
+        # A program without an exit code was stopped before it began, so it has no result. The result of one that ran is
+        # reported only if the job was cancelled. For the other causes the job has to run again, even if the program
+        # exited with code 0 after SIGTERM: it may not have done its work.
         if outcome.stopped and (outcome.exit_code is None or attempt.cause is not Cause.CANCELLED):
             return _report_of_stopped(attempt.cause)
         if ended_by_platform(outcome, self._resources.shutdown):
@@ -163,7 +175,7 @@ class Runner:
         timeout_seconds = self._timeout_seconds(attempt.job)
         return ended(outcome, timeout_seconds, outcome.stopped, download_started_at_ms=download_started_at_ms)
 
-    def _host_fault(self, attempt: Attempt, heartbeat: Heartbeat, error: Exception) -> tuple[Verdict, Entry | None]:
+    def _quarantine_or_release(self, attempt: Attempt, heartbeat: Heartbeat, error: Exception) -> SpooledReport | None:
         """Return the report that releases a job that could not be run here, or None for one that is quarantined.
 
         The first fault of a job counts against this machine. When the same job meets another fault here, the job may be
@@ -172,20 +184,22 @@ class Runner:
         """
         reason = str(error) if isinstance(error, HostFault | SlotDied) else f"{type(error).__name__}: {error}"
         logs.logger().error("host_fault", job_id=attempt.job.id, reason=reason)
-        if heartbeat.running and self._resources.quarantine.hold(attempt, lambda: self._let_go(attempt, heartbeat)):
-            return Verdict.QUARANTINED, None
-        return Verdict.HOST_FAULT, self._write(attempt.job, released(None), heartbeat.stop)
+        quarantine, on_end = self._resources.quarantine, lambda: self._end_quarantine(attempt, heartbeat)
+        if heartbeat.running and quarantine.hold(attempt, on_end):
+            return None
+        # None of the reasons that the API knows for a release means a host fault.
+        return self._write(attempt.job, released(None), heartbeat.stop)
 
-    def _let_go(self, attempt: Attempt, heartbeat: Heartbeat) -> None:
-        """Release a job from quarantine, from another thread, unless its lease was lost there."""
+    def _end_quarantine(self, attempt: Attempt, heartbeat: Heartbeat) -> None:
+        """Release a job at the end of its quarantine, in another thread, unless its lease was lost there."""
         if attempt.cause is Cause.LEASE_LOST:
             heartbeat.stop()
         else:
             self._resources.delivery.leave(self._write(attempt.job, released(None), heartbeat.stop))
 
-    def _write(self, job: ClaimedJob, report: Report, on_answered: Callable[[], None]) -> Entry:
+    def _write(self, job: ClaimedJob, report: Report, on_done: Callable[[], None]) -> SpooledReport:
         logs.logger().info("ended", job_id=job.id, verb=report.verb, reason=report.fields["reason"])
-        return self._resources.spool.write(job.id, report.verb, report.body(self._claims.holder(job)), on_answered)
+        return self._resources.spool.write(job.id, report.verb, report.body(self._claims.holder(job)), on_done)
 
     def _timeout_seconds(self, job: ClaimedJob) -> float | None:
         """Return a job's time limit. A server that has a default puts it into the job; this one is the worker's own."""

@@ -2,7 +2,8 @@
 
 They survive the death of the worker: the next worker on this host adopts them. They do not survive the death of the
 machine, since nothing is forced onto the disk. What is lost then is lost as if the executor had died, and the job runs
-again. A report may be sent twice; by the attempt's token the API recognises the second one as a replay.
+again. A report may be sent twice, since the worker can be killed before it reads the answer. By the attempt's
+token the API recognizes a replay: it answers a complete or a fail as it did the first time, and refuses a release.
 """
 
 from __future__ import annotations
@@ -25,14 +26,18 @@ NAME = re.compile(r"(?P<job_id>.+)\.(?P<verb>complete|fail|release)\.[0-9a-f]+\.
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A report that waits for an answer. `on_answered` is called once it has come."""
+class SpooledReport:
+    """A report that waits for an answer.
+
+    `on_done` is called when nothing more will be sent: the report is answered, or cannot be read any more. In the
+    second case the lease then runs out, and the job runs again.
+    """
 
     job_id: str
     verb: str
     stored: Path | IO[bytes]
     """Where the body is: a file on disk or, when the disk did not take it, a file in memory."""
-    on_answered: Callable[[], None]
+    on_done: Callable[[], None]
 
     def open(self) -> AbstractContextManager[IO[bytes]]:
         """Return the body, opened for a `with` statement. Raises OSError."""
@@ -65,7 +70,7 @@ class Spool:
         """The directory in which the reports are."""
         return self._own.path
 
-    def write(self, job_id: str, verb: str, body: IO[bytes], on_answered: Callable[[], None]) -> Entry:
+    def write(self, job_id: str, verb: str, body: IO[bytes], on_done: Callable[[], None]) -> SpooledReport:
         """Write a report to disk and close `body`. If the disk does not take it, return `body` as the report instead.
 
         The file gets its final name when it is complete, so that the next worker never adopts half a report.
@@ -82,23 +87,23 @@ class Spool:
             logs.logger().error("spool_failed", job_id=job_id, reason=str(error))
             with suppress(OSError):
                 part.unlink()
-            return Entry(job_id, verb, body, on_answered)
+            return SpooledReport(job_id, verb, body, on_done)
         body.close()
-        return Entry(job_id, verb, path, on_answered)
+        return SpooledReport(job_id, verb, path, on_done)
 
-    def adopt(self) -> Iterator[Entry]:
+    def adopt(self) -> Iterator[SpooledReport]:
         """Move the reports of dead workers into this directory and yield them.
 
         The directory of a dead worker is one whose lock no process holds. This worker holds the lock while it empties
-        the directory. So if several workers start together, each report goes to exactly one of them. Whatever else is
-        in the directory, such as half a report, is removed with it.
+        the directory. So if several workers start together, each report goes to exactly one of them. The directory is
+        removed with whatever else is in it, such as half a report.
         """
         for abandoned in LockedDirectory.abandoned(self._parent, self._prefix):
             for path in sorted(abandoned.path.glob("*.json")):
                 if name := NAME.fullmatch(path.name):
                     moved = path.rename(self.path / path.name)
                     logs.logger().info("report_found", job_id=name["job_id"], verb=name["verb"])
-                    yield Entry(name["job_id"], name["verb"], moved, lambda: None)
+                    yield SpooledReport(name["job_id"], name["verb"], moved, lambda: None)
             shutil.rmtree(abandoned.path, ignore_errors=True)
             abandoned.close()
 
@@ -114,9 +119,9 @@ class Spool:
     def _repair(self) -> None:
         """Make the directory again when a job that runs as the worker's user has removed it. Its reports are lost.
 
-        The lock is for the slots' threads: two that find the directory gone at once must not make one each, or the
-        reports in the first would belong to nobody. If the repair fails, `write` fails, too, and keeps its report in
-        memory; so the error is not needed here.
+        The lock is for the slots' threads. If two of them missed the directory at once and each made one, the second
+        would replace the first, and the reports in the first would not be sent before the next start of a worker. If
+        the repair fails, `write` fails, too, and keeps its report in memory. So the error is not needed here.
         """
         with self._repairing, suppress(OSError):
             if not self.path.exists():

@@ -75,9 +75,9 @@ ATTEMPT = seeded(
     f"{TESTS}/test_attempt.py",
     (
         "a lost lease does not replace another cause",
-        " or cause is Cause.LEASE_LOST",
-        "",
-        "test_the_first_cause_counts_but_a_lost_lease_always_does",
+        " or cause is Cause.LEASE_LOST:\n",
+        ":\n",
+        "test_the_first_cause_of_a_stop_counts_but_a_lost_lease_always_does",
     ),
     (
         "a stop names no run",
@@ -154,8 +154,8 @@ REPORTS = [
         f"{TESTS}/test_delivery.py",
         (
             "a waiting report stays in memory",
-            "body.close()\n        return Entry(job_id, verb, path, on_answered)",
-            "return Entry(job_id, verb, body, on_answered)",
+            "body.close()\n        return SpooledReport(job_id, verb, path, on_done)",
+            "return SpooledReport(job_id, verb, body, on_done)",
             "test_a_report_that_waits_on_disk_takes_no_memory",
         ),
         (
@@ -210,7 +210,7 @@ PLATFORM = [
         f"{TESTS}/test_platform_stop.py",
         (
             "a program that alone got SIGTERM is released",
-            " and not shutdown.wait(SIGNAL_DELAY_SECONDS)",
+            " and shutdown.requested_within(SIGNAL_DELAY_SECONDS)",
             "",
             "test_a_program_that_got_sigterm_alone_has_failed",
         ),

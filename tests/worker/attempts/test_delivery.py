@@ -84,7 +84,7 @@ def test_a_refused_report_is_dropped_and_logged(api: FakeServer, reports: Spooli
     api.answer = lambda _: in_json({"error": "Invalid state transition", "context": {}}, status)
     answered = Answered()
     with capture_logs() as logs:
-        reports.send(on_answered=answered)
+        reports.send(on_done=answered)
     assert reports.delivery.wait_until_sent(0)
     assert (len(api.requests), answered.times, on_disk(reports.parent)) == (1, 1, [])
     assert [(log["event"], log["job_id"]) for log in logs] == [("report_refused", "job-1")]
@@ -94,7 +94,7 @@ def test_a_refused_report_is_dropped_and_logged(api: FakeServer, reports: Spooli
 def test_an_unanswered_report_is_sent_until_it_is_answered(api: FakeServer, reports: Spooling) -> None:
     answered = Answered()
     api.answer = lambda _: ACCEPTED if len(api.requests) > 5 else UNAVAILABLE
-    reports.send(on_answered=answered)
+    reports.send(on_done=answered)
     reports.wait_until_sent()
     assert [request.body for request in api.requests] == [BODY] * 6
     assert answered.times == 1
@@ -112,7 +112,7 @@ def test_a_report_whose_answer_was_lost_is_replayed(api: FakeServer, reports: Sp
 def test_a_report_that_is_refused_later_is_dropped_then(api: FakeServer, reports: Spooling) -> None:
     answered = Answered()
     api.answer = lambda _: in_json({"error": "no", "context": {}}, 404) if len(api.requests) > 2 else UNAVAILABLE
-    reports.send(on_answered=answered)
+    reports.send(on_done=answered)
     reports.wait_until_sent()
     assert (len(api.requests), answered.times, on_disk(reports.parent)) == (3, 1, [])
 
@@ -143,8 +143,8 @@ def test_a_slot_is_blocked_once_and_shortly_by_an_api_that_hangs(api: FakeServer
 def test_a_report_is_not_held_up_by_one_that_is_never_answered(api: FakeServer, reports: Spooling) -> None:
     first, second = Answered(), Answered()
     api.answer = lambda request: UNAVAILABLE if "job-1" in request.path else ACCEPTED
-    reports.send("job-1", on_answered=first)
-    reports.send("job-2", on_answered=second)
+    reports.send("job-1", on_done=first)
+    reports.send("job-2", on_done=second)
     wait_until("the second report is answered", lambda: second.times == 1)
     assert first.times == 0
 
@@ -157,7 +157,7 @@ def test_each_of_many_reports_sent_at_once_is_answered_once(api: FakeServer, rep
     def send(first: int) -> None:
         with closing(connect_to(api)) as claims:
             for number in range(first, first + 10):
-                reports.send(f"job-{number}", on_answered=answered[number], claims=claims)
+                reports.send(f"job-{number}", on_done=answered[number], claims=claims)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(send, range(0, 80, 10)))

@@ -11,8 +11,8 @@ from itertools import chain, cycle, pairwise, repeat
 import pytest
 
 from jobqueue.client.claims import ClaimedJob, Claims
-from jobqueue.worker.attempts.attempt import Attempt, Cause
-from jobqueue.worker.attempts.heartbeat import Heartbeat, StopPolicy
+from jobqueue.worker.attempts.attempt import Attempt, Cause, StopPolicy
+from jobqueue.worker.attempts.heartbeat import Heartbeat
 from jobqueue.worker.attempts.lease import SAFE_FRACTION
 from jobqueue.worker.slots.slot import Slot
 from tests.support.fake_api import AWAY, CANCEL, REFUSED, YES, FakeApi
@@ -29,10 +29,10 @@ def renewing(connect: Callable[[], Claims], slot: Slot) -> Renewing:
     """Renews a lease of that many milliseconds."""
 
     @contextmanager
-    def renewing(lease_ms: int, finish: bool = False) -> Iterator[Attempt]:
+    def renewing(lease_ms: int, may_outlive_lease: bool = False) -> Iterator[Attempt]:
         job = ClaimedJob("job-1", "http://host/program", "ab" * 32, [], {}, "token-1", lease_ms)
         attempt = Attempt(job, slot)
-        heartbeat = Heartbeat(connect(), attempt, StopPolicy(finish, kill_grace_seconds=1))
+        heartbeat = Heartbeat(connect(), attempt, StopPolicy(may_outlive_lease, kill_grace_seconds=1))
         heartbeat.start()
         yield attempt
         heartbeat.stop()
@@ -59,7 +59,7 @@ def outputs_sent(api: FakeApi) -> list[object]:
 
 
 def test_heartbeats_are_sent_in_the_name_of_the_attempt_and_not_in_step(api: FakeApi, renewing: Renewing) -> None:
-    with renewing(600, finish=True):  # so that it goes on where the machine is busy for a whole lease
+    with renewing(600, may_outlive_lease=True):  # so that it goes on where the machine is busy for a whole lease
         wait_until("some heartbeats", lambda: len(api.seen("heartbeat")) >= 5)
     pauses = sorted(later.at - earlier.at for earlier, later in pairwise(api.seen("heartbeat")))
     assert 0.17 < pauses[len(pauses) // 2] < 0.6
@@ -128,7 +128,7 @@ def test_a_program_that_may_outlive_its_lease_is_stopped_only_when_the_api_says_
     api: FakeApi, renewing: Renewing
 ) -> None:
     api.answers["heartbeat"] = lambda _: AWAY
-    with renewing(300, finish=True) as attempt:
+    with renewing(300, may_outlive_lease=True) as attempt:
         wait_until("heartbeats beyond the lease", lambda: len(api.seen("heartbeat")) >= 10)
         assert attempt.cause is None
         api.answers["heartbeat"] = lambda _: REFUSED
@@ -147,13 +147,14 @@ def test_a_cancel_request_stops_the_attempt_and_its_lease_is_kept(api: FakeApi, 
 
 def test_new_output_makes_a_heartbeat_come_sooner(api: FakeApi, renewing: Renewing) -> None:
     with renewing(600_000) as attempt:
-        attempt.live_output.add({"stdout": [0, "one\n"], "stderr": None})
+        attempt.live_output.add({"stdout": [0, "one\n"]})
         wait_until("the output is sent", lambda: bool(outputs_sent(api)), 4.5)  # it would be 4.5 s at the earliest
 
 
 def test_output_is_sent_once(api: FakeApi, renewing: Renewing) -> None:
-    with renewing(3000, finish=True) as attempt:  # a heartbeat that takes longer than a third of it is sent again
-        attempt.live_output.add({"stdout": [0, "one\n"], "stderr": None})
+    # A heartbeat that takes longer than a third of the lease is sent again.
+    with renewing(3000, may_outlive_lease=True) as attempt:
+        attempt.live_output.add({"stdout": [0, "one\n"]})
         wait_until("the output is sent", lambda: bool(outputs_sent(api)))
         wait_until("it was answered", lambda: not attempt.live_output.pending)
         attempt.live_output.add({"stdout": [4, "two\n"], "stderr": [0, "err"]})
@@ -168,7 +169,7 @@ def test_output_is_sent_once(api: FakeApi, renewing: Renewing) -> None:
 
 def test_output_that_was_not_answered_for_is_sent_again(api: FakeApi, renewing: Renewing) -> None:
     api.answers["heartbeat"] = replies(AWAY, then=YES)
-    with renewing(3000, finish=True) as attempt:
+    with renewing(3000, may_outlive_lease=True) as attempt:
         attempt.live_output.add({"stdout": [0, "one\n"]})
         wait_until("the output is sent twice", lambda: len(outputs_sent(api)) == 2)
     assert outputs_sent(api) == [{"stdout": {"offset": 0, "data": "one\n"}}] * 2

@@ -10,7 +10,7 @@ from jobqueue.worker.attempts.lease import LIVE_OUTPUT_SECONDS, MAX_INTERVAL_SEC
 
 LEASE = Lease(seconds=9.0, sent_at=100.0)
 LONG = Lease(seconds=600.0, sent_at=100.0)
-OUTLIVED = Lease(seconds=9.0, sent_at=100.0, may_outlive=True)
+OUTLIVED = Lease(seconds=9.0, sent_at=100.0, may_outlive_lease=True)
 
 
 def due(lease: Lease, since: float, *, jitter: float = 1.0, answered: bool = True, output_waits: bool = False) -> float:
@@ -65,7 +65,7 @@ def test_a_lease_that_may_be_outlived_is_renewed_as_usual_after_its_end() -> Non
     assert OUTLIVED.is_over(200.0)
     assert due(OUTLIVED, 200.0) == 203.0
     assert OUTLIVED.request_seconds(200.0) == 3.0
-    assert OUTLIVED.renewed(200.0).may_outlive
+    assert OUTLIVED.renewed(200.0).may_outlive_lease
 
 
 SECONDS = st.floats(0.1, 3600)

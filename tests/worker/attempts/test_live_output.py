@@ -15,14 +15,14 @@ from jobqueue.worker.attempts.live_output import LiveOutput
 
 def test_nothing_is_pending_without_new_output() -> None:
     live = LiveOutput()
-    live.add({"stdout": None, "stderr": None})
+    live.add({})
     assert not live.pending
     assert live.peek() == {}
 
 
 def test_new_output_is_sent_by_stream_with_its_offset() -> None:
     live = LiveOutput()
-    live.add({"stdout": (0, "one "), "stderr": None})
+    live.add({"stdout": (0, "one ")})
     live.add({"stdout": (4, "two ü"), "stderr": (7, "err")})
     assert live.pending
     assert live.peek() == {"stdout": {"offset": 0, "data": "one two ü"}, "stderr": {"offset": 7, "data": "err"}}

@@ -162,7 +162,7 @@ def test_a_job_that_cannot_be_reported_is_left_until_its_lease_ends(
 ) -> None:
     """Heartbeats for a job that nobody runs would hold it for ever."""
 
-    def refuse(_job_id: str, _verb: str, body: IO[bytes], _on_answered: object) -> None:
+    def refuse(_job_id: str, _verb: str, body: IO[bytes], _on_done: object) -> None:
         body.close()
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 

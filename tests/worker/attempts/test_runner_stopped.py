@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue.worker.attempts.attempt import Cause
-from jobqueue.worker.attempts.heartbeat import StopPolicy
+from jobqueue.worker.attempts.attempt import Cause, StopPolicy
 from tests.support.fake_api import AWAY, CANCEL, REFUSED, YES, FakeApi
 from tests.support.fake_server import Reply, Request
 from tests.support.processes import alive, wait_for_pids
@@ -49,7 +48,7 @@ def test_a_cancelled_job_gets_sigterm_and_is_reported_with_its_output(api: FakeA
 
 def test_a_cancelled_job_that_ignores_sigterm_is_killed(api: FakeApi, run: Run, tmp_path: Path) -> None:
     api.answers["heartbeat"] = lambda _: CANCEL if (tmp_path / "pids").exists() else YES
-    stop_policy = StopPolicy(finish=False, kill_grace_seconds=0.2)
+    stop_policy = StopPolicy(may_outlive_lease=False, kill_grace_seconds=0.2)
     run(api.offer(FOREVER, tmp_path / "pids", lease_ms=3000), stop_policy=stop_policy)
     assert api.only_report()[1]["reason"] == "cancelled"
     assert api.only_report()[1]["signal"] == "SIGKILL"

@@ -72,7 +72,7 @@ def test_a_report_that_the_disk_does_not_take_is_kept_in_memory(
 ) -> None:
     answered, body = Answered(), in_memory()
     with capture_logs() as logs, disk(reports.parent):
-        reports.send(body=body, on_answered=answered)
+        reports.send(body=body, on_done=answered)
     assert [log["event"] for log in logs] == ["spool_failed"]
     assert list(reports.parent.glob("*/job-1*")) == []
     assert (answered.times, reports.delivery.wait_until_sent(0)) == (0, False)
@@ -89,7 +89,7 @@ def test_a_report_that_the_disk_does_not_take_is_sent_at_once_all_the_same(
     answered, body = Answered(), in_memory()
     api.answer = lambda _: ACCEPTED
     with capture_logs(), disk(reports.parent):
-        reports.send(body=body, on_answered=answered)
+        reports.send(body=body, on_done=answered)
     assert (len(api.requests), answered.times, body.closed) == (1, 1, True)
 
 
@@ -97,8 +97,8 @@ def test_a_waiting_report_whose_file_was_removed_is_given_up_and_holds_up_no_oth
     reports: Spooling, api: FakeServer
 ) -> None:
     answered, other = Answered(), Answered()
-    reports.send("job-1", on_answered=answered)
-    reports.send("job-2", on_answered=other)
+    reports.send("job-1", on_done=answered)
+    reports.send("job-2", on_done=other)
     for path in reports.parent.glob("*/job-1.*"):
         path.unlink()
     wait_until("the report is given up", lambda: answered.times == 1)
