@@ -6,6 +6,7 @@ it receives.
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass
 
 OUTPUT_LIMIT_BYTES = 1_048_576
@@ -27,7 +28,7 @@ def cut(text: str) -> str:
     # The usual output is short. Encoding it only to count its bytes would cost more than all the rest.
     if len(text) * MAX_CHARACTER_BYTES <= OUTPUT_LIMIT_BYTES:
         return text
-    return text.encode()[:OUTPUT_LIMIT_BYTES].decode(errors="ignore")
+    return without_partial_end(text.encode()[:OUTPUT_LIMIT_BYTES]).decode()
 
 
 def missing_line(missing_bytes: int) -> str:
@@ -35,12 +36,22 @@ def missing_line(missing_bytes: int) -> str:
     return f"\n[... {missing_bytes} bytes omitted ...]\n"
 
 
-def skip_partial_character(text: bytes) -> bytes:
-    """Return UTF-8 that may have been cut inside a character from its first whole character on."""
+def without_partial_beginning(text: bytes) -> bytes:
+    """Return UTF-8 from its first whole character on: without the rest of a character that was cut."""
     begin = 0
     while begin < min(len(text), MAX_CHARACTER_BYTES - 1) and text[begin] in CONTINUATION_BYTES:
         begin += 1
     return text[begin:]
+
+
+def without_partial_end(text: bytes) -> bytes:
+    """Return UTF-8 up to its last whole character: without the beginning of a character that was cut.
+
+    Bytes that are not UTF-8, and cannot become a character by what follows, stay.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    decoder.decode(text)
+    return text[: len(text) - len(decoder.getstate()[0])]
 
 
 @dataclass(frozen=True)
@@ -69,5 +80,5 @@ class Window:
     def after(self, offset: int) -> Window:
         """Return the part from `offset` on, beginning with a whole character; an empty part beyond the end."""
         first = min(max(offset, self.offset), self.end)
-        data = skip_partial_character(self.data[first - self.offset :])
+        data = without_partial_beginning(self.data[first - self.offset :])
         return Window(self.end - len(data), data)

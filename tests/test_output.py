@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobqueue.output import HALF_BYTES, OUTPUT_LIMIT_BYTES, cut, missing_line, skip_partial_character
+from jobqueue.output import (
+    HALF_BYTES,
+    OUTPUT_LIMIT_BYTES,
+    cut,
+    missing_line,
+    without_partial_beginning,
+    without_partial_end,
+)
 
 
 def test_the_limit_is_a_megabyte() -> None:
@@ -53,20 +60,33 @@ def test_the_line_between_says_how_much_is_missing_and_stands_alone() -> None:
 @pytest.mark.parametrize("character", ["x", "é", "漢", "🎉"])
 def test_a_partial_character_at_the_beginning_is_dropped_and_nothing_else(character: str) -> None:
     encoded = character.encode()
-    assert skip_partial_character(encoded + b"rest") == encoded + b"rest"
+    assert without_partial_beginning(encoded + b"rest") == encoded + b"rest"
     for cut_off in range(1, len(encoded)):
-        assert skip_partial_character(encoded[cut_off:] + "réste".encode()) == "réste".encode()
-        assert skip_partial_character(encoded[cut_off:]) == b""
+        assert without_partial_beginning(encoded[cut_off:] + "réste".encode()) == "réste".encode()
+        assert without_partial_beginning(encoded[cut_off:]) == b""
+
+
+@pytest.mark.parametrize("character", ["x", "é", "漢", "🎉"])
+def test_a_partial_character_at_the_end_is_dropped_and_nothing_else(character: str) -> None:
+    encoded = character.encode()
+    assert without_partial_end(b"rest" + encoded) == b"rest" + encoded
+    for length in range(1, len(encoded)):
+        assert without_partial_end("résté".encode() + encoded[:length]) == "résté".encode()
+        assert without_partial_end(encoded[:length]) == b""
+
+
+def test_bytes_that_no_character_ends_with_stay_at_the_end() -> None:
+    assert without_partial_end(b"rest\xff\x80") == b"rest\xff\x80"
 
 
 def test_an_empty_text_has_no_partial_character() -> None:
-    assert skip_partial_character(b"") == b""
+    assert without_partial_beginning(b"") == without_partial_end(b"") == b""
 
 
 @settings(deadline=None)
 @given(st.text(st.characters(codec="utf-8"), max_size=20), st.integers(0, 80))
 def test_the_end_of_a_text_can_be_read_wherever_it_was_cut(text: str, cut_off: int) -> None:
     encoded = text.encode()
-    result = skip_partial_character(encoded[cut_off:])
+    result = without_partial_beginning(encoded[cut_off:])
     assert text.endswith(result.decode())
     assert len(encoded[cut_off:]) - len(result) <= 3

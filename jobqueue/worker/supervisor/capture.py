@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import codecs
 import os
 import time
 from collections.abc import Mapping
 from typing import IO, Any
 
-from jobqueue.output import HALF_BYTES, LIVE_BYTES, OUTPUT_LIMIT_BYTES, missing_line, skip_partial_character
+from jobqueue import output
 from jobqueue.worker.supervisor.output_file import Outputs
 
 CHUNK_BYTES = 256 * 1024
@@ -36,11 +35,11 @@ class Capture:
         except BlockingIOError:
             return True
         self.total_bytes += len(chunk)
-        room = HALF_BYTES - len(self._head)
+        room = output.HALF_BYTES - len(self._head)
         self._head += chunk[:room]
         self._tail += chunk[room:]
-        if len(self._tail) > 2 * OUTPUT_LIMIT_BYTES:
-            del self._tail[:-OUTPUT_LIMIT_BYTES]
+        if len(self._tail) > 2 * output.OUTPUT_LIMIT_BYTES:
+            del self._tail[: -output.OUTPUT_LIMIT_BYTES]
         return bool(chunk)
 
     def drain(self, deadline: float) -> None:
@@ -56,14 +55,15 @@ class Capture:
         """Return the next piece of new output, None when there is none: its offset and its text.
 
         Offsets count bytes of UTF-8. Output that came faster than it was taken is skipped, except for the latest
-        LIVE_BYTES. A character that has not arrived completely waits for the rest.
+        output.LIVE_BYTES. A character that has not arrived completely waits for the rest.
         """
-        skipped = max(self.total_bytes - LIVE_BYTES - self._shown_bytes, 0)
+        skipped = max(self.total_bytes - output.LIVE_BYTES - self._shown_bytes, 0)
         self._shown_bytes += skipped
-        text, byte_count = _complete_characters(self._at(self._shown_bytes, PIECE_BYTES))
+        piece = output.without_partial_end(self._at(self._shown_bytes, PIECE_BYTES))
+        text = piece.decode(errors="replace")
         offset = self._live_offset + skipped
         # Where bytes are not UTF-8 the text is longer than they are, so the two positions advance separately.
-        self._shown_bytes += byte_count
+        self._shown_bytes += len(piece)
         self._live_offset = offset + len(text.encode())
         return (offset, text) if text else None
 
@@ -73,12 +73,12 @@ class Capture:
         Bytes that are not UTF-8 become U+FFFD. A character that the cut would split is left out completely.
         """
         kept = bytes(self._head + self._tail)
-        if self.total_bytes <= OUTPUT_LIMIT_BYTES:
+        if self.total_bytes <= output.OUTPUT_LIMIT_BYTES:
             text = kept.decode(errors="replace")
-            if len(text.encode()) <= OUTPUT_LIMIT_BYTES:
+            if len(text.encode()) <= output.OUTPUT_LIMIT_BYTES:
                 return text, False
         head, tail = _first_half(kept), _last_half(kept)
-        missing = missing_line(self.total_bytes - len(head) - len(tail))
+        missing = output.missing_line(self.total_bytes - len(head) - len(tail))
         return head.decode(errors="replace") + missing + tail.decode(errors="replace"), True
 
     def _at(self, position: int, size: int) -> bytes:
@@ -105,29 +105,22 @@ def write(captures: Mapping[str, Capture]) -> tuple[Outputs, dict[str, Any]]:
 
 def _first_half(kept: bytes) -> bytes:
     """Return as much of the beginning as fits into HALF_BYTES once it is text, cut between two characters."""
-    half = kept[:HALF_BYTES]
+    half = kept[: output.HALF_BYTES]
     # A byte that is not UTF-8 becomes U+FFFD, which is three bytes, so a half of binary output is too long as text.
     # Nothing but decoding tells by how much. Cutting in proportion ends after two or three rounds, because binary
     # output has about as many such bytes in one place as in another; a third always fits.
-    while (size := _text_size(half)) > HALF_BYTES:
-        half = half[: len(half) * HALF_BYTES // size]
-    return half[: _complete_characters(half)[1]]
+    while (size := _text_size(half)) > output.HALF_BYTES:
+        half = half[: len(half) * output.HALF_BYTES // size]
+    return output.without_partial_end(half)
 
 
 def _last_half(kept: bytes) -> bytes:
     """Return as much of the end as fits into HALF_BYTES once it is text, cut between two characters."""
-    half = kept[-HALF_BYTES:]
-    while (size := _text_size(half)) > HALF_BYTES:  # As in `_first_half`.
-        half = half[len(half) - len(half) * HALF_BYTES // size :]
-    return skip_partial_character(half)
+    half = kept[-output.HALF_BYTES :]
+    while (size := _text_size(half)) > output.HALF_BYTES:  # As in `_first_half`.
+        half = half[len(half) - len(half) * output.HALF_BYTES // size :]
+    return output.without_partial_beginning(half)
 
 
 def _text_size(data: bytes) -> int:
     return len(data.decode(errors="replace").encode())
-
-
-def _complete_characters(data: bytes) -> tuple[str, int]:
-    """Return UTF-8 as text without the beginning of a character at its end, and how many bytes that text was."""
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    text = decoder.decode(data)
-    return text, len(data) - len(decoder.getstate()[0])
