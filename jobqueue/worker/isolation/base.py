@@ -38,7 +38,7 @@ class Isolation:
     """Level `none`, which adds nothing to what every program gets. The other levels override what they do differently.
 
     The worker calls `reserve` and `describe`. The supervisor makes the same object again from the description. For
-    each start it calls `prepare`, then `command`, then `enter` in the child process, then `close_descriptors`.
+    each start it calls `prepare`, then `command`, then `enter` in the child process, then `close_descriptor`.
     """
 
     level: ClassVar[str] = "none"
@@ -46,6 +46,8 @@ class Isolation:
     """The mode that the program's file must have."""
     uid: int | None = None
     """The user who must own the job's directory; None for the worker's own user."""
+    descriptor: int | None = None
+    """What `prepare` or `command` opened for one start."""
 
     def __init__(self, hidden: Sequence[str] = ()) -> None:
         """`hidden` lists directories that programs must not see although they lie below a readable directory."""
@@ -78,8 +80,11 @@ class Isolation:
     def enter(self) -> None:
         """Confine this process, a new child that has not executed the program yet. Raises OSError."""
 
-    def close_descriptors(self) -> None:
-        """Close the descriptors that `prepare` and `command` opened. May be called again."""
+    def close_descriptor(self) -> None:
+        """Close what `prepare` or `command` opened. May be called again."""
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+            self.descriptor = None
 
     def processes_to_signal(self, leader: int) -> list[int]:  # noqa: ARG002  # bwrap's version needs it
         """Return the processes to signal when a program should end; an empty list means the leader's process group."""

@@ -40,7 +40,6 @@ class BubblewrapIsolation(Isolation):
     """A program sees no processes but its own, and no files but the system's and its own."""
 
     level = "bwrap"
-    _environment_fd: int | None = None
 
     def __init__(self, hidden: Sequence[str] = (), bwrap: str | None = None) -> None:
         """`bwrap` is the path of that program, if the worker has found it already."""
@@ -72,17 +71,11 @@ class BubblewrapIsolation(Isolation):
         # bwrap itself runs outside the sandbox, so it must not get the program's environment: with LD_PRELOAD a job
         # could have the dynamic linker load the job's own code into bwrap. The variables reach the program through
         # `--setenv` options in a file, not on the command line, which every user of the host can read.
-        self.close_descriptors()
-        self._environment_fd = os.memfd_create("environment", os.MFD_CLOEXEC)
-        write_environment(self._environment_fd, environment)
-        command = [self._bwrap, *sandbox, "--args", str(self._environment_fd), "--", *words]
-        return Command(command, {}, [self._environment_fd])
-
-    def close_descriptors(self) -> None:
-        """Close the file with the environment."""
-        if self._environment_fd is not None:
-            os.close(self._environment_fd)
-            self._environment_fd = None
+        self.close_descriptor()
+        self.descriptor = os.memfd_create("environment", os.MFD_CLOEXEC)
+        write_environment(self.descriptor, environment)
+        command = [self._bwrap, *sandbox, "--args", str(self.descriptor), "--", *words]
+        return Command(command, {}, [self.descriptor])
 
     def processes_to_signal(self, leader: int) -> list[int]:
         """Return the processes in the sandbox that are in the program's process group, or all when it has left that.

@@ -54,7 +54,6 @@ class LandlockIsolation(Isolation):
     """The kernel denies the files that a program does not need, and the program has no capabilities."""
 
     level = "landlock"
-    _ruleset: int | None = None
 
     def reserve(self) -> None:
         """Check that the kernel supports Landlock. Raises ImpossibleIsolation."""
@@ -74,24 +73,18 @@ class LandlockIsolation(Isolation):
         rules += [(paths.program, RUN), (paths.directory, OWN)]
         # The ruleset is built here and not in `enter`: walking directories allocates memory and takes time, which
         # should not happen between fork and exec. The child inherits the descriptor.
-        self._ruleset = create_ruleset(rules)
+        self.descriptor = create_ruleset(rules)
 
     def enter(self) -> None:
         """Apply the ruleset to this process and everything it starts, for ever, and drop the capabilities that could
         circumvent it.
         """
-        assert self._ruleset is not None, "prepare comes first"  # noqa: S101
+        assert self.descriptor is not None, "prepare comes first"  # noqa: S101
         # Landlock requires no_new_privs. It is set again here although the supervisor has set it already, so that this
         # module does not depend on that.
         checked(LIBC.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-        checked(LIBC.syscall(RESTRICT_SELF, ctypes.c_int(self._ruleset), ctypes.c_uint32(0)))
+        checked(LIBC.syscall(RESTRICT_SELF, ctypes.c_int(self.descriptor), ctypes.c_uint32(0)))
         drop_capabilities()
-
-    def close_descriptors(self) -> None:
-        """Close the ruleset."""
-        if self._ruleset is not None:
-            os.close(self._ruleset)
-            self._ruleset = None
 
 
 def version() -> int:

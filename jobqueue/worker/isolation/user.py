@@ -7,6 +7,7 @@ import pwd
 import socket
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -107,8 +108,6 @@ def _users_of_processes() -> set[int]:
     """Return the real, effective, saved and file-system user ids of all processes."""
     users: set[int] = set()
     for status in Path("/proc").glob("[0-9]*/status"):
-        try:
+        with suppress(OSError):  # the process has ended meanwhile
             users |= set(map(int, status.read_text().partition("\nUid:")[2].split()[:4]))
-        except OSError:
-            continue  # the process has ended meanwhile
     return users

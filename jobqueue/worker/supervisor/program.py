@@ -48,7 +48,7 @@ class Program:
             raise
 
     def terminate(self) -> None:
-        """Send SIGTERM to the program, then SIGCONT so that a stopped one can react to it."""
+        """Send SIGTERM to the program, then SIGCONT so that it can react to it even when it is suspended."""
         for number in (signal.SIGTERM, signal.SIGCONT):
             targets = self._isolation.processes_to_signal(self._leader.pid)
             with suppress(ProcessLookupError):
@@ -101,18 +101,17 @@ def _start(launch: Launch, isolation: Isolation) -> subprocess.Popen[bytes]:
     """Start a program; try again while its file is busy."""
     paths = Paths(launch.program, launch.directory)
     isolation.prepare(paths)
-    pauses = iter(BUSY_PAUSES_SECONDS)
     try:
-        while True:
+        for pause in BUSY_PAUSES_SECONDS:
             try:
                 return _start_once(launch, isolation, paths)
             except OSError as error:
-                pause = next(pauses, None)
-                if error.errno != errno.ETXTBSY or pause is None:  # after the last pause comes one last attempt
+                if error.errno != errno.ETXTBSY:
                     raise
-                time.sleep(pause)
+            time.sleep(pause)
+        return _start_once(launch, isolation, paths)
     finally:
-        isolation.close_descriptors()
+        isolation.close_descriptor()
 
 
 def _start_once(launch: Launch, isolation: Isolation, paths: Paths) -> subprocess.Popen[bytes]:

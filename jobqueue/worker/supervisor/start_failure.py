@@ -29,12 +29,9 @@ def _reason_in_file(program: str, number: int | None) -> str | None:
             is_elf = executable.is_elf(file)
     except OSError:
         return None
+    lacks = number == errno.ENOENT
     if interpreter is not None:
-        return f"its interpreter {interpreter!r} does not exist" if number == errno.ENOENT else None
+        return f"its interpreter {interpreter!r} does not exist" if lacks else None
     if is_elf:
-        return (
-            "the loader that it names does not exist"
-            if number == errno.ENOENT
-            else "it is damaged, or for another kind of machine"
-        )
+        return "the loader that it names does not exist" if lacks else "it is damaged, or for another kind of machine"
     return "it is neither an ELF file nor a script whose first line is #! and an interpreter"

@@ -85,7 +85,7 @@ def test_the_entries_around_a_hidden_directory_are_listed(tmp_path: Path) -> Non
 
 def test_closing_a_ruleset_again_does_nothing() -> None:
     level = landlock.LandlockIsolation()
-    level.close_descriptors()
+    level.close_descriptor()
     level.prepare(Paths("/bin/sh", "/tmp"))
-    level.close_descriptors()
-    level.close_descriptors()
+    level.close_descriptor()
+    level.close_descriptor()
