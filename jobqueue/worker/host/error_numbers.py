@@ -1,4 +1,4 @@
-"""System errors that tell of this host, not of the file, program or peer that a call was about."""
+"""The numbers of the system errors that are caused by this host, not by the file, program or server in question."""
 
 import errno
 

@@ -106,8 +106,8 @@ def die_with(parent: int) -> None:
 
 
 def wake_with_parent() -> None:
-    """Have the kernel continue this process when its parent dies: it may have been stopped by a job, and must then
-    notice the death to kill the job.
+    """Have the kernel resume this process when its parent dies. A job may have suspended it, and it must notice the
+    death to kill the job.
     """
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGCONT, 0, 0, 0)
 
@@ -118,7 +118,7 @@ def is_root() -> bool:
 
 
 def checked(result: int) -> int:
-    """Return the result of a C function. Raises the OSError that errno tells of when it is negative."""
+    """Return the result of a C function. Raises OSError, as errno says, when it is negative."""
     if result < 0:
         raise OSError(number := ctypes.get_errno(), os.strerror(number))
     return result

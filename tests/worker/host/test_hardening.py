@@ -155,6 +155,6 @@ def test_a_stopped_child_is_continued_when_its_parent_dies() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="this process is not root")
-def test_root_is_recognised() -> None:
+def test_root_is_recognized() -> None:
     assert value_of("\n# ---\nhardening.is_root()")
     assert not value_of("os.seteuid(65534)\n# ---\nhardening.is_root()")
