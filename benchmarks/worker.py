@@ -102,9 +102,9 @@ def _measure(level: str, folder: Path, runs: int) -> None:
         make = _attempt_maker(runner, slot)
         for _ in range(WARM_UP):
             make()
-        before = _memory_kb(os.getpid()), _memory_kb(slot.pid)
+        before = _memory_kb(os.getpid()), _memory_kb(slot.supervisor_pid)
         times = sorted(_timed(make) for _ in range(runs))
-        after = _memory_kb(os.getpid()), _memory_kb(slot.pid)
+        after = _memory_kb(os.getpid()), _memory_kb(slot.supervisor_pid)
     delivery.close(1)
     if set(api.verbs) != {"complete"}:
         raise SystemExit(f"{level}: not every run was completed")

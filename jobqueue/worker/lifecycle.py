@@ -24,7 +24,7 @@ from jobqueue.worker.pool import Pool
 from jobqueue.worker.programs.cache import Cache
 from jobqueue.worker.shutdown import Shutdown
 from jobqueue.worker.slots.children import Children
-from jobqueue.worker.slots.leftovers import sweep
+from jobqueue.worker.slots.leftovers import remove_leftovers
 from jobqueue.worker.slots.selftest import verify_slot
 from jobqueue.worker.slots.slot import Slot
 from jobqueue.worker.slots.workspace import Workspaces
@@ -110,7 +110,7 @@ def _resources(settings: WorkerSettings, variables: Mapping[str, str], shutdown:
 
     temporary, children = settings.temporary_directory, Children()
     with directories.usable("TMPDIR", temporary):
-        sweep(temporary, children)
+        remove_leftovers(temporary, children)
     cache_directory = directories.CACHE.find(settings.cache_directory, variables, temporary)
     spool_directory = directories.SPOOL.find(settings.spool_directory, variables, temporary)
     with ExitStack() as stack:

@@ -15,7 +15,7 @@ import requests
 from jobqueue.output import OUTPUT_LIMIT_BYTES
 from tests.support.deployment import LEASE_SECONDS, Deployment
 from tests.support.processes import alive, children, environment, signal_all, state, wait_for_pids, wait_until_gone
-from tests.support.programs import FOREVER, PYTHON, SHELL, STOPS_ITSELF, WITH_ORPHANS
+from tests.support.programs import FOREVER, PYTHON, SHELL, SUSPENDS_ITSELF, WITH_ORPHANS
 from tests.support.service import Service
 from tests.support.waiting import wait_until
 
@@ -77,7 +77,7 @@ def test_a_job_ends_with_its_leader_even_when_another_process_holds_its_output(
     assert (job["exit_code"], job["stdout"], job["reason"]) == (3, "said\n", "exited")
 
 
-@pytest.mark.parametrize(("program", "letter"), [(FOREVER, "S"), (STOPS_ITSELF, "T")])
+@pytest.mark.parametrize(("program", "letter"), [(FOREVER, "S"), (SUSPENDS_ITSELF, "T")])
 def test_a_running_job_can_be_cancelled_whatever_it_ignores(
     deployment: Deployment, tmp_path: Path, program: str, letter: str
 ) -> None:

@@ -37,7 +37,7 @@ time.sleep(600)
 below write their process ids, too.
 """
 
-STOPS_ITSELF = SHELL + "echo $$ >> $1\nkill -STOP $$\nexec sleep 600"
+SUSPENDS_ITSELF = SHELL + "echo $$ >> $1\nkill -STOP $$\nexec sleep 600"
 WITH_ORPHANS = (
     PYTHON
     + """

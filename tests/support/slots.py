@@ -11,7 +11,7 @@ OPEN_FILES = 4096
 
 
 def sparing_children() -> Children:
-    """Return children whose sweep kills nobody."""
+    """Return children whose `kill_orphans` kills nobody."""
     return Children(kill=lambda _: None)
 
 

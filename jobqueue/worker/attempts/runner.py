@@ -21,7 +21,7 @@ from jobqueue.worker.attempts.spool import Spool, SpooledReport
 from jobqueue.worker.programs.cache import Cache
 from jobqueue.worker.programs.errors import DownloadFailed, DownloadStopped
 from jobqueue.worker.shutdown import Shutdown
-from jobqueue.worker.slots.slot import SlotDied
+from jobqueue.worker.slots.slot import SupervisorDied
 from jobqueue.worker.slots.workspace import Workspace, Workspaces
 from jobqueue.worker.supervisor.messages import Launch, Outcome
 
@@ -124,7 +124,7 @@ class Runner:
     def _make(self, attempt: Attempt, workspace: Workspace) -> Report | None:
         """Fetch the program, run it and return the report, None when there is nothing to say.
 
-        Raises HostFault, SlotDied and whatever else goes wrong on this machine.
+        Raises HostFault, SupervisorDied and whatever else goes wrong on this machine.
         """
         job = attempt.job
         download_started_at_ms = time.time_ns() // 1_000_000
@@ -144,7 +144,7 @@ class Runner:
 
         That attempt is not reported: the job waits until its lease ends. The job itself may have killed the supervisor,
         and the server counts lost attempts but not releases. So such a job fails in the end, instead of being claimed
-        and released for ever. Before the program has begun, the job cannot be the culprit, and SlotDied is raised.
+        and released for ever. Before the program has begun, the job cannot be the culprit; that raises SupervisorDied.
         """
         job, program, directory = attempt.job, str(workspace.program), str(workspace.directory)
         timeout_seconds = self._timeout_seconds(job)
@@ -153,7 +153,7 @@ class Runner:
         launch = Launch(program, job.arguments, variables, directory, timeout_seconds, kill_grace_seconds)
         try:
             return attempt.slot.run(launch, attempt.stopped, attempt.live_output.add)
-        except SlotDied as died:
+        except SupervisorDied as died:
             if not died.begun:
                 raise
             logs.logger().error("attempt_abandoned", job_id=job.id, reason=str(died))
@@ -182,7 +182,7 @@ class Runner:
         the cause (its program is larger than the disk, say), and that is no reason to pause the worker. But if it were
         released, this worker might claim it again at once, so it is quarantined. That takes a lease that is renewed.
         """
-        reason = str(error) if isinstance(error, HostFault | SlotDied) else f"{type(error).__name__}: {error}"
+        reason = str(error) if isinstance(error, HostFault | SupervisorDied) else f"{type(error).__name__}: {error}"
         logs.logger().error("host_fault", job_id=attempt.job.id, reason=reason)
         quarantine, on_end = self._resources.quarantine, lambda: self._end_quarantine(attempt, heartbeat)
         if heartbeat.running and quarantine.hold(attempt, on_end):

@@ -1,6 +1,7 @@
 """Where a job runs, seen from the worker process: the supervisor process and the directories.
 
-slot: a place for one job at a time, and the process of its supervisor: started, replaced, ended.
+slot: a place for one job at a time.
+supervisor_process: the process of a slot's supervisor, and the channel to it.
 run: one launch in a slot, from the message that starts it to its outcome.
 children: tells the worker's own children from orphans that it inherited.
 workspace: the directories of one attempt.

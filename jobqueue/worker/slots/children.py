@@ -12,7 +12,7 @@ from jobqueue.worker.host.process_tree import children_of, kill_children
 
 
 class Children:
-    """Starts processes and remembers them. Any thread may start, wait for and sweep."""
+    """Starts processes and remembers them. Any thread may call any of the functions."""
 
     def __init__(self, kill: Callable[[set[int]], object] = kill_children) -> None:
         """`kill` kills every child of this process except those that it is given."""
@@ -23,20 +23,19 @@ class Children:
 
     def start(self, command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
         """Start a process, with Popen's options. It counts as our own until `wait` has returned."""
-        # The lock covers both steps: a sweep in between would take the new process for an orphan and kill it.
+        # The lock covers both steps: `kill_orphans` in between would take the new process for an orphan and kill it.
         with self._lock:
             process = subprocess.Popen(command, **options)
             self._own.add(process.pid)
         return process
 
-    def wait(self, process: subprocess.Popen[bytes]) -> int:
-        """Wait until a process has ended; return its exit code."""
-        status = process.wait()
+    def wait(self, process: subprocess.Popen[bytes]) -> None:
+        """Wait until a process has ended, and forget it."""
+        process.wait()
         with self._lock:
             self._own.discard(process.pid)
-        return status
 
-    def sweep(self) -> None:
+    def kill_orphans(self) -> None:
         """Kill every child that is neither our own nor older than this object.
 
         Such a child is an orphan: a killed supervisor's program had started it. Older children exist where a shell

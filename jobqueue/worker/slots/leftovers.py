@@ -1,6 +1,7 @@
 """Removes what a killed worker left behind on this host: its directories, and the processes that still run in them.
 
-A killed worker's supervisors end their programs. This is for the case that they were killed at the same time.
+When only the worker was killed, its supervisors end their programs, and the directories are all that is left. When they
+were killed at the same time, their programs may still run.
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ from jobqueue.worker.slots.children import Children
 from jobqueue.worker.slots.workspace import PREFIX, remove
 
 ROUNDS = 100
-"""How often to look again: at all processes for new ones, and at a process in the middle of an exec."""
+"""The most rounds in which new processes are killed."""
 
-EXEC_SECONDS = 0.01
-"""The pause between two looks at a process in the middle of an exec. The kernel reports its end to nobody."""
+EXEC_POLLS = 100
+EXEC_POLL_SECONDS = 0.01
+"""Poll interval for the end of an exec, which the kernel reports to nobody, and how often to poll."""
 
 
-def sweep(parent: Path, children: Children) -> None:
-    """Remove the directories that killed workers left in `parent`, and kill the processes that still run in them.
+def remove_leftovers(parent: Path, children: Children) -> None:
+    """Remove the directories that killed workers left in `parent`, and kill the processes that belong to them.
 
     Raises OSError when `parent` cannot be read.
     """
@@ -36,10 +38,10 @@ def sweep(parent: Path, children: Children) -> None:
 
 
 def kill_processes_in(directory: Path) -> int:
-    """Kill every process that works in a directory or was started to; return how many there were."""
+    """Kill every process that works in a directory or has a variable that points into it; return their number."""
     # A process may start another one while we read /proc, which then appears behind the point that we have reached. So
-    # a round that finds nothing new ends the search, not the first round. Somebody who starts processes faster than we
-    # kill them is given up on in the end; a worker has to start at some time.
+    # a round that finds nothing new ends the search, not the first round. If a program starts processes faster than we
+    # kill them, we give up in the end, because this worker has to start.
     killed: set[int] = set()
     for _ in range(ROUNDS):
         pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
@@ -67,17 +69,17 @@ def _belongs_to(process: Path, directory: Path) -> bool:
 def _environment(process: Path) -> bytes:
     """Return a process's environment. Raises OSError when the process is gone or may not be read."""
     # An exec discards the old environment before it brings the new one, and /proc shows nothing in between. A program
-    # that calls exec in a loop is in that state at one look of twenty-five; without looking again it would survive.
-    for _ in range(ROUNDS):
+    # that calls exec in a loop is found in that state once in twenty-five times; it must not survive because of that.
+    for _ in range(EXEC_POLLS):
         environment = (process / "environ").read_bytes()
         if environment or not in_exec(process):
             return environment
-        time.sleep(EXEC_SECONDS)
+        time.sleep(EXEC_POLL_SECONDS)
     return b""
 
 
 def in_exec(process: Path) -> bool:
-    """Whether a process whose environment was just found empty has one that is not loaded yet, or was not then."""
+    """Whether a process, whose environment we have just found empty, is or was in the middle of an exec."""
     # Fields 50 and 51 of proc_pid_stat(5) say where the environment begins and ends. They are equal where it is really
     # empty. The end is 0 during an exec, but also for the kernel's own threads and for zombies: those have no exe.
     begin, end = (process / "stat").read_bytes().rpartition(b")")[2].split()[47:49]

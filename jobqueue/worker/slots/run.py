@@ -1,4 +1,4 @@
-"""One launch in a slot: what the worker and the supervisor say to each other from its start to its outcome."""
+"""One launch in a slot: the messages between the worker and the supervisor, from its start to its outcome."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from subprocess import Popen
 from threading import Event
 from typing import Any
 
-from jobqueue.worker.supervisor.channel import Channel, ChannelClosed
+from jobqueue.worker.slots.supervisor_process import SupervisorProcess
 from jobqueue.worker.supervisor.messages import Begun, Launch, Live, Message, Outcome, Stop, encode
 
 OnLive = Callable[[dict[str, Any]], None]
@@ -21,30 +20,33 @@ OnLive = Callable[[dict[str, Any]], None]
 
 OVERDUE_SECONDS = 10.0
 """Extra time a supervisor gets beyond its program's own limit. After that we assume that it hangs, and kill it: a
-program of the same user can stop it.
+program of the same user can suspend it.
 """
 
 SENDING_SECONDS = 5.0
-"""Time limit for reading a message that we send. A supervisor that exceeds it is killed."""
+"""How long the supervisor may leave a message unread before it is killed."""
 
 POLL_MS = 1000
-"""Poll interval: how often we look whether a silent supervisor is overdue or stopped."""
+"""Poll interval: how often we look whether a silent supervisor is overdue or suspended."""
 
 MOST_RESUMES = 10
-"""How often a stopped supervisor is resumed in one run before it is killed."""
+"""How often a suspended supervisor is resumed in one run before it is killed."""
 
 
 class Run:
-    """A launch on its way. One thread calls `converse`; others may `request_stop`, one at a time."""
+    """The conversation with a supervisor about one launch.
 
-    def __init__(self, supervisor: Popen[bytes], channel: Channel, launch: Launch, stopped_event: Event) -> None:
-        """Prepare the run of a launch by this supervisor, which is at the other end of the channel. Raises OSError."""
-        self.stopped_event = stopped_event
-        """Identifies this run to those who want to stop it."""
+    One thread calls `converse`, the only function that sends and receives. The channel stays open until it has
+    returned; others may hang up meanwhile, and may `request_stop`, one at a time.
+    """
+
+    def __init__(self, supervisor: SupervisorProcess, launch: Launch, stopped: Event) -> None:
+        """Prepare the run of a launch by this supervisor. Raises OSError."""
+        self.stopped = stopped
+        """Identifies this run to those who want to stop it. A run that has begun does not examine it."""
         self.begun = False
         """Whether the supervisor has announced the start of the program."""
         self._supervisor = supervisor
-        self._channel = channel
         self._launch = launch
         # An event descriptor, because the thread in `converse` waits in a poll: readable while there is a stop to send.
         self._stop_fd = os.eventfd(0, os.EFD_CLOEXEC)
@@ -83,27 +85,25 @@ class Run:
 
     def _next_message(self) -> Message:
         """Return the supervisor's next message. Raises ChannelClosed when it is gone."""
-        channel = self._channel.fileno()
-        if channel < 0:  # the slot was closed by another thread
-            raise ChannelClosed
+        channel = self._supervisor.channel.fileno()
         poll = select.poll()
         poll.register(channel, select.POLLIN)
         poll.register(self._stop_fd, select.POLLIN)
-        while not self._channel.inbox:
+        while not self._supervisor.channel.inbox:
             ready = [fd for fd, _ in poll.poll(POLL_MS)]
             # An overdue supervisor is killed, not asked: it had its program's whole time and more. Its death closes the
             # channel, which the next poll reports; what it still sent before is read first.
             if time.monotonic() > self._overdue_at:
-                self._supervisor.kill()
-            # A supervisor that somebody has stopped is silent, and so is one whose program writes nothing. A look after
-            # each interval of silence tells them apart, and costs runs with much output nothing.
+                self._supervisor.process.kill()
+            # A supervisor that somebody has suspended is silent, and so is one whose program writes nothing. A look
+            # after each interval of silence tells them apart, and costs runs with much output nothing.
             if not ready:
-                self._resume_if_stopped()
+                self._resume_if_suspended()
             if self._stop_fd in ready:
                 self._send_stop()
             if channel in ready:
-                self._channel.receive()
-        return self._channel.inbox.popleft()
+                self._supervisor.channel.receive()
+        return self._supervisor.channel.inbox.popleft()
 
     def _send_stop(self) -> None:
         # The event is cleared before the grace is read: a stop that is requested in between sets it again, and is sent
@@ -113,30 +113,24 @@ class Run:
 
     def _send(self, message: Message) -> None:
         """Send a message, unless the supervisor is gone. A supervisor that does not read it in time is killed."""
-        # Never by a blocking call: that would wait for ever for a supervisor that a job has stopped, and the slot would
-        # be lost to the worker.
+        # Never by a blocking call: that would wait for ever for a supervisor that a job has suspended, and the slot
+        # would be lost to the worker.
         line = memoryview(encode(message)[0])  # the worker sends no descriptors
         give_up_at = time.monotonic() + SENDING_SECONDS
-        # A failure is not reported. `_next_message` finds the channel closed, unless the supervisor sent the outcome
-        # before it was gone; then the outcome counts. ValueError: another thread has closed the channel.
-        with suppress(OSError, ValueError):
-            while line := self._channel.try_to_send(line):
-                if time.monotonic() > give_up_at:
-                    self._supervisor.kill()
-                    return
-                self._wait_until_writable()
-
-    def _wait_until_writable(self) -> None:
         poll = select.poll()
-        poll.register(self._channel, select.POLLOUT)
-        if not poll.poll(POLL_MS):
-            self._resume_if_stopped()
+        poll.register(self._supervisor.channel, select.POLLOUT)
+        # A failure is not reported. `_next_message` finds the channel closed, unless the supervisor sent the outcome
+        # before it was gone; then the outcome counts.
+        with suppress(OSError):
+            while line := self._supervisor.channel.try_to_send(line):
+                if time.monotonic() > give_up_at:
+                    self._supervisor.process.kill()
+                    return
+                if not poll.poll(POLL_MS):
+                    self._resume_if_suspended()
 
-    def _resume_if_stopped(self) -> None:
-        """Resume a supervisor that a job has stopped; kill one that is stopped again and again."""
-        # WNOWAIT leaves the supervisor's status to Popen. There is none to wait for once Popen has reaped it.
-        with suppress(ChildProcessError):
-            if os.waitid(os.P_PID, self._supervisor.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is None:
-                return
+    def _resume_if_suspended(self) -> None:
+        """Resume a supervisor that a job has suspended; kill one that is suspended again and again."""
+        if self._supervisor.is_suspended():
             self._resumes += 1
-            self._supervisor.send_signal(signal.SIGCONT if self._resumes <= MOST_RESUMES else signal.SIGKILL)
+            self._supervisor.process.send_signal(signal.SIGCONT if self._resumes <= MOST_RESUMES else signal.SIGKILL)

@@ -1,6 +1,6 @@
 """Runs a small program as a job's would be run, to find out whether programs can be run and the sandbox holds.
 
-The worker does this when it starts, `--check` at every level of isolation.
+The worker does this at its level of isolation when it starts, and `--check` does it at every level.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from contextlib import ExitStack, closing
 from jobqueue.settings import InvalidSetting
 from jobqueue.worker.isolation import levels
 from jobqueue.worker.isolation.levels import Isolation
-from jobqueue.worker.slots.slot import Slot, SlotDied
+from jobqueue.worker.slots.slot import Slot, SupervisorDied
 from jobqueue.worker.slots.workspace import Workspace, Workspaces
 from jobqueue.worker.supervisor.messages import Launch
 
@@ -51,7 +51,7 @@ def verify_slot(slot: Slot, workspaces: Workspaces) -> None:
 def _problem(slot: Slot, workspace: Workspace) -> str | None:
     try:
         outcome = slot.run(_launch(slot.isolation, workspace), threading.Event())
-    except SlotDied as error:
+    except SupervisorDied as error:
         return str(error)
     if outcome.exit_code == 0:
         return None
@@ -65,14 +65,8 @@ def _launch(isolation: Isolation, workspace: Workspace) -> Launch:
     secret = workspace.program.with_name("secret")
     secret.write_text("word\n")
     secret.chmod(0o600)
-    return Launch(
-        program=str(workspace.program),
-        arguments=[str(secret)] if isolation.protects_worker_files else [],
-        environment={"HOME": str(workspace.directory)},
-        directory=str(workspace.directory),
-        timeout_seconds=TIME_LIMIT_SECONDS,
-        kill_grace_seconds=0,
-    )
+    arguments, home = [str(secret)] if isolation.protects_worker_files else [], str(workspace.directory)
+    return Launch(str(workspace.program), arguments, {"HOME": home}, home, TIME_LIMIT_SECONDS, kill_grace_seconds=0)
 
 
 def _sentence(problem: str, isolation: Isolation, parent: str) -> str:

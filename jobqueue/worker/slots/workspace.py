@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from subprocess import DEVNULL, PIPE
+from typing import Self
 
 from jobqueue import logs
 from jobqueue.worker.host.locked_directory import LockedDirectory
@@ -59,7 +59,9 @@ class Workspaces:
         return own
 
     def close(self, within_seconds: float | None = None) -> None:
-        """Remove the directory. What is not removed within that time is left to the next worker on this host."""
+        """Remove the directory. What is not removed within that time is left to the next worker on this host, and
+        logged as `workspaces_left`.
+        """
         _begin_to_remove(self._own.path, self.children)(within_seconds)
         if self._own.path.exists():
             logs.logger().warning("workspaces_left", path=str(self._own.path))
@@ -90,7 +92,10 @@ class Workspace:
         remove(self._root, self._children)
 
     def remove_within(self, seconds: float) -> Callable[[], None]:
-        """Remove the workspace; return after that time at most, with a function that waits for the rest."""
+        """Remove the workspace. After that time, return; the removal goes on in a thread.
+
+        Returns a function that waits for the end of the removal.
+        """
         # Most programs leave nothing behind: three system calls, and no thread.
         try:
             self.program.unlink(missing_ok=True)
@@ -104,7 +109,7 @@ class Workspace:
 
 
 def _begin_to_remove(path: Path, children: Children) -> Callable[..., None]:
-    """Remove a directory in a thread; return the thread's `join`."""
+    """Remove a directory in a thread; return a function that waits for its end, for as many seconds as it is given."""
     thread = threading.Thread(target=remove, args=(path, children), name="remove", daemon=True)
     try:
         thread.start()
@@ -115,7 +120,10 @@ def _begin_to_remove(path: Path, children: Children) -> Callable[..., None]:
 
 
 def remove(path: Path, children: Children) -> None:
-    """Remove a directory with everything in it. What cannot be removed is logged and left. Never raises."""
+    """Remove a directory with everything in it. One that cannot be removed is left, and logged as `workspace_left`.
+
+    Never raises.
+    """
     # A job can make directories unreadable, nest them deeper than Python's recursion goes, and give them paths longer
     # than the kernel accepts. `rm` handles all of that, but costs two processes, so it is only the second choice.
     try:
@@ -125,11 +133,10 @@ def remove(path: Path, children: Children) -> None:
 
 
 def _remove_by_force(path: Path, children: Children) -> None:
-    options: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     reason = ""
     for command in (["chmod", "-R", "u+rwx"], ["rm", "-rf"]):
         try:
-            process = children.start([*command, "--", str(path)], **options)
+            process = children.start([*command, "--", str(path)], stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE)
         except OSError as error:
             reason = str(error)
             continue

@@ -131,12 +131,15 @@ class Supervisor:
                 self._channel.send(Live(name, *piece))
 
 
-def main(control_fd: int, description: str, open_files: int) -> None:
-    """Serve the socket with that number. `description` is the isolation of all programs, as JSON."""
+def main(control_fd: str, description: str, open_files: str) -> None:
+    """Serve the socket with that number. `description` is the isolation of all programs, as JSON.
+
+    The arguments are those of the command line: the worker starts this function in a new Python process.
+    """
     hardening.adopt_orphans()
     hardening.wake_with_parent()
     hardening.close_memory()
     hardening.renounce()
-    hardening.limit(open_files)
+    hardening.limit(int(open_files))
     os.umask(0o077)
-    Supervisor(Channel(socket.socket(fileno=control_fd)), from_description(json.loads(description))).serve()
+    Supervisor(Channel(socket.socket(fileno=int(control_fd))), from_description(json.loads(description))).serve()

@@ -38,8 +38,7 @@ class Outputs:
     def close(self) -> None:
         """Free the memory. May be called again."""
         if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
+            os.close(self.detach())
 
     def __del__(self) -> None:
         self.close()

@@ -39,7 +39,7 @@ def test_a_job_whose_supervisor_was_killed_is_not_reported_and_left_until_its_le
 
     def kill() -> None:
         wait_for_pids(tmp_path / "pids", 1)
-        os.kill(slot.pid, signal.SIGKILL)
+        os.kill(slot.supervisor_pid, signal.SIGKILL)
 
     killer = threading.Thread(target=kill)
     killer.start()

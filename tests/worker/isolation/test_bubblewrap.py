@@ -117,7 +117,7 @@ def test_bwrap_itself_does_not_get_the_programs_environment(sandboxed: Sandbox) 
     running = sandboxed.begin(launch)
     begun = Path(launch.directory) / "begun"
     wait_until("the program runs", lambda: begun.exists() and begun.read_text() == "canary\n")
-    (bwrap,) = children_of(sandboxed.slot.pid)
+    (bwrap,) = children_of(sandboxed.slot.supervisor_pid)
     (first,) = children_of(bwrap)
     for pid in (bwrap, first):
         assert Path(f"/proc/{pid}/environ").read_bytes() == b""

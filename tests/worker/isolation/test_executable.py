@@ -43,7 +43,7 @@ def test_an_elf_file_is_left_to_the_kernel() -> None:
 
 
 @pytest.mark.parametrize(("content", "is_elf"), [(b"\x7fELF\x02", True), (b"\x7fEL", False), (b"#!/bin/sh", False)])
-def test_an_elf_file_is_recognised_by_its_first_bytes(tmp_path: Path, content: bytes, is_elf: bool) -> None:
+def test_an_elf_file_is_recognized_by_its_first_bytes(tmp_path: Path, content: bytes, is_elf: bool) -> None:
     program = tmp_path / "program"
     program.write_bytes(content)
     with program.open("rb") as file:

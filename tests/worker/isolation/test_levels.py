@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from jobqueue.worker.isolation import landlock, levels
-from jobqueue.worker.slots.slot import SlotDied
+from jobqueue.worker.slots.slot import SupervisorDied
 from jobqueue.worker.supervisor.messages import signal_name
 from tests.support import processes
 from tests.support.confined import DENIED, Sandbox, processes_of, python, sandbox, secret_below
@@ -155,7 +155,7 @@ def test_a_program_has_no_capabilities(sandboxed: Sandbox) -> None:
 
 
 def test_the_memory_of_the_worker_and_its_supervisor_cannot_be_read(sandboxed: Sandbox) -> None:
-    pids = [os.getpid(), sandboxed.slot.pid]
+    pids = [os.getpid(), sandboxed.slot.supervisor_pid]
     results = sandboxed.try_each(
         *(f"read('/proc/{pid}/{file}')" for pid in pids for file in ("environ", "maps", "mem"))
     )
@@ -165,7 +165,7 @@ def test_the_memory_of_the_worker_and_its_supervisor_cannot_be_read(sandboxed: S
 def test_the_worker_and_its_supervisor_cannot_be_signalled(sandboxed: Sandbox) -> None:
     if sandboxed.level == "landlock" and landlock.version() < landlock.SCOPES_VERSION:
         pytest.skip("this kernel's Landlock does not restrict signals")
-    pids = [os.getpid(), sandboxed.slot.pid]
+    pids = [os.getpid(), sandboxed.slot.supervisor_pid]
     results = sandboxed.try_each(*(f"os.kill({pid}, 0)" for pid in pids))
     assert all(each in ("PermissionError", "ProcessLookupError") for each in results), results
 
@@ -202,7 +202,7 @@ def test_nothing_is_left_of_a_program_whose_leader_is_killed(any_level: Sandbox)
     launch = any_level.launch(DAEMONIZES)
     future = any_level.begin(launch)
     wait_until("the program is ready", Path(launch.directory, "ready").exists)
-    (leader,) = processes.children(any_level.slot.pid)[:1]
+    (leader,) = processes.children(any_level.slot.supervisor_pid)[:1]
     started = processes_of(launch)
     assert len(started) >= 3
     os.kill(leader, signal.SIGKILL)
@@ -225,10 +225,10 @@ def test_a_program_is_killed_when_its_supervisor_is(any_level: Sandbox) -> None:
     launch = any_level.launch("#!/bin/sh\n: >ready\nexec sleep 600")
     future = any_level.begin(launch)
     wait_until("the program is ready", Path(launch.directory, "ready").exists)
-    started = processes.family(any_level.slot.pid)
+    started = processes.family(any_level.slot.supervisor_pid)
     assert len(started) >= 2
-    os.kill(any_level.slot.pid, signal.SIGKILL)
-    with pytest.raises(SlotDied):
+    os.kill(any_level.slot.supervisor_pid, signal.SIGKILL)
+    with pytest.raises(SupervisorDied):
         future.result(10)
     processes.wait_until_gone(started)
 

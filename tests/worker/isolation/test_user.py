@@ -40,7 +40,7 @@ def test_two_slots_have_two_users(owned: Sandbox) -> None:
     with sandbox("user") as other:
         assert other.isolation.uid != owned.isolation.uid
         assert other.try_each("os.getuid()") == [other.isolation.uid]
-        results = other.try_each(f"os.kill({owned.slot.pid}, 0)")
+        results = other.try_each(f"os.kill({owned.slot.supervisor_pid}, 0)")
     assert results == ["PermissionError"]
 
 

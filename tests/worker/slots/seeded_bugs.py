@@ -15,31 +15,37 @@ SLOTS = [
         SLOT_TESTS,
         (
             "a late stop reaches the next run",
-            " and run_event in (None, self._run.stopped_event)",
+            " and stopped in (None, self._run.stopped)",
             "",
             f"{ATTEMPT_TESTS}::test_stopping_an_attempt_that_is_over_does_not_stop_the_next_in_its_slot",
         ),
         (
             "a dead supervisor is not replaced",
-            "self._supervisor.is_gone() and not stopped_event.is_set()",
-            "self._supervisor.closed",
+            "self._supervisor.process.poll() is not None and not stopped.is_set()",
+            "self._closed",
             "test_a_supervisor_that_died_idle_is_replaced",
+        ),
+        (
+            "a slot closes a descriptor that its run still uses",
+            "with self._running, self._lock:",
+            "with self._lock:",
+            "test_a_slot_that_closes_keeps_its_descriptors_until_the_run_has_left",
         ),
     ),
     *seeded(
         "jobqueue/worker/slots/run.py",
         SLOT_TESTS,
         (
-            "a stopped supervisor is killed instead of resumed",
+            "a suspended supervisor is killed instead of resumed",
             "self._resumes <= MOST_RESUMES",
             "self._resumes > MOST_RESUMES",
-            "test_a_supervisor_that_was_stopped_while_idle_is_resumed",
+            "test_a_supervisor_that_was_suspended_while_idle_is_resumed",
         ),
         (
             "an overdue supervisor is not killed",
             "time.monotonic() > self._overdue_at",
             "math.isnan(self._overdue_at)",
-            "tests/worker/slots/test_slot_limits.py::test_a_stopped_supervisor_is_killed_when_it_is_overdue",
+            "tests/worker/slots/test_slot_limits.py::test_a_suspended_supervisor_is_killed_when_its_program_is_beyond_its_time_limit",
         ),
     ),
     *seeded(
@@ -59,7 +65,7 @@ SLOTS = [
             "processes in directories with a longer name are killed",
             '/".startswith(f"{directory}/")',
             '".startswith(f"{directory}")',
-            "test_processes_in_neighbouring_directories_are_not_killed",
+            "test_processes_in_neighboring_directories_are_not_killed",
         ),
     ),
     *seeded(
@@ -79,9 +85,9 @@ SUPERVISORS = [
         f"{SUPERVISOR_TESTS}/test_program.py",
         (
             "processes that a program has started survive it",
-            "reaped = kill_children(spare=self._spared)",
-            "reaped = kill_children(spare=children_of(os.getpid()))",
-            f"{SLOT_TESTS}::test_stop_ends_a_program_and_all_it_started",
+            "ru_maxrss * 1024, kill_children(spare=self._spared)",
+            "ru_maxrss * 1024, kill_children(spare=children_of(os.getpid()))",
+            f"{SLOT_TESTS}::test_a_stop_ends_a_program_and_all_it_started",
         ),
         (
             "a program does not die with its supervisor",
@@ -94,10 +100,10 @@ SUPERVISORS = [
         f"{SUPERVISOR}/main.py",
         f"{SUPERVISOR_TESTS}/test_main.py",
         (
-            "a stopped supervisor outlives its worker",
+            "a suspended supervisor outlives its worker",
             "    hardening.wake_with_parent()\n",
             "",
-            f"{SLOT_TESTS}::test_a_supervisor_that_was_stopped_ends_with_a_killed_worker",
+            f"{SLOT_TESTS}::test_a_supervisor_that_was_suspended_ends_with_a_killed_worker",
         ),
         (
             "a death by a signal has the number of the signal as exit code",
@@ -133,8 +139,8 @@ SUPERVISORS = [
         f"{SUPERVISOR_TESTS}/test_capture.py",
         (
             "of a long output the end is lost",
-            "self._tail[:-OUTPUT_LIMIT_BYTES]",
-            "self._tail[OUTPUT_LIMIT_BYTES:]",
+            "self._tail[: -output.OUTPUT_LIMIT_BYTES]",
+            "self._tail[output.OUTPUT_LIMIT_BYTES :]",
             "test_a_longer_output_keeps_both_ends_and_a_line_that_says_how_much_is_missing",
         ),
     ),

@@ -17,14 +17,14 @@ from jobqueue.worker.isolation import levels
 from jobqueue.worker.slots.children import Children
 from jobqueue.worker.host.hardening import adopt_orphans
 from jobqueue.worker.supervisor.messages import Launch
-from jobqueue.worker.slots.slot import Slot, SlotDied
+from jobqueue.worker.slots.slot import Slot, SupervisorDied
 adopt_orphans()
 children = Children()
 helper = children.start(["/bin/sleep", "600"])
 def run(slot, program, pids, directory):
     try:
         slot.run(Launch(program, [pids, "600"], {"PATH": "/usr/bin:/bin"}, directory), threading.Event())
-    except SlotDied:
+    except SupervisorDied:
         print("died", flush=True)
 for first in (1, 4):
     slot = Slot(children, levels.make("none", ()), 4096)
@@ -65,7 +65,7 @@ own = Children()
 before = children_of(os.getpid())
 if os.fork() == 0:
     os.execv("/bin/sleep", ["sleep", "600"])
-own.sweep()
+own.kill_orphans()
 print(len(before), children_of(os.getpid()) == before)
 os.kill(before[0], 9)
 """

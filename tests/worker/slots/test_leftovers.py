@@ -69,7 +69,7 @@ def worker(parent: Path) -> Iterator[tuple[subprocess.Popen[str], list[int], Pat
 
 def sweep(parent: Path) -> None:
     """Do what a worker does when it starts."""
-    leftovers.sweep(parent, sparing_children())
+    leftovers.remove_leftovers(parent, sparing_children())
 
 
 @contextmanager
@@ -161,7 +161,7 @@ def test_the_target_of_a_symbolic_link_in_an_abandoned_directory_stays(parent: P
     assert (tmp_path / "file").read_text() == "text"
 
 
-def test_processes_in_neighbouring_directories_are_not_killed(parent: Path) -> None:
+def test_processes_in_neighboring_directories_are_not_killed(parent: Path) -> None:
     (parent / "a").mkdir()
     (parent / "ab").mkdir()
     with bystander(parent / "ab", HOME=str(parent / "ab")) as pid, bystander(parent) as other:

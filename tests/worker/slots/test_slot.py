@@ -18,12 +18,12 @@ from typing import Any
 import pytest
 
 from jobqueue.worker.slots.children import Children
-from jobqueue.worker.slots.slot import SlotDied
+from jobqueue.worker.slots.slot import SupervisorDied
 from jobqueue.worker.supervisor.channel import Channel
 from jobqueue.worker.supervisor.messages import Outcome
 from tests.support.child_script import command
 from tests.support.processes import alive, children, file_descriptors, state, wait_for_pids, wait_until_gone
-from tests.support.programs import FOREVER, SHELL, STOPS_ITSELF, WITH_ORPHANS, Stage
+from tests.support.programs import FOREVER, SHELL, SUSPENDS_ITSELF, WITH_ORPHANS, Stage
 from tests.support.slots import open_slot
 from tests.support.waiting import wait_until
 
@@ -32,14 +32,14 @@ import threading
 from jobqueue.worker.isolation import levels
 from jobqueue.worker.slots.children import Children
 from jobqueue.worker.host.hardening import adopt_orphans
-from jobqueue.worker.slots.slot import Slot, SlotDied
+from jobqueue.worker.slots.slot import Slot, SupervisorDied
 from jobqueue.worker.supervisor.messages import Launch
 program, pids, directory = sys.argv[1:]
 adopt_orphans()
 slot = Slot(Children(), levels.make("none", ()), 4096)
 try:
     slot.run(Launch(program, [pids, "600"], {"PATH": "/usr/bin:/bin"}, directory), threading.Event())
-except SlotDied:
+except SupervisorDied:
     slot.close()
 """
 
@@ -59,10 +59,10 @@ def test_a_stop_ends_a_program_and_all_it_started(stage: Stage, tmp_path: Path, 
     assert not any(map(alive, pids))
 
 
-def test_a_stop_ends_a_program_that_stopped_itself(stage: Stage, tmp_path: Path) -> None:
-    run = stage.begin(STOPS_ITSELF, tmp_path / "pids")
+def test_a_stop_ends_a_program_that_suspended_itself(stage: Stage, tmp_path: Path) -> None:
+    run = stage.begin(SUSPENDS_ITSELF, tmp_path / "pids")
     (pid,) = wait_for_pids(tmp_path / "pids", 1)
-    wait_until("the program is stopped", lambda: state(pid) == "T")
+    wait_until("the program is suspended", lambda: state(pid) == "T")
     stage.slot.stop()
     assert run.result(10).stopped
     assert not alive(pid)
@@ -115,19 +115,19 @@ def test_a_stop_at_any_moment_stops_the_current_run_or_none(stage: Stage) -> Non
 
 
 def test_a_stop_just_after_the_start_stops_the_program(stage: Stage) -> None:
-    """A stopped supervisor stands for a busy host, where it does not get to run for a moment."""
-    os.kill(stage.slot.pid, signal.SIGSTOP)
+    """A suspended supervisor stands for a busy host, where it does not get to run for a moment."""
+    os.kill(stage.slot.supervisor_pid, signal.SIGSTOP)
     run = stage.begin(SHELL + "exec sleep 2")
     stage.slot.stop()
-    os.kill(stage.slot.pid, signal.SIGCONT)
+    os.kill(stage.slot.supervisor_pid, signal.SIGCONT)
     assert run.result(10).stopped
 
 
 def test_the_program_dies_with_a_killed_supervisor_and_the_next_one_runs(stage: Stage, tmp_path: Path) -> None:
     run = stage.begin(FOREVER, tmp_path / "pids")
     pids = wait_for_pids(tmp_path / "pids", 1)
-    os.kill(stage.slot.pid, signal.SIGKILL)
-    with pytest.raises(SlotDied):
+    os.kill(stage.slot.supervisor_pid, signal.SIGKILL)
+    with pytest.raises(SupervisorDied):
         run.result(10)
     wait_until_gone(pids)
     assert stage.run(SHELL + "echo next").stdout == "next\n"
@@ -142,7 +142,7 @@ def test_everything_that_the_program_started_dies_with_a_killed_supervisor(stage
 
 
 def test_a_program_that_kills_its_supervisor_harms_nobody_else(stage: Stage) -> None:
-    with pytest.raises(SlotDied):
+    with pytest.raises(SupervisorDied):
         stage.run(SHELL + "kill -9 $PPID; exec sleep 60")
     assert stage.run(SHELL + "echo next").stdout == "next\n"
 
@@ -158,7 +158,7 @@ def test_every_process_of_a_slot_dies_with_a_killed_worker(stage: Stage, tmp_pat
 @contextmanager
 def working(stage: Stage, pids: Path) -> Iterator[tuple[subprocess.Popen[bytes], list[int]]]:
     """A process that runs WITH_ORPHANS in a slot, as a worker does, and the program's processes. It exits with code 0
-    when the slot died.
+    when the supervisor died.
     """
     launch = stage.launch(WITH_ORPHANS)
     with subprocess.Popen(command(WORKER, launch.program, pids, launch.directory)) as worker:
@@ -167,7 +167,7 @@ def working(stage: Stage, pids: Path) -> Iterator[tuple[subprocess.Popen[bytes],
 
 def test_closing_a_slot_ends_its_supervisor() -> None:
     slot = open_slot()
-    pid = slot.pid
+    pid = slot.supervisor_pid
     slot.close()
     assert not alive(pid)
 
@@ -176,22 +176,45 @@ def test_closing_ends_a_program_that_runs(stage: Stage, tmp_path: Path) -> None:
     before = file_descriptors(os.getpid())
     with closing(open_slot()) as slot:
         run = Stage(slot, tmp_path).begin(FOREVER, tmp_path / "pids")
-        supervised = [slot.pid, *wait_for_pids(tmp_path / "pids", 1)]
-    with pytest.raises(SlotDied) as died:
+        supervised = [slot.supervisor_pid, *wait_for_pids(tmp_path / "pids", 1)]
+    with pytest.raises(SupervisorDied) as died:
         run.result(10)
     assert died.value.begun
     assert not any(map(alive, supervised))
-    assert slot.pid == supervised[0]  # no other has been started
+    assert slot.supervisor_pid == supervised[0]  # no other has been started
     assert file_descriptors(os.getpid()) == before
 
 
+def test_a_slot_that_closes_keeps_its_descriptors_until_the_run_has_left(stage: Stage) -> None:
+    """The run would otherwise poll a number that the process has given to another file."""
+    shown, seen = threading.Event(), threading.Event()
+
+    def wait_until_seen(_: object) -> None:
+        shown.set()
+        assert seen.wait(20)
+
+    run = stage.begin_launch(stage.launch(SHELL + "echo; exec sleep 600"), wait_until_seen)
+    assert shown.wait(20)
+    before, supervisor = file_descriptors(os.getpid()), stage.slot.supervisor_pid
+    close = threading.Thread(target=stage.slot.close)
+    close.start()
+    wait_until_gone([supervisor])
+    close.join(0.5)
+    assert file_descriptors(os.getpid()) == before
+    seen.set()
+    with pytest.raises(SupervisorDied):
+        run.result(20)
+    close.join(20)
+    assert file_descriptors(os.getpid()) < before
+
+
 def test_a_closed_slot_runs_nothing(stage: Stage) -> None:
-    supervisor = stage.slot.pid
+    supervisor = stage.slot.supervisor_pid
     stage.slot.close()
-    with pytest.raises(SlotDied) as died:
+    with pytest.raises(SupervisorDied) as died:
         stage.run(SHELL + "exit 0")
     assert not died.value.begun
-    assert stage.slot.pid == supervisor
+    assert stage.slot.supervisor_pid == supervisor
 
 
 def test_a_supervisor_that_is_started_while_the_slot_closes_ends_at_once(
@@ -212,13 +235,13 @@ def test_a_supervisor_that_is_started_while_the_slot_closes_ends_at_once(
 
     monkeypatch.setattr(Channel, "hang_up", report_hang_up)
     monkeypatch.setattr(Children, "start", start_while_closing)
-    os.kill(stage.slot.pid, signal.SIGKILL)
-    wait_until("the supervisor is dead", lambda: not alive(stage.slot.pid))
-    with pytest.raises(SlotDied):
+    os.kill(stage.slot.supervisor_pid, signal.SIGKILL)
+    wait_until("the supervisor is dead", lambda: not alive(stage.slot.supervisor_pid))
+    with pytest.raises(SupervisorDied):
         stage.run(SHELL + "exit 0")
     close.join(20)
     assert not close.is_alive()
-    assert not alive(stage.slot.pid)
+    assert not alive(stage.slot.supervisor_pid)
 
 
 def test_a_run_without_a_descriptor_for_it_fails_before_the_program_starts(
@@ -242,14 +265,16 @@ def test_many_runs_in_a_slot_leave_nothing_behind(stage: Stage) -> None:
     for _ in range(200):
         assert stage.slot.run(launch, threading.Event()).stdout == "ran\n"
     assert file_descriptors(os.getpid()) == ours
-    wait_until("the supervisor has closed the last outputs", lambda: file_descriptors(stage.slot.pid) == theirs)
-    assert children(stage.slot.pid) == []
+    wait_until(
+        "the supervisor has closed the last outputs", lambda: file_descriptors(stage.slot.supervisor_pid) == theirs
+    )
+    assert children(stage.slot.supervisor_pid) == []
     assert os.listdir(launch.directory) == []
 
 
 def test_a_supervisor_that_died_idle_is_replaced(stage: Stage) -> None:
-    os.kill(stage.slot.pid, signal.SIGKILL)
-    wait_until("the supervisor is dead", lambda: not alive(stage.slot.pid))
+    os.kill(stage.slot.supervisor_pid, signal.SIGKILL)
+    wait_until("the supervisor is dead", lambda: not alive(stage.slot.supervisor_pid))
     assert stage.run(SHELL + "echo next").stdout == "next\n"
 
 
@@ -259,7 +284,7 @@ def test_a_run_returns_soon_after_the_program_ended(stage: Stage) -> None:
     assert time.monotonic() - begun < 20
 
 
-def test_a_supervisor_that_was_stopped_ends_with_a_killed_worker(stage: Stage, tmp_path: Path) -> None:
+def test_a_supervisor_that_was_suspended_ends_with_a_killed_worker(stage: Stage, tmp_path: Path) -> None:
     with working(stage, tmp_path / "pids") as (worker, pids):
         everybody = pids + children(worker.pid)
         os.kill(children(worker.pid)[0], signal.SIGSTOP)
@@ -268,8 +293,8 @@ def test_a_supervisor_that_was_stopped_ends_with_a_killed_worker(stage: Stage, t
 
 
 @contextmanager
-def stopped_again_and_again(pid: int) -> Iterator[None]:
-    """Stops a process each time that it has been resumed, as a malicious job would."""
+def suspended_again_and_again(pid: int) -> Iterator[None]:
+    """Suspends a process each time that it has been resumed, as a malicious job would."""
     over = threading.Event()
 
     def stop() -> None:
@@ -288,12 +313,12 @@ def stopped_again_and_again(pid: int) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)  # so that its slot can be closed without waiting for it
 
 
-def test_a_supervisor_that_was_stopped_while_idle_is_resumed(stage: Stage) -> None:
-    os.kill(stage.slot.pid, signal.SIGSTOP)
+def test_a_supervisor_that_was_suspended_while_idle_is_resumed(stage: Stage) -> None:
+    os.kill(stage.slot.supervisor_pid, signal.SIGSTOP)
     assert stage.run(SHELL + "echo ran", "x" * 100_000, "x" * 100_000, "x" * 100_000).stdout == "ran\n"
 
 
-def test_the_end_of_a_program_that_stopped_its_supervisor_is_reported(stage: Stage) -> None:
+def test_the_end_of_a_program_that_suspended_its_supervisor_is_reported(stage: Stage) -> None:
     assert stage.run(SHELL + "kill -STOP $PPID; echo ran").stdout == "ran\n"
 
 
@@ -302,20 +327,20 @@ def test_a_supervisor_that_reads_no_messages_is_killed_and_replaced(
 ) -> None:
     monkeypatch.setattr("jobqueue.worker.slots.run.SENDING_SECONDS", 0.5)
     monkeypatch.setattr("jobqueue.worker.slots.run.POLL_MS", 100)
-    supervisor = stage.slot.pid
-    with stopped_again_and_again(supervisor), pytest.raises(SlotDied) as died:
+    supervisor = stage.slot.supervisor_pid
+    with suspended_again_and_again(supervisor), pytest.raises(SupervisorDied) as died:
         stage.run(SHELL + "echo ran", *["x" * 100_000] * 20)
     assert not died.value.begun
     assert not alive(supervisor)
     assert stage.run(SHELL + "echo next").stdout == "next\n"
 
 
-def test_a_supervisor_that_is_stopped_again_and_again_is_killed_and_replaced(
+def test_a_supervisor_that_is_suspended_again_and_again_is_killed_and_replaced(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("jobqueue.worker.slots.run.POLL_MS", 20)
-    supervisor = stage.slot.pid
-    with stopped_again_and_again(supervisor), pytest.raises(SlotDied):
+    supervisor = stage.slot.supervisor_pid
+    with suspended_again_and_again(supervisor), pytest.raises(SupervisorDied):
         stage.run(SHELL + "echo ran")
     assert not alive(supervisor)
     assert stage.run(SHELL + "echo next").stdout == "next\n"
@@ -323,13 +348,13 @@ def test_a_supervisor_that_is_stopped_again_and_again_is_killed_and_replaced(
 
 def test_a_stop_does_not_wait_for_a_supervisor_that_reads_no_messages(stage: Stage) -> None:
     """Whoever stops one slot may have to stop others as well."""
-    with stopped_again_and_again(stage.slot.pid):
+    with suspended_again_and_again(stage.slot.supervisor_pid):
         run = stage.begin(SHELL + "echo ran", *["x" * 100_000] * 20)
         begun = time.monotonic()
         stage.slot.stop()
         stage.slot.hang_up()
         assert time.monotonic() - begun < 5
-        with pytest.raises(SlotDied):
+        with pytest.raises(SupervisorDied):
             run.result(60)
 
 
@@ -343,7 +368,7 @@ def test_a_slot_whose_supervisor_cannot_be_replaced_at_once_has_died_all_the_sam
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
     monkeypatch.setattr(Children, "start", refuse)
-    with pytest.raises(SlotDied) as died:
+    with pytest.raises(SupervisorDied) as died:
         stage.run(SHELL + "kill -9 $PPID; exec sleep 60")
     assert died.value.begun
     assert stage.run(SHELL + "echo next").stdout == "next\n"

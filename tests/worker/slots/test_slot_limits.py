@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from jobqueue.worker.slots.slot import SlotDied
+from jobqueue.worker.slots.slot import SupervisorDied
 from jobqueue.worker.supervisor.messages import Launch
 from tests.support.processes import alive, state, wait_for_pids, wait_until_gone
-from tests.support.programs import FOREVER, SHELL, STOPS_ITSELF, Stage
+from tests.support.programs import FOREVER, SHELL, SUSPENDS_ITSELF, Stage
 from tests.support.waiting import wait_until
 
 
@@ -28,7 +28,7 @@ def test_a_stop_with_a_grace_sends_sigterm_first(stage: Stage, tmp_path: Path) -
     assert (outcome.stdout, outcome.exit_code, outcome.stopped) == ("asked\n", 7, True)
 
 
-@pytest.mark.parametrize("program", [FOREVER, STOPS_ITSELF])
+@pytest.mark.parametrize("program", [FOREVER, SUSPENDS_ITSELF])
 def test_a_program_that_does_not_end_within_the_grace_is_killed(stage: Stage, tmp_path: Path, program: str) -> None:
     run = stage.begin(program, tmp_path / "pids")
     wait_for_pids(tmp_path / "pids", 1)
@@ -40,11 +40,11 @@ def test_a_program_that_does_not_end_within_the_grace_is_killed(stage: Stage, tm
     assert time.monotonic() - begun < 10
 
 
-def test_a_program_that_stopped_itself_is_resumed_to_handle_sigterm(stage: Stage, tmp_path: Path) -> None:
+def test_a_program_that_suspended_itself_is_resumed_to_handle_sigterm(stage: Stage, tmp_path: Path) -> None:
     trap = SHELL + 'trap "echo asked; exit 7" TERM; echo $$ >> $1; kill -STOP $$; sleep 600'
     run = stage.begin(trap, tmp_path / "pids")
     (pid,) = wait_for_pids(tmp_path / "pids", 1)
-    wait_until("the program is stopped", lambda: state(pid) == "T")
+    wait_until("the program is suspended", lambda: state(pid) == "T")
     stage.slot.stop(60)
     assert run.result(20).stdout == "asked\n"
 
@@ -108,7 +108,7 @@ def test_a_supervisor_that_receives_sigterm_reports_it_and_stays(stage: Stage, t
     wait = SHELL + 'echo $$ >> $1; while [ ! -e "$2" ]; do sleep 0.05; done; exit 1'
     run = stage.begin(wait, tmp_path / "pids", tmp_path / "go")
     wait_for_pids(tmp_path / "pids", 1)
-    os.kill(stage.slot.pid, signal.SIGTERM)
+    os.kill(stage.slot.supervisor_pid, signal.SIGTERM)
     (tmp_path / "go").touch()
     assert run.result(20).supervisor_terminated
     assert not stage.run(SHELL + "exit 1").supervisor_terminated
@@ -116,34 +116,34 @@ def test_a_supervisor_that_receives_sigterm_reports_it_and_stays(stage: Stage, t
 
 @pytest.fixture
 def overdue_before_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A supervisor is overdue soon after its time, and was stopped for so long already when it would be resumed."""
+    """A supervisor is overdue soon after its time, and was suspended for so long already when it would be resumed."""
     monkeypatch.setattr("jobqueue.worker.slots.run.OVERDUE_SECONDS", 0.2)
     monkeypatch.setattr("jobqueue.worker.slots.run.POLL_MS", 1000)
 
 
 @pytest.mark.usefixtures("overdue_before_resumed")
-def test_a_stopped_supervisor_is_killed_when_its_program_is_beyond_its_time_limit(stage: Stage) -> None:
-    supervisor = stage.slot.pid
+def test_a_suspended_supervisor_is_killed_when_its_program_is_beyond_its_time_limit(stage: Stage) -> None:
+    supervisor = stage.slot.supervisor_pid
     os.kill(supervisor, signal.SIGSTOP)
-    wait_until("the supervisor is stopped", lambda: state(supervisor) == "T")
+    wait_until("the supervisor is suspended", lambda: state(supervisor) == "T")
     run = stage.begin_launch(limited(stage.launch(SHELL + "exec sleep 600"), 0.5, 0))
-    with pytest.raises(SlotDied):
+    with pytest.raises(SupervisorDied):
         run.result(60)
     assert not alive(supervisor)
     assert stage.run(SHELL + "echo next").stdout == "next\n"
 
 
-def test_a_supervisor_that_its_program_has_stopped_is_killed_when_it_is_overdue(
+def test_a_supervisor_that_its_program_has_suspended_is_killed_when_it_is_overdue(
     stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     monkeypatch.setattr("jobqueue.worker.slots.run.POLL_MS", 600_000)  # so that it is not resumed before the stop
-    supervisor = stage.slot.pid
+    supervisor = stage.slot.supervisor_pid
     run = stage.begin(SHELL + "echo $$ >> $1; kill -STOP $PPID; exec sleep 600", tmp_path / "pids")
     pids = wait_for_pids(tmp_path / "pids", 1)
-    wait_until("the supervisor is stopped", lambda: state(supervisor) == "T")
+    wait_until("the supervisor is suspended", lambda: state(supervisor) == "T")
     request.getfixturevalue("overdue_before_resumed")
     stage.slot.stop()
-    with pytest.raises(SlotDied):
+    with pytest.raises(SupervisorDied):
         run.result(60)
     wait_until_gone(pids)
     assert stage.run(SHELL + "echo next").stdout == "next\n"

@@ -28,7 +28,7 @@ from tests.support.waiting import wait_until
 SUPERVISOR = """
 from jobqueue.worker.supervisor import main, platform_stop
 platform_stop.LATE_SIGNAL_SECONDS = float(sys.argv[2])
-main.main(int(sys.argv[1]), '{"level": "none"}', 4096)
+main.main(sys.argv[1], '{"level": "none"}', "4096")
 """
 
 
