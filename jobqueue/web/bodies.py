@@ -73,10 +73,7 @@ class BodyParser(FlaskParser):
     """
 
     DEFAULT_VALIDATION_STATUS = 400
-    DEFAULT_UNKNOWN_BY_LOCATION = {  # noqa: RUF012  # webargs declares it so
-        **FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION,
-        "query": marshmallow.RAISE,
-    }
+    DEFAULT_UNKNOWN_BY_LOCATION = FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION | {"query": marshmallow.RAISE}
 
     def load_json(self, req: Request, schema: marshmallow.Schema) -> Any:  # noqa: ARG002  # webargs passes it
         """Return the body's value. Raises UnsupportedMediaType, InvalidRequest."""

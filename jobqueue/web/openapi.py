@@ -61,15 +61,9 @@ class JobQueueBlueprint(Blueprint):
 
 def install(app: Flask, blueprints: Iterable[JobQueueBlueprint]) -> None:
     """Give the app its routes and the OpenAPI document of them."""
-    app.config.update(
-        API_TITLE="jobqueue",
-        API_VERSION="v1",
-        OPENAPI_VERSION="3.1.0",
-        OPENAPI_URL_PREFIX=PREFIX,
-        OPENAPI_JSON_PATH="openapi.json",
-    )
+    app.config.update(OPENAPI_URL_PREFIX=PREFIX, OPENAPI_JSON_PATH="openapi.json")
     app.url_map.converters["job_id"] = JobIdConverter
-    documented = JobQueueApi(app)
+    documented = JobQueueApi(app, spec_kwargs={"title": "jobqueue", "version": "v1", "openapi_version": "3.1.0"})
     documented.register_converter(JobIdConverter, lambda _: {"type": "string", "format": "uuid"})
     documented.ma_plugin.converter.add_attribute_function(publish_key_rules)
     for blueprint in blueprints:

@@ -34,40 +34,24 @@ def job_details(job: Job) -> dict[str, object]:
     """Return all details of a job."""
     return {
         **job_summary(job),
-        "binary_url": job.spec.binary_url,
-        "binary_sha256": job.spec.binary_sha256,
-        "arguments": job.spec.arguments,
-        "env_variables": job.spec.env_variables,
-        "timeout_seconds": job.spec.timeout_seconds,
+        **vars(job.spec),
         "stdout": job.stdout,
         "stderr": job.stderr,
         "exit_code": job.exit_code,
         "error_message": job.error_message,
         "reason": job.reason,
-        **measured(job.measured),
+        **_fields(job.measured),
         "cancel_requested": job.cancel_requested,
         "completed_at": _optional_timestamp(job.completed_at_ms),
-        "attempts": [attempt(each) for each in job.attempts],
+        "attempts": [_fields(attempt) for attempt in job.attempts],
     }
 
 
-def measured(run: Measured) -> dict[str, object]:
-    """Return how a run went: the fields of `schemas.measured.shown`."""
+def _fields(part: Measured | Attempt) -> dict[str, object]:
+    """Return all fields of a part of a job: how its run went (`schemas.measured.shown`), or one attempt at it."""
     return {
         name.removesuffix("_ms"): _optional_timestamp(value) if name.endswith("_ms") else value
-        for name, value in vars(run).items()
-    }
-
-
-def attempt(one: Attempt) -> dict[str, object]:
-    """Return one executor's attempt at a job."""
-    return {
-        "executor_id": one.executor_id,
-        "executor_ip": one.executor_ip,
-        "started_at": timestamp(one.started_at_ms),
-        "ended_at": _optional_timestamp(one.ended_at_ms),
-        "status": one.status,
-        "reason": one.reason,
+        for name, value in vars(part).items()
     }
 
 
