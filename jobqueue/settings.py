@@ -139,14 +139,17 @@ def url(
     name: str, default: str, schemes: Sequence[str], meaning: str, check: Callable[[str], None] = lambda _: None
 ) -> str:
     """Declare a setting that is a URL with one of the schemes and a host (`unix`: a path). `check` raises ValueError if
-    it is wrong in another way.
+    it is wrong in another way, with a text that completes the sentence "NAME is …, but …".
     """
 
     def parse(text: str) -> str:
         parts = urlsplit(text)
         complete = parts.path if parts.scheme == "unix" else parts.hostname and parts.port != 0
         allow(text, complete and parts.scheme in schemes and not re.search(r"\s", text))
-        check(text)
+        try:
+            check(text)
+        except ValueError as error:
+            raise InvalidSetting(f"{name} is {_shown(text)!r}, but {str(error).rstrip('.')}.") from None
         return text
 
     allowed = "a URL that starts with " + " or ".join(f"{scheme}://" for scheme in schemes)

@@ -172,11 +172,12 @@ def test_a_password_in_a_url_is_not_shown(password: str) -> None:
 def test_a_url_may_have_to_pass_another_check() -> None:
     def check(text: str) -> None:
         if not text.endswith("/0"):
-            raise ValueError
+            raise ValueError("the path must be /0.")
 
     checked = settings.url("NAME", "", SCHEMES, "a URL", check)
     assert read(checked, "redis://host/0") == "redis://host/0"
-    assert "must be a URL that starts with redis://" in refusal(checked, "redis://host/1")
+    assert refusal(checked, "redis://u:secret@host/1") == "NAME is 'redis://***@host/1', but the path must be /0."
+    assert "must be a URL that starts with redis://" in refusal(checked, "http://host/1")
 
 
 def test_a_setting_of_another_kind_brings_its_own_parser() -> None:
