@@ -41,9 +41,11 @@ def settings(variables: MutableMapping[str, str]) -> dict[str, object]:
     except InvalidSetting as error:
         sys.exit(str(error))
     gunicorn.util.write_error = write_error  # gunicorn has no setting for its error page.
-    if METRICS_DIR not in variables:
-        variables[METRICS_DIR] = tempfile.mkdtemp(prefix=METRICS_PREFIX)
-    os.makedirs(variables[METRICS_DIR], exist_ok=True)
+    directory = variables[METRICS_DIR] = variables.get(METRICS_DIR) or tempfile.mkdtemp(prefix=METRICS_PREFIX)
+    try:
+        os.makedirs(directory, exist_ok=True)
+    except OSError as error:
+        sys.exit(f"{METRICS_DIR} is {directory!r}, but no directory can be made there: {error.strerror}.")
     return {
         "bind": f"0.0.0.0:{own.port}",
         "workers": own.processes,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from jobqueue.web.bodies import MAX_BODY_BYTES
-from tests.support.serving import Server, running_api
+from tests.support.paths import ROOT
+from tests.support.serving import Server, environment, gunicorn, running_api
 from tests.support.waiting import wait_until
 from tests.support.web import JOB, UNKNOWN_ID
 
@@ -142,6 +145,15 @@ def test_a_line_break_in_a_request_starts_no_new_line_in_the_log(served: Server)
     served.call("GET", f"/jobs/{UNKNOWN_ID}")
     served.call("GET", "/jobs?type=%0d%0alevel=error")
     assert "\nlevel=error" not in served.log
+
+
+@pytest.mark.parametrize("name", ["file", "file/below"])
+def test_a_metrics_directory_that_cannot_be_made_ends_the_server_with_a_sentence(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    variables = environment(tmp_path, PROMETHEUS_MULTIPROC_DIR=str(tmp_path / name))
+    done = subprocess.run(gunicorn(), cwd=ROOT, env=variables, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch(rf"PROMETHEUS_MULTIPROC_DIR is '{tmp_path / name}', but .+\.\n", done.stdout + done.stderr)
 
 
 def test_gunicorn_exits_cleanly_on_sigterm_and_removes_its_metrics_directory(tmp_path: Path, redis_url: str) -> None:
