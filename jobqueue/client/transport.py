@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from http import HTTPStatus
 from typing import IO, Any
 
@@ -79,25 +80,26 @@ class Transport:
                 answer = response.content
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, TimeLimitExceeded) as error:
             raise ApiUnavailable(f"{_reason(error)} at {self._shown_url}") from error
-        if is_retryable(response.status_code):
-            raise ApiUnavailable(f"{response.status_code} from {self._shown_url}")
         return self._decode(response.status_code, answer)
 
     def _decode(self, status: int, content: bytes) -> Any:
-        """Return the body of a success; raise ApiRefused for a refusal.
+        """Return the body of a success; raise ApiUnavailable for a status that may pass, ApiRefused for a refusal.
 
         Anything else was sent by another server, such as a proxy. A proxy's 404 must not make a worker believe that its
         job is gone.
         """
-        try:
+        body: Any = content  # Still bytes below if it is not JSON.
+        with suppress(ValueError, RecursionError):
             body = json.loads(content) if content else None
-        except (ValueError, RecursionError):
-            raise self._foreign(status) from None
-        if status < HTTPStatus.MULTIPLE_CHOICES:
+        error = body.get("error") if isinstance(body, dict) else None
+        if is_retryable(status):
+            message = f" ({error})" if isinstance(error, str) else ""
+            raise ApiUnavailable(f"{status}{message} from {self._shown_url}")
+        if status < HTTPStatus.MULTIPLE_CHOICES and not isinstance(body, bytes):
             return body
-        if status < HTTPStatus.BAD_REQUEST or not isinstance(body, dict) or "error" not in body:
+        if status < HTTPStatus.BAD_REQUEST or error is None:
             raise self._foreign(status)
-        raise ApiRefused(status, str(body["error"]), body.get("context") or {})
+        raise ApiRefused(status, str(error), body.get("context") or {})
 
     def _foreign(self, status: int) -> ApiUnavailable | ApiRefused:
         """Return what to raise for another server's answer. It may pass, unless the body is too large there."""

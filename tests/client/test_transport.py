@@ -37,7 +37,16 @@ def test_the_request_is_json_below_the_api_url(server: FakeServer) -> None:
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 501, 502, 503, 504, 599])
 def test_a_passing_status_is_an_unavailable_api(server: FakeServer, transport: Transport, status: int) -> None:
     server.answer = lambda _: in_json({"error": "not now", "context": {}}, status)
-    with pytest.raises(ApiUnavailable, match=str(status)):
+    with pytest.raises(ApiUnavailable, match=rf"^{status} \(not now\) from {server.url}"):
+        transport.call("GET", "/jobs/1")
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"", b"[]", b'{"status": "unhealthy"}', b'{"error": {"code": 1}}'])
+def test_an_unavailable_api_that_does_not_say_why_is_its_status(
+    server: FakeServer, transport: Transport, body: bytes
+) -> None:
+    server.answer = lambda _: Reply(503, body)
+    with pytest.raises(ApiUnavailable, match=rf"^503 from {server.url}"):
         transport.call("GET", "/jobs/1")
 
 
