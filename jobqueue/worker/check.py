@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -38,8 +39,14 @@ def report(settings: WorkerSettings, variables: Mapping[str, str]) -> int:
     for finding in _findings(settings, variables):
         wrong += finding.good is False
         mark = {True: "ok   ", False: "WRONG", None: "     "}[finding.good]
-        sys.stdout.write(f"{mark} {finding.subject}: {finding.text}\n")
-        sys.stdout.flush()
+        try:
+            # A message about a setting may begin with its name, which is the subject of the line already.
+            sys.stdout.write(f"{mark} {finding.subject}: {finding.text.removeprefix(f'{finding.subject}=')}\n")
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # The reader, such as `head`, has ended. The other checks still decide about the exit code. Their lines go
+            # nowhere, and so does this one, which Python would otherwise try to write once more when it exits.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1 if wrong else 0
 
 
@@ -56,15 +63,15 @@ def _findings(settings: WorkerSettings, variables: Mapping[str, str]) -> Iterato
 
 
 def _api(api_url: str) -> Finding:
-    shown = without_secrets(api_url)
+    url = without_secrets(api_url)
     try:
         with closing(Transport(api_url)) as transport:
             transport.call("GET", "/health")
     except ApiUnavailable as error:
-        return Finding("API_URL", False, f"{shown} is not available: {error}")
+        return Finding("API_URL", False, f"{url} is not available: {error}")
     except ApiRefused as error:
-        return Finding("API_URL", False, f"{shown} is not the API of a job queue: {error}")
-    return Finding("API_URL", True, f"{shown} is healthy")
+        return Finding("API_URL", False, f"{url} is not the API of a job queue (does the URL end in /api/v1?): {error}")
+    return Finding("API_URL", True, f"{url} is healthy")
 
 
 def _slots(slots: int) -> Finding:

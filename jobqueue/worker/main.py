@@ -7,6 +7,7 @@ import os
 import sys
 
 from jobqueue import logs
+from jobqueue.net.urls import without_secrets
 from jobqueue.settings import InvalidSetting
 from jobqueue.worker import check, config, lifecycle
 from jobqueue.worker.loop import ClaimPolicy
@@ -33,6 +34,7 @@ def main() -> int:
     except InvalidSetting as error:
         sys.exit(str(error))
     except lifecycle.GaveUp:
+        sys.stderr.write(f"The API at {without_secrets(settings.api_url)} has not answered for a minute.\n")
         return API_UNAVAILABLE
     return 0
 
@@ -40,7 +42,7 @@ def main() -> int:
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description="Claims jobs, runs their programs and reports how they ended. All settings are environment "
-        "variables: see docs/worker.md."
+        "variables. --check reports what is wrong with them; the project's README links to their documentation."
     )
     how_many = parser.add_mutually_exclusive_group()
     how_many.add_argument("--once", action="store_true", help="run one job, then exit; the same as --max-jobs 1")

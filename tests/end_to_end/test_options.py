@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -57,6 +59,23 @@ def test_a_check_names_each_thing_that_is_wrong(tmp_path: Path) -> None:
         "API_URL",
         "CACHE_DIR",
     ]
+    assert f"WRONG CACHE_DIR: {tmp_path}/file cannot be used: " in worker.stdout
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_check_whose_reader_ends_early_ends_quietly_with_its_exit_code(tmp_path: Path, unbuffered: str) -> None:
+    environment = {
+        "PATH": PATH,
+        "PYTHONUNBUFFERED": unbuffered,
+        **own_directories(tmp_path),
+        "API_URL": "http://127.0.0.1:1/api/v1",
+    }
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer) as output:
+        command = [sys.executable, "worker.py", "--check"]
+        worker = subprocess.run(command, check=False, cwd=ROOT, env=environment, stdout=output, stderr=PIPE, timeout=60)
+    assert (worker.returncode, worker.stderr) == (1, b"")
 
 
 @pytest.mark.parametrize(
@@ -104,7 +123,7 @@ def test_a_directory_in_which_nothing_can_be_made_ends_the_worker_with_a_sentenc
     worker = run_worker(**{**own_directories(tmp_path), name: "/proc"})
     assert Path("/proc").stat().st_mode == before
     assert worker.returncode == 1
-    assert worker.stderr.startswith(f"{name}=/proc cannot be used: ")
+    assert worker.stderr.startswith(f"{name}=/proc cannot be used: no directory can be made in it.")
     assert len(worker.stderr.splitlines()) == 1
 
 

@@ -50,8 +50,8 @@ class Kind:
             return _make(fallback)
         except OSError as error:
             raise InvalidSetting(
-                f"{self.setting} is not set, and its substitute {str(fallback)!r} cannot be used: {_reason(error)}. "
-                f"Set {self.setting} to a directory that only the worker's user can write."
+                f"{self.setting} is not set, and its substitute {str(fallback)!r} cannot be used: "
+                f"{_reason(error, fallback)}. Set {self.setting} to a directory that only the worker's user can write."
             ) from error
 
     def _standard(self, variables: Mapping[str, str]) -> Path | None:
@@ -81,7 +81,7 @@ def usable(setting: str, directory: Path) -> Iterator[None]:
         subject = f"{setting}={directory} cannot be used"
         if error.errno in OUT_OF_RESOURCES:
             subject = "The worker cannot start on this host now"
-        raise InvalidSetting(f"{subject}: {_reason(error)}.") from error
+        raise InvalidSetting(f"{subject}: {_reason(error, directory)}.") from error
 
 
 def _make(path: Path) -> Path:
@@ -92,7 +92,10 @@ def _make(path: Path) -> Path:
     return path
 
 
-def _reason(error: OSError) -> str:
-    """Return what went wrong as the end of a sentence."""
+def _reason(error: OSError, directory: Path) -> str:
+    """Return what went wrong in a directory as the end of a sentence."""
+    # Some file systems, such as /proc, answer like this when something should be made in them.
+    if isinstance(error, FileNotFoundError) and directory.exists():
+        return "no directory can be made in it"
     reason = error.strerror or str(error)
     return reason[:1].lower() + reason[1:]
