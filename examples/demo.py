@@ -7,10 +7,12 @@ import os
 import sys
 import threading
 import time
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from jobqueue.client.jobs import Jobs
 from jobqueue.client.transport import ApiRefused, ApiUnavailable, Transport
+from jobqueue.net.urls import without_secrets
 
 PROGRAM = b"""#!/bin/sh
 echo "Hello, $NAME! I was called with: $*"
@@ -75,12 +77,15 @@ def demo(api_url: str) -> int:
 def main() -> int:
     """Run the demo at API_URL, or at the PORT (8080) of this machine."""
     api_url = os.environ.get("API_URL") or f"http://127.0.0.1:{os.environ.get('PORT') or 8080}/api/v1"
+    shown = without_secrets(api_url)
     try:
         return demo(api_url)
-    except ApiUnavailable:
-        sys.exit(f"No API answers at {api_url}. Start it in another terminal: make run")
+    except ApiUnavailable as error:
+        sys.exit(f"{shown} is not available: {error}. Is make run running in another terminal?")
     except ApiRefused as refused:
-        sys.exit(f"The API at {api_url} refused the job: {refused} {refused.context}")
+        if refused.status == HTTPStatus.NOT_FOUND:
+            sys.exit(f"{shown} is not the API of a job queue (does the URL end in /api/v1?)")
+        sys.exit(f"{shown} refused the job: {refused} {refused.context}")
 
 
 if __name__ == "__main__":

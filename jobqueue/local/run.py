@@ -19,9 +19,11 @@ from pathlib import Path
 
 from jobqueue.settings import InvalidSetting
 from jobqueue.web import config
+from jobqueue.worker.supervisor.messages import signal_name
 
 DATA = Path(".data")
 REDIS, WEB, WORKER = "jobqueue.local.redis_server", "jobqueue.web.server", "jobqueue.worker.main"
+POLL_SECONDS = 0.1
 STOP_SECONDS = {"worker": 35.0, "web": 10.0, "redis": 10.0}
 """Time limit of each program from SIGTERM to SIGKILL, in the order in which they are stopped. The worker keeps to it by
 itself: it drains within DRAIN_SECONDS and needs at most 7 more.
@@ -86,10 +88,12 @@ async def run(port: int) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stop_requested.set)
     variables = program_variables(port)
     programs: dict[str, Program] = {}
+    announcing = asyncio.create_task(announce(variables["API_URL"], port))
     try:
         await start_all(programs, variables, port)
         return await watch(programs, variables["API_URL"], stop_requested)
     finally:
+        announcing.cancel()
         for name in filter(programs.get, STOP_SECONDS):
             await programs[name].stop()
 
@@ -114,7 +118,13 @@ async def start_all(programs: dict[str, Program], variables: dict[str, str], por
     # The API has no authentication. Whoever reaches it can run programs on this machine, so it listens on loopback.
     programs["web"] = await Program.start("web", variables, WEB, "--bind", f"127.0.0.1:{port}")
     programs["worker"] = await Program.start("worker", variables, WORKER)
-    say(f"API on {variables['API_URL']}. Try `make demo` in a second terminal. Ctrl-C stops everything.")
+
+
+async def announce(api_url: str, port: int) -> None:
+    """Print where the API is, once it answers."""
+    while not in_use(port):
+        await asyncio.sleep(POLL_SECONDS)
+    say(f"API on {api_url}. In a checkout, `make demo` submits a job to it. Ctrl-C stops everything.")
 
 
 async def watch(programs: Mapping[str, Program], api_url: str, stop_requested: asyncio.Event) -> int:
@@ -128,7 +138,8 @@ async def watch(programs: Mapping[str, Program], api_url: str, stop_requested: a
             return 0
         for end in done:
             program = ends.pop(end)
-            say(f"{program.name} ended with code {program.process.returncode}")
+            code = end.result()
+            say(f"{program.name} " + (f"was killed by {signal_name(-code)}" if code < 0 else f"ended with code {code}"))
             if program.name != "worker":
                 return 1
             say(f"The queue stays up. To start another worker: API_URL={api_url} {sys.executable} -m {WORKER}")
@@ -143,7 +154,6 @@ def free_port() -> int:
 def in_use(port: int) -> bool:
     """Whether something listens on that port of this machine."""
     with socket.socket() as probe:
-        probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
@@ -163,7 +173,7 @@ def main() -> int:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            sys.exit(f"Another `make run` uses {DATA}/. Stop it first, or set REDIS_URL.")
+            sys.exit(f"{DATA}/ is in use by another run. Stop that one first, or set REDIS_URL.")
         return asyncio.run(run(port))
 
 

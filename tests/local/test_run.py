@@ -64,6 +64,11 @@ class TestWhileItRuns:
         assert "Hello, world! I was called with: one two words\nstep 1\nstep 2\nstep 3\n" in demo.stdout
         assert demo.stdout.endswith("--- stderr\nThis is standard error.\n--- exit code 0\n")
 
+    def test_a_demo_with_a_wrong_path_in_the_url_asks_for_the_right_one(self, shared: Running) -> None:
+        demo = run_once(shared.directory, DEMO, shared.port, API_URL=f"http://127.0.0.1:{shared.port}")
+        assert (demo.returncode, demo.stdout) == (1, "")
+        assert re.fullmatch(rf"http://127\.0\.0\.1:{shared.port} is not the API .*/api/v1\?\)\n", demo.stderr)
+
     def test_the_api_and_the_store_listen_on_loopback_only(self, shared: Running) -> None:
         """There is no authentication: whoever reaches the API runs programs here."""
         sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
@@ -93,7 +98,7 @@ class TestWhileItRuns:
     def test_a_second_launcher_in_the_same_directory_is_refused_in_one_sentence(self, shared: Running) -> None:
         second = run_once(shared.directory, RUN, free_port())
         assert (second.returncode, second.stdout) == (1, "")
-        assert re.fullmatch(r"Another `make run` uses \.data/\. .*\n", second.stderr)
+        assert re.fullmatch(r"\.data/ is in use by another run\. .*\n", second.stderr)
 
     def test_a_second_launcher_with_its_own_redis_is_not_refused(self, shared: Running, redis_url: str) -> None:
         with running(shared.directory, {"REDIS_URL": redis_url}) as second:
@@ -160,7 +165,7 @@ def test_with_redis_url_no_server_is_started(directory: Path) -> None:
 def test_the_api_stays_up_when_the_worker_ends(directory: Path) -> None:
     with running(directory) as launcher:
         os.kill(launcher.find(WORKER), signal.SIGKILL)
-        wait_until("the end is reported", lambda: launcher.printed("worker ended with code -9"))
+        wait_until("the end is reported", lambda: launcher.printed("worker was killed by SIGKILL"))
         wait_until("the next step is named", lambda: launcher.printed(f"-m {WORKER}"))
         assert launcher.healthy()
         processes = launcher.processes()
@@ -169,17 +174,20 @@ def test_the_api_stays_up_when_the_worker_ends(directory: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "word", "number", "code"),
-    [("web", WEB, signal.SIGTERM, 0), ("redis", "valkey-server", signal.SIGKILL, -9)],
+    ("name", "word", "number", "end"),
+    [
+        ("web", WEB, signal.SIGTERM, "ended with code 0"),
+        ("redis", "valkey-server", signal.SIGKILL, "was killed by SIGKILL"),
+    ],
 )
 def test_a_launcher_stops_everything_when_the_api_or_the_store_ends(
-    directory: Path, name: str, word: str, number: signal.Signals, code: int
+    directory: Path, name: str, word: str, number: signal.Signals, end: str
 ) -> None:
     with running(directory) as launcher:
         processes = launcher.processes()
         os.kill(launcher.find(word), number)
         assert launcher.process.wait(60) == 1
-    assert launcher.printed(f"{name} ended with code {code}")
+    assert launcher.printed(f"{name} {end}")
     assert not any(map(alive, processes))
 
 
@@ -198,7 +206,7 @@ def test_a_demo_without_an_api_names_the_next_step(directory: Path) -> None:
     port = free_port()
     demo = run_once(directory, DEMO, port)
     assert (demo.returncode, demo.stdout) == (1, "")
-    assert re.fullmatch(rf"No API answers at \S*:{port}/\S*\. .*make run\n", demo.stderr)
+    assert re.fullmatch(rf"\S*:{port}/\S* is not available: \w.*\. .*make run.*\n", demo.stderr)
 
 
 def test_a_port_in_use_leaves_no_data_behind(directory: Path) -> None:
