@@ -18,7 +18,8 @@ FAST := tests/lua tests/queue tests/web tests/client tests/net $(wildcard tests/
 run: install ## the API, a worker and (unless REDIS_URL is set) an embedded server
 	@exec $(BIN)/python -m jobqueue.local.run
 
-demo: install ## beside `make run`: submit a small program, follow it, print its output
+demo: ## beside `make run`: submit a small program, follow it, print its output
+	@test -e $(VENV)/.installed || { echo "Run \`make run\` first."; exit 1; }
 	@exec $(BIN)/python -m examples.demo
 
 test: install-dev ## all tests
@@ -60,8 +61,8 @@ install-dev: $(VENV)/.installed-dev
 # A venv cannot be renamed (its scripts hold its path), so what can be missing is checked before it is made. It is made
 # with the Python that it comes from: PYTHON may be the one inside it.
 $(VENV)/.python-$(VERSION):
-	@$(PYTHON) -c pass 2>/dev/null || \
-	  { echo "$(PYTHON) does not run: install Python 3.11 or later, or name another one, as in make PYTHON=python3.13 run"; exit 1; }
+	@error=$$($(PYTHON) -c pass 2>&1) || \
+	  { echo "$(PYTHON) does not run ($$(echo "$$error" | head -n 1)): install Python 3.11 or later, or name another one, as in make PYTHON=python3.13 run"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "$(PYTHON) is Python $(VERSION): name one that is 3.11 or later, as in make PYTHON=python3.13 run"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
