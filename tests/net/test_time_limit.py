@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import threading
-import time
+from types import SimpleNamespace
 
 import pytest
 
+from jobqueue.net import time_limit
 from jobqueue.net.time_limit import TICK_SECONDS, DeadlinePassed, MinimumSpeed, Stopped, TimeLimit, TooSlow
+
+
+class Clock:
+    """A monotonic clock that tests set by hand."""
+
+    seconds = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(time_limit, "time", SimpleNamespace(monotonic=clock.monotonic))
+    return clock
 
 
 def test_the_wait_until_the_next_check_is_short_enough_to_notice_a_stop() -> None:
@@ -34,29 +51,30 @@ def test_a_stop_is_noticed_by_the_next_check() -> None:
         limit.check()
 
 
-def test_a_window_with_too_few_bytes_is_too_slow() -> None:
-    limit = TimeLimit(60, speed=MinimumSpeed(bytes_per_second=1000, window_seconds=0.05))
+def test_a_window_with_too_few_bytes_is_too_slow(clock: Clock) -> None:
+    limit = TimeLimit(60, speed=MinimumSpeed(bytes_per_second=10, window_seconds=5))
     limit.count(49)
+    clock.seconds = 4.9
     limit.check()
-    time.sleep(0.06)
-    with pytest.raises(TooSlow, match=r"49 bytes in 0\.05 s"):
+    clock.seconds = 5
+    with pytest.raises(TooSlow, match="49 bytes in 5 s"):
         limit.check()
 
 
-def test_every_window_needs_bytes_of_its_own() -> None:
-    limit = TimeLimit(60, speed=MinimumSpeed(bytes_per_second=1000, window_seconds=0.05))
+def test_every_window_needs_bytes_of_its_own(clock: Clock) -> None:
+    limit = TimeLimit(60, speed=MinimumSpeed(bytes_per_second=10, window_seconds=5))
     limit.count(1000)
-    time.sleep(0.06)
+    clock.seconds = 5
     limit.check()
-    time.sleep(0.06)
+    clock.seconds = 10
     with pytest.raises(TooSlow, match="0 bytes"):
         limit.check()
 
 
-def test_silence_is_tolerated_without_a_minimum_speed() -> None:
+def test_silence_is_tolerated_without_a_minimum_speed(clock: Clock) -> None:
     limit = TimeLimit(60)
-    limit.begin_window(0.001)
-    time.sleep(0.01)
+    limit.begin_window(1)
+    clock.seconds = 59
     limit.check()
 
 
