@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import random
 import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,9 +148,18 @@ async def watch(programs: Mapping[str, Program], api_url: str, stop_requested: a
 
 
 def free_port() -> int:
-    """Return a port on which nothing listens now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    """Return a port of loopback on which nothing listens.
+
+    The kernel takes the ports of outgoing connections from 32768 on. One from there might be taken before a server that
+    starts listens on it.
+    """
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
 
 
 def in_use(port: int) -> bool:

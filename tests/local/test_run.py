@@ -19,12 +19,11 @@ import requests
 
 from jobqueue.client.jobs import Jobs
 from jobqueue.client.transport import Transport
-from jobqueue.local.run import STOP_SECONDS, WEB, WORKER, print_lines
+from jobqueue.local.run import STOP_SECONDS, WEB, WORKER, free_port, print_lines
 from jobqueue.worker import config
 from jobqueue.worker.lifecycle import AFTER_DRAIN_SECONDS
 from tests.support.fake_server import Reply, serving
 from tests.support.launcher import DEMO, RUN, TEMPORARY, Running, make_directory, run_once, running
-from tests.support.ports import free_port
 from tests.support.processes import alive, wait_for_pids
 from tests.support.programs import FOREVER
 from tests.support.redis_server import running_redis

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import requests
 
+from jobqueue.local.run import free_port
 from tests.support.paths import PATH, ROOT
-from tests.support.ports import free_port
 from tests.support.processes import alive, family
 from tests.support.waiting import wait_until
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jobqueue.local import redis_server
-from tests.support.ports import free_port
+from jobqueue.local.run import free_port
 from tests.support.redis_server import answers
 from tests.support.waiting import wait_until
 

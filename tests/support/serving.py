@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 import requests
 
+from jobqueue.local.run import free_port
 from tests.support.paths import PATH
-from tests.support.ports import free_port
 from tests.support.processes import children
 from tests.support.service import Service
 from tests.support.waiting import wait_until
