@@ -25,8 +25,8 @@ demo: ## beside `make run`: submit a small program, follow it, print its output
 test: install-dev ## all tests
 	$(BIN)/python -m pytest
 
-test-fast: install-dev ## the tests that start no worker, without the generated requests: under a minute
-	$(BIN)/python -m pytest $(FAST) --ignore tests/web/test_fuzz.py
+test-fast: install-dev ## the tests that start no worker, without generated requests and seeded bugs: under a minute
+	$(BIN)/python -m pytest $(FAST) --ignore tests/web/test_fuzz.py -k 'not seeded_bug'
 
 seeded-bugs: install-dev ## plant bug after bug in copies of the code: the tests must find each of them
 	$(BIN)/python -m tests.queue.seeded_bugs 2>/dev/null
