@@ -13,7 +13,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
   --custom-compile-command 'make requirements'
 FAST := tests/lua tests/queue tests/web tests/client tests/net $(wildcard tests/test_*.py)
 
-.PHONY: run demo test test-fast seeded-bugs lint fuzz benchmark wheel install install-dev requirements clean
+.PHONY: run demo test test-fast seeded-bugs lint fuzz fault-run benchmark wheel install install-dev requirements clean
 
 run: install ## the API, a worker and (unless REDIS_URL is set) an embedded server
 	@exec $(BIN)/python -m jobqueue.local.run
@@ -44,6 +44,9 @@ lint: install-dev ## everything that is checked without running the code
 
 fuzz: install-dev ## two minutes of requests made from the OpenAPI document
 	$(BIN)/python -m tests.fuzz
+
+fault-run: install-dev ## ten minutes of injected faults; MINUTES=1 and SEED=7 change that
+	$(BIN)/python -m tests.fault_run --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 
 benchmark: install
 	$(BIN)/python -m benchmarks.throughput

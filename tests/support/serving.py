@@ -68,10 +68,14 @@ class Server:
 
     def start(self) -> None:
         """Start the server; returns when it answers."""
-        variables = environment(self.folder, PORT=str(self.port), **self.variables)
-        self.service = Service.start(GUNICORN, self.folder, "api", variables)
+        self.launch()
         wait_until("gunicorn answers", lambda: self.process.poll() is not None or self.is_up())
         assert self.process.poll() is None, self.log
+
+    def launch(self) -> None:
+        """Start the server and do not wait for it."""
+        variables = environment(self.folder, PORT=str(self.port), **self.variables)
+        self.service = Service.start(GUNICORN, self.folder, "api", variables)
 
     def kill(self) -> None:
         """Kill all of its processes."""
