@@ -11,9 +11,9 @@ from tests.support.web import HOLDER, RESULT, UNKNOWN_ID, Api, each, name_of
 BAD_COUNTS: list[Any] = [-1, 0.5, "0", True, [], 2**53, 10**40, 1e300]
 BAD_RESULT: dict[str, list[Any]] = {
     "exit_code": [2**31, -(2**31) - 1, 0.5, "0", True, [], {}, 1e300, 10**40],
-    "stdout": [None, 1, ["a"], {}],
-    "stderr": [None, True, {}],
-    "attempt_token": ["", "a" * 129, None, 1],
+    "stdout": [1, ["a"], {}],
+    "stderr": [True, {}],
+    "attempt_token": ["", "a" * 129, 1],
     "reason": ["", "EXITED", "exited ", "crashed", 1, True, []],
     "signal": ["", "KILL", "sigkill", "SIG", "SIGKILL ", "SIGKILL\n", "SIG" + "A" * 17, 9, True, []],
     **dict.fromkeys(("stdout_bytes", "stderr_bytes", "peak_memory_bytes"), BAD_COUNTS),

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import Schema, post_load, validate
 from marshmallow import fields as basic
+from marshmallow import post_load, validate
 
 from jobqueue.job import Reason
 from jobqueue.result import Holder, LiveOutput, Piece, Result
 from jobqueue.web.schemas import fields, measured
+from jobqueue.web.schemas.requests import Request
+from jobqueue.web.schemas.text import WORD
 
 INT32 = validate.Range(-(2**31), 2**31 - 1)
 MAX_PIECE_BYTES = 1024 * 1024
 
 
-class ClaimIn(Schema):
+class ClaimIn(Request):
     """An executor that asks for a job."""
 
-    executor_id = basic.String(required=True, validate=fields.PRINTABLE_WORD)
+    executor_id = basic.String(required=True, validate=WORD)
     executor_ip = fields.IpAddress(
         load_default=None, metadata={"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}], "example": "192.168.1.100"}
     )
@@ -29,10 +31,10 @@ class ClaimIn(Schema):
         return data["executor_id"], data["executor_ip"]
 
 
-class HolderIn(Schema):
+class HolderIn(Request):
     """The executor that holds a job. Every report begins with these fields."""
 
-    executor_id = basic.String(required=True, validate=fields.PRINTABLE_WORD)
+    executor_id = basic.String(required=True, validate=WORD)
     attempt_token = basic.String(
         load_default=str,  # a callable default is not published: nobody should send ""
         validate=validate.Length(1, 128),
@@ -40,7 +42,7 @@ class HolderIn(Schema):
     )
 
 
-class PieceIn(Schema):
+class PieceIn(Request):
     """New output of a program on one stream."""
 
     offset = fields.WholeNumber(
@@ -56,11 +58,11 @@ class PieceIn(Schema):
         return Piece(**data)
 
 
-class LiveOutputIn(Schema):
+class LiveOutputIn(Request):
     """New output of a program that still runs."""
 
-    stdout = basic.Nested(PieceIn(), load_default=None, allow_none=True)
-    stderr = basic.Nested(PieceIn(), load_default=None, allow_none=True)
+    stdout = basic.Nested(PieceIn(), load_default=None)
+    stderr = basic.Nested(PieceIn(), load_default=None)
 
     @post_load
     def make(self, data: dict[str, Any], **_: Any) -> LiveOutput:
@@ -71,7 +73,7 @@ class LiveOutputIn(Schema):
 class HeartbeatIn(HolderIn):
     """A heartbeat, with what the program has written since the last one."""
 
-    output = basic.Nested(LiveOutputIn(), load_default=None, allow_none=True)
+    output = basic.Nested(LiveOutputIn(), load_default=None)
 
     @post_load
     def make(self, data: dict[str, Any], **_: Any) -> tuple[Holder, LiveOutput]:
@@ -82,7 +84,7 @@ class HeartbeatIn(HolderIn):
 class EndIn(HolderIn):
     """The end of an attempt, and why it ended."""
 
-    reason = fields.choice(Reason, load_default=None, allow_none=True)
+    reason = fields.choice(Reason, load_default=None)
 
 
 class ReleaseIn(EndIn):
@@ -101,7 +103,7 @@ class CompleteIn(EndIn):
     stdout = basic.String(load_default="")
     stderr = basic.String(load_default="")
 
-    class Meta(Schema.Meta):
+    class Meta(Request.Meta):
         """Adds the measured fields."""
 
         include = measured.reported()
@@ -116,8 +118,8 @@ class CompleteIn(EndIn):
 class FailIn(CompleteIn):
     """The result of a run that failed. The exit code is null when the program never ran."""
 
-    exit_code = fields.WholeNumber(load_default=None, allow_none=True, validate=INT32)
-    error_message = basic.String(load_default=None, allow_none=True)
+    exit_code = fields.WholeNumber(load_default=None, validate=INT32)
+    error_message = basic.String(load_default=None)
 
 
 def _holder(data: dict[str, Any]) -> Holder:

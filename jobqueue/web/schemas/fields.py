@@ -1,7 +1,4 @@
-r"""Field types and rules. Each rule is also published in the OpenAPI document, as far as JSON Schema can express it.
-
-`$(?!\n)` is the end of the text in Python and in JavaScript alike; a bare `$` lets a newline through in Python.
-"""
+"""Field types and rules. Each rule is also published in the OpenAPI document, as far as JSON Schema can express it."""
 
 from __future__ import annotations
 
@@ -16,6 +13,8 @@ from urllib.parse import urlsplit
 
 from marshmallow import ValidationError, fields, validate
 
+from jobqueue.web.schemas.text import VISIBLE, Pattern, no_hidden_characters
+
 MAX_ARGUMENT_BYTES = 128 * 1024 - 1
 """Linux refuses to start a program with a longer argument or `NAME=value` (MAX_ARG_STRLEN, with its final NUL)."""
 
@@ -26,33 +25,14 @@ MAX_PORT = 65535
 EXACT = validate.Range(0, MAX_EXACT - 1)
 """The rule for a count or an offset. Larger numbers are not exact in JavaScript and in Lua."""
 
-WORD = [
-    validate.Length(1, 128),
-    validate.Regexp(
-        r"^[^\s\x00-\x1f\x7f-\x9f]+$(?!\n)", error="Must not be empty or hold white space or control characters."
-    ),
-]
-"""The rules for a name without white space and control characters."""
-
-PRINTABLE_WORD = [
-    validate.Length(1, 128),
-    validate.Regexp(
-        r"^[^\s\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff]+$(?!\n)",
-        error="Must be printable characters without white space.",
-    ),
-]
-"""The rules for a name of printable characters without white space."""
-
-SHA256 = validate.Regexp(r"^[0-9a-fA-F]{64}$(?!\n)", error="Must be 64 hexadecimal digits.")
+SHA256 = Pattern(r"^[0-9a-fA-F]{64}$", error="Must be 64 hexadecimal digits.")
 ENV_NAME = [
     validate.Length(min=1),
-    validate.Regexp(r"^[^=\x00]+$", error="A name must not be empty or hold '=' or NUL."),
+    Pattern(r"^[^=\x00]+$", error="A name must not be empty or hold '=' or NUL."),
 ]
 """The rules for the name of an environment variable."""
 
-HTTP_URL = validate.Regexp(
-    r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\x00-\x1f\x7f-\x9f]+$(?!\n)", error="Must be an absolute http or https URL."
-)
+HTTP_URL = Pattern(f"^[Hh][Tt][Tt][Pp][Ss]?://{VISIBLE}+$", error="Must be an absolute http or https URL.")
 AUTHORITY = re.compile(
     r"([A-Za-z0-9._~!$&'()*+,;=:%-]*@)?([A-Za-z0-9._~-]+|\[(?P<ipv6>[0-9A-Fa-f:]+)\])(:(?P<port>[0-9]{1,4}|[1-9][0-9]{4}))?"
 )
@@ -70,7 +50,7 @@ query_flag = partial(fields.Boolean, truthy={"true"}, falsy={"false"})
 
 def http_url(longest: int) -> list[Callable[[str], object]]:
     """Return the rules for an absolute http or https URL with a host."""
-    return [validate.Length(1, longest), HTTP_URL, _check_authority]
+    return [validate.Length(1, longest), HTTP_URL, no_hidden_characters, _check_authority]
 
 
 def _check_authority(url: str) -> None:
@@ -96,7 +76,7 @@ def at_most(longest_bytes: int) -> list[Callable[[str], object]]:
 
 def passable() -> list[Callable[[str], object]]:
     """Return the rules for a text that Linux can pass to a program."""
-    return [validate.Regexp(r"^[^\x00]*$", error="Must not hold NUL."), *at_most(MAX_ARGUMENT_BYTES)]
+    return [Pattern(r"^[^\x00]*$", error="Must not hold NUL."), *at_most(MAX_ARGUMENT_BYTES)]
 
 
 class Counted(fields.Field[Any]):

@@ -16,8 +16,9 @@ from marshmallow import validate
 
 from jobqueue.job import Measured
 from jobqueue.web.schemas import fields
+from jobqueue.web.schemas.text import Pattern
 
-SIGNAL = validate.Regexp(r"^SIG[A-Z0-9+-]{1,16}$(?!\n)", error="Must be the name of a signal, such as SIGKILL.")
+SIGNAL = Pattern(r"^SIG[A-Z0-9+\-]{1,16}$", error="Must be the name of a signal, such as SIGKILL.")
 MOMENT = validate.Range(0, 253_402_300_799_999)
 """Milliseconds since 1970 that can be written as a date: until the end of the year 9999."""
 
@@ -38,7 +39,7 @@ KINDS: dict[str, tuple[Make, Make]] = {
 def reported() -> Fields:
     """Return the fields of a report by name. All are optional."""
     measured = dataclasses.fields(Measured)
-    return {field.name: _kind(field.name)[0](load_default=None, allow_none=True) for field in measured}
+    return {field.name: _kind(field.name)[0](load_default=None) for field in measured}
 
 
 def shown() -> Fields:

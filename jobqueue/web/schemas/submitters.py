@@ -12,6 +12,8 @@ from jobqueue.queue.queries import Filter
 from jobqueue.settings import LONGEST_SECONDS
 from jobqueue.web.job_ids import normalized
 from jobqueue.web.schemas import fields
+from jobqueue.web.schemas.requests import Request
+from jobqueue.web.schemas.text import WORD
 
 MAX_BULK = 1000
 MAX_LIMIT = 1000
@@ -31,10 +33,10 @@ MAX_BULK_ENTRIES = 100_000
 TIMEOUT = validate.Range(0, LONGEST_SECONDS, min_inclusive=False)
 
 
-class NewJobIn(Schema):
+class NewJobIn(Request):
     """A job to run."""
 
-    type = basic.String(required=True, validate=fields.WORD, metadata={"example": "data-processing"})
+    type = basic.String(required=True, validate=WORD, metadata={"example": "data-processing"})
     binary_url = basic.String(required=True, validate=fields.http_url(MAX_URL_CHARACTERS), metadata={"format": "uri"})
     binary_sha256 = basic.String(required=True, validate=fields.SHA256)
     arguments = fields.Texts(basic.String(validate=fields.passable()), at_most=MAX_ENTRIES, load_default=list)
@@ -47,7 +49,6 @@ class NewJobIn(Schema):
     priority = fields.choice(Priority, required=True)
     timeout_seconds = fields.Number(
         load_default=None,
-        allow_none=True,
         validate=TIMEOUT,
         metadata={"exclusiveMinimum": 0, "description": "The program's time limit; null for the server's default."},
     )
@@ -97,7 +98,7 @@ def _count_entries(job: Any) -> int:
     return sum(len(value) for value in values if isinstance(value, list | dict))
 
 
-class BulkCancelIn(Schema):
+class BulkCancelIn(Request):
     """Jobs to cancel."""
 
     job_ids = fields.Texts(
