@@ -88,3 +88,12 @@ class StoreFull(JobQueueError):
     """
 
     code = "store_full"
+
+
+class ServerBusy(JobQueueError):
+    """Too many large requests at once.
+
+    A request with a large body found no place in time, or lost it because it was sent too slowly. Nothing was changed.
+    """
+
+    code = "server_busy"

@@ -8,7 +8,7 @@ services: gives the queue to the views.
 routes: the views, by who calls them.
 job_ids: which texts in a path are job ids.
 schemas: the shapes of requests and answers.
-bodies: reads request bodies as strict JSON.
+bodies: reads request bodies within limits, as strict JSON.
 representations: jobs and executors as answers show them.
 errors: turns every error into one JSON shape.
 openapi: flask-smorest adapted to this API.

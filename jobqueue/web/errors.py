@@ -19,6 +19,7 @@ STATUSES: dict[type[errors.JobQueueError], HTTPStatus] = {
     errors.LeaseLost: HTTPStatus.BAD_REQUEST,
     errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.StoreFull: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.ServerBusy: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 RETRY_AFTER_SECONDS = 2
 
@@ -26,9 +27,9 @@ HTTP_MESSAGES = {
     400: "Malformed request",
     404: "No such path",
     405: "Method not allowed here",
-    413: "Request body too large",
-    415: "Content-Type must be application/json",
 }
+DESCRIBED = (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+"""Statuses whose message is the description of the exception: `bodies.reader` says there what is allowed."""
 
 
 def install(app: Flask) -> None:
@@ -58,7 +59,8 @@ def answer_http(error: HTTPException) -> Response:
     status = HTTPStatus(error.code or 500)
     if status == HTTPStatus.NOT_FOUND and job_ids.is_malformed(current_app.url_map, request.path):
         return answer_own(errors.JobNotFound())
-    response = in_one_shape(HTTP_MESSAGES.get(status, status.phrase), status, {})
+    message = error.description if status in DESCRIBED else HTTP_MESSAGES.get(status)
+    response = in_one_shape(message or status.phrase, status, {})
     for name, value in error.get_headers():
         if name.lower() != "content-type":
             response.headers[name] = value

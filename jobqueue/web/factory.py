@@ -10,7 +10,7 @@ from jobqueue.queue.connection import Connection, connect
 from jobqueue.queue.queries import Queries
 from jobqueue.queue.scripts import Scripts
 from jobqueue.web import metrics, openapi, services
-from jobqueue.web.bodies import MAX_BODY_BYTES
+from jobqueue.web.bodies import reader
 from jobqueue.web.config import ServerSettings
 from jobqueue.web.routes import admin, claims, health, jobs
 
@@ -26,9 +26,9 @@ def create_app(provided: services.Services) -> Flask:
     """Return an app whose views use these services."""
     app = Flask("jobqueue", static_folder=None)
     app.url_map.merge_slashes = False  # or werkzeug would answer `//` in a path with a redirect, in HTML
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.json = PlainJson(app)
     services.install(app, provided)
+    reader.install(app)
     metrics.install(app, provided.queries)
     openapi.install(app, [jobs.blueprint, claims.blueprint, admin.blueprint, health.blueprint])
     return app

@@ -10,16 +10,14 @@ from flask_smorest import Api, Blueprint
 from marshmallow import Schema, fields
 
 from jobqueue.web import errors
-from jobqueue.web.bodies import BodyParser
+from jobqueue.web.bodies.limits import SMALL, Limit
+from jobqueue.web.bodies.parser import BodyParser
 from jobqueue.web.job_ids import JobIdConverter
 from jobqueue.web.schemas.answers import ErrorOut
 
 PREFIX = "/api/v1"
 REFUSALS = (503,)
 """Error statuses that every route which uses the queue may answer."""
-
-BODY_REFUSALS = (413, 415)
-"""Error statuses that every route with a request body may answer; flask-smorest adds the 400."""
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -36,13 +34,23 @@ class JobQueueApi(Api):
 class JobQueueBlueprint(Blueprint):
     """A group of routes whose request bodies are read strictly and whose answers are documented."""
 
-    ARGUMENTS_PARSER = BodyParser()
+    def route(self, rule: str, **options: Any) -> Callable[[View], View]:
+        """Serve a view at a path. Its name is its operation id in the document: generated clients name methods so."""
+        register = super().route(rule, **options)
+        return lambda view: register(self.doc(operationId=view.__name__)(view))
 
-    def arguments(self, schema: Schema, location: str = "json") -> Callable[[View], View]:
-        """Hand a view what `schema` makes of the request's body, or of its query string with `location="query"`."""
-        parse = super().arguments(schema, location=location)
-        statuses = BODY_REFUSALS if location == "json" else ()
-        return lambda view: self._document_errors(parse(view), statuses)
+    def arguments(self, schema: Schema, location: str = "json", limit: Limit = SMALL) -> Callable[[View], View]:
+        """Hand a view what `schema` makes of the request's body, or of its query string with `location="query"`.
+
+        `limit` says how large the body may be.
+        """
+
+        def decorate(view: View) -> View:
+            self.ARGUMENTS_PARSER = BodyParser(limit)  # where flask-smorest looks for it in the next call
+            parsed: View = super(JobQueueBlueprint, self).arguments(schema, location=location)(view)
+            return parsed if location != "json" else self._document_body(parsed, limit)
+
+        return decorate
 
     def answers(self, status: int, schema: Any = None, **described: Any) -> Callable[[View], View]:
         """Document what a view answers. It is not checked at run time: tests compare answers with the document."""
@@ -52,6 +60,12 @@ class JobQueueBlueprint(Blueprint):
     def refuses(self, *statuses: int) -> Callable[[View], View]:
         """Document the error statuses of a view that uses the queue: these, and those of REFUSALS."""
         return lambda view: self._document_errors(view, (*statuses, *REFUSALS))
+
+    def _document_body(self, view: View, limit: Limit) -> View:
+        """Document the error statuses of a view with a body, and its limits; flask-smorest adds the 400."""
+        large = f"The body is larger than {limit.text} ({limit.bytes} bytes)."
+        view = self.alt_response(413, schema=ErrorOut(), description=large)(view)
+        return self._document_errors(view, (415,))
 
     def _document_errors(self, view: View, statuses: Iterable[int]) -> View:
         for status in statuses:

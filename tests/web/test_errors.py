@@ -8,7 +8,6 @@ import pytest
 from werkzeug.test import TestResponse
 
 from jobqueue import errors
-from jobqueue.web.bodies import MAX_BODY_BYTES
 from jobqueue.web.errors import STATUSES
 from tests.support.web import JOB, UNKNOWN_ID, Api
 
@@ -152,16 +151,6 @@ def test_a_body_without_the_json_content_type_is_refused(
 def test_a_json_content_type_may_have_parameters_and_capitals(api: Api, content_type: str) -> None:
     response = api.call("POST", "/jobs/claim", data=b'{"executor_id": "worker-1"}', content_type=content_type)
     assert response.status_code == 204
-
-
-@pytest.mark.parametrize(("length", "status"), [(MAX_BODY_BYTES, 201), (MAX_BODY_BYTES + 1, 413)])
-def test_a_body_may_have_thirteen_mebibytes_and_no_more(api: Api, length: int, status: int) -> None:
-    body = api.app.json.dumps(JOB).encode().ljust(length)
-    response = api.call("POST", "/jobs", data=body, content_type="application/json")
-    assert response.status_code == status
-    if status == 413:
-        assert_shape(response, 413)
-        assert api.bench.client.dbsize() == 0
 
 
 def test_the_answer_to_a_crash_shows_no_internal_details(api: Api) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue.web.bodies import MAX_BODY_BYTES
+from jobqueue.web.bodies.limits import MAX_BODY_BYTES
 from tests.support.paths import ROOT
 from tests.support.serving import Server, environment, gunicorn, running_api
 from tests.support.waiting import wait_until

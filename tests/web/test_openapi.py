@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,6 +14,24 @@ from werkzeug.test import TestResponse
 
 from tests.support.web import HOLDER, JOB, UNKNOWN_ID, Api
 
+OPERATIONS = {
+    "submit": "POST /jobs",
+    "submit_many": "POST /jobs/bulk",
+    "list_jobs": "GET /jobs",
+    "get": "GET /jobs/{job_id}",
+    "read_output": "GET /jobs/{job_id}/output",
+    "cancel": "DELETE /jobs/{job_id}",
+    "cancel_many": "POST /jobs/bulk/cancel",
+    "claim": "POST /jobs/claim",
+    "heartbeat": "PUT /jobs/{job_id}/heartbeat",
+    "complete": "PUT /jobs/{job_id}/complete",
+    "fail": "PUT /jobs/{job_id}/fail",
+    "release": "POST /jobs/{job_id}/release",
+    "stats": "GET /admin/stats",
+    "executors": "GET /admin/executors",
+    "health": "GET /health",
+    "metrics": "GET /metrics",
+}
 OUTPUT = {"stdout": {"offset": 0, "data": "out"}, "stderr": {"offset": 9, "data": "err"}}
 MEASURED = {
     "reason": "signalled",
@@ -60,6 +79,36 @@ def test_every_documented_route_has_a_summary_and_its_error_statuses(document: d
                 assert operation["summary"], (method, path)
                 assert "503" in operation["responses"] or path.endswith("/metrics")
                 assert ("413" in operation["responses"]) == ("requestBody" in operation)
+
+
+def test_the_operation_ids_are_those_that_generated_clients_are_built_on(document: dict[str, Any]) -> None:
+    operations = {
+        operation["operationId"]: f"{method.upper()} {path.removeprefix('/api/v1')}"
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        if method != "parameters"
+    }
+    assert operations == OPERATIONS
+
+
+def patterns_in(part: Any) -> Iterator[str]:
+    """Yield every pattern of a part of the document."""
+    inner = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+    for value in inner:
+        yield from patterns_in(value)
+    if isinstance(part, dict) and isinstance(part.get("pattern"), str):
+        yield part["pattern"]
+
+
+def test_the_patterns_mean_the_same_in_every_language(document: dict[str, Any]) -> None:
+    patterns = set(patterns_in(document))
+    assert len(patterns) >= 6
+    for pattern in patterns:
+        # RE2 has no look-ahead and no \u; \s and \w are other sets in each language; JavaScript reads what is beyond
+        # U+FFFF as two characters.
+        assert not re.search(r"\(\?|\\[^x.+\-\[\]]|[\U00010000-\U0010ffff]", pattern), ascii(pattern)
+        assert pattern.startswith("^")
+        assert pattern.endswith("$")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from flask import Response, jsonify, request
 from jobqueue.job import Reason, Status
 from jobqueue.queue.commands import Finished
 from jobqueue.result import Holder, LiveOutput, Result
+from jobqueue.web.bodies import limits
 from jobqueue.web.openapi import JobQueueBlueprint
 from jobqueue.web.representations import job_details
 from jobqueue.web.schemas import answers, executors
@@ -35,7 +36,7 @@ def claim(executor: tuple[str, str | None]) -> Response:
 
 
 @blueprint.route("/jobs/<job_id:job_id>/heartbeat", methods=["PUT"])
-@blueprint.arguments(executors.HeartbeatIn())
+@blueprint.arguments(executors.HeartbeatIn(), limit=limits.REPORT)
 @blueprint.answers(200, answers.HeartbeatOut())
 @blueprint.refuses(404)
 def heartbeat(report: tuple[Holder, LiveOutput], job_id: str) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def heartbeat(report: tuple[Holder, LiveOutput], job_id: str) -> dict[str, Any]:
 
 
 @blueprint.route("/jobs/<job_id:job_id>/complete", methods=["PUT"])
-@blueprint.arguments(executors.CompleteIn())
+@blueprint.arguments(executors.CompleteIn(), limit=limits.REPORT)
 @blueprint.answers(200, answers.JobStatusOut())
 @blueprint.refuses(400, 404)
 def complete(report: tuple[Holder, Result], job_id: str) -> FinishedAnswer:
@@ -55,7 +56,7 @@ def complete(report: tuple[Holder, Result], job_id: str) -> FinishedAnswer:
 
 
 @blueprint.route("/jobs/<job_id:job_id>/fail", methods=["PUT"])
-@blueprint.arguments(executors.FailIn())
+@blueprint.arguments(executors.FailIn(), limit=limits.REPORT)
 @blueprint.answers(200, answers.JobStatusOut())
 @blueprint.refuses(400, 404)
 def fail(report: tuple[Holder, Result], job_id: str) -> FinishedAnswer:

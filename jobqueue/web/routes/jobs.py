@@ -8,6 +8,7 @@ from flask import Response, jsonify, url_for
 
 from jobqueue.job import NewJob, Status, Stream
 from jobqueue.queue.queries import Filter
+from jobqueue.web.bodies import limits
 from jobqueue.web.openapi import JobQueueBlueprint
 from jobqueue.web.representations import job_details, job_summary, output, timestamp
 from jobqueue.web.schemas import answers, submitters
@@ -24,7 +25,7 @@ BULK = {"type": "array", "items": submitters.NewJobIn(), "minItems": 1, "maxItem
 
 
 @blueprint.route("/jobs", methods=["POST"])
-@blueprint.arguments(submitters.NewJobIn())
+@blueprint.arguments(submitters.NewJobIn(), limit=limits.JOB)
 @blueprint.answers(201, answers.SubmittedOut(), headers=LOCATION)
 @blueprint.refuses()
 def submit(job: NewJob) -> tuple[dict[str, Any], int, dict[str, str]]:
@@ -36,7 +37,7 @@ def submit(job: NewJob) -> tuple[dict[str, Any], int, dict[str, str]]:
 
 
 @blueprint.route("/jobs/bulk", methods=["POST"])
-@blueprint.arguments(submitters.BulkNewJobIn(many=True))
+@blueprint.arguments(submitters.BulkNewJobIn(many=True), limit=limits.JOBS)
 @blueprint.answers(201, answers.JobStatusOut(many=True))
 @blueprint.refuses()
 @blueprint.doc(requestBody={"content": {"application/json": {"schema": BULK}}})
@@ -95,7 +96,7 @@ def read_output(wanted: tuple[Stream, int], job_id: str) -> dict[str, Any]:
 
 
 @blueprint.route("/jobs/bulk/cancel", methods=["POST"])
-@blueprint.arguments(submitters.BulkCancelIn())
+@blueprint.arguments(submitters.BulkCancelIn(), limit=limits.JOB_IDS)
 @blueprint.answers(200, answers.BulkCancelOut())
 @blueprint.refuses()
 def cancel_many(job_ids: list[str]) -> dict[str, Any]:
