@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import urljoin
 from uuid import UUID
 
 import pytest
@@ -31,8 +32,9 @@ def test_a_submitted_job_is_answered_with_its_id_type_status_and_time(api: Api) 
 
 def test_the_location_of_a_submitted_job_is_its_url(api: Api) -> None:
     response = api.call("POST", "/jobs", DOCUMENTED)
-    assert response.headers["Location"] == f"/api/v1/jobs/{response.get_json()['id']}"
-    assert api.client.get(response.headers["Location"]).get_json()["id"] == response.get_json()["id"]
+    location = urljoin("/api/v1/jobs", response.headers["Location"])
+    assert location == f"/api/v1/jobs/{response.get_json()['id']}"
+    assert api.client.get(location).get_json()["id"] == response.get_json()["id"]
 
 
 def test_a_pending_job_shows_every_field_and_null_where_there_is_no_value_yet(api: Api) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from urllib.parse import urljoin
 
 import pytest
 from werkzeug.test import TestResponse
@@ -20,8 +21,11 @@ def ids(response: TestResponse) -> list[str]:
 
 
 def next_page(response: TestResponse) -> str | None:
-    link = re.fullmatch(r'<(http://localhost/api/v1/jobs\?[^>]*)>; rel="next"', response.headers.get("Link", ""))
-    return link[1] if link else None
+    if "Link" not in response.headers:
+        return None
+    link = re.fullmatch(r'<([^>]*)>; rel="next"', response.headers["Link"])
+    assert link
+    return str(urljoin("http://localhost/api/v1/jobs?offset=7", link[1]))
 
 
 def walk(api: Api, query: str) -> list[list[str]]:

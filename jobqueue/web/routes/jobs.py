@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
-from flask import Response, jsonify, url_for
+from flask import Response, jsonify
 
 from jobqueue.job import NewJob, Status, Stream
 from jobqueue.queue.queries import Filter
@@ -16,10 +17,16 @@ from jobqueue.web.services import services
 
 blueprint = JobQueueBlueprint("jobs", __name__, description="Submit, list, read and cancel jobs.")
 
-LOCATION = {"Location": {"schema": {"type": "string"}, "description": "The path of the job."}}
+LOCATION = {"Location": {"schema": {"type": "string"}, "description": "The job, relative to this URL."}}
+"""Both headers have references relative to the URL of the request (RFC 9110, RFC 8288). Only the client knows that URL:
+a proxy may add TLS and replace any part of the path, and what it says about that in headers anybody else can say, too.
+"""
 PAGING = {
     "X-Total-Count": {"schema": {"type": "integer"}, "description": "How many jobs match in all."},
-    "Link": {"schema": {"type": "string"}, "description": 'The next page, as rel="next", when there is one.'},
+    "Link": {
+        "schema": {"type": "string"},
+        "description": 'rel="next": the next page, if there is one.',
+    },
 }
 BULK = {"type": "array", "items": submitters.NewJobIn(), "minItems": 1, "maxItems": submitters.MAX_BULK}
 
@@ -33,7 +40,7 @@ def submit(job: NewJob) -> tuple[dict[str, Any], int, dict[str, str]]:
     submitted = services().commands.submit([job])
     (job_id,) = submitted.job_ids
     body = {"id": job_id, "type": job.type, "status": Status.PENDING, "created_at": timestamp(submitted.created_at_ms)}
-    return body, 201, {"Location": url_for("jobs.get", job_id=job_id)}
+    return body, 201, {"Location": f"./jobs/{job_id}"}
 
 
 @blueprint.route("/jobs/bulk", methods=["POST"])
@@ -59,8 +66,9 @@ def list_jobs(wanted: tuple[Filter, int, int]) -> Response:
     response.headers["X-Total-Count"] = str(page.total)
     if offset + limit < page.total:
         names = {"status": matching.status, "type": matching.type, "priority": matching.priority}
-        following = url_for("jobs.list_jobs", _external=True, **names, limit=limit, offset=offset + limit)
-        response.headers["Link"] = f'<{following}>; rel="next"'
+        sought = {name: value for name, value in names.items() if value is not None}
+        following = urlencode({**sought, "limit": limit, "offset": offset + limit})
+        response.headers["Link"] = f'<?{following}>; rel="next"'
     return response
 
 
