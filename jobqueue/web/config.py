@@ -42,12 +42,12 @@ class ServerSettings:
 
 @dataclass(frozen=True)
 class GunicornSettings:
-    """What only the configuration of gunicorn reads. The metrics package reads its directory by itself."""
+    """What only the configuration of gunicorn reads."""
 
     port: int = whole_number("PORT", 8080, (1, 65535), "where the API listens")
     processes: int = whole_number("WEB_CONCURRENCY", 2, (1, 64), "number of server processes")
     metrics_directory: str = declare(
-        Setting("PROMETHEUS_MULTIPROC_DIR", "", str, "a path", "where the processes share metrics", "a new folder")
+        Setting("PROMETHEUS_MULTIPROC_DIR", "", str, "a path", "where counts of requests outlive the server", "none")
     )
 
 

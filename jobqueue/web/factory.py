@@ -9,9 +9,10 @@ from jobqueue.queue.commands import Commands
 from jobqueue.queue.connection import Connection, connect
 from jobqueue.queue.queries import Queries
 from jobqueue.queue.scripts import Scripts
-from jobqueue.web import metrics, openapi, services
+from jobqueue.web import openapi, services
 from jobqueue.web.bodies import reader
 from jobqueue.web.config import ServerSettings
+from jobqueue.web.metrics import http as metrics
 from jobqueue.web.routes import admin, claims, health, jobs
 
 

@@ -8,10 +8,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import socket
 import sys
-import tempfile
 from collections.abc import MutableMapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -20,20 +18,20 @@ import gunicorn.util
 from gunicorn.app.wsgiapp import WSGIApplication
 from gunicorn.util import write_nonblock
 
+from jobqueue import logs
 from jobqueue.settings import InvalidSetting
 from jobqueue.web import config
+from jobqueue.web.metrics.processes import choose_region, prepare, save_counts, shared_counts
 
 APP = "jobqueue.web.app:start()"
-"""A name and not an import: prometheus_client reads METRICS_DIR when it is imported, so `settings` comes first."""
 METRICS_DIR = "PROMETHEUS_MULTIPROC_DIR"
-METRICS_PREFIX = "jobqueue-metrics-"
 
 
 def settings(variables: MutableMapping[str, str]) -> dict[str, object]:
     """Return gunicorn's settings. Ends the process with a sentence if one of our own settings is wrong.
 
-    It prepares this process as well: it replaces gunicorn's error page and sets METRICS_DIR in `variables`.
-    gunicorn calls it again on SIGHUP; the directory then stays the same.
+    It prepares this process as well: it replaces gunicorn's error page and makes the memory in which the processes
+    count. gunicorn calls it again on SIGHUP; the memory then stays the same.
     """
     try:
         config.load(variables)  # Here, so that a wrong setting ends the arbiter before it has started a process.
@@ -41,11 +39,14 @@ def settings(variables: MutableMapping[str, str]) -> dict[str, object]:
     except InvalidSetting as error:
         sys.exit(str(error))
     gunicorn.util.write_error = write_error  # gunicorn has no setting for its error page.
-    directory = variables[METRICS_DIR] = variables.get(METRICS_DIR) or tempfile.mkdtemp(prefix=METRICS_PREFIX)
+    directory = own.metrics_directory
     try:
-        os.makedirs(directory, exist_ok=True)
+        if directory:
+            os.makedirs(directory, exist_ok=True)
     except OSError as error:
         sys.exit(f"{METRICS_DIR} is {directory!r}, but no directory can be made there: {error.strerror}.")
+    logs.configure(sys.stderr)
+    prepare(directory)
     return {
         "bind": f"0.0.0.0:{own.port}",
         "workers": own.processes,
@@ -57,23 +58,14 @@ def settings(variables: MutableMapping[str, str]) -> dict[str, object]:
         "graceful_timeout": 25,  # Platforms send SIGKILL 30 s after SIGTERM.
         "limit_request_line": 8190,
         "control_socket_disable": True,
-        "child_exit": _forget_process,
-        "on_exit": _remove_metrics,
+        "pre_fork": choose_region,
+        "on_exit": _save_metrics,
     }
 
 
-def _forget_process(_server: Any, worker: Any) -> None:
-    """Remove the gauges of a dead process from the metrics; its counters stay."""
-    from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415  # reads METRICS_DIR at import
-
-    mark_process_dead(worker.pid)
-
-
-def _remove_metrics(_server: Any) -> None:
-    """Remove the metrics directory if `settings` made it."""
-    directory = os.environ[METRICS_DIR]
-    if os.path.basename(directory).startswith(METRICS_PREFIX):
-        shutil.rmtree(directory, ignore_errors=True)
+def _save_metrics(_server: Any) -> None:
+    """Keep what the processes counted for the next start."""
+    save_counts(shared_counts())
 
 
 def write_error(client: socket.socket, status: int, reason: str, message: str) -> None:  # noqa: ARG001  # gunicorn passes it

@@ -226,7 +226,17 @@ ERRORS = [
         ),
     ),
     *seeded(
-        f"{CODE}/metrics.py",
+        f"{CODE}/metrics/shared_memory.py",
+        f"{TESTS}/test_counts.py",
+        (
+            "a process begins to count again in the region of another one",
+            "begin, end = WORD, self._integers[0]",
+            "begin, end = WORD, 0",
+            "test_a_region_keeps_what_fits_and_its_next_owner_goes_on",
+        ),
+    ),
+    *seeded(
+        f"{CODE}/metrics/http.py",
         f"{TESTS}/test_metrics.py",
         (
             "every unknown path has metrics of its own",

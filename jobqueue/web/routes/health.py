@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response
 
 from jobqueue.errors import StoreUnavailable
-from jobqueue.web.metrics import CONTENT_TYPE, exposition
+from jobqueue.web.metrics.http import CONTENT_TYPE, exposition
 from jobqueue.web.openapi import JobQueueBlueprint
 from jobqueue.web.schemas import answers
 from jobqueue.web.services import services

@@ -1,0 +1,53 @@
+"""The queue's metrics, as they are in Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from jobqueue.errors import JobQueueError
+from jobqueue.queue.queries import Executor, Queries, Stats
+
+Family = type[GaugeMetricFamily] | type[CounterMetricFamily]
+
+
+class QueueMetrics(Collector):
+    """The queue's metrics, read from Redis at each scrape. An unreachable Redis is a metric too, not an error."""
+
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric family; without Redis only `jobqueue_redis_up 0`."""
+        try:
+            stats, executors = self._queries.stats(), self._queries.executors()
+        except JobQueueError:
+            yield GaugeMetricFamily("jobqueue_redis_up", "Whether Redis answers.", 0)
+            return
+        yield GaugeMetricFamily("jobqueue_redis_up", "Whether Redis answers.", 1)
+        yield from _families(stats, executors)
+
+
+def _families(stats: Stats, executors: Iterable[Executor]) -> Iterator[Metric]:
+    busy = [executor.current_job_id is not None for executor in executors]
+    states = {"busy": busy.count(True), "idle": busy.count(False)}
+    ages = {priority: age_ms / 1000 for priority, age_ms in stats.oldest_pending_ms.items()}
+    gauge, counter = GaugeMetricFamily, CounterMetricFamily
+    yield _labelled(gauge, "jobqueue_jobs", "Jobs by status.", status=stats.by_status())
+    yield _labelled(gauge, "jobqueue_pending_jobs", "Pending jobs by priority.", priority=stats.pending())
+    yield _labelled(gauge, "jobqueue_oldest_pending_seconds", "Age of the oldest pending job.", priority=ages)
+    yield _labelled(gauge, "jobqueue_executors", "Active executors.", state=states)
+    yield _labelled(counter, "jobqueue_jobs_finished", "Jobs that ended.", status=stats.finished)
+    yield counter("jobqueue_attempts_lost", "Attempts whose executor fell silent.", stats.attempts_lost)
+
+
+def _labelled(family: Family, name: str, what: str, **values: Mapping[Any, float]) -> Metric:
+    """Return a metric with one label, whose numbers are given by the label's value."""
+    ((label, numbers),) = values.items()
+    metric = family(name, what, labels=[label])
+    for value, number in numbers.items():
+        metric.add_metric([value], number)
+    return metric
