@@ -11,6 +11,7 @@ from jobqueue import logs
 from jobqueue.queue.sweeper import Sweeper
 from jobqueue.settings import InvalidSetting
 from jobqueue.web import config
+from jobqueue.web.bodies.memory import return_large_blocks
 from jobqueue.web.factory import create_app, create_services
 
 
@@ -21,6 +22,7 @@ def start() -> Flask:
         settings = config.load(os.environ)
     except InvalidSetting as error:
         sys.exit(str(error))
+    return_large_blocks()
     services = create_services(settings)
     Sweeper(services.commands, services.connection).start()
     return create_app(services)

@@ -90,7 +90,7 @@ class LargeBodies:
             self._changed.notify_all()
 
     def _interrupt_slow_clients(self) -> None:
-        for place in self._places:
+        for place in list(self._places):
             seconds = self.clock() - place.since
             is_slow = place.received_bytes < seconds * self.rules.bytes_per_second
             if place.is_reading and not place.is_interrupted and seconds > self.rules.grace_seconds and is_slow:

@@ -5,9 +5,17 @@ from __future__ import annotations
 import ctypes
 from contextlib import suppress
 
+M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
 M_ARENA_MAX = -8
-LARGE_BLOCK_BYTES = 512 * 1024
+LARGE_BLOCK_BYTES = 4 * 1024 * 1024
+"""A block of this size gets pages of its own. Getting them takes longer than copying, so it is not for smaller ones:
+with 512 KiB, gunicorn took 15 seconds to skip a body of 13 MiB, from which it takes 1 KiB at a time.
+"""
+
+KEPT_BYTES = 16 * 1024 * 1024
+"""How much free memory at the end of an arena is kept for the next request."""
+
 ARENAS = 2
 
 
@@ -20,4 +28,5 @@ def return_large_blocks() -> None:
     with suppress(OSError, AttributeError):  # there is no such function in other C libraries
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
+        mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
         mallopt(M_ARENA_MAX, ARENAS)

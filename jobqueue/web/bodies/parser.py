@@ -55,7 +55,7 @@ class BodyParser(FlaskParser):
         try:
             if len(body) < APART_BYTES:
                 return schema.load(strict_json.loads(body, self._limit.entries))
-            with reader.large_bodies().calculating:
+            with reader.letting_others_run(received), reader.large_bodies().calculating:
                 return run_apart(lambda: schema.load(strict_json.loads(body, self._limit.entries)))
         except marshmallow.ValidationError as error:
             _refuse(error.normalized_messages())

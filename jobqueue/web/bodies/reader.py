@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import socket
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from flask import Flask, Request, current_app, request
 from gunicorn.http.errors import ParseException
@@ -48,6 +48,12 @@ def _leave(_: BaseException | None) -> None:
         large_bodies().leave(place)
 
 
+def letting_others_run(received: Request) -> AbstractContextManager[None]:
+    """Let another request run while this one waits, if the server limits how many run at once."""
+    running = getattr(received.environ.get("gunicorn.socket"), "place", None)
+    return nullcontext() if running is None else cast("AbstractContextManager[None]", running.given_up())
+
+
 def read(received: Request, limit: Limit) -> bytes | bytearray:
     """Return a request's whole body.
 
@@ -82,7 +88,9 @@ def _read(received: Request, length: int | None, limit: Limit) -> bytes | bytear
     first = _piece(received, min(wanted, LARGE_BYTES))
     if len(first) < LARGE_BYTES or wanted == LARGE_BYTES:
         return _whole(first, length)
-    place = received.environ[PLACE] = large_bodies().enter(partial(_interrupt, received.environ.get("gunicorn.socket")))
+    with letting_others_run(received):
+        place = large_bodies().enter(partial(_interrupt, received.environ.get("gunicorn.socket")))
+    received.environ[PLACE] = place
     body = bytearray(first)
     while len(body) < wanted and (piece := _piece(received, min(wanted - len(body), PIECE_BYTES), place)):
         body += piece

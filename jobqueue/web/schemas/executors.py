@@ -112,7 +112,8 @@ class CompleteIn(EndIn):
     def make(self, data: dict[str, Any], **_: Any) -> tuple[Holder, Result]:
         """Return the holder and its result."""
         texts = data["stdout"], data["stderr"], data.get("error_message") or ""
-        return _holder(data), Result(data["exit_code"], *texts, data["reason"], measured.loaded(data))
+        # Cut at once: a result that waits for Redis should not keep 13 MiB in memory.
+        return _holder(data), Result(data["exit_code"], *texts, data["reason"], measured.loaded(data)).cut()
 
 
 class FailIn(CompleteIn):

@@ -1,0 +1,167 @@
+"""Large bodies under the real gunicorn: few at a time, little memory, and nobody else waits for them."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from jobqueue.errors import ServerBusy
+from jobqueue.web.bodies.large import LARGE_BYTES, LargeBodies, LargeBodyRules
+from jobqueue.web.bodies.limits import MIB
+from tests.support.paths import ROOT
+from tests.support.redis_server import running_redis
+from tests.support.serving import Server, at_once, running_api
+from tests.support.web import JOB, UNKNOWN_ID
+
+COMPLETE = f"/jobs/{UNKNOWN_ID}/complete"
+RESULT = json.dumps({"executor_id": "a", "exit_code": 0, "stdout": "\0" * MIB, "stderr": "\0" * (MIB - 9000)}).encode()
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def single() -> Iterator[Server]:
+    """A server with one process."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jq-")))
+        redis_url = stack.enter_context(running_redis(folder))
+        yield stack.enter_context(running_api(folder, REDIS_URL=redis_url, WEB_CONCURRENCY="1"))
+
+
+def peak_mebibytes(server: Server) -> int:
+    """Return the most memory that the server's process has had."""
+    (pid,) = server.processes()
+    peak = re.search(r"^VmHWM:\s+(\d+) kB$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    assert peak
+    return int(peak[1]) // 1024
+
+
+def report(server: Server) -> int:
+    """Send a result of 12 MiB for a job that does not exist; return the status of the answer."""
+    return server.call("PUT", COMPLETE, data=RESULT, headers=JSON).status_code
+
+
+@pytest.mark.parametrize(
+    "part",
+    [b'{"":0},', b"[],", b'{"a":[', b"[", b'"ab",', b"1e5,", b'"\\"",', b'{"a":1,"a":1},'],
+    ids=ascii,
+)
+def test_a_body_of_very_many_values_costs_little_memory(single: Server, part: bytes) -> None:
+    body = b"[" + part * (12 * MIB // len(part)) + b"0]"
+    for method, path in (("POST", "/jobs/bulk"), ("PUT", COMPLETE)):
+        assert single.call(method, path, data=body, headers=JSON).status_code == 400
+    assert peak_mebibytes(single) < 250
+
+
+def test_many_results_of_twelve_mebibytes_at_once_take_the_memory_of_a_few(single: Server) -> None:
+    assert set(at_once([lambda: report(single)] * 24)) <= {404, 503}
+    assert peak_mebibytes(single) < 350
+    assert report(single) == 404
+
+
+def test_clients_that_send_slowly_keep_nobody_away(single: Server) -> None:
+    lines = [f"PUT /api/v1{COMPLETE} HTTP/1.1", "Host: x", "Content-Type: application/json", "Content-Length: 12000000"]
+    head = "\r\n".join([*lines, "", ""]).encode()
+    with ExitStack() as stack:
+        slow = [stack.enter_context(socket.create_connection(("127.0.0.1", single.port), 15)) for _ in range(8)]
+        for client in slow:
+            client.sendall(head + b" " * (LARGE_BYTES + 1000))
+        assert single.call("POST", "/jobs", JOB).status_code == 201
+        assert single.is_healthy()
+        assert 404 in [report(single) for _ in range(3)]
+
+
+class HandClock:
+    """A clock that a test sets."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+def test_a_large_body_that_finds_no_place_in_time_is_refused() -> None:
+    bodies = LargeBodies(LargeBodyRules(at_once=1, wait_seconds=0.05))
+    place = bodies.enter(lambda: None)
+    with pytest.raises(ServerBusy):
+        bodies.enter(lambda: None)
+    bodies.leave(place)
+    bodies.leave(bodies.enter(lambda: None))
+
+
+def test_only_so_many_wait_for_a_place() -> None:
+    bodies = LargeBodies(LargeBodyRules(at_once=0, most_waiting=0))
+    with pytest.raises(ServerBusy):
+        bodies.enter(lambda: None)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "received", "is_reading", "is_interrupted"),
+    [(3, 2 * MIB, True, True), (3, 4 * MIB, True, False), (1, 0, True, False), (60, 0, False, False)],
+    ids=["slow", "fast", "new", "complete"],
+)
+def test_a_client_that_sends_slowly_loses_its_place_if_others_wait(
+    seconds: float, received: int, is_reading: bool, is_interrupted: bool
+) -> None:
+    clock = HandClock()
+    bodies = LargeBodies(LargeBodyRules(at_once=1, wait_seconds=60), clock)
+    interrupted = threading.Event()
+
+    def interrupt() -> None:
+        interrupted.set()
+        bodies.leave(place)
+
+    place = bodies.enter(interrupt)
+    place.received_bytes, place.is_reading, clock.now = received, is_reading, seconds
+    waiting = threading.Thread(target=lambda: bodies.leave(bodies.enter(lambda: None)))
+    waiting.start()
+    if is_interrupted:
+        waiting.join(10)
+    else:
+        waiting.join(0.05)
+        bodies.leave(place)
+        waiting.join(10)
+    assert not waiting.is_alive()
+    assert interrupted.is_set() == is_interrupted == place.is_interrupted
+
+
+UNDER_GEVENT = """
+from gevent import monkey
+monkey.patch_all()
+import gevent, time
+from jobqueue.web.bodies.threads import run_apart
+
+def calculate():
+    end = time.monotonic() + 0.3
+    while time.monotonic() < end:
+        pass
+    raise LookupError("expected")
+
+def count():
+    global turns
+    while True:
+        gevent.sleep(0.001)
+        turns += 1
+
+turns = 0
+gevent.spawn(count)
+try:
+    run_apart(calculate)
+except LookupError as error:
+    print(error, turns > 5, run_apart(lambda: 7))
+"""
+
+
+def test_a_long_calculation_does_not_stop_gevents_loop() -> None:
+    done = subprocess.run([sys.executable, "-c", UNDER_GEVENT], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("expected True 7\n", "")
