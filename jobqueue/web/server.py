@@ -12,19 +12,16 @@ import socket
 import sys
 from collections.abc import MutableMapping, Sequence
 from http import HTTPStatus
-from typing import Any
 
 import gunicorn.util
 from gunicorn.app.wsgiapp import WSGIApplication
 from gunicorn.util import write_nonblock
 
-from jobqueue import logs
 from jobqueue.settings import InvalidSetting
 from jobqueue.web import config
-from jobqueue.web.metrics.processes import choose_region, prepare, save_counts, shared_counts
+from jobqueue.web.metrics.processes import choose_region, prepare, save_counts
 
 APP = "jobqueue.web.app:start()"
-METRICS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def settings(variables: MutableMapping[str, str]) -> dict[str, object]:
@@ -39,14 +36,7 @@ def settings(variables: MutableMapping[str, str]) -> dict[str, object]:
     except InvalidSetting as error:
         sys.exit(str(error))
     gunicorn.util.write_error = write_error  # gunicorn has no setting for its error page.
-    directory = own.metrics_directory
-    try:
-        if directory:
-            os.makedirs(directory, exist_ok=True)
-    except OSError as error:
-        sys.exit(f"{METRICS_DIR} is {directory!r}, but no directory can be made there: {error.strerror}.")
-    logs.configure(sys.stderr)
-    prepare(directory)
+    prepare(own.metrics_directory)
     return {
         "bind": f"0.0.0.0:{own.port}",
         "workers": own.processes,
@@ -59,13 +49,8 @@ def settings(variables: MutableMapping[str, str]) -> dict[str, object]:
         "limit_request_line": 8190,
         "control_socket_disable": True,
         "pre_fork": choose_region,
-        "on_exit": _save_metrics,
+        "on_exit": save_counts,
     }
-
-
-def _save_metrics(_server: Any) -> None:
-    """Keep what the processes counted for the next start."""
-    save_counts(shared_counts())
 
 
 def write_error(client: socket.socket, status: int, reason: str, message: str) -> None:  # noqa: ARG001  # gunicorn passes it

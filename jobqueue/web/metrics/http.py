@@ -48,7 +48,7 @@ class HttpMetrics(PrometheusMetrics):
         scraped.register(self._queue)
         shown = generate_latest(scraped)
         # After they were read, so that a server that is killed and started again does not show less than this.
-        processes.save_counts(self._counts)
+        processes.save_counts()
         return shown
 
 

@@ -1,18 +1,21 @@
 """What the processes of a server count together.
 
-gunicorn's master calls `prepare` once, before it starts the first process, and `choose_region` before each. Its
-children inherit the memory. A process that replaces another one gets its region and counts on from there. So counts
+gunicorn's master calls `prepare` before it starts the first process, and `choose_region` before each. Its children
+inherit the memory. A process that replaces another one gets its region and counts on from there. So counts
 never go back, and the memory does not grow, however often processes are replaced.
 """
 
 from __future__ import annotations
 
+import os
+import sys
 from collections import Counter
 from typing import Any
 
 from jobqueue.web.metrics.saved import SavedCounts
 from jobqueue.web.metrics.shared_memory import Region, regions
 
+METRICS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 REGIONS = 81
 """One for what was counted before the server started, 64 for WEB_CONCURRENCY at its most, the rest for processes that
 still end while their successors start.
@@ -65,14 +68,21 @@ class Counts:
 
 
 class _Inherited:
+    """What a process can only find in this module, because gunicorn starts the app without arguments."""
+
     counts: Counts | None = None
 
 
 def prepare(directory: str) -> None:
-    """Make the memory that this process's children inherit, unless it exists. `directory` may be empty.
+    """Make the memory that this process's children inherit, unless it exists.
 
-    It is the one thing that a child can only find in the module: gunicorn starts the app without arguments.
+    `directory` is the value of METRICS_DIR, which may be empty. Ends the process with a sentence if it cannot be made.
     """
+    try:
+        if directory:
+            os.makedirs(directory, exist_ok=True)
+    except OSError as error:
+        sys.exit(f"{METRICS_DIR} is {directory!r}, but no directory can be made there: {error.strerror}.")
     if _Inherited.counts is None:
         _Inherited.counts = Counts(SavedCounts(directory) if directory else None)
 
@@ -91,7 +101,7 @@ def choose_region(server: Any, worker: Any) -> None:
     _Inherited.counts.use_region(worker.metrics_region)
 
 
-def save_counts(counts: Counts | None) -> None:
-    """Keep the counts for the next start of the server."""
-    if counts is not None:
-        counts.save()
+def save_counts(_server: Any = None) -> None:
+    """Keep the counts for the next start of the server. gunicorn's master calls this when it ends, and each scrape."""
+    if _Inherited.counts is not None:
+        _Inherited.counts.save()

@@ -22,6 +22,7 @@ class SavedCounts:
     def __init__(self, directory: str) -> None:
         self._path = Path(directory) / NAME
         self._failing = False
+        self._damage = ""
 
     def load(self) -> dict[str, float]:
         """Return the counts that were saved last. Without a file, or with one that is damaged, there are none."""
@@ -34,13 +35,16 @@ class SavedCounts:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, RecursionError) as error:
-            logs.logger().warning("metrics_not_loaded", reason=str(error))
+            self._damage = str(error)  # logged later: the master does not log
             return {}
         named = counts.items() if isinstance(counts, dict) else ()
         return {name: number for name, number in named if _is_count(name, number)}
 
     def save(self, counts: dict[str, float]) -> None:
         """Replace the file. The directory is made again if somebody removed it."""
+        if self._damage:
+            logs.logger().warning("metrics_not_loaded", reason=self._damage)
+            self._damage = ""
         try:
             self._replace(json.dumps(counts).encode())
         except OSError as error:
