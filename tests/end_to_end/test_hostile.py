@@ -42,6 +42,38 @@ print(json.dumps(found))
 )
 """Prints which of its ancestors a program can look into."""
 
+WATCH = (
+    PYTHON
+    + """
+import os, sys
+found = set()
+while not os.path.exists(sys.argv[1]):
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/environ", "rb", buffering=0) as file:
+                if b"CANARY" in file.read(65536):
+                    with open(f"/proc/{name}/cmdline") as command:
+                        found.add(command.read())
+        except OSError:
+            pass
+    if not os.path.exists(sys.argv[2]):
+        open(sys.argv[2], "x").close()
+print(sorted(found))
+"""
+)
+"""Reads every environment that it can until there is a file, and prints the command lines of those with a canary."""
+
+LOCKED = SHELL + "mkdir $(seq 500); chmod 000 *; chmod 000 ."
+
+WITHOUT_CAPABILITIES = """
+import os, sys
+from jobqueue.worker.host import hardening
+hardening.renounce()
+hardening.drop_capabilities()
+os.execv(sys.executable, [sys.executable, "worker.py"])
+"""
+"""Starts a worker for which the modes of files count, even if the tests are run by root."""
+
 SPOIL = (
     PYTHON
     + """
@@ -168,6 +200,21 @@ def test_a_job_cannot_look_into_its_worker(deployment: Deployment) -> None:
     ours = {worker.pid, *children(worker.pid)}
     assert len(ours) == 2
     assert not any(ours & set(seen) for seen in open_to_it.values())
+
+
+def test_a_job_never_sees_the_environment_of_the_processes_that_clean_up(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    settings = {"API_URL": deployment.api.url, "EXECUTOR_ID": "one", "SLOTS": "2", "CANARY": "secret"}
+    directories = {"CACHE_DIR": str(tmp_path / "cache"), "SPOOL_DIR": str(tmp_path / "spool")}
+    worker = Service.start(["-c", WITHOUT_CAPABILITIES], tmp_path, "one", settings | directories)
+    deployment.workers.append(worker)
+    watching = deployment.submit(WATCH, tmp_path / "go", tmp_path / "ready")
+    wait_until("the job watches", (tmp_path / "ready").exists)
+    deployment.wait_for(deployment.submit(LOCKED), "completed")
+    (tmp_path / "go").touch()
+    assert deployment.wait_for(watching, "completed")["stdout"] == "[]\n"
+    assert not worker.logged("event=workspace_left")
 
 
 def test_a_job_that_overwrites_the_cache_harms_no_other_job(deployment: Deployment, tmp_path: Path) -> None:

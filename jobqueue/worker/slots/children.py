@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from jobqueue.worker.host import child_process
 from jobqueue.worker.host.process_tree import children_of, kill_children
 
 
@@ -22,10 +23,13 @@ class Children:
         self._older = frozenset(children_of(os.getpid()))
 
     def start(self, command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
-        """Start a process, with Popen's options. It counts as our own until `wait` has returned."""
+        """Start a process of the worker's own, with Popen's options. It counts as ours until `wait` has returned.
+
+        Raises OSError.
+        """
         # The lock covers both steps: `kill_orphans` in between would take the new process for an orphan and kill it.
         with self._lock:
-            process = subprocess.Popen(command, **options)
+            process = child_process.start(command, child_process.helper_environment(), **options)
             self._own.add(process.pid)
         return process
 

@@ -42,9 +42,6 @@ class SupervisorProcess:
                     # a supervisor imports nothing that a program has put there. That is why the boot code adds CODE.
                     [sys.executable, "-I", "-c", BOOT, *arguments],
                     pass_fds=[theirs.fileno()],
-                    stdin=subprocess.DEVNULL,
-                    # The worker's environment holds secrets, which a program must not find in its parent process.
-                    env={"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"},
                 )
         except BaseException:
             self.channel.close()

@@ -136,7 +136,7 @@ def _remove_by_force(path: Path, children: Children) -> None:
     reason = ""
     for command in (["chmod", "-R", "u+rwx"], ["rm", "-rf"]):
         try:
-            process = children.start([*command, "--", str(path)], stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE)
+            process = children.start([*command, "--", str(path)], stdout=DEVNULL, stderr=PIPE)
         except OSError as error:
             reason = str(error)
             continue
