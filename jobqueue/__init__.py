@@ -13,5 +13,6 @@ json_stream: writes JSON piece by piece.
 errors: every error that the API answers, with its code.
 settings: reads settings from environment variables.
 backoff: how long to wait before trying again.
+clock: the clock that leases are counted by.
 logs: one event per line.
 """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from http import HTTPStatus
@@ -11,6 +10,7 @@ from typing import IO, Any
 
 from jobqueue import json_stream
 from jobqueue.client.transport import ANSWER_SECONDS, ApiRefused, ApiUnavailable, Transport
+from jobqueue.clock import since_boot
 
 CLAIM_SECONDS = 5.0
 """Time limit of a claim. A worker that shuts down waits for it: it has to release the job that the claim may bring."""
@@ -37,8 +37,8 @@ class ClaimedJob:
     type: str = ""
     attempt: int = 1
     timeout_seconds: float | None = None
-    asked_at: float = field(default_factory=time.monotonic, compare=False)
-    """When the claim was sent (monotonic, seconds). The lease may have begun at any time since."""
+    asked_at: float = field(default_factory=since_boot, compare=False)
+    """When the claim was sent (`clock.since_boot`). The lease may have begun at any time since."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Claims:
 
         When the answer is lost the job is claimed all the same: nobody runs it until its lease ends.
         """
-        asked_at = time.monotonic()
+        asked_at = since_boot()
         job = self._transport.call("POST", "/jobs/claim", {"executor_id": self._executor_id}, CLAIM_SECONDS)
         if job is None:
             return None

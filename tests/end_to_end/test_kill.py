@@ -17,9 +17,10 @@ import pytest
 from jobqueue.client.jobs import Jobs
 from jobqueue.client.transport import ApiUnavailable, Transport
 from tests.support.deployment import LEASE_SECONDS, Deployment
-from tests.support.processes import alive, family, wait_for_pids, wait_until_gone
+from tests.support.processes import alive, family, signal_all, state, wait_for_pids, wait_until_gone
 from tests.support.programs import SHELL, WITH_ORPHANS
 from tests.support.restartable_redis import RestartableRedis
+from tests.support.service import Service
 from tests.support.waiting import wait_until
 
 TAKES_TURNS = (
@@ -32,6 +33,15 @@ echo "$turn"
 """
 )
 """Run twice in one folder, each run knows whether it is the first, and ends when a test lets it."""
+
+TICKS = (
+    SHELL
+    + """
+echo $$ >> "$1.pids"
+while [ ! -e "$1.go" ]; do echo "$JOB_ATTEMPT" >> "$1"; sleep 0.01; done
+"""
+)
+"""Writes its process id, and then the number of its attempt again and again."""
 
 ONCE_LONG = SHELL + '[ -e "$1" ] && echo again && exit; echo $$ > "$1.new"; mv "$1.new" "$1"; sleep 600'
 """The first run writes its process id into a file and takes for ever, the second ends at once."""
@@ -106,31 +116,36 @@ def test_a_job_keeps_its_place_in_the_queue_when_its_worker_is_killed(deployment
     assert deployment.jobs.get(first)["status"] == "completed"
 
 
-@pytest.mark.parametrize("first_ends", ["before", "after"])
-def test_a_worker_that_was_paused_for_longer_than_its_lease_changes_nothing_afterwards(
-    deployment: Deployment, tmp_path: Path, first_ends: str
+def suspend(worker: Service, whole_group: bool) -> None:
+    """Suspend a worker, or every process of its process group that it has started, as Ctrl-Z in a terminal does."""
+    group = [pid for pid in family(worker.pid) if os.getpgid(pid) == os.getpgid(worker.pid)]
+    signal_all(group if whole_group else [worker.pid], signal.SIGSTOP)
+    wait_until("the worker is suspended", lambda: state(worker.pid) == "T")
+
+
+@pytest.mark.parametrize("whole_group", [False, True])
+def test_two_attempts_never_run_at_once_although_a_worker_is_suspended(
+    deployment: Deployment, tmp_path: Path, whole_group: bool
 ) -> None:
-    job_id = deployment.submit(TAKES_TURNS, tmp_path)
-    paused = deployment.worker("first")
-    (program,) = wait_for_pids(tmp_path / "first.pid", 1)
-    os.kill(paused.pid, signal.SIGSTOP)
+    job_id = deployment.submit(TICKS, tmp_path / "ticks")
+    suspended = deployment.worker("first")
+    (program,) = wait_for_pids(tmp_path / "ticks.pids", 1)
+    suspend(suspended, whole_group)
     deployment.wait_for(job_id, "pending")
-    deployment.worker("second")
-    wait_for_pids(tmp_path / "second.pid", 1)
-    if first_ends == "before":
-        (tmp_path / "first.go").touch()
-        wait_until_gone([program])
-    os.kill(paused.pid, signal.SIGCONT)
-    wait_until("the paused worker sees that it has lost the lease", lambda: paused.logged("event=lease_lost"))
-    if first_ends == "before":
-        wait_until("the result of the paused worker is refused", lambda: paused.logged("event=report_refused"))
-    wait_until_gone([program])
-    assert deployment.jobs.get(job_id)["status"] == "running"
-    (tmp_path / "second.go").touch()
-    assert deployment.wait_for(job_id, "completed")["stdout"] == "second\n"
+    assert not alive(program)
+    second = deployment.worker("second")
+    wait_for_pids(tmp_path / "ticks.pids", 2)
+    signal_all(family(suspended.pid), signal.SIGCONT)
+    wait_until("the suspended worker learns that it has lost the lease", lambda: suspended.logged("event=lease_lost"))
+    (tmp_path / "ticks.go").touch()
+    deployment.wait_for(job_id, "completed")
+    ticks = (tmp_path / "ticks").read_text().split()
+    assert ticks == sorted(ticks)
+    assert set(ticks) == {"1", "2"}
     assert deployment.attempts(job_id) == [("first", "lost"), ("second", "completed")]
-    next_job = deployment.submit(SHELL + "echo next")
-    deployment.wait_for(next_job, "completed")
+    assert not suspended.logged("report_refused")
+    second.kill_whole()
+    assert deployment.wait_for(deployment.submit(SHELL), "completed")["executor_id"] == "first"
 
 
 def test_a_result_that_comes_after_another_result_changes_nothing(deployment: Deployment, tmp_path: Path) -> None:
@@ -138,12 +153,12 @@ def test_a_result_that_comes_after_another_result_changes_nothing(deployment: De
     paused = deployment.worker("first")
     (program,) = wait_for_pids(tmp_path / "first.pid", 1)
     os.kill(paused.pid, signal.SIGSTOP)
+    (tmp_path / "first.go").touch()
+    wait_until_gone([program])
     (tmp_path / "second.go").touch()
     deployment.wait_for(job_id, "pending")
     deployment.worker("second")
     before = deployment.wait_for(job_id, "completed")
-    (tmp_path / "first.go").touch()
-    wait_until_gone([program])
     os.kill(paused.pid, signal.SIGCONT)
     wait_until("the result of the paused worker is refused", lambda: paused.logged("event=report_refused"))
     assert deployment.jobs.get(job_id) == before

@@ -6,9 +6,11 @@ import threading
 from dataclasses import dataclass
 from enum import Enum
 
+from jobqueue import logs
 from jobqueue.client.claims import ClaimedJob
 from jobqueue.worker.attempts.live_output import LiveOutput
 from jobqueue.worker.slots.slot import Slot
+from jobqueue.worker.supervisor.messages import LeaseEnd
 
 
 class Cause(Enum):
@@ -56,6 +58,8 @@ class Attempt:
         self.live_output = LiveOutput()
         self.stopped = threading.Event()
         self.cause: Cause | None = None
+        self.lease_end: LeaseEnd | None = None
+        """When the program has to end if the lease is not renewed; None when it may outlive the lease."""
         self._lock = threading.Lock()
 
     def stop(self, cause: Cause, grace_seconds: float = 0.0) -> None:
@@ -69,3 +73,17 @@ class Attempt:
                 self.cause = cause
             self.stopped.set()
         self.slot.stop(grace_seconds, self.stopped)
+
+    def lose_lease(self, reason: str, grace_seconds: float = 0.0) -> None:
+        """Stop the attempt because the lease is lost; the first call says so in the log."""
+        if self.cause is not Cause.LEASE_LOST:
+            logs.logger().warning("lease_lost", job_id=self.job.id, reason=reason)
+        self.stop(Cause.LEASE_LOST, grace_seconds)
+
+    def renew(self, lease_end: LeaseEnd | None) -> None:
+        """Let the program run on until the end of the renewed lease."""
+        # In this order: a run that begins in between takes the new end from here, one that has begun gets it from the
+        # slot. The attempt may be over by then, and the slot with another one.
+        self.lease_end = lease_end
+        if lease_end is not None:
+            self.slot.renew(lease_end, self.stopped)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from contextlib import closing
 
 from jobqueue import logs
 from jobqueue.client.claims import Claims
+from jobqueue.clock import since_boot
 from jobqueue.worker.attempts.attempt import Attempt, Cause, StopPolicy
 from jobqueue.worker.attempts.lease import Lease
 
@@ -25,6 +25,7 @@ class Heartbeat:
         self._attempt = attempt
         self._kill_grace_seconds = stop_policy.kill_grace_seconds
         self._lease = Lease(attempt.job.lease_ms / 1000, attempt.job.asked_at, stop_policy.may_outlive_lease)
+        attempt.lease_end = self._lease.end(self._kill_grace_seconds)
         self._answered = True
         self._outlived = self._stopped = False
         self._wake = threading.Event()
@@ -47,7 +48,7 @@ class Heartbeat:
 
     def _run(self) -> None:
         with closing(self._claims):
-            while self._wait() and self._renew(time.monotonic()):
+            while self._wait() and self._renew(since_boot()):
                 continue
 
     def _wait(self) -> bool:
@@ -57,10 +58,10 @@ class Heartbeat:
         every wake-up, from the same start and with the same jitter. The event is cleared before `_stopped` and
         `pending` are read, never after. Both are changed before the event is set, so no change goes unnoticed.
         """
-        since, jitter = time.monotonic(), random.uniform(0.9, 1.0)
+        since, jitter = since_boot(), random.uniform(0.9, 1.0)
         while not self._stopped:
             due = self._lease.next_heartbeat(since, jitter, self._answered, self._attempt.live_output.pending)
-            left = due - time.monotonic()
+            left = due - since_boot()
             if left <= 0:
                 return True
             self._wake.wait(left)
@@ -74,8 +75,9 @@ class Heartbeat:
         the API may work for everybody but us and give the job to another executor, and two must never run it at once.
         No other answer counts: a 503, a proxy's error page or a refused connection says nothing about the job.
         """
-        if self._lease.is_over(now) and not self._lease.may_outlive_lease:
-            self._lose("no heartbeat was answered for most of a lease")
+        end = self._attempt.lease_end
+        if end and self._lease.is_over(now):
+            self._attempt.lose_lease("no heartbeat was answered for most of a lease", max(end.kill_at - now, 0))
             return False
         output = self._attempt.live_output.peek()
         try:
@@ -84,7 +86,7 @@ class Heartbeat:
             self._note_no_answer(now, error)
             return True
         if held is None:
-            self._lose("the job is not running, or held by another attempt")
+            self._attempt.lose_lease("the job is not running, or held by another attempt")
             return False
         self._attempt.live_output.forget(output)
         self._note_answer(now)
@@ -107,8 +109,5 @@ class Heartbeat:
         if not self._answered:
             logs.logger().info("heartbeat_answered", job_id=self._attempt.job.id)
         self._lease = self._lease.renewed(sent_at)
+        self._attempt.renew(self._lease.end(self._kill_grace_seconds))
         self._answered, self._outlived = True, False
-
-    def _lose(self, reason: str) -> None:
-        logs.logger().warning("lease_lost", job_id=self._attempt.job.id, reason=reason)
-        self._attempt.stop(Cause.LEASE_LOST)

@@ -1,11 +1,13 @@
 """The lease of one attempt: how long this worker may treat a job as its own, and when to renew that.
 
-Only arithmetic. There is no thread and no clock in here: every moment is passed in, in seconds of one monotonic clock.
+Only arithmetic. There is no thread and no clock in here: every moment is passed in, in seconds of `clock.since_boot`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+
+from jobqueue.worker.supervisor.messages import LeaseEnd
 
 HEARTBEATS_PER_LEASE = 3
 MAX_INTERVAL_SECONDS = 5.0
@@ -16,7 +18,12 @@ LIVE_OUTPUT_SECONDS = 2.0
 
 SAFE_FRACTION = 0.8
 """The part of a lease, counted from when the request that began or renewed it was sent, in which it is safe to go on.
-The last fifth is the time to kill the program before the API may give the job to another executor.
+Then the program receives SIGTERM.
+"""
+
+KILL_FRACTION = 0.9
+"""The part of a lease, counted in the same way, after which a program that has not ended is killed. The last tenth is
+the time that this takes, before the API may give the job to another executor.
 """
 
 RETRY_FRACTION = 1 / 4
@@ -49,6 +56,16 @@ class Lease:
         from the answer it could: a slow answer would make both workers run the job at once.
         """
         return self.sent_at + self.seconds * SAFE_FRACTION
+
+    def end(self, kill_grace_seconds: float) -> LeaseEnd | None:
+        """Return when the supervisor ends the program if no renewal comes; None if it may outlive the lease.
+
+        This worker's own time limit is the same, so it makes no difference which of the two notices the end first.
+        """
+        if self.may_outlive_lease:
+            return None
+        longest_grace_seconds = self.seconds * (KILL_FRACTION - SAFE_FRACTION)
+        return LeaseEnd(self.safe_until, self.safe_until + min(kill_grace_seconds, longest_grace_seconds))
 
     def is_over(self, now: float) -> bool:
         """Return whether the program must stop, unless it `may_outlive_lease`: the API may soon give the job away."""

@@ -152,12 +152,15 @@ class Runner:
         kill_grace_seconds = self._resources.stop_policy.kill_grace_seconds
         launch = Launch(program, job.arguments, variables, directory, timeout_seconds, kill_grace_seconds)
         try:
-            return attempt.slot.run(launch, attempt.stopped, attempt.live_output.add)
+            outcome = attempt.slot.run(launch, attempt.stopped, attempt.live_output.add, lambda: attempt.lease_end)
         except SupervisorDied as died:
             if not died.begun:
                 raise
             logs.logger().error("attempt_abandoned", job_id=job.id, reason=str(died))
             return None
+        if outcome.lease_over:
+            attempt.lose_lease("the supervisor received no renewal for most of a lease")
+        return outcome
 
     def _report(self, attempt: Attempt, outcome: Outcome, download_started_at_ms: int) -> Report | None:
         """Return what to say about a launch. Raises HostFault."""

@@ -14,7 +14,7 @@ DYING_SECONDS = 2.0
 """Longest time to wait for killed processes to die; a process usually takes milliseconds."""
 
 TRACED_PAUSE_SECONDS = 0.005
-"""Poll interval for a dead process that its tracer has not let go."""
+"""Poll interval for a dead process that its tracer has not let go, and for a dying one on a host without pidfds."""
 
 
 def kill_children(spare: Collection[int] = frozenset()) -> int:
@@ -35,6 +35,19 @@ def kill_children(spare: Collection[int] = frozenset()) -> int:
         peak_memory_bytes = max([peak_memory_bytes, *reaped.values()])
         # What could not be reaped would be found again in every round, so it is spared from now on.
         spared |= set(doomed) - reaped.keys()
+    return peak_memory_bytes
+
+
+def reap_ended(spare: Collection[int]) -> int:
+    """Reap every child of this process that has ended, except those to spare, and kill nobody.
+
+    Returns the most memory, in bytes, that any one of them held.
+    """
+    peak_memory_bytes = 0
+    for child in children_of(os.getpid()):
+        if child not in spare:
+            _, _, usage = os.wait4(child, os.WNOHANG)
+            peak_memory_bytes = max(peak_memory_bytes, usage.ru_maxrss * 1024)
     return peak_memory_bytes
 
 
@@ -91,13 +104,17 @@ def _reap(doomed: Iterable[int]) -> dict[int, int]:
                 peaks[child] = usage.ru_maxrss * 1024
                 left.remove(child)
         if left:
-            time.sleep(TRACED_PAUSE_SECONDS)  # no event tells when a tracer lets go
+            time.sleep(TRACED_PAUSE_SECONDS)  # no event tells when a tracer lets go, or a host without pidfds
     return peaks
 
 
 def _await_death(child: int, give_up_at: float) -> None:
-    """Wait for a child to die, without reaping it."""
-    fd = os.pidfd_open(child)
+    """Wait for a child to die, without reaping it; not at all where that is not possible."""
+    # Some sandboxes refuse the call, and a host may be out of descriptors. Then the caller polls.
+    try:
+        fd = os.pidfd_open(child)
+    except OSError:
+        return
     try:
         poll = select.poll()
         poll.register(fd, select.POLLIN)

@@ -13,7 +13,7 @@ from threading import Event
 from typing import Any
 
 from jobqueue.worker.slots.supervisor_process import SupervisorProcess
-from jobqueue.worker.supervisor.messages import Begun, Launch, Live, Message, Outcome, Stop, encode
+from jobqueue.worker.supervisor.messages import Begun, Launch, LeaseEnd, Live, Message, Outcome, Stop, encode
 
 OnLive = Callable[[dict[str, Any]], None]
 """Receives new output: by name of the stream, the offset (in bytes of UTF-8) and the text."""
@@ -37,7 +37,7 @@ class Run:
     """The conversation with a supervisor about one launch.
 
     One thread calls `converse`, the only function that sends and receives. The channel stays open until it has
-    returned; others may hang up meanwhile, and may `request_stop`, one at a time.
+    returned; others may hang up meanwhile, and may `request_stop` and `renew`, one at a time.
     """
 
     def __init__(self, supervisor: SupervisorProcess, launch: Launch, stopped: Event) -> None:
@@ -48,9 +48,11 @@ class Run:
         """Whether the supervisor has announced the start of the program."""
         self._supervisor = supervisor
         self._launch = launch
-        # An event descriptor, because the thread in `converse` waits in a poll: readable while there is a stop to send.
-        self._stop_fd = os.eventfd(0, os.EFD_CLOEXEC)
+        # An event descriptor, because the thread in `converse` waits in a poll: readable while there is a stop or a
+        # renewal to send.
+        self._request_fd = os.eventfd(0, os.EFD_CLOEXEC)
         self._grace_seconds = self._overdue_at = math.inf
+        self._lease_end: LeaseEnd | None = None
         self._resumes = 0
         if launch.timeout_seconds is not None:
             self._expect_end_within(launch.timeout_seconds + launch.kill_grace_seconds)
@@ -74,11 +76,16 @@ class Run:
         # before the descriptor becomes readable: when that thread wakes up, it finds the grace.
         self._expect_end_within(grace_seconds)
         self._grace_seconds = min(grace_seconds, self._grace_seconds)
-        os.eventfd_write(self._stop_fd, 1)
+        os.eventfd_write(self._request_fd, 1)
+
+    def renew(self, lease_end: LeaseEnd) -> None:
+        """Have the supervisor know when the renewed lease ends. Does not wait."""
+        self._lease_end = lease_end
+        os.eventfd_write(self._request_fd, 1)
 
     def close(self) -> None:
-        """Free the descriptor. Nobody may request a stop afterwards."""
-        os.close(self._stop_fd)
+        """Free the descriptor. Nobody may request anything afterwards."""
+        os.close(self._request_fd)
 
     def _expect_end_within(self, seconds: float) -> None:
         self._overdue_at = min(time.monotonic() + seconds + OVERDUE_SECONDS, self._overdue_at)
@@ -88,28 +95,34 @@ class Run:
         channel = self._supervisor.channel.fileno()
         poll = select.poll()
         poll.register(channel, select.POLLIN)
-        poll.register(self._stop_fd, select.POLLIN)
+        poll.register(self._request_fd, select.POLLIN)
         while not self._supervisor.channel.inbox:
             ready = [fd for fd, _ in poll.poll(POLL_MS)]
             # An overdue supervisor is killed, not asked: it had its program's whole time and more. Its death closes the
-            # channel, which the next poll reports; what it still sent before is read first.
-            if time.monotonic() > self._overdue_at:
+            # channel, which the next poll reports. While there is something to read it is not overdue: this process may
+            # have been suspended, and the outcome may have waited for it all the time.
+            if time.monotonic() > self._overdue_at and channel not in ready:
                 self._supervisor.process.kill()
             # A supervisor that somebody has suspended is silent, and so is one whose program writes nothing. A look
             # after each interval of silence tells them apart, and costs runs with much output nothing.
             if not ready:
                 self._resume_if_suspended()
-            if self._stop_fd in ready:
-                self._send_stop()
+            if self._request_fd in ready:
+                self._send_requests()
             if channel in ready:
                 self._supervisor.channel.receive()
         return self._supervisor.channel.inbox.popleft()
 
-    def _send_stop(self) -> None:
-        # The event is cleared before the grace is read: a stop that is requested in between sets it again, and is sent
-        # as well. Sending the same stop twice is harmless, because the supervisor keeps the earliest deadline.
-        os.eventfd_read(self._stop_fd)
-        self._send(Stop(self._grace_seconds))
+    def _send_requests(self) -> None:
+        # The event is cleared before the requests are read: one that is made in between sets it again, and is sent as
+        # well. Sending one twice is harmless, because the supervisor keeps the earliest deadline of all stops, and the
+        # end of a lease replaces the same one. The renewal goes first: a stop that the end of the lease has caused must
+        # not be followed by a later end.
+        os.eventfd_read(self._request_fd)
+        if self._lease_end is not None:
+            self._send(self._lease_end)
+        if self._grace_seconds < math.inf:
+            self._send(Stop(self._grace_seconds))
 
     def _send(self, message: Message) -> None:
         """Send a message, unless the supervisor is gone. A supervisor that does not read it in time is killed."""

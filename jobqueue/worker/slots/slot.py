@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from threading import Event, Lock
 
@@ -11,7 +13,7 @@ from jobqueue.worker.slots.children import Children
 from jobqueue.worker.slots.run import OnLive, Run
 from jobqueue.worker.slots.supervisor_process import SupervisorProcess
 from jobqueue.worker.supervisor.channel import ChannelClosed
-from jobqueue.worker.supervisor.messages import Launch, Outcome
+from jobqueue.worker.supervisor.messages import Launch, LeaseEnd, Outcome
 
 CLOSING_SECONDS = 10.0
 
@@ -34,8 +36,8 @@ class Slot:
     conversation about the program that runs now (`Run`).
 
     run: for one thread at a time. It alone sends, receives and replaces the supervisor.
-    stop: for any thread at any time. It takes `_lock`, under which a run begins and ends, so it finds a whole run or
-        none. It only leaves a request for the thread in `run`, so it never waits.
+    stop, renew: for any thread at any time. They take `_lock`, under which a run begins and ends, so they find a whole
+        run or none. They only leave a request for the thread in `run`, so they never wait.
     hang_up: for any thread at any time. It shuts the socket down, which wakes the thread in `run`, and does not free
         the descriptor. It never waits either.
     close: for any thread, also beside `run`. It waits for the supervisor to end, and then for `run` to leave.
@@ -65,11 +67,18 @@ class Slot:
         """The supervisor's process id."""
         return self._supervisor.process.pid
 
-    def run(self, launch: Launch, stopped: Event, on_live: OnLive = lambda _: None) -> Outcome:
+    def run(
+        self,
+        launch: Launch,
+        stopped: Event,
+        on_live: OnLive = lambda _: None,
+        lease_end: Callable[[], LeaseEnd | None] = lambda: None,
+    ) -> Outcome:
         """Run a program to its end, or until `stop`; not at all when `stopped` is set.
 
         The event also identifies the run: `stop` stops only the run that was given the same event, never a later job.
-        `on_live` is called in this thread with new output while the program runs; it must not wait. Raises
+        `on_live` is called in this thread with new output while the program runs; it must not wait. `lease_end` returns
+        when the lease ends that the program depends on, None when it depends on none; `renew` puts that off. Raises
         SupervisorDied when the supervisor is killed or hangs, or the slot is closed. Raises OSError when the host has
         no process or descriptor left; nothing has run then.
         """
@@ -77,7 +86,7 @@ class Slot:
             self._replace()
         try:
             with self._running:
-                return self._converse(launch, stopped, on_live)
+                return self._converse(launch, stopped, on_live, lease_end)
         except SupervisorDied:
             # Replaced now, not by the next run, so that the next job does not wait for a Python to start. When that
             # fails, the next run tries again. The OSError must not reach the caller, to whom it would mean that the
@@ -86,7 +95,9 @@ class Slot:
                 self._replace()
             raise
 
-    def _converse(self, launch: Launch, stopped: Event, on_live: OnLive) -> Outcome:
+    def _converse(
+        self, launch: Launch, stopped: Event, on_live: OnLive, lease_end: Callable[[], LeaseEnd | None]
+    ) -> Outcome:
         with self._lock:
             # Under the lock that `stop` takes: a thread that sets the event and then calls `stop` is either seen here,
             # or finds the run.
@@ -94,7 +105,9 @@ class Slot:
                 return Outcome(stopped=True)
             if self._closed:
                 raise SupervisorDied(begun=False)
-            run = self._run = Run(self._supervisor, launch, stopped)
+            # Under the lock that `renew` takes, for the same reason: a renewal is either part of the launch, or finds
+            # the run.
+            run = self._run = Run(self._supervisor, replace(launch, lease_end=lease_end()), stopped)
         try:
             return run.converse(on_live)
         except ChannelClosed:
@@ -112,6 +125,15 @@ class Slot:
         with self._lock:
             if self._run is not None and stopped in (None, self._run.stopped):
                 self._run.request_stop(grace_seconds)
+
+    def renew(self, lease_end: LeaseEnd, stopped: Event) -> None:
+        """Let the run that was given the event `stopped` depend on this end of its lease. Does not wait.
+
+        What the run's function `lease_end` returns has to be changed before.
+        """
+        with self._lock:
+            if self._run is not None and self._run.stopped is stopped:
+                self._run.renew(lease_end)
 
     def hang_up(self) -> None:
         """Let the supervisor end its program and exit. No program is run any more. Does not wait; `close` does."""

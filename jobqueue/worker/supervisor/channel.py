@@ -29,14 +29,34 @@ class Channel:
         """Messages that have arrived, the oldest first. The caller removes them."""
         self._socket = connection
         self._partial = b""
+        self._unsent = memoryview(b"")
         self._descriptors: deque[int] = deque()
 
     def fileno(self) -> int:
         """Return the socket's descriptor, to wait for messages with; -1 once closed."""
         return self._socket.fileno()
 
+    @property
+    def has_unsent(self) -> bool:
+        """Whether a part of a message that was posted is still to be sent."""
+        return bool(self._unsent)
+
+    def post(self, message: Message) -> None:
+        """Send as much of a message, which has no descriptors, as the socket has room for; `flush` or `send` sends the
+        rest. Call it only when nothing is unsent. Raises OSError.
+        """
+        self._unsent = self.try_to_send(memoryview(encode(message)[0]))
+
+    def flush(self) -> bool:
+        """Send what was posted, as far as the socket has room; return whether all is sent. Raises OSError."""
+        if self._unsent:
+            self._unsent = self.try_to_send(self._unsent)
+        return not self._unsent
+
     def send(self, message: Message) -> None:
         """Send a message; wait for as long as the other process does not read. Raises ConnectionError."""
+        self._socket.sendall(self._unsent)
+        self._unsent = memoryview(b"")
         line, descriptors = encode(message)
         sent = socket.send_fds(self._socket, [line], descriptors)
         self._socket.sendall(line[sent:])

@@ -11,16 +11,17 @@ import os
 import selectors
 import socket
 import subprocess
-import time
 from contextlib import suppress
 from dataclasses import replace
 
+from jobqueue.clock import since_boot
 from jobqueue.job import Measured
 from jobqueue.worker.host import hardening
 from jobqueue.worker.isolation.levels import Isolation, from_description
 from jobqueue.worker.supervisor import capture
 from jobqueue.worker.supervisor.channel import Channel
-from jobqueue.worker.supervisor.messages import Begun, Launch, Live, Outcome, Stop
+from jobqueue.worker.supervisor.ended_children import EndedChildren
+from jobqueue.worker.supervisor.messages import Begun, Launch, LeaseEnd, Live, Outcome, Stop
 from jobqueue.worker.supervisor.platform_stop import PlatformStop
 from jobqueue.worker.supervisor.program import Program
 from jobqueue.worker.supervisor.start_failure import start_failed
@@ -37,6 +38,7 @@ class Supervisor:
         self._channel = channel
         self._isolation = isolation
         self._platform_stop = PlatformStop()
+        self._ended_children = EndedChildren()
 
     def serve(self) -> None:
         """Serve launches until the worker is gone."""
@@ -49,13 +51,16 @@ class Supervisor:
         while not self._channel.inbox:
             self._channel.receive()
         message = self._channel.inbox.popleft()
-        # A stop that arrives while nothing runs came too late, and must not stop the next program. The outputs are
-        # closed here as soon as the outcome is sent, since nothing refers to them any more.
+        # A stop or a renewal that arrives while nothing runs came too late, and must not concern the next program. The
+        # outputs are closed here as soon as the outcome is sent, since nothing refers to them any more.
         if isinstance(message, Launch):
             self._channel.send(self._run(message))
 
     def _run(self, launch: Launch) -> Outcome:
         self._platform_stop.reset()
+        # The worker may have been suspended after it built this launch, and the job may run elsewhere by now.
+        if Termination(launch).lease_is_due:
+            return Outcome(stopped=True, lease_over=True)
         # Sent before the start, not after it: a program may kill this process as soon as it exists, and the worker has
         # to know then that the program may be to blame.
         self._channel.send(Begun())
@@ -79,6 +84,7 @@ class Supervisor:
         return Outcome(
             exit_code=status if status >= 0 else 128 - status,
             stopped=termination.stopped,
+            lease_over=termination.lease_over,
             timed_out=termination.timed_out,
             supervisor_terminated=self._platform_stop.signalled,
             oom_killed=program.was_oom_killed(status),
@@ -90,45 +96,72 @@ class Supervisor:
         """Read both outputs and the worker's messages until the program has ended or has to be killed."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._channel, selectors.EVENT_READ)
-            selector.register(program.pidfd, selectors.EVENT_READ)
+            selector.register(self._ended_children, selectors.EVENT_READ)
             for each in program.captures.values():
                 selector.register(each.pipe, selectors.EVENT_READ, each)
-            live_at = time.monotonic() + LIVE_SECONDS
+            live_at = since_boot() + LIVE_SECONDS
             while not self._must_be_killed(program, termination):
-                if not self._read_once(selector, termination.seconds_until(live_at)):
+                # Waits are counted by a clock that stands still while the machine is suspended. The end of a lease that
+                # comes meanwhile is noticed when live output is due, at most a second after the machine is back.
+                if not self._read_once(selector, program, termination.seconds_until(live_at)):
                     return
-                if time.monotonic() >= live_at:
+                # A renewal may have come just before the deadline and wait in the socket while this process, or the
+                # machine, was suspended. It counts: the lease is held, and stopping the program would be for nothing. A
+                # renewal that comes after this look is too late. The worker learns from the outcome that the program
+                # was stopped; the lease that it has renewed then ends, or ends with its report, as any other. Neither
+                # order lets two attempts run at once, since a renewal is counted from when its request was sent.
+                if termination.lease_is_due and not self._read_once(selector, program, 0):
+                    return
+                if since_boot() >= live_at:
+                    program.reap_orphans()
                     self._send_live(program)
-                    live_at = time.monotonic() + LIVE_SECONDS
+                    live_at = since_boot() + LIVE_SECONDS
+                self._await_room(selector)
 
-    def _read_once(self, selector: selectors.BaseSelector, seconds: float) -> bool:
+    def _read_once(self, selector: selectors.BaseSelector, program: Program, seconds: float) -> bool:
         """Read whatever is ready within that time; return False when the program has ended."""
         # The end of the leader ends the run, not the end of its outputs: daemons that it left behind may hold those
         # open for ever. What is still in the pipes then is read after every process is dead (`Program.end`).
         running = True
-        for key, _ in selector.select(seconds):
-            if key.fileobj is self._channel:
+        for key, events in selector.select(seconds):
+            if key.fileobj is self._ended_children:
+                self._ended_children.clear()
+                running = not program.has_ended()
+            elif key.fileobj is not self._channel:
+                if not key.data.read():
+                    selector.unregister(key.fileobj)
+            elif events & selectors.EVENT_READ:
                 self._channel.receive()
-            elif key.data is None:
-                running = False
-            elif not key.data.read():
-                selector.unregister(key.fileobj)
+            else:
+                self._send_live(program)
         return running
 
     def _must_be_killed(self, program: Program, termination: Termination) -> bool:
-        """Pass on the stops that have arrived; return whether the program has to be killed now."""
+        """Pass on what the worker has sent; return whether the program has to be killed now."""
         # A stop may have arrived together with its launch, so the inbox is examined before the first wait. A launch in
         # it is one that the worker sent ahead; it stays there until this run is over.
         inbox = self._channel.inbox
-        while inbox and isinstance(stop := inbox[0], Stop):
+        while inbox and isinstance(message := inbox[0], Stop | LeaseEnd):
             inbox.popleft()
-            termination.stop(stop.grace_seconds)
+            if isinstance(message, Stop):
+                termination.stop(message.grace_seconds)
+            else:
+                termination.renew(message)
         return termination.advance(program)
 
     def _send_live(self, program: Program) -> None:
+        """Send new output as far as the socket has room."""
+        # Never by a blocking call: a worker that is suspended reads nothing, and this process has to watch the end of
+        # the lease then. What is not sent stays in the capture, which skips what becomes too old.
         for name, each in program.captures.items():
-            while piece := each.take_live():
-                self._channel.send(Live(name, *piece))
+            while self._channel.flush() and (piece := each.take_live()):
+                self._channel.post(Live(name, *piece))
+
+    def _await_room(self, selector: selectors.BaseSelector) -> None:
+        """Have the selector wait for room in the channel, too, for as long as a message is not sent completely."""
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._channel.has_unsent else 0)
+        if selector.get_key(self._channel).events != wanted:
+            selector.modify(self._channel, wanted)
 
 
 def main(control_fd: str, description: str, open_files: str) -> None:

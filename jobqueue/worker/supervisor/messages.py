@@ -1,7 +1,8 @@
 """All messages between a worker and its supervisors, and how each becomes a line of JSON.
 
-The worker sends `Launch` and `Stop`. For each launch the supervisor sends `Begun` just before it starts the program,
-`Live` while there is new output, and `Outcome` at the end. To add a message, write its class and put it into `Message`.
+The worker sends `Launch`, `LeaseEnd` and `Stop`. For each launch the supervisor sends `Begun` just before it starts the
+program, `Live` while there is new output, and `Outcome` at the end. To add a message, write its class and put it into
+`Message`.
 """
 
 from __future__ import annotations
@@ -18,11 +19,22 @@ from jobqueue.worker.supervisor.output_file import Outputs
 
 
 @dataclass(frozen=True)
+class LeaseEnd:
+    """The lease of the program's job ends: SIGTERM at `terminate_at`, SIGKILL at `kill_at` (`clock.since_boot`).
+
+    It comes with the launch, and again whenever the lease has been renewed. The latest one counts.
+    """
+
+    terminate_at: float
+    kill_at: float
+
+
+@dataclass(frozen=True)
 class Launch:
     """Start a program: the path of its file, its arguments, its whole environment, the directory to start it in.
 
     After `timeout_seconds` (None: never) the program receives SIGTERM. If it has not ended `kill_grace_seconds` later,
-    it is killed.
+    it is killed. A program without a `lease_end` may run for as long as it likes without its worker.
     """
 
     program: str
@@ -31,6 +43,7 @@ class Launch:
     directory: str
     timeout_seconds: float | None = None
     kill_grace_seconds: float = 10.0
+    lease_end: LeaseEnd | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +71,8 @@ class Live:
 class Outcome:
     """How a launch ended: with an exit code (128 + n when signal n killed the program), or with a failure to start.
 
-    stopped: the worker stopped the program, which had not ended before.
+    stopped: the worker or the end of the lease stopped the program, which had not ended before.
+    lease_over: no renewal of the lease came in time. The program was stopped, or not even started.
     timed_out: the program reached its time limit.
     start_failure: why the program could not be started; None when it was started.
     host_fault: the start failed because of this machine, not because of the program.
@@ -70,6 +84,7 @@ class Outcome:
 
     exit_code: int | None = None
     stopped: bool = False
+    lease_over: bool = False
     timed_out: bool = False
     start_failure: str | None = None
     host_fault: bool = False
@@ -89,7 +104,7 @@ class Outcome:
         return self.outputs.read()["stderr"] if self.outputs else ""
 
 
-Message = Launch | Stop | Begun | Live | Outcome
+Message = Launch | LeaseEnd | Stop | Begun | Live | Outcome
 _CLASSES: Mapping[str, type[Message]] = {each.__name__: each for each in get_args(Message)}
 
 
@@ -105,6 +120,8 @@ def encode(message: Message) -> tuple[bytes, list[int]]:
 def decode(line: bytes, descriptors: deque[int]) -> Message:
     """Return the message in a line. A message that was sent with a descriptor takes the oldest of `descriptors`."""
     ((name, fields),) = json.loads(line).items()
+    if name == Launch.__name__ and fields["lease_end"]:
+        fields["lease_end"] = LeaseEnd(**fields["lease_end"])
     if name == Outcome.__name__:
         fields["measured"] = Measured(**fields["measured"])
         fields["outputs"] = Outputs(descriptors.popleft()) if fields["outputs"] else None

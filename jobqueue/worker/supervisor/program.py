@@ -14,8 +14,9 @@ import time
 from contextlib import suppress
 
 from jobqueue.job import Measured
+from jobqueue.worker.host import child_process
 from jobqueue.worker.host.hardening import die_with, oom_score_of_jobs, yield_to_the_worker
-from jobqueue.worker.host.process_tree import children_of, kill_children
+from jobqueue.worker.host.process_tree import children_of, kill_children, reap_ended
 from jobqueue.worker.isolation.levels import Isolation, Paths
 from jobqueue.worker.supervisor.capture import Capture
 from jobqueue.worker.supervisor.messages import Launch, signal_name
@@ -40,12 +41,22 @@ class Program:
         self._ooms_before = _count_oom_kills()
         self._started_at_ms = _now_ms()
         self._leader = _start(launch, isolation)
+        self._peak_of_orphans = 0
         try:
             self.captures = {name: Capture(getattr(self._leader, name)) for name in ("stdout", "stderr")}
-            self.pidfd = os.pidfd_open(self._leader.pid)
         except BaseException:
             kill_children(spare=self._spared)
             raise
+
+    def has_ended(self) -> bool:
+        """Whether the leader has ended. Its status is left for `end`."""
+        return os.waitid(os.P_PID, self._leader.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def reap_orphans(self) -> None:
+        """Reap the daemons of the program that have ended: their parents are gone, so that they have become ours."""
+        # A zombie counts against the limit of processes, and a program may run for days.
+        spared = {*self._spared, self._leader.pid}
+        self._peak_of_orphans = max(self._peak_of_orphans, reap_ended(spare=spared))
 
     def terminate(self) -> None:
         """Send SIGTERM to the program, then SIGCONT so that it can react to it even when it is suspended."""
@@ -69,13 +80,12 @@ class Program:
             os.killpg(self._leader.pid, signal.SIGKILL)
         _, status, usage = os.wait4(self._leader.pid, 0)
         self._leader.returncode = os.waitstatus_to_exitcode(status)
-        peak_memory_bytes = max(usage.ru_maxrss * 1024, kill_children(spare=self._spared))
+        peak_memory_bytes = max(usage.ru_maxrss * 1024, kill_children(spare=self._spared), self._peak_of_orphans)
         # Only now can nobody write any more. The time limit is for a process that we could not kill.
         deadline = time.monotonic() + LAST_OUTPUT_SECONDS
         for capture in self.captures.values():
             capture.drain(deadline)
             capture.pipe.close()
-        os.close(self.pidfd)
         status = self._isolation.program_status(self._leader.returncode)
         return status, self._measured(status, peak_memory_bytes)
 
@@ -124,16 +134,14 @@ def _start_once(launch: Launch, isolation: Isolation, paths: Paths) -> subproces
         die_with(supervisor)  # last: a change of user would undo it
 
     command = isolation.command(paths, launch.arguments, launch.environment)
-    return subprocess.Popen(
+    return child_process.start(
         command.words,
-        env=dict(command.environment),
+        command.environment,
         pass_fds=command.descriptors,
         cwd=launch.directory,
-        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        start_new_session=True,
-        preexec_fn=in_the_child,  # noqa: PLW1509  # safe: this process has one thread
+        preexec_fn=in_the_child,  # safe: this process has one thread
     )
 
 

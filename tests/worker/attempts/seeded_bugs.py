@@ -18,6 +18,12 @@ LEASE = seeded(
         "test_a_lease_is_over_before_another_executor_may_have_the_job",
     ),
     (
+        "a program may use its whole grace although its lease ends",
+        "self.safe_until + min(kill_grace_seconds, longest_grace_seconds)",
+        "self.safe_until + kill_grace_seconds",
+        "test_a_program_is_killed_before_another_executor_may_have_its_job_however_long_its_grace",
+    ),
+    (
         "a heartbeat may take longer than its lease is safe",
         "min(self.interval_seconds, self.safe_until - now)",
         "self.interval_seconds",
@@ -36,7 +42,7 @@ HEARTBEAT = seeded(
     (
         "a lease counts from the answer to its heartbeat",
         "self._note_answer(now)",
-        "self._note_answer(time.monotonic())",
+        "self._note_answer(since_boot())",
         "test_a_lease_counts_from_when_the_last_answered_heartbeat_was_sent",
     ),
     (

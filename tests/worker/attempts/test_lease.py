@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobqueue.worker.attempts.lease import LIVE_OUTPUT_SECONDS, MAX_INTERVAL_SECONDS, SAFE_FRACTION, Lease
+from jobqueue.worker.attempts.lease import (
+    KILL_FRACTION,
+    LIVE_OUTPUT_SECONDS,
+    MAX_INTERVAL_SECONDS,
+    SAFE_FRACTION,
+    Lease,
+)
+from jobqueue.worker.supervisor.messages import LeaseEnd
 
 LEASE = Lease(seconds=9.0, sent_at=100.0)
 LONG = Lease(seconds=600.0, sent_at=100.0)
@@ -44,6 +51,21 @@ def test_a_lease_is_over_before_another_executor_may_have_the_job() -> None:
     assert not LEASE.is_over(LEASE.safe_until - 0.001)
     assert LEASE.is_over(LEASE.safe_until)
     assert LEASE.safe_until < 100 + 9
+
+
+def test_the_supervisor_and_the_worker_agree_on_the_end_of_a_lease() -> None:
+    assert LEASE.end(kill_grace_seconds=0.5) == LeaseEnd(LEASE.safe_until, LEASE.safe_until + 0.5)
+
+
+def test_a_program_is_killed_before_another_executor_may_have_its_job_however_long_its_grace() -> None:
+    end = LEASE.end(kill_grace_seconds=600)
+    assert end is not None
+    assert end.kill_at == pytest.approx(100 + 9 * KILL_FRACTION)
+    assert end.kill_at < 100 + 9
+
+
+def test_a_lease_that_may_be_outlived_has_no_end_for_the_supervisor() -> None:
+    assert OUTLIVED.end(kill_grace_seconds=1) is None
 
 
 def test_a_heartbeat_is_due_at_the_latest_when_the_lease_is_over() -> None:

@@ -43,9 +43,19 @@ SLOTS = [
         ),
         (
             "an overdue supervisor is not killed",
-            "time.monotonic() > self._overdue_at",
-            "math.isnan(self._overdue_at)",
+            "time.monotonic() > self._overdue_at and",
+            "math.isnan(self._overdue_at) and",
             "tests/worker/slots/test_slot_limits.py::test_a_suspended_supervisor_is_killed_when_its_program_is_beyond_its_time_limit",
+        ),
+    ),
+    *seeded(
+        "jobqueue/worker/host/child_process.py",
+        "tests/end_to_end/test_hostile.py",
+        (
+            "a process that cleans up has the environment of the worker",
+            "env=dict(environment)",
+            "env={**os.environ, **environment}",
+            "test_a_job_never_sees_the_environment_of_the_processes_that_clean_up",
         ),
     ),
     *seeded(
@@ -106,6 +116,12 @@ SUPERVISORS = [
             f"{SLOT_TESTS}::test_a_supervisor_that_was_suspended_ends_with_a_killed_worker",
         ),
         (
+            "a supervisor waits for a worker that does not read",
+            "while self._channel.flush() and (piece := each.take_live()):\n                self._channel.post(",
+            "while piece := each.take_live():\n                self._channel.send(",
+            f"{SUPERVISOR_TESTS}/test_main.py::test_a_worker_that_reads_nothing_does_not_keep_a_program_alive_beyond_its_lease",
+        ),
+        (
             "a death by a signal has the number of the signal as exit code",
             "status if status >= 0 else 128 - status",
             "abs(status)",
@@ -117,15 +133,21 @@ SUPERVISORS = [
         f"{SUPERVISOR_TESTS}/test_termination.py",
         (
             "a stop after the time limit hides the time-out",
-            "self.stopped or not self.timed_out",
-            "True",
+            "self.stopped or not self.timed_out\n        self._end_by(self.clock()",
+            "True\n        self._end_by(self.clock()",
             "test_a_stop_after_the_time_out_keeps_the_reason_but_may_bring_the_end_forward",
         ),
         (
             "a second stop delays the end",
-            "min(self.clock() + seconds, self.kill_at)",
-            "self.clock() + seconds",
+            "min(moment, self.kill_at)",
+            "moment",
             "test_a_second_stop_can_bring_the_end_forward_and_never_delay_it",
+        ),
+        (
+            "a renewal revives a program whose lease has ended",
+            "        if not self.lease_over:\n",
+            "        if lease_end:\n            self.lease_over, self.kill_at = False, math.inf\n",
+            "test_a_renewal_that_comes_after_the_end_of_the_lease_revives_nothing",
         ),
         (
             "a program may run for longer than its time limit",

@@ -261,7 +261,7 @@ def test_a_run_without_a_descriptor_for_it_fails_before_the_program_starts(
 def test_many_runs_in_a_slot_leave_nothing_behind(stage: Stage) -> None:
     launch = stage.launch(SHELL + "sleep 600 & echo ran")
     stage.slot.run(launch, threading.Event())
-    ours, theirs = file_descriptors(os.getpid()), 4  # theirs: standard input, output and error, and the socket
+    ours, theirs = file_descriptors(os.getpid()), 6  # theirs: standard files, the socket, a pipe that wakes it
     for _ in range(200):
         assert stage.slot.run(launch, threading.Event()).stdout == "ran\n"
     assert file_descriptors(os.getpid()) == ours

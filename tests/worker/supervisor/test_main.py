@@ -10,14 +10,15 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from jobqueue.clock import since_boot
 from jobqueue.output import HALF_BYTES, missing_line
 from jobqueue.worker.supervisor.channel import Channel
-from jobqueue.worker.supervisor.messages import Begun, Message, Outcome, Stop, encode
+from jobqueue.worker.supervisor.messages import Begun, Launch, LeaseEnd, Message, Outcome, Stop, encode
 from jobqueue.worker.supervisor.platform_stop import LATE_SIGNAL_SECONDS
 from tests.support.child_script import command
 from tests.support.processes import alive, file_descriptors, peak_megabytes, wait_for_pids, wait_until_gone
@@ -242,3 +243,76 @@ def test_a_program_that_ignores_everything_ends_with_the_worker(
     pids = wait_for_pids(tmp_path / "pids", 1)
     supervised.channel.close()
     wait_until_gone(pids)
+
+
+def leased(launch: Launch, seconds: float, grace_seconds: float = 60) -> Launch:
+    """Return a launch whose lease ends after that time."""
+    return replace(launch, lease_end=lease_end(seconds, grace_seconds))
+
+
+def lease_end(seconds: float, grace_seconds: float = 60) -> LeaseEnd:
+    return LeaseEnd(since_boot() + seconds, since_boot() + seconds + grace_seconds)
+
+
+@pytest.fixture
+def ready(supervised: Supervised, stage: Stage) -> Supervised:
+    """A supervisor that has run a program, so that it starts the next one at once."""
+    supervised.send(stage.launch(SHELL))
+    supervised.outcomes(1)
+    return supervised
+
+
+TRAPS = SHELL + 'trap "echo asked; exit 0" TERM; while :; do sleep 0.01; done'
+
+
+def test_a_program_whose_lease_is_not_renewed_receives_sigterm(ready: Supervised, stage: Stage) -> None:
+    ready.send(leased(stage.launch(TRAPS), 1))
+    outcome = ready.outcomes(1)[0]
+    assert (outcome.stdout, outcome.lease_over, outcome.stopped) == ("asked\n", True, True)
+
+
+def test_a_program_that_ignores_the_end_of_its_lease_is_killed(ready: Supervised, stage: Stage, tmp_path: Path) -> None:
+    ready.send(leased(stage.launch(FOREVER, tmp_path / "pids"), 0.5, 0.5))
+    outcome = ready.outcomes(1)[0]
+    assert (outcome.measured.signal, outcome.lease_over) == ("SIGKILL", True)
+
+
+def test_a_program_whose_lease_is_renewed_runs_on(ready: Supervised, stage: Stage) -> None:
+    ready.send(leased(stage.launch(SHELL + "sleep 1.2; echo done"), 1), lease_end(600))
+    outcome = ready.outcomes(1)[0]
+    assert (outcome.stdout, outcome.lease_over) == ("done\n", False)
+
+
+def test_a_program_whose_lease_is_over_is_not_started(supervised: Supervised, stage: Stage, tmp_path: Path) -> None:
+    """Its worker was suspended between the download and the start."""
+    supervised.send(leased(stage.launch(SHELL + ': > "$1"', tmp_path / "started"), -0.001))
+    assert supervised.next_message() == Outcome(stopped=True, lease_over=True)
+    assert not (tmp_path / "started").exists()
+
+
+def test_a_renewal_that_was_sent_in_time_counts_although_the_supervisor_was_suspended(
+    supervised: Supervised, stage: Stage, tmp_path: Path
+) -> None:
+    program = SHELL + 'echo $$ >> "$1"; while [ ! -e "$2" ]; do sleep 0.01; done'
+    supervised.send(leased(stage.launch(program, tmp_path / "pids", tmp_path / "go"), 2))
+    wait_for_pids(tmp_path / "pids", 1)
+    over_at = since_boot() + 2
+    supervised.process.send_signal(signal.SIGSTOP)
+    supervised.send(lease_end(600))
+    wait_until("the first lease is over", lambda: since_boot() > over_at)
+    supervised.process.send_signal(signal.SIGCONT)
+    (tmp_path / "go").touch()
+    assert not supervised.outcomes(1)[0].lease_over
+
+
+def test_a_worker_that_reads_nothing_does_not_keep_a_program_alive_beyond_its_lease(
+    supervised: Supervised, stage: Stage, tmp_path: Path
+) -> None:
+    """The channel is full: the program writes more than the sockets have room for."""
+    program = SHELL + 'echo $$ >> "$1"; exec yes'
+    supervised.send(leased(stage.launch(program, tmp_path / "pids"), 3, 0))
+    pids = wait_for_pids(tmp_path / "pids", 1)
+    wait_until_gone(pids, 30)
+    outcome = supervised.outcomes(1)[0]
+    assert (outcome.lease_over, outcome.stopped) == (True, True)
+    assert outcome.stdout.startswith("y\ny\n")

@@ -9,12 +9,13 @@ from typing import get_args
 import pytest
 
 from jobqueue.job import Measured
-from jobqueue.worker.supervisor.messages import Begun, Launch, Live, Message, Outcome, Stop, decode, encode
+from jobqueue.worker.supervisor.messages import Begun, Launch, LeaseEnd, Live, Message, Outcome, Stop, decode, encode
 from jobqueue.worker.supervisor.output_file import Outputs
 
 MESSAGES: list[Message] = [
     Launch("/program", ["", "two words", 'q"\n\0', "ü€🎉", "\ud800"], {"KEY": "a=b\nc"}, "/work", 1.5, 0.25),
-    Launch("/program", [], {}, "/work"),
+    Launch("/program", [], {}, "/work", lease_end=LeaseEnd(1234.5, 1240.25)),
+    LeaseEnd(1234.5, 1240.25),
     Stop(2.5),
     Begun(),
     Live("stdout", 3, 'text\n"\u2028\0�€🎉'),

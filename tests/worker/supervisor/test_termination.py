@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from jobqueue.worker.supervisor.messages import Launch
+from jobqueue.worker.supervisor.messages import Launch, LeaseEnd
 from jobqueue.worker.supervisor.program import Program
 from jobqueue.worker.supervisor.termination import Termination
 
@@ -41,6 +41,12 @@ def program() -> CountedProgram:
 
 def launched(clock: Clock, timeout_seconds: float | None = None, kill_grace_seconds: float = 10) -> Termination:
     return Termination(Launch("/program", [], {}, "/", timeout_seconds, kill_grace_seconds), clock)
+
+
+def leased(clock: Clock, seconds: float, timeout_seconds: float | None = None) -> Termination:
+    """A program whose lease ends after that time, and which is killed ten seconds later."""
+    end = LeaseEnd(clock.now + seconds, clock.now + seconds + 10)
+    return Termination(Launch("/program", [], {}, "/", timeout_seconds, lease_end=end), clock)
 
 
 def test_a_program_without_a_time_limit_is_never_due_to_end(clock: Clock, program: CountedProgram) -> None:
@@ -140,3 +146,65 @@ def test_the_next_moment_is_the_earliest_of_all_that_is_due(clock: Clock, progra
     assert termination.seconds_until(math.inf) == 2
     clock.now += 100
     assert termination.seconds_until(math.inf) == 0
+
+
+def test_a_program_receives_sigterm_at_the_end_of_its_lease_and_is_killed_after_its_grace(
+    clock: Clock, program: CountedProgram
+) -> None:
+    termination = leased(clock, 60)
+    assert termination.seconds_until(math.inf) == 60
+    clock.now += 59.9
+    assert not termination.advance(program)
+    assert program.times == 0
+    clock.now += 0.1
+    assert termination.lease_is_due
+    assert not termination.advance(program)
+    assert (program.times, termination.lease_over, termination.stopped) == (1, True, True)
+    assert termination.seconds_until(math.inf) == 10
+    clock.now += 10
+    assert termination.advance(program)
+
+
+def test_a_machine_that_was_suspended_beyond_the_end_of_the_lease_kills_the_program_at_once(
+    clock: Clock, program: CountedProgram
+) -> None:
+    termination = leased(clock, 60)
+    clock.now += 3600
+    assert termination.advance(program)
+    assert program.times == 0
+
+
+def test_a_renewal_puts_off_the_end_of_the_lease(clock: Clock, program: CountedProgram) -> None:
+    termination = leased(clock, 60)
+    termination.renew(LeaseEnd(clock.now + 100, clock.now + 110))
+    clock.now += 99
+    assert not termination.advance(program)
+    assert termination.seconds_until(math.inf) == 1
+    clock.now += 1
+    assert not termination.advance(program)
+    assert termination.lease_over
+
+
+def test_a_renewal_that_comes_after_the_end_of_the_lease_revives_nothing(clock: Clock, program: CountedProgram) -> None:
+    termination = leased(clock, 60)
+    clock.now += 60
+    assert not termination.advance(program)
+    termination.renew(LeaseEnd(clock.now + 100, clock.now + 110))
+    clock.now += 10
+    assert termination.advance(program)
+
+
+def test_the_end_of_the_lease_brings_the_end_of_a_stop_and_of_a_time_out_forward(
+    clock: Clock, program: CountedProgram
+) -> None:
+    stopped, timed_out = leased(clock, 5), leased(clock, 5, timeout_seconds=4)
+    stopped.stop(60)
+    for termination in (stopped, timed_out):
+        termination.lease_end = LeaseEnd(clock.now + 5, clock.now + 6)
+    clock.now += 4
+    assert not timed_out.advance(program)
+    clock.now += 1
+    for termination in (stopped, timed_out):
+        assert not termination.advance(program)
+        assert termination.seconds_until(math.inf) == 1
+    assert (timed_out.timed_out, timed_out.stopped, stopped.stopped) == (True, False, True)
