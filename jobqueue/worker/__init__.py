@@ -1,11 +1,12 @@
 """The executor: claims jobs, runs their programs and reports how they ended.
 
-main: the command `jobqueue-worker`: arguments, settings, exit code.
+main: the command `jobqueue-worker`.
+command_line: arguments, settings, exit code.
 lifecycle: puts the parts together, drains them and takes them down.
 loop: claims jobs while a slot is free.
 pool: one thread per slot, each running one attempt after another.
 breaker: pauses the worker after several host faults in a row.
-shutdown: receives SIGTERM and SIGINT.
+shutdown: receives SIGTERM, SIGINT and SIGHUP.
 config: the worker's settings.
 check: `worker.py --check`.
 attempts: one job, from its claim to its report.

@@ -63,7 +63,6 @@ def run(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutdo
     nothing is lost if closing takes too long.
     """
     hardening.adopt_orphans()
-    hardening.close_memory()
     open_files.allow(settings.slots)
     with _resources(settings, variables, shutdown) as resources, _slots(settings, resources) as slots:
         with directories.usable("TMPDIR", settings.temporary_directory):
@@ -109,6 +108,7 @@ def _resources(settings: WorkerSettings, variables: Mapping[str, str], shutdown:
         return Claims(Transport(settings.api_url), settings.executor_id)
 
     temporary, children = settings.temporary_directory, Children()
+    children.keep_reaping()
     with directories.usable("TMPDIR", temporary):
         remove_leftovers(temporary, children)
     cache_directory = directories.CACHE.find(settings.cache_directory, variables, temporary)

@@ -1,63 +1,23 @@
-"""The worker's entry point: arguments, settings, the worker's life, exit code. `jobqueue-worker` runs `main`."""
+"""The worker's entry point. `jobqueue-worker` and `worker.py` run `main`."""
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
 
-from jobqueue import logs
-from jobqueue.net.urls import without_secrets
-from jobqueue.settings import InvalidSetting
-from jobqueue.worker import check, config, lifecycle
-from jobqueue.worker.loop import ClaimPolicy
-from jobqueue.worker.shutdown import Shutdown
-
-API_UNAVAILABLE = 75
-"""The exit code of `--burst` when the API is unavailable: EX_TEMPFAIL of <sysexits.h>, "try again later"."""
+from jobqueue.worker.host import hardening, inheritance
 
 
 def main() -> int:
-    """Work until SIGTERM or SIGINT, or for as long as the arguments say; return the exit code."""
-    options = _arguments().parse_args()
-    logs.configure(sys.stderr)
-    if sys.platform != "linux":
-        sys.exit("The worker runs on Linux only. The API runs on macOS, too.")
-    try:
-        settings = config.load(os.environ)
-        if options.check:
-            return check.report(settings, os.environ)
-        shutdown = Shutdown()
-        shutdown.listen()
-        policy = ClaimPolicy(1 if options.once else options.max_jobs, options.burst)
-        lifecycle.run(settings, os.environ, shutdown, policy)
-    except InvalidSetting as error:
-        sys.exit(str(error))
-    except lifecycle.GaveUp:
-        sys.stderr.write(f"The API at {without_secrets(settings.api_url)} has not answered for a minute.\n")
-        return API_UNAVAILABLE
-    return 0
+    """Run the worker's command line; return the exit code."""
+    # Before the rest of the worker is imported, which takes most of a second. Meanwhile a job of another worker of this
+    # user could read the environment.
+    if sys.platform == "linux":
+        hardening.close_memory()
+        inheritance.open_standard_files()
+        inheritance.restore_signals()
+    from jobqueue.worker import command_line  # noqa: PLC0415  # see above
 
-
-def _arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description="Claims jobs, runs their programs and reports how they ended. All settings are environment "
-        "variables. --check reports what is wrong with them; the project's README links to their documentation."
-    )
-    how_many = parser.add_mutually_exclusive_group()
-    how_many.add_argument("--once", action="store_true", help="run one job, then exit; the same as --max-jobs 1")
-    how_many.add_argument("--max-jobs", type=_positive, metavar="N", help="run N jobs, then exit")
-    parser.add_argument("--burst", action="store_true", help="exit when no job is pending or the API is unavailable")
-    parser.add_argument(
-        "--check", action="store_true", help="report what this host supports and what is wrong; run no job"
-    )
-    return parser
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
-    return int(text)
+    return command_line.run()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Whether the worker was asked to stop: the first SIGTERM or SIGINT drains it, the second makes it hurry."""
+"""Whether the worker was asked to stop: the first SIGTERM, SIGINT or SIGHUP drains it, the second makes it hurry."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import time
 
 from jobqueue import logs
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""SIGHUP is what a terminal sends that is closed, and an SSH connection that is lost."""
 
 
 class Shutdown:
@@ -60,12 +61,19 @@ class Shutdown:
         The signals have to be blocked in every thread, or the kernel may deliver one to a thread that does not wait for
         it. New threads inherit what is blocked.
         """
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        threading.Thread(target=self._listen, name="signals", daemon=True).start()
+        # A signal that is ignored would be received all the same once it is blocked. SIGHUP is ignored when `nohup`
+        # started the worker, which has to outlive its terminal then.
+        signals = {number for number in SIGNALS if number != signal.SIGHUP or not _is_ignored(number)}
+        signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+        threading.Thread(target=self._listen, args=(signals,), name="signals", daemon=True).start()
 
-    def _listen(self) -> None:
+    def _listen(self, signals: set[signal.Signals]) -> None:
         while True:
-            number = signal.sigwait(SIGNALS)
+            number = signal.sigwait(signals)
             event = "hurrying" if self.requested else "stopping"
             self.request()
             logs.logger().info(event, signal=signal.Signals(number).name)
+
+
+def _is_ignored(number: signal.Signals) -> bool:
+    return signal.getsignal(number) is signal.SIG_IGN

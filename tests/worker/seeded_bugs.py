@@ -77,6 +77,12 @@ LOOP = [
         "jobqueue/worker/shutdown.py",
         "tests/worker/test_shutdown.py",
         (
+            "nohup does not protect a worker",
+            "if number != signal.SIGHUP or not _is_ignored(number)",
+            "if number",
+            "test_a_worker_started_by_nohup_outlives_its_terminal",
+        ),
+        (
             "a second signal does not end the drain",
             "min(self._requested_at + drain_seconds, self._hurried_at)",
             "self._requested_at + drain_seconds",

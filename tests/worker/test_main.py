@@ -1,10 +1,22 @@
-"""The worker's entry point: what it says when it ends, and its exit code."""
+"""The worker's entry point: what it says when it ends, its exit code, and what it makes of what it inherits."""
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
-from jobqueue.worker import lifecycle, main
+from jobqueue.worker import command_line, lifecycle
+from tests.support.deployment import own_directories
+from tests.support.fake_api import FakeApi
+from tests.support.paths import PATH, ROOT
+from tests.support.processes import children, state
+from tests.support.programs import SHELL
+from tests.support.service import Service
+from tests.support.waiting import wait_until
 
 
 def test_a_worker_that_gives_up_on_the_api_says_so_and_asks_for_another_try(
@@ -18,5 +30,45 @@ def test_a_worker_that_gives_up_on_the_api_says_so_and_asks_for_another_try(
     monkeypatch.setattr("jobqueue.logs.configure", lambda _: None)
     monkeypatch.setattr("sys.argv", ["worker.py", "--burst"])
     monkeypatch.setenv("API_URL", "http://user:canary@host/api/v1")
-    assert main.main() == 75
+    assert command_line.run() == 75
     assert capsys.readouterr().err == "The API at http://host/api/v1 has not answered for a minute.\n"
+
+
+IGNORED_AND_BLOCKED = """
+import os, signal, sys
+for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+    signal.signal(number, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
+"""
+TWENTY_CHILDREN = """
+import os, sys
+for _ in range(20):
+    os.posix_spawn("/bin/sh", ["sh", "-c", "sleep 0.1"], {})
+"""
+BECOME_THE_WORKER = "os.execv(sys.executable, [sys.executable, 'worker.py', *sys.argv[1:]])"
+
+
+def test_a_worker_runs_jobs_whatever_signals_the_process_that_started_it_ignored(api: FakeApi, tmp_path: Path) -> None:
+    api.offer(SHELL + "grep -E '^Sig(Blk|Ign)' /proc/self/status; exit 3")
+    command = [sys.executable, "-c", IGNORED_AND_BLOCKED + BECOME_THE_WORKER, "--burst"]
+    environment = {"PATH": PATH, "API_URL": api.url, **own_directories(tmp_path)}
+    assert subprocess.run(command, cwd=ROOT, env=environment, timeout=60, check=False).returncode == 0
+    verb, report = api.only_report()
+    assert (verb, report["exit_code"]) == ("fail", 3)
+    masks = report["stdout"].splitlines()
+    of_the_c_library = 1 << 31 | 1 << 32
+    assert [int(line.split()[1], 16) & ~of_the_c_library for line in masks] == [0, 0]
+
+
+def test_a_worker_reaps_what_nobody_waits_for_and_drains_when_its_terminal_is_closed(tmp_path: Path) -> None:
+    """As the first process of a container, it becomes the parent of every orphan there."""
+    settings = {"API_URL": "http://127.0.0.1:1/api/v1", "SLOTS": "1", **own_directories(tmp_path)}
+    worker = Service.start(["-c", TWENTY_CHILDREN + BECOME_THE_WORKER], tmp_path, "worker", settings)
+    try:
+        wait_until("the worker has started", lambda: worker.logged("event=worker_started"))
+        wait_until("only its supervisor is left", lambda: len(children(worker.pid)) == 1, 20)
+        assert state(children(worker.pid)[0]) != "Z"
+        worker.process.send_signal(signal.SIGHUP)
+        assert worker.wait() == 0
+    finally:
+        worker.kill_whole()

@@ -1,4 +1,4 @@
-"""The first signal asks the worker to stop, the second to hurry; no signal ends the process."""
+"""The first signal asks the worker to stop, the second to hurry; none of them ends the process."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_request_ends_a_wait() -> None:
     assert time.monotonic() - begun < 10
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_the_first_signal_asks_the_worker_to_stop(number: signal.Signals) -> None:
     with listening("sys.exit(7)") as process:
         process.send_signal(number)
@@ -75,7 +75,7 @@ sys.stdin.readline()
 
 
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGHUP])
 def test_the_second_signal_makes_the_worker_hurry_and_no_further_one_ends_it(
     first: signal.Signals, second: signal.Signals
 ) -> None:
@@ -89,6 +89,16 @@ def test_the_second_signal_makes_the_worker_hurry_and_no_further_one_ends_it(
         assert process.stdin is not None
         process.stdin.close()
         assert process.wait(10) == 0
+
+
+def test_a_worker_started_by_nohup_outlives_its_terminal() -> None:
+    ignoring = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+    with running(ignoring + BEGIN, stderr=subprocess.PIPE) as process:
+        assert line_from(process) == "listening\n"
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr is not None
+        assert "event=stopping signal=SIGTERM" in process.stderr.readline()
 
 
 def test_one_signal_does_not_make_the_worker_hurry() -> None:

@@ -1,6 +1,7 @@
 """The machine: processes, files and the kernel. Knows no jobs and no HTTP.
 
 hardening: kernel settings that protect the worker from its jobs.
+inheritance: puts right what this process has inherited.
 child_process: starts processes.
 process_tree: finds and kills the processes below this one.
 lock_file: a lock between threads and processes of a host.

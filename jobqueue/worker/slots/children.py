@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from jobqueue.worker.host import child_process
-from jobqueue.worker.host.process_tree import children_of, kill_children
+from jobqueue.worker.host.process_tree import children_of, kill_children, reap_ended
+
+REAP_SECONDS = 1.0
+"""Poll interval for orphans that have ended."""
 
 
 class Children:
@@ -47,3 +51,21 @@ class Children:
         """
         with self._lock:
             self._kill(self._own | self._older)
+
+    def reap_orphans(self) -> None:
+        """Reap every child that has ended and that nobody waits for."""
+        # Such children come from killed supervisors. As the first process of a container the worker also becomes the
+        # parent of what `docker exec` and `nsenter` leave behind. Our own are spared: somebody waits for their status.
+        with self._lock:
+            reap_ended(spare=self._own)
+
+    def keep_reaping(self) -> None:
+        """Reap orphans from now on, in a thread."""
+        # By polling, since the alternative is SIGCHLD: that would have to be blocked in every thread, which all
+        # children would inherit, and several ends may share one signal, so each would cost the same search.
+        threading.Thread(target=self._keep_reaping, name="reaper", daemon=True).start()
+
+    def _keep_reaping(self) -> None:
+        while True:
+            time.sleep(REAP_SECONDS)
+            self.reap_orphans()

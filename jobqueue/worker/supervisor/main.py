@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from jobqueue.clock import since_boot
 from jobqueue.job import Measured
-from jobqueue.worker.host import hardening
+from jobqueue.worker.host import hardening, inheritance
 from jobqueue.worker.isolation.levels import Isolation, from_description
 from jobqueue.worker.supervisor import capture
 from jobqueue.worker.supervisor.channel import Channel
@@ -169,6 +169,7 @@ def main(control_fd: str, description: str, open_files: str) -> None:
 
     The arguments are those of the command line: the worker starts this function in a new Python process.
     """
+    inheritance.restore_signals()
     hardening.adopt_orphans()
     hardening.wake_with_parent()
     hardening.close_memory()

@@ -62,6 +62,12 @@ SLOTS = [
         "jobqueue/worker/slots/children.py",
         "tests/worker/slots/test_children.py",
         (
+            "orphans that have ended are never reaped",
+            "            self.reap_orphans()\n",
+            "            self._older\n",
+            "tests/worker/test_main.py::test_a_worker_reaps_what_nobody_waits_for_and_drains_when_its_terminal_is_closed",
+        ),
+        (
             "children older than the worker are killed",
             "self._kill(self._own | self._older)",
             "self._kill(self._own)",
