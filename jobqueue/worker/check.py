@@ -13,8 +13,9 @@ from pathlib import Path
 from jobqueue.client.transport import ApiRefused, ApiUnavailable, Transport
 from jobqueue.net.urls import without_secrets
 from jobqueue.settings import InvalidSetting
-from jobqueue.worker.config import WorkerSettings, misspelt, usable_processors
+from jobqueue.worker.config import WorkerSettings, misspelt
 from jobqueue.worker.host import directories, hardening, open_files
+from jobqueue.worker.host.processors import usable_processors
 from jobqueue.worker.isolation import levels
 from jobqueue.worker.slots.children import Children
 from jobqueue.worker.slots.selftest import problem_with_level

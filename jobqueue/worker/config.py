@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import secrets
 import socket
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from jobqueue import settings
 from jobqueue.settings import Setting, allow, choice, declare, directory, job_timeout, seconds, url, whole_number, words
+from jobqueue.worker.host.processors import usable_processors
 from jobqueue.worker.isolation.levels import FIRST_UID, LEVELS
 from jobqueue.worker.programs.policy import DownloadRules
 
@@ -26,15 +25,6 @@ HOST = r"(\*\.)?[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?"
 HOSTS = "hosts (host, host:port or *.domain)"
 NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 NAMES = "names of environment variables"
-
-
-def usable_processors() -> int:
-    """Return how many processors this process may use, by its CPU affinity and by its cgroup's quota."""
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with suppress(OSError, ValueError):
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        processors = min(processors, max(math.ceil(int(quota) / int(period)), 1))  # "max" when there is no quota
-    return processors
 
 
 def _executor_id(text: str) -> str:

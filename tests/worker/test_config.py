@@ -13,6 +13,7 @@ import pytest
 from jobqueue.settings import InvalidSetting
 from jobqueue.worker import config
 from jobqueue.worker.config import WorkerSettings
+from jobqueue.worker.host.processors import usable_processors
 from jobqueue.worker.programs.policy import DownloadRules
 from tests.support.child_script import output_of
 from tests.support.paths import ROOT
@@ -27,7 +28,7 @@ def test_every_setting_has_a_default() -> None:
     assert settings == WorkerSettings(
         api_url=settings.api_url,
         executor_id=settings.executor_id,
-        slots=config.usable_processors(),
+        slots=usable_processors(),
         job_timeout_seconds=None,
         kill_grace_seconds=10,
         drain_seconds=18,

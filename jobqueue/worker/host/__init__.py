@@ -9,5 +9,6 @@ locked_directory: a directory that belongs to one living worker.
 private_directory: a directory that only this user can write.
 directories: the directories of the cache and of the spool.
 open_files: the limit of open files.
+processors: how many processors this process may use.
 error_numbers: system errors that are the host's fault.
 """

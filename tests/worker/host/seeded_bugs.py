@@ -52,6 +52,16 @@ HOST = [
         ),
     ),
     *seeded(
+        f"{CODE}/processors.py",
+        f"{TESTS}/test_processors.py",
+        (
+            "only the innermost group's quota counts",
+            "yield from (directory, *directory.parents[: len(inner.parts)])",
+            "yield directory",
+            "test_the_smallest_quota_on_the_path_counts",
+        ),
+    ),
+    *seeded(
         f"{CODE}/hardening.py",
         f"{TESTS}/test_hardening.py",
         (
