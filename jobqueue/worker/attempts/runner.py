@@ -12,7 +12,7 @@ from jobqueue.client.claims import ClaimedJob, Claims
 from jobqueue.job import Reason
 from jobqueue.worker.attempts.attempt import Attempt, Cause, StopPolicy, Verdict
 from jobqueue.worker.attempts.delivery import Delivery
-from jobqueue.worker.attempts.environment import variables_of
+from jobqueue.worker.attempts.environment import user_name, variables_of
 from jobqueue.worker.attempts.heartbeat import Heartbeat
 from jobqueue.worker.attempts.platform_stop import ended_by_platform
 from jobqueue.worker.attempts.quarantine import Quarantine
@@ -21,6 +21,7 @@ from jobqueue.worker.attempts.spool import Spool, SpooledReport
 from jobqueue.worker.programs.cache import Cache
 from jobqueue.worker.programs.errors import DownloadFailed, DownloadStopped
 from jobqueue.worker.shutdown import Shutdown
+from jobqueue.worker.slots.program_name import program_name
 from jobqueue.worker.slots.slot import SupervisorDied
 from jobqueue.worker.slots.workspace import Workspace, Workspaces
 from jobqueue.worker.supervisor.messages import Launch, Outcome
@@ -105,7 +106,8 @@ class Runner:
         with ExitStack() as removal:
             try:
                 heartbeat.start()
-                workspace = self._resources.workspaces.create(attempt.job.id, attempt.slot.isolation)
+                name = program_name(attempt.job.binary_url)
+                workspace = self._resources.workspaces.create(attempt.job.id, attempt.slot.isolation, name)
                 try:
                     report = self._make(attempt, workspace)
                     spooled = None if report is None else self._write(attempt.job, report, heartbeat.stop)
@@ -148,7 +150,8 @@ class Runner:
         """
         job, program, directory = attempt.job, str(workspace.program), str(workspace.directory)
         timeout_seconds = self._timeout_seconds(job)
-        variables = variables_of(job, self._resources.variables, workspace.directory, timeout_seconds)
+        user = user_name(attempt.slot.isolation.uid)
+        variables = variables_of(job, self._resources.variables, workspace.directory, timeout_seconds, user)
         kill_grace_seconds = self._resources.stop_policy.kill_grace_seconds
         launch = Launch(program, job.arguments, variables, directory, timeout_seconds, kill_grace_seconds)
         try:

@@ -30,7 +30,8 @@ def remove_leftovers(parent: Path, children: Children) -> None:
 
     Raises OSError when `parent` cannot be read.
     """
-    for abandoned in LockedDirectory.abandoned(parent, PREFIX):
+    # The working directories of processes are shown by their real paths.
+    for abandoned in LockedDirectory.abandoned(Path(os.path.realpath(parent)), PREFIX):
         killed = kill_processes_in(abandoned.path)
         remove(abandoned.path, children)
         abandoned.close()

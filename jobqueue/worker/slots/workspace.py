@@ -19,6 +19,7 @@ from jobqueue import logs
 from jobqueue.worker.host.locked_directory import LockedDirectory
 from jobqueue.worker.isolation.levels import Isolation
 from jobqueue.worker.slots.children import Children
+from jobqueue.worker.slots.program_name import DEFAULT
 
 PREFIX = "jobqueue-"
 ALL_MAY_PASS = 0o711
@@ -33,7 +34,9 @@ class Workspaces:
     def __init__(self, children: Children, parent: Path) -> None:
         """Create the worker's directory in `parent`. Raises OSError."""
         self.children = children
-        self._parent = parent
+        # What a program finds in HOME and TMPDIR has to be the path that it gets from getcwd(3), and a sandbox is built
+        # from real directories. So a TMPDIR behind a symbolic link is used by its real path.
+        self._parent = Path(os.path.realpath(parent))
         self._lock = threading.Lock()
         self._own = self._make()
 
@@ -42,8 +45,8 @@ class Workspaces:
         """The directory that contains all workspaces."""
         return self._own.path
 
-    def create(self, name: str, isolation: Isolation) -> Workspace:
-        """Return a new workspace for a program with this isolation. Raises OSError."""
+    def create(self, name: str, isolation: Isolation, program_name: str = DEFAULT) -> Workspace:
+        """Return a new workspace for a program with this isolation and a file of that name. Raises OSError."""
         # A job of the worker's own user can remove the directory of all workspaces. That must not end the worker, so
         # the next attempt creates another one.
         with self._lock:
@@ -51,7 +54,7 @@ class Workspaces:
                 logs.logger().warning("workspaces_gone", path=str(self._own.path))
                 gone, self._own = self._own, self._make()
                 gone.close()
-        return Workspace(self._own.path, name, isolation, self.children)
+        return Workspace(self._own.path / name, isolation, self.children, program_name)
 
     def _make(self) -> LockedDirectory:
         own = LockedDirectory.create(self._parent, PREFIX)
@@ -71,10 +74,11 @@ class Workspaces:
 class Workspace:
     """`program` is the path for the program's file, `directory` the empty directory that the program starts in."""
 
-    def __init__(self, parent: Path, name: str, isolation: Isolation, children: Children) -> None:
+    def __init__(self, path: Path, isolation: Isolation, children: Children, program_name: str) -> None:
+        """Make the directories; a random part is added to the path. Raises OSError."""
         self._children = children
-        self._root = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=parent))
-        self.program = self._root / "program"
+        self._root = Path(tempfile.mkdtemp(prefix=f"{path.name}-", dir=path.parent))
+        self.program = self._root / program_name
         self.directory = self._root / "work"
         try:
             self._root.chmod(ALL_MAY_PASS)

@@ -205,6 +205,12 @@ PLATFORM = [
         f"{CODE}/environment.py",
         f"{TESTS}/test_environment.py",
         (
+            "a job cannot replace the user",
+            '        "USER": user,\n        "LOGNAME": user,\n        **shared,',
+            '        **shared,\n        "USER": user,\n        "LOGNAME": user,',
+            "test_a_user_that_is_passed_through_is_the_workers",
+        ),
+        (
             "a job replaces the variables that describe it",
             '"JOB_DEADLINE": deadline,',
             '"JOB_DEADLINE": deadline,\n        **job.env_variables,',

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import pwd
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,12 @@ import pytest
 from jobqueue.worker.attempts.environment import shared_variables
 from jobqueue.worker.slots import workspace
 from jobqueue.worker.slots.children import Children
+from jobqueue.worker.slots.workspace import Workspaces
 from tests.support.fake_api import FakeApi
 from tests.support.fake_server import Reply
 from tests.support.programs import ENVIRONMENT, PYTHON, SHELL
 from tests.support.running import Run
+from tests.support.slots import sparing_children
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
@@ -96,7 +100,26 @@ def test_a_program_sees_the_shared_variables_its_own_and_those_that_describe_its
     seen = environment_seen(api)
     described = {"JOB_ID": "job-1", "JOB_TYPE": "demo", "JOB_ATTEMPT": "3", "JOB_DEADLINE": ""}
     given = {"PATH": "/usr/bin:/bin:/opt", "LANG": "de_DE.UTF-8", "TZ": "UTC", "KEY": "value"}
-    assert seen == {**given, **described, "HOME": seen["HOME"], "TMPDIR": seen["HOME"]}
+    always = {"PYTHONUNBUFFERED": "1", "USER": seen["LOGNAME"], "LOGNAME": pwd.getpwuid(os.geteuid()).pw_name}
+    assert seen == {**given, **described, **always, "HOME": seen["HOME"], "TMPDIR": seen["HOME"]}
+
+
+def test_a_programs_file_is_called_as_in_its_url(api: FakeApi, run: Run) -> None:
+    program = SHELL + 'echo "${0##*/}"'
+    api.answers["task%20one.mjs?signature=x"] = lambda _: Reply(body=program.encode())
+    run(api.offer(program, binary_url=f"{api.url}/tools/task%20one.mjs?signature=x"))
+    assert api.only_report()[1]["stdout"] == "task_one.mjs\n"
+
+
+def test_a_temporary_directory_behind_a_symbolic_link_is_used_by_its_real_path(
+    api: FakeApi, run: Run, temporary: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "link").symlink_to(temporary)
+    with closing(Workspaces(sparing_children(), tmp_path / "link")) as workspaces:
+        run(api.offer(SHELL + 'pwd -P; echo "$HOME"'), workspaces=workspaces)
+    working, home = api.only_report()[1]["stdout"].splitlines()
+    assert working == home
+    assert home.startswith(str(temporary))
 
 
 def test_a_program_sees_its_deadline_in_seconds_since_1970(api: FakeApi, run: Run) -> None:
