@@ -15,6 +15,7 @@ from jobqueue.net.urls import without_secrets
 from jobqueue.settings import InvalidSetting
 from jobqueue.worker.config import WorkerSettings, misspelt
 from jobqueue.worker.host import directories, hardening, open_files
+from jobqueue.worker.host.process_tree import require_proc
 from jobqueue.worker.host.processors import usable_processors
 from jobqueue.worker.isolation import levels
 from jobqueue.worker.slots.children import Children
@@ -57,6 +58,7 @@ def _findings(settings: WorkerSettings, variables: Mapping[str, str]) -> Iterato
     yield Finding("executor", None, settings.executor_id)
     yield _api(settings.api_url)
     yield _slots(settings.slots)
+    yield from _proc()
     yield from _directories(settings, variables)
     yield from _programs(settings)
     if hardening.is_root() and settings.isolation != "user":
@@ -81,6 +83,13 @@ def _slots(slots: int) -> Finding:
     except InvalidSetting as error:
         return Finding("slots", False, str(error))
     return Finding("slots", None, f"{slots}, usable processors: {usable_processors()}")
+
+
+def _proc() -> Iterator[Finding]:
+    try:
+        require_proc()
+    except InvalidSetting as error:
+        yield Finding("proc", False, str(error))
 
 
 def _directories(settings: WorkerSettings, variables: Mapping[str, str]) -> Iterator[Finding]:

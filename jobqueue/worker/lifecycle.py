@@ -18,6 +18,7 @@ from jobqueue.worker.attempts.spool import Spool
 from jobqueue.worker.breaker import Breaker
 from jobqueue.worker.config import WorkerSettings, misspelt
 from jobqueue.worker.host import directories, hardening, open_files
+from jobqueue.worker.host.process_tree import require_proc
 from jobqueue.worker.isolation import levels
 from jobqueue.worker.loop import ClaimPolicy, Loop
 from jobqueue.worker.pool import Pool
@@ -62,6 +63,7 @@ def run(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutdo
     then is the time for delivery limited. The pool is closed last: by then every report is delivered or on disk, so
     nothing is lost if closing takes too long.
     """
+    require_proc()
     hardening.adopt_orphans()
     open_files.allow(settings.slots)
     with _resources(settings, variables, shutdown) as resources, _slots(settings, resources) as slots:

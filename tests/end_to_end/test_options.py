@@ -127,6 +127,15 @@ def test_a_directory_in_which_nothing_can_be_made_ends_the_worker_with_a_sentenc
     assert len(worker.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("name", ["CACHE_DIR", "SPOOL_DIR"])
+def test_a_directory_that_can_never_be_made_is_refused_with_the_one_in_which_it_would_be(
+    tmp_path: Path, name: str
+) -> None:
+    worker = run_worker(**{**own_directories(tmp_path), name: "/proc/x/y"})
+    assert worker.returncode == 1
+    assert worker.stderr == f"{name}=/proc/x/y cannot be used: no directory can be made in /proc.\n"
+
+
 def test_a_disk_that_takes_nothing_ends_the_worker_with_a_sentence(tmp_path: Path) -> None:
     """No file may grow beyond 0 bytes, as on a full disk. What killed workers left is removed first, which may help."""
     (tmp_path / "jobqueue-0123456789ab").mkdir()

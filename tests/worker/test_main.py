@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import subprocess
 import sys
@@ -13,8 +14,8 @@ from jobqueue.worker import command_line, lifecycle
 from tests.support.deployment import own_directories
 from tests.support.fake_api import FakeApi
 from tests.support.paths import PATH, ROOT
-from tests.support.processes import children, state
-from tests.support.programs import SHELL
+from tests.support.processes import alive, children, state, wait_for_pids
+from tests.support.programs import SHELL, WITH_ORPHANS
 from tests.support.service import Service
 from tests.support.waiting import wait_until
 
@@ -45,6 +46,21 @@ import os, sys
 for _ in range(20):
     os.posix_spawn("/bin/sh", ["sh", "-c", "sleep 0.1"], {})
 """
+NO_PIDFDS = """
+import ctypes, os, struct, sys
+ALLOW, ERRNO, LOAD, JUMP_IF_EQUAL, RETURN = 0x7FFF0000, 0x00050000, 0x20, 0x15, 0x06
+refused = [424, 434]  # pidfd_send_signal, pidfd_open
+steps = [(LOAD, 0, 0, 0)]
+steps += [(JUMP_IF_EQUAL, len(refused) - i, 0, number) for i, number in enumerate(refused)]
+steps += [(RETURN, 0, 0, ALLOW), (RETURN, 0, 0, ERRNO | int(sys.argv.pop(1)))]
+filters = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps))
+program = struct.pack("@HP", len(steps), ctypes.addressof(filters))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.prctl(22, 2, program, 0, 0) == 0, ctypes.get_errno()
+"""
+"""Refuses these calls with an error, as the seccomp profiles of some sandboxes do."""
+
 BECOME_THE_WORKER = "os.execv(sys.executable, [sys.executable, 'worker.py', *sys.argv[1:]])"
 
 
@@ -72,3 +88,14 @@ def test_a_worker_reaps_what_nobody_waits_for_and_drains_when_its_terminal_is_cl
         assert worker.wait() == 0
     finally:
         worker.kill_whole()
+
+
+@pytest.mark.parametrize("error", [errno.ENOSYS, errno.EPERM])
+def test_a_worker_runs_jobs_in_a_sandbox_that_refuses_pidfds(api: FakeApi, tmp_path: Path, error: int) -> None:
+    api.offer(WITH_ORPHANS, tmp_path / "pids", 0)
+    command = [sys.executable, "-c", NO_PIDFDS + BECOME_THE_WORKER, str(error), "--burst"]
+    environment = {"PATH": PATH, "API_URL": api.url, **own_directories(tmp_path)}
+    assert subprocess.run(command, cwd=ROOT, env=environment, timeout=60, check=False).returncode == 0
+    verb, report = api.only_report()
+    assert (verb, report["exit_code"]) == ("complete", 0)
+    assert not any(map(alive, wait_for_pids(tmp_path / "pids", 5)))

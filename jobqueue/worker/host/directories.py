@@ -94,8 +94,10 @@ def _make(path: Path) -> Path:
 
 def _reason(error: OSError, directory: Path) -> str:
     """Return what went wrong in a directory as the end of a sentence."""
-    # Some file systems, such as /proc, answer like this when something should be made in them.
-    if isinstance(error, FileNotFoundError) and directory.exists():
-        return "no directory can be made in it"
+    # Some file systems, such as /proc, answer like this when something should be made in them. Directories above that
+    # are missing are made, so nothing else can be the reason.
+    if isinstance(error, FileNotFoundError):
+        there = next(path for path in (directory, *directory.parents) if path.exists())
+        return f"no directory can be made in {'it' if there == directory else there}"
     reason = error.strerror or str(error)
     return reason[:1].lower() + reason[1:]

@@ -10,11 +10,31 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 
+from jobqueue.settings import InvalidSetting
+
 DYING_SECONDS = 2.0
 """Longest time to wait for killed processes to die; a process usually takes milliseconds."""
 
+WITHOUT_PROC = (
+    "The worker needs it to find and end the processes that jobs have started; mount a proc file system there."
+)
+
 TRACED_PAUSE_SECONDS = 0.005
 """Poll interval for a dead process that its tracer has not let go, and for a dying one on a host without pidfds."""
+
+
+def require_proc(proc: str = "/proc") -> None:
+    """Raise InvalidSetting unless the file system at `proc` shows the children of this process."""
+    try:
+        number = os.readlink(f"{proc}/self")
+        os.stat(f"{proc}/{number}/task/{number}/children")
+    except OSError as error:
+        problem = f"{proc} is not mounted, or the kernel does not list the children of processes in it"
+        raise InvalidSetting(f"{problem} ({error.strerror}). {WITHOUT_PROC}") from error
+    # A /proc of another namespace of processes (`unshare --pid` without `--mount-proc`) has other processes under the
+    # numbers that we would kill.
+    if number != str(os.getpid()):
+        raise InvalidSetting(f"{proc} shows the processes of another namespace. {WITHOUT_PROC}")
 
 
 def kill_children(spare: Collection[int] = frozenset()) -> int:

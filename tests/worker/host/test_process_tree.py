@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jobqueue.worker.host.process_tree import children_of, descendants_of
+from jobqueue.settings import InvalidSetting
+from jobqueue.worker.host.process_tree import children_of, descendants_of, require_proc
 from tests.support.child_script import output_of
 
 BEGIN = """
@@ -275,3 +277,21 @@ kill_children()
 print(json.dumps([found, gone(), children_of(os.getpid())]))
 """
     assert value_of(script) == [[], True, []]
+
+
+def test_a_proc_that_shows_the_children_of_this_process_is_accepted() -> None:
+    require_proc()
+
+
+def test_a_proc_that_is_not_mounted_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSetting, match=f"^{tmp_path} is not mounted, or .* mount a proc file system there.$"):
+        require_proc(str(tmp_path))
+
+
+def test_a_proc_of_another_namespace_is_refused(tmp_path: Path) -> None:
+    """Its numbers belong to other processes, which must not be killed."""
+    (tmp_path / "1/task/1").mkdir(parents=True)
+    (tmp_path / "1/task/1/children").touch()
+    (tmp_path / "self").symlink_to("1")
+    with pytest.raises(InvalidSetting, match="another namespace"):
+        require_proc(str(tmp_path))
