@@ -62,23 +62,26 @@ class Attempt:
         """When the program has to end if the lease is not renewed; None when it may outlive the lease."""
         self._lock = threading.Lock()
 
-    def stop(self, cause: Cause, grace_seconds: float = 0.0) -> None:
+    def stop(self, cause: Cause, grace_seconds: float = 0.0) -> bool:
         """Stop the attempt, whatever it is doing. With a grace its program gets SIGTERM first, else SIGKILL at once.
 
         Any thread may call this, at any time, even when the attempt is over. The heartbeat goes on while the report
         waits, so it can learn of a lost lease when the slot runs the next job already. That job is not stopped.
+
+        Return whether this is now the cause that counts, and was not before.
         """
         with self._lock:
+            before = self.cause
             if self.cause is None or cause is Cause.LEASE_LOST:
                 self.cause = cause
             self.stopped.set()
         self.slot.stop(grace_seconds, self.stopped)
+        return cause is self.cause is not before
 
     def lose_lease(self, reason: str, grace_seconds: float = 0.0) -> None:
         """Stop the attempt because the lease is lost; the first call says so in the log."""
-        if self.cause is not Cause.LEASE_LOST:
+        if self.stop(Cause.LEASE_LOST, grace_seconds):
             logs.logger().warning("lease_lost", job_id=self.job.id, reason=reason)
-        self.stop(Cause.LEASE_LOST, grace_seconds)
 
     def renew(self, lease_end: LeaseEnd | None) -> None:
         """Let the program run on until the end of the renewed lease."""

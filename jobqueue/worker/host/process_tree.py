@@ -65,7 +65,9 @@ def reap_ended(spare: Collection[int]) -> int:
     """
     peak_memory_bytes = 0
     for child in children_of(os.getpid()):
-        if child not in spare:
+        if child in spare:
+            continue
+        with suppress(ChildProcessError):
             _, _, usage = os.wait4(child, os.WNOHANG)
             peak_memory_bytes = max(peak_memory_bytes, usage.ru_maxrss * 1024)
     return peak_memory_bytes
