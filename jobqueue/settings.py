@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 from urllib.parse import urlsplit
 
+from jobqueue.redaction import redacted, redacted_text
+
 T = TypeVar("T")
 
 LONGEST_SECONDS = 10 * 365 * 24 * 3600
@@ -149,7 +151,7 @@ def url(
         try:
             check(text)
         except ValueError as error:
-            raise InvalidSetting(f"{name} is {_shown(text)!r}, but {str(error).rstrip('.')}.") from None
+            raise InvalidSetting(f"{name} is {_shown(text)!r}, but {redacted_text(str(error)).rstrip('.')}.") from None
         return text
 
     allowed = "a URL that starts with " + " or ".join(f"{scheme}://" for scheme in schemes)
@@ -169,7 +171,6 @@ def misspelt(variables: Iterable[str], names: Iterable[str]) -> dict[str, str]:
 
 
 def _shown(text: str) -> str:
-    """Return a value as a message may quote it: without a password, and not too long."""
-    # Everything up to the last @ may be a password: the value is wrong, so it need not be a URL that can be parsed.
-    text = re.sub(r"^([a-z]+://)?.*@", r"\1***@", text, flags=re.DOTALL)
+    """Return a value as a message may quote it: without secrets, and not too long."""
+    text = redacted(text)
     return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…"

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from urllib.parse import urljoin
 
 from urllib3.util import parse_url
+
+from jobqueue.redaction import without_secrets
+
+__all__ = ["Url", "join", "without_secrets"]
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 HOST = re.compile(r"[!-~]+")
@@ -61,12 +65,3 @@ def join(base: str, location: str) -> str:
         return urljoin(base, location)
     except ValueError:
         return location
-
-
-def without_secrets(url: str) -> str:
-    """Return a URL without the parts that may hold secrets: user, password, query, fragment."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "an unreadable URL"
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

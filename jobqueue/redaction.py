@@ -1,0 +1,96 @@
+"""Hides secrets in URLs and in texts that quote URLs.
+
+Where it is not certain which part is a password, more is hidden than necessary: a value that is shown may be one that
+no parser accepts.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*):[/\\]{2}")
+AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:[0-9]{0,5})?")
+AT = re.compile(r"@|%40")
+HOST_NAME = re.compile(r"[\w-]+(\.[\w-]+)+")
+NOT_IN_PATH = re.compile(r"[^\w/.,~+%!()\[\]-]|%(3f|23|3b|26|3d|40|3a|25)", re.IGNORECASE)
+"""What ends the part of a path that is shown: any character that a password may follow, also percent-encoded."""
+
+IN_TEXT = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:[/\\]{2}\S*?)([\"'<>`)\],.:;]*)(?!\S)")
+"""A URL in a message, and the punctuation after it. A password may contain quotes, so these end no URL."""
+
+SECRETS_IN_TEXT = [
+    (re.compile(r"(?<=[\w/.~%-])\?[^\s\"')]\S*"), "?***"),  # the query of a path without a host
+    (re.compile(r"[^\s/\"'(]+:\S*@"), "***@"),  # user and password of a URL without a scheme
+    (re.compile(r"(with args beginning with:).*", re.DOTALL), r"\1 ***"),  # Redis quotes a refused AUTH
+    (re.compile(r"\b(passw(?:or)?d|authorization)(['\"]?\s*[=:]\s*)\S.*", re.IGNORECASE), r"\1\2***"),
+]
+SUSPICIOUS = re.compile(r"://|[?@\\]|passw|authorization|beginning with", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """The parts of a URL that hold no secret, and whether there is something before the host or after the path."""
+
+    scheme: str
+    authority: str
+    path: str
+    hidden_before: bool
+    hidden_after: bool
+
+
+def without_secrets(url: str) -> str:
+    """Return a URL without the parts that may hold secrets: user, password, query, fragment."""
+    shown = _shown(url)
+    return f"{shown.scheme}://{shown.authority}{shown.path}" if shown else "an unreadable URL"
+
+
+def redacted(value: str) -> str:
+    """Return the value of a setting, a URL or not, with *** in place of everything that may be a secret."""
+    scheme = SCHEME.match(value)
+    if scheme and not value[scheme.end() :].strip():
+        return value
+    shown = _shown(value)
+    if shown:
+        user, rest = "***@" * shown.hidden_before, "***" * shown.hidden_after
+        return f"{shown.scheme}://{user}{shown.authority}{shown.path}{rest}"
+    if scheme:
+        return f"{scheme[1].lower()}://***"
+    if AT.search(value) or value.startswith(("//", "\\\\")):
+        return "***"
+    # Not a URL. NAME=value and user:password are hidden, host:port is shown.
+    return re.sub(r"([?#;&=%]|:(?![0-9]{1,5}(?:[/,\s]|$))).*", r"\1***", value, flags=re.DOTALL)
+
+
+def redacted_text(text: str) -> str:
+    """Return a message, possibly one of a library or of another host, without the secrets of the URLs in it."""
+    if not SUSPICIOUS.search(text):
+        return text
+    text = IN_TEXT.sub(lambda match: without_secrets(match[1]) + match[2], text)
+    for pattern, replacement in SECRETS_IN_TEXT:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def _shown(url: str) -> _Shown | None:
+    """Return what may be shown of a URL; None when its host cannot be told from a password."""
+    scheme = SCHEME.match(url)
+    if not scheme:
+        return None
+    rest = url[scheme.end() :].rstrip()
+    # A password may contain any character. So the host begins after the last @ that can be one before a host.
+    region = re.split(r"[?#;&]", rest, maxsplit=1)[0]
+    later = rest[len(region) :]
+    before, at, tail = region.rpartition("@")
+    head, slash, _ = before.partition("/")
+    if slash and HOST_NAME.fullmatch(head):
+        # The @ is one of the path, as in https://cdn.example/npm/package@1.2.3, and what precedes it has no colon.
+        return _Shown(scheme[1].lower(), head, "/", False, True)
+    authority, path = re.fullmatch(r"([^/\\]*)(.*)", tail, re.DOTALL).groups()  # type: ignore[union-attr]  # it matches
+    if (at or ":" in authority) and AT.search(path + later):  # the password may contain a / or a ?
+        return None
+    if not AUTHORITY.fullmatch(authority) and (authority or not path):
+        return None
+    end = NOT_IN_PATH.search(path)
+    path = path[: end.start()] if end else path
+    return _Shown(scheme[1].lower(), authority, path, bool(at), bool(end or later))
