@@ -15,4 +15,9 @@ settings: reads settings from environment variables.
 backoff: how long to wait before trying again.
 clock: the clock that leases are counted by.
 logs: one event per line.
+log_stream: writes lines without ever waiting for their reader.
+redaction: hides the secrets in URLs.
+process: who may read this process, and what happens when its parent dies.
 """
+
+__version__ = "0.1.0"

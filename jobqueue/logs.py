@@ -1,64 +1,69 @@
-"""The log, with one event on each line: `event=claim job_id=… executor_id=…`. Events are named after what was done."""
+"""The log, with one event on each line: `event=claim job_id=… executor_id=…`. Events are named after what was done.
+
+Logging never waits (see `log_stream`). No value can break a line, disguise itself as another or show a URL's secrets.
+"""
 
 from __future__ import annotations
 
-import io
 import logging
-import os
-from collections.abc import Callable
-from contextlib import suppress
-from typing import TextIO, cast
+import re
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger
 
+from jobqueue.log_stream import ATOMIC_BYTES, escaped, never_waiting, replace_stderr
+from jobqueue.redaction import SUSPICIOUS, redacted_text
+
 Logger = FilteringBoundLogger
-CONTROL_CHARACTERS = {code: repr(chr(code))[1:-1] for code in (*range(32), *range(127, 160))}
+
+_with_exception = structlog.processors.format_exc_info
+NEEDS_QUOTES = re.compile('[ ="]')
+SHORTENINGS = 5
+LEVELS = {"exception": "error", "warn": "warning"}
+"""The levels whose method has another name."""
 
 
 class _Lines:
-    """Writes each line to a stream at once. A line that cannot be written (the disk is full, the reader of the pipe is
-    gone) is dropped: logging must not stop the work that is logged.
-    """
+    """Passes each line on to a function. structlog's own logger would hold a lock meanwhile."""
 
-    def __init__(self, stream: TextIO | None) -> None:
-        self._write = _writer(stream)
+    def __init__(self, write: Callable[[str], object]) -> None:
+        self._write = write
 
-    def write(self, text: str) -> None:
-        """Write a line, or drop it."""
-        with suppress(OSError):
-            self._write(text)
+    def msg(self, message: str) -> None:
+        """Write a line."""
+        self._write(f"{message}\n")
 
-    def flush(self) -> None:
-        """Do nothing: no line is buffered."""
-
-
-def _writer(stream: TextIO | None) -> Callable[[str], object]:
-    """Return a function that writes text to a stream."""
-    if stream is None:
-        return lambda _: None
-    # A file's own buffer is bypassed. A line that could not be written would stay in the buffer, and every later write
-    # and the interpreter's exit would fail on it again.
-    try:
-        fd = stream.fileno()
-    except io.UnsupportedOperation:
-        return stream.write
-    return lambda text: os.write(fd, text.encode(errors="backslashreplace"))
+    debug = info = warning = error = critical = exception = msg
 
 
 def configure(stream: TextIO | None) -> None:
     """Write events to `stream` (None: nowhere), each on a single line whatever its values contain."""
+    lines = _Lines(never_waiting(stream, _dropped).write if stream else lambda _: None)
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="%Y-%m-%dT%H:%M:%SZ", utc=True),
-            structlog.processors.format_exc_info,
-            escape_control_characters,
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], bool_as_flag=False),
-        ],
+        processors=[_with_exception, render],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Lines(stream))),
+        logger_factory=lambda *_: lines,
     )
+
+
+def install() -> None:
+    """Configure the log of this process and send there what would be printed on standard error otherwise: uncaught
+    exceptions, warnings, messages of libraries. May be called again.
+    """
+    replace_stderr(_dropped)  # What is printed by others, such as argparse or gunicorn, must not wait either.
+    configure(sys.stderr)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = _log_uncaught_in_thread
+    warnings.showwarning = _log_warning  # type: ignore[assignment]  # it ignores what it is not interested in
+    logging.lastResort = EventHandler("library")
+    logging.lastResort.setLevel(logging.WARNING)
 
 
 def logger() -> Logger:
@@ -66,8 +71,92 @@ def logger() -> Logger:
     return cast("Logger", structlog.get_logger())
 
 
-def escape_control_characters(_logger: object, _level: str, event: EventDict) -> EventDict:
-    """Return the event with control characters in its values written as escapes, so that no terminal obeys them."""
-    return {
-        name: value.translate(CONTROL_CHARACTERS) if isinstance(value, str) else value for name, value in event.items()
-    }
+def render(_logger: object, level: str, event: EventDict) -> str:
+    """Return the event as a line without its end, in characters that every terminal shows as they are.
+
+    A line that a pipe would not take whole is shortened: its longest values lose their middle.
+    """
+    what = event.pop("event")
+    timestamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    event = {"timestamp": timestamp, "level": LEVELS.get(level, level), "event": what, **event}
+    line = _logfmt(event)
+    if SUSPICIOUS.search(line):
+        event = {name: redacted_text(str(value)) if _is_text(value) else value for name, value in event.items()}
+        line = _logfmt(event)
+    for _ in range(len(event) + SHORTENINGS):
+        excess = len(line) + 1 - ATOMIC_BYTES if line.isascii() else len(line.encode()) + 1 - ATOMIC_BYTES
+        if excess <= 0:
+            break
+        event = _shortened(event, excess)
+        line = _logfmt(event)
+    return line
+
+
+def _logfmt(event: Mapping[str, Any]) -> str:
+    return escaped(" ".join([f"{name}={_quoted(value)}" for name, value in event.items()]))
+
+
+def _quoted(value: object) -> str:
+    if value is None:
+        return ""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    if not NEEDS_QUOTES.search(text):
+        return text
+    text = text.replace("\\", r"\\").replace('"', r"\"")
+    return f'"{text}"'
+
+
+class EventHandler(logging.Handler):
+    """Logs as an event what a library logs, such as gunicorn."""
+
+    def __init__(self, event: str) -> None:
+        super().__init__()
+        self._event = event
+        # The library's own level decides what is logged.
+        self._log = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log the record."""
+        try:
+            facts: dict[str, Any] = {"message": record.getMessage(), "logger": record.name, "process": record.process}
+        except Exception:  # noqa: BLE001  # whatever a library formats wrongly, its caller must go on
+            facts = {"message": str(record.msg), "logger": record.name, "process": record.process}
+        if record.exc_info:
+            facts["exc_info"] = record.exc_info
+        self._log.log(record.levelno, self._event, **facts)
+
+
+def _is_text(value: object) -> bool:
+    return not (value is None or isinstance(value, bool | int | float))
+
+
+def _shortened(event: Mapping[str, Any], excess: int) -> dict[str, Any]:
+    """Return the event without that many bytes in the middle of its longest value. Some may remain: call it again."""
+    sizes = {name: len(escaped(_quoted(value)).encode()) for name, value in event.items()}
+    name = max(sizes, key=lambda each: sizes[each])
+    value = str(event[name])
+    mark = f" …{len(value)} characters… "
+    kept = max(int(len(value) * (1 - excess / sizes[name])) - 2 * len(mark), 0)
+    return {**event, name: value[: kept // 2] + mark + value[len(value) - (kept - kept // 2) :]}
+
+
+def _dropped(count: int) -> str:
+    return render(None, "warning", {"event": "log_lines_dropped", "count": count})
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    logger().error("crash", reason=repr(error), exc_info=(kind, error, trace))
+
+
+def _log_uncaught_in_thread(facts: threading.ExceptHookArgs) -> None:
+    if facts.exc_value is None or isinstance(facts.exc_value, SystemExit):
+        return
+    thread = facts.thread.name if facts.thread else ""
+    error = (facts.exc_type, facts.exc_value, facts.exc_traceback)
+    logger().error("crash", reason=repr(facts.exc_value), thread=thread, exc_info=error)
+
+
+def _log_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object) -> None:
+    logger().warning("python_warning", message=str(message), kind=category.__name__, place=f"{filename}:{lineno}")

@@ -1,6 +1,7 @@
 """The only package that knows Flask and marshmallow: the documented API in front of `jobqueue.queue`.
 
 server: serves the API with gunicorn: its settings, its error answers, and the command `jobqueue-server`.
+server_log: gunicorn's log as events of ours.
 app: makes the app of one server process.
 config: the server's settings.
 factory: creates the Flask app.

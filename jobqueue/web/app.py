@@ -17,7 +17,7 @@ from jobqueue.web.factory import create_app, create_services
 
 def start() -> Flask:
     """Return the app of this process, with its sweeper running. A wrong setting ends the process with a sentence."""
-    logs.configure(sys.stderr)
+    logs.install()
     try:
         settings = config.load(os.environ)
     except InvalidSetting as error:

@@ -20,6 +20,7 @@ from gunicorn.util import write_nonblock
 from jobqueue.settings import InvalidSetting
 from jobqueue.web import config
 from jobqueue.web.metrics.processes import choose_region, prepare, save_counts
+from jobqueue.web.server_log import ServerLog
 
 APP = "jobqueue.web.app:start()"
 
@@ -50,6 +51,7 @@ def settings(variables: MutableMapping[str, str]) -> dict[str, object]:
         "control_socket_disable": True,
         "pre_fork": choose_region,
         "on_exit": save_counts,
+        "logger_class": ServerLog,
     }
 
 

@@ -20,7 +20,7 @@ API_UNAVAILABLE = 75
 def run() -> int:
     """Work until SIGTERM, SIGINT or SIGHUP, or for as long as the arguments say; return the exit code."""
     options = _arguments().parse_args()
-    logs.configure(sys.stderr)
+    logs.install()
     if sys.platform != "linux":
         sys.exit("The worker runs on Linux only. The API runs on macOS, too.")
     try:

@@ -46,11 +46,37 @@ NET = [
             "name.endswith(pattern[2:])",
             "test_a_host_pattern_matches_no_other_host",
         ),
+    ),
+    *seeded(
+        "jobqueue/redaction.py",
+        "tests/test_redaction.py",
         (
-            "a URL is shown with its password",
-            'parts.netloc.rpartition("@")[2]',
-            "parts.netloc",
-            "test_a_url_is_shown_without_secrets",
+            "a password with a slash is shown",
+            "AT.search(path + later)",
+            "AT.search(later)",
+            "test_no_secret_of_a_url_is_shown",
+        ),
+        (
+            "the query of a path without a host is shown",
+            r"(?<=[\w/.~%-])\?[",
+            r"(?<=[\w/.~%-])\?canary[",
+            "tests/test_logs.py::test_the_secrets_of_a_url_in_an_exception_are_not_logged",
+        ),
+    ),
+    *seeded(
+        "jobqueue/log_stream.py",
+        "tests/test_log_stream.py",
+        (
+            "a child of fork writes the lines of its parent again",
+            "if self._process != os.getpid():",
+            "if self._process == 0:",
+            "test_a_child_of_fork_does_not_write_the_lines_of_its_parent",
+        ),
+        (
+            "what others share becomes non-blocking",
+            "    with suppress(OSError):\n        own = os.open(",
+            "    os.set_blocking(fd, False)\n    with suppress(OSError):\n        own = os.open(",
+            "test_the_descriptor_that_others_share_stays_blocking",
         ),
     ),
     *seeded(

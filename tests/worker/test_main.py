@@ -28,7 +28,7 @@ def test_a_worker_that_gives_up_on_the_api_says_so_and_asks_for_another_try(
 
     monkeypatch.setattr(lifecycle, "run", run)
     monkeypatch.setattr("jobqueue.worker.shutdown.Shutdown.listen", lambda _: None)
-    monkeypatch.setattr("jobqueue.logs.configure", lambda _: None)
+    monkeypatch.setattr("jobqueue.logs.install", lambda: None)
     monkeypatch.setattr("sys.argv", ["worker.py", "--burst"])
     monkeypatch.setenv("API_URL", "http://user:canary@host/api/v1")
     assert command_line.run() == 75
