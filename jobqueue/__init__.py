@@ -16,7 +16,7 @@ backoff: how long to wait before trying again.
 clock: the clock that leases are counted by.
 logs: one event per line.
 log_stream: writes lines without ever waiting for their reader.
-redaction: hides the secrets in URLs.
+redaction: hides secrets in URLs, and shows characters that hide themselves.
 process: who may read this process, and what happens when its parent dies.
 """
 

@@ -9,7 +9,6 @@ import atexit
 import errno
 import io
 import os
-import re
 import socket
 import stat
 import sys
@@ -21,6 +20,8 @@ from contextlib import suppress
 from select import POLLOUT, poll  # these names, because gevent replaces those in the module by ones that switch
 from typing import TextIO, cast
 
+from jobqueue.redaction import escaped
+
 Send = Callable[[bytes], int]
 
 ATOMIC_BYTES = 4096
@@ -31,28 +32,6 @@ WAITING_BYTES = 1024 * 1024
 
 EXIT_SECONDS = 1.0
 """How long a process that exits waits until what waits has been written."""
-
-INVISIBLE = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
-)
-"""Characters that show nothing although Unicode counts them as letters, marks or symbols."""
-
-
-def escaped(text: str) -> str:
-    """Return the text with every control, invisible or direction-changing character written as an escape."""
-    # Both tests run in C over the whole text, as almost every text passes them.
-    if text.isascii() and text.isprintable():
-        return text
-    text = INVISIBLE.sub(lambda match: _escape(match[0]), text)
-    return text if text.isprintable() else "".join(map(_escape_unprintable, text))
-
-
-def _escape_unprintable(character: str) -> str:
-    return character if character.isprintable() else _escape(character)
-
-
-def _escape(character: str) -> str:
-    return character.encode("ascii", "backslashreplace").decode() if character > "\x7f" else repr(character)[1:-1]
 
 
 class LogStream(io.TextIOBase):
@@ -190,12 +169,21 @@ def never_waiting(stream: TextIO, dropped: Callable[[int], str] | None = None) -
 
 def replace_stderr(dropped: Callable[[int], str] | None = None) -> None:
     """Make `sys.stderr` of this process a stream that never waits, and that is finished when the process exits."""
-    # Python has none if the descriptor was closed when it started.
-    if sys.stderr is None or isinstance(sys.stderr, LogStream):
-        return
-    sys.stderr = never_waiting(sys.stderr, dropped)
-    if isinstance(sys.stderr, LogStream):
-        atexit.register(sys.stderr.finish)
+    if sys.stderr is not None:  # Python has none if the descriptor was closed when it started
+        sys.stderr = _finished_at_exit(never_waiting(sys.stderr, dropped))
+
+
+def replace_stdout() -> None:
+    """Make `sys.stdout` of this process such a stream."""
+    if sys.stdout is not None:
+        sys.stdout = _finished_at_exit(never_waiting(sys.stdout))
+
+
+def _finished_at_exit(stream: TextIO) -> TextIO:
+    if isinstance(stream, LogStream):
+        atexit.unregister(stream.finish)
+        atexit.register(stream.finish)
+    return stream
 
 
 def _fitted(line: str) -> bytes:

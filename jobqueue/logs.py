@@ -18,8 +18,8 @@ from typing import Any, TextIO, cast
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger
 
-from jobqueue.log_stream import ATOMIC_BYTES, escaped, never_waiting, replace_stderr
-from jobqueue.redaction import SUSPICIOUS, redacted_text
+from jobqueue.log_stream import ATOMIC_BYTES, never_waiting, replace_stderr
+from jobqueue.redaction import SUSPICIOUS, escaped, redacted_text
 
 Logger = FilteringBoundLogger
 

@@ -1,4 +1,4 @@
-"""Hides secrets in URLs and in texts that quote URLs.
+"""Hides secrets in URLs and in texts that quote URLs, and shows characters that hide themselves.
 
 Where it is not certain which part is a password, more is hidden than necessary: a value that is shown may be one that
 no parser accepts.
@@ -26,6 +26,12 @@ SECRETS_IN_TEXT = [
     (re.compile(r"\b(passw(?:or)?d|authorization)(['\"]?\s*[=:]\s*)\S.*", re.IGNORECASE), r"\1\2***"),
 ]
 SUSPICIOUS = re.compile(r"://|[?@\\]|passw|authorization|beginning with", re.IGNORECASE)
+
+
+INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""Characters that show nothing although Unicode counts them as letters, marks or symbols."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,15 @@ def redacted_text(text: str) -> str:
     return text
 
 
+def escaped(text: str) -> str:
+    """Return the text with every control, invisible or direction-changing character written as an escape."""
+    # Both tests run in C over the whole text, as almost every text passes them.
+    if text.isascii() and text.isprintable():
+        return text
+    text = INVISIBLE.sub(lambda match: _escape(match[0]), text)
+    return text if text.isprintable() else "".join(map(_escape_unprintable, text))
+
+
 def _shown(url: str) -> _Shown | None:
     """Return what may be shown of a URL; None when its host cannot be told from a password."""
     scheme = SCHEME.match(url)
@@ -94,3 +109,11 @@ def _shown(url: str) -> _Shown | None:
     end = NOT_IN_PATH.search(path)
     path = path[: end.start()] if end else path
     return _Shown(scheme[1].lower(), authority, path, bool(at), bool(end or later))
+
+
+def _escape_unprintable(character: str) -> str:
+    return character if character.isprintable() else _escape(character)
+
+
+def _escape(character: str) -> str:
+    return character.encode("ascii", "backslashreplace").decode() if character > "\x7f" else repr(character)[1:-1]

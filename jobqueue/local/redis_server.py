@@ -1,6 +1,7 @@
 """An embedded Redis-compatible server: `python -m jobqueue.local.redis_server PORT DIRECTORY` becomes it.
 
-It listens on loopback only, keeps every change in an append-only file in DIRECTORY and never evicts a key.
+It listens on loopback only, keeps every change in an append-only file in DIRECTORY and never evicts a key. Its password
+is the first line of standard input: other users can read a command line, and jobs the environment of their user.
 """
 
 from __future__ import annotations
@@ -36,8 +37,16 @@ def command(*options: str) -> list[str]:
 
 def main(port: str, directory: str) -> None:
     """Replace this process with the server."""
-    Path(directory).mkdir(parents=True, exist_ok=True)
-    server = command("--port", port, "--dir", directory, "--appendonly", "yes", "--loglevel", "warning")
+    password = sys.stdin.readline().strip()
+    os.umask(0o077)
+    Path(directory).mkdir(mode=0o700, parents=True, exist_ok=True)
+    # The server reads options from its standard input as well when the last argument is a dash.
+    options = ["--port", port, "--dir", directory, "--appendonly", "yes", "--loglevel", "warning", "-"]
+    reads, writes = os.pipe()
+    os.write(writes, f"requirepass {password}\n".encode())
+    os.close(writes)
+    os.dup2(reads, sys.stdin.fileno())
+    server = command(*options)
     os.execv(server[0], server)
 
 

@@ -2,23 +2,27 @@
 
 They are stopped in the order worker, API, server, so that the report of a job that is just ending is still stored. If
 the API or the server ends, all are stopped. If the worker ends, the others keep running, and another can be started.
+If the launcher is killed, all of them end as well.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import os
 import random
+import secrets
 import signal
 import socket
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from jobqueue import log_stream, process
+from jobqueue.local import variables
+from jobqueue.local.program import STOP_SECONDS, Program, Start, say
 from jobqueue.settings import InvalidSetting
 from jobqueue.web import config
 from jobqueue.worker.supervisor.messages import signal_name
@@ -26,100 +30,52 @@ from jobqueue.worker.supervisor.messages import signal_name
 DATA = Path(".data")
 REDIS, WEB, WORKER = "jobqueue.local.redis_server", "jobqueue.web.server", "jobqueue.worker.main"
 POLL_SECONDS = 0.1
-STOP_SECONDS = {"worker": 35.0, "web": 10.0, "redis": 10.0}
-"""Time limit of each program from SIGTERM to SIGKILL, in the order in which they are stopped. The worker keeps to it by
-itself: it drains within DRAIN_SECONDS and needs at most 7 more.
-"""
 
 
-@dataclass
-class Program:
-    """A process, and the task that prints its lines until neither it nor a child of it can write any more."""
+async def run(port: int, lock_fd: int | None) -> int:
+    """Run everything until SIGTERM, SIGINT, SIGHUP, or the end of the API or the server; return the exit code.
 
-    name: str
-    process: Process
-    printing: asyncio.Task[None]
+    `lock_fd` is the lock of DATA, or None when REDIS_URL names a server. Raises OSError when nothing can be started.
+    """
+    stop_requested, hurried = asyncio.Event(), asyncio.Event()
 
-    @classmethod
-    async def start(cls, name: str, variables: Mapping[str, str], module: str, *arguments: str) -> Program:
-        """Run a module of this Python, in a session of its own: Ctrl-C in the terminal does not reach it."""
-        command = [sys.executable, "-m", module, *arguments]
-        process = await asyncio.create_subprocess_exec(
-            *command, env=variables, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, start_new_session=True
-        )
-        return cls(name, process, asyncio.create_task(print_lines(name, process)))
+    def stop() -> None:
+        (hurried if stop_requested.is_set() else stop_requested).set()
 
-    async def stop(self) -> None:
-        """Send SIGTERM, and SIGKILL at the deadline. Returns when the process and its children have ended."""
-        if self.process.returncode is None:
-            self.process.terminate()
-        try:
-            # Wait for the end of the output, not only of the process, since its children write to the same pipe. The
-            # shield keeps the time limit from cancelling the task, which has to print the last lines.
-            await asyncio.wait_for(asyncio.shield(self.printing), STOP_SECONDS[self.name])
-        except TimeoutError:
-            say(f"{self.name} has not stopped after {STOP_SECONDS[self.name]:g} s: killing it")
-            if self.process.returncode is None:
-                self.process.kill()
-            await self.printing
-        await self.process.wait()
-
-
-async def print_lines(name: str, process: Process) -> None:
-    """Print each line that the process writes, until the end of its output."""
-    assert process.stdout is not None
-    while True:
-        try:
-            line = await process.stdout.readline()
-        except ValueError:  # Longer than asyncio's buffer, which has dropped it. The next line can be read again.
-            line = b"(a line too long to be shown)\n"
-        if not line:
-            return
-        say(line.decode(errors="replace").rstrip("\n"), name)
-
-
-def say(text: str, name: str = "run") -> None:
-    """Print a line with its prefix."""
-    print(f"{name:<6} | {text}", flush=True)
-
-
-async def run(port: int) -> int:
-    """Run everything until SIGTERM, SIGINT, or the end of the API or the server; return the exit code."""
-    stop_requested = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop_requested.set)
-    variables = program_variables(port)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup wants SIGHUP to be ignored
+            asyncio.get_running_loop().add_signal_handler(number, stop)
+    api_url = f"http://127.0.0.1:{port}/api/v1"
     programs: dict[str, Program] = {}
-    announcing = asyncio.create_task(announce(variables["API_URL"], port))
+    announcing = asyncio.create_task(announce(api_url, port))
     try:
-        await start_all(programs, variables, port)
-        return await watch(programs, variables["API_URL"], stop_requested)
+        for start in starts(port, api_url, lock_fd):
+            # Added at once: if the next one fails to start, this one still is stopped.
+            programs[start.name] = await Program.start(start)
+        return await watch(programs, api_url, stop_requested)
     finally:
         announcing.cancel()
         for name in filter(programs.get, STOP_SECONDS):
-            await programs[name].stop()
+            await programs[name].stop(hurried)
 
 
-def program_variables(port: int) -> dict[str, str]:
-    """Return the environment of the programs: ours, with all data below DATA unless ours says otherwise."""
-    data = DATA.absolute()
-    # A deployed worker gives its jobs 18 s when it is stopped. At a terminal, Ctrl-C should act sooner.
-    defaults = {"CACHE_DIR": f"{data}/cache", "SPOOL_DIR": f"{data}/spool", "DRAIN_SECONDS": "3"}
-    # This worker works for this API, whatever API_URL means to others.
-    api_url = f"http://127.0.0.1:{port}/api/v1"
-    return {**defaults, **os.environ, "API_URL": api_url, "PORT": str(port), "PYTHONUNBUFFERED": "1"}
-
-
-async def start_all(programs: dict[str, Program], variables: dict[str, str], port: int) -> None:
-    """Start the programs. Each is added to `programs` at once: if the next one fails to start, it still is stopped."""
-    if not variables.get("REDIS_URL"):
-        redis_port = str(free_port())
-        variables["REDIS_URL"] = f"redis://127.0.0.1:{redis_port}/0"
-        programs["redis"] = await Program.start("redis", variables, REDIS, redis_port, str(DATA))
+def starts(port: int, api_url: str, lock_fd: int | None) -> Iterator[Start]:
+    """Yield what to start, in order."""
+    redis_url = os.environ.get("REDIS_URL", "")
+    if lock_fd is not None:
+        redis_port, password = str(free_port()), secrets.token_hex(16)
+        redis_url = f"redis://:{password}@127.0.0.1:{redis_port}/0"
         say(f"Redis-compatible server on 127.0.0.1:{redis_port}, data in {DATA}/")
+        # The server holds the lock, too: if the launcher is killed, nobody else uses DATA before the server has ended.
+        yield Start(
+            "redis", REDIS, [redis_port, str(DATA)], variables.of_redis(os.environ), f"{password}\n".encode(), [lock_fd]
+        )
     # The API has no authentication. Whoever reaches it can run programs on this machine, so it listens on loopback.
-    programs["web"] = await Program.start("web", variables, WEB, "--bind", f"127.0.0.1:{port}")
-    programs["worker"] = await Program.start("worker", variables, WORKER)
+    yield Start("web", WEB, ["--bind", f"127.0.0.1:{port}"], variables.of_web(os.environ, port, redis_url))
+    of_worker = variables.of_worker(os.environ, api_url, DATA.absolute())
+    if not os.environ.get("ISOLATION") and of_worker["ISOLATION"] != "none":
+        say(f"Jobs cannot read your files (ISOLATION={of_worker['ISOLATION']}). To let them, set ISOLATION=none.")
+    yield Start("worker", WORKER, [], of_worker)
 
 
 async def announce(api_url: str, port: int) -> None:
@@ -143,6 +99,7 @@ async def watch(programs: Mapping[str, Program], api_url: str, stop_requested: a
             code = end.result()
             say(f"{program.name} " + (f"was killed by {signal_name(-code)}" if code < 0 else f"ended with code {code}"))
             if program.name != "worker":
+                say(f"Nothing works without {program.name}: stopping everything. Its last lines say why it ended.")
                 return 1
             say(f"The queue stays up. To start another worker: API_URL={api_url} {sys.executable} -m {WORKER}")
 
@@ -168,24 +125,58 @@ def in_use(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def problem_with(port: int) -> str | None:
+    """Return why the API could not listen on that port of loopback; None if it can."""
+    # A server on all addresses may leave loopback free for us (macOS), so it is connected to, too.
+    if in_use(port):
+        return f"Port {port} is in use. Choose another one, for example PORT=8081."
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return f"Port {port} is in use. Choose another one, for example PORT=8081."
+            return f"Port {port} cannot be used ({error.strerror}). Choose another one, for example PORT=8081."
+    return None
+
+
+@contextmanager
+def locked_data() -> Iterator[int]:
+    """Make DATA, private and locked, and yield the descriptor of the lock. Exits with a sentence if that fails."""
+    try:
+        DATA.mkdir(mode=0o700, exist_ok=True)
+        DATA.chmod(0o700)  # earlier versions made it readable by everybody
+        lock = (DATA / "lock").open("w")
+    except OSError as error:
+        sys.exit(f"The data cannot be kept in {DATA.absolute()}/ ({error.strerror}): start in another directory.")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            sys.exit(f"{DATA}/ is in use by another run. Stop that one first, or set REDIS_URL.")
+        yield lock.fileno()
+
+
 def main() -> int:
     """Check what can be wrong before anything is started, then run."""
+    process.close_memory()
+    os.umask(0o077)
     try:
         config.load(os.environ)
         port = config.load_gunicorn(os.environ).port
     except InvalidSetting as error:
         sys.exit(str(error))
-    if in_use(port):
-        sys.exit(f"Port {port} is in use. Choose another one, for example PORT=8081.")
-    if os.environ.get("REDIS_URL"):
-        return asyncio.run(run(port))
-    DATA.mkdir(exist_ok=True)
-    with (DATA / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            sys.exit(f"{DATA}/ is in use by another run. Stop that one first, or set REDIS_URL.")
-        return asyncio.run(run(port))
+    if problem := problem_with(port):
+        sys.exit(problem)
+    log_stream.replace_stdout()
+    try:
+        if os.environ.get("REDIS_URL"):
+            return asyncio.run(run(port, None))
+        with locked_data() as lock_fd:
+            return asyncio.run(run(port, lock_fd))
+    except OSError as error:
+        sys.exit(f"A process cannot be started: {error.strerror}.")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import gunicorn.util
 from gunicorn.app.wsgiapp import WSGIApplication
 from gunicorn.util import write_nonblock
 
+from jobqueue import process
 from jobqueue.settings import InvalidSetting
 from jobqueue.web import config
 from jobqueue.web.metrics.processes import choose_region, prepare, save_counts
@@ -36,6 +37,7 @@ def settings(variables: MutableMapping[str, str]) -> dict[str, object]:
         own = config.load_gunicorn(variables)
     except InvalidSetting as error:
         sys.exit(str(error))
+    process.close_memory()  # The environment may hold the password of Redis.
     gunicorn.util.write_error = write_error  # gunicorn has no setting for its error page.
     prepare(own.metrics_directory)
     return {

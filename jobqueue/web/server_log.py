@@ -9,7 +9,8 @@ from typing import Any
 from gunicorn.glogging import Logger
 
 from jobqueue import logs
-from jobqueue.log_stream import escaped, never_waiting
+from jobqueue.log_stream import never_waiting
+from jobqueue.redaction import escaped
 
 
 class ServerLog(Logger):

@@ -19,7 +19,8 @@ import requests
 
 from jobqueue.client.jobs import Jobs
 from jobqueue.client.transport import Transport
-from jobqueue.local.run import STOP_SECONDS, WEB, WORKER, free_port, print_lines
+from jobqueue.local.program import STOP_SECONDS, print_lines
+from jobqueue.local.run import WEB, WORKER, free_port
 from jobqueue.worker import config
 from jobqueue.worker.lifecycle import AFTER_DRAIN_SECONDS
 from tests.support.fake_server import Reply, serving
@@ -105,7 +106,7 @@ class TestWhileItRuns:
             assert second.stop() == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_stopped_launcher_leaves_no_process_and_keeps_its_data(directory: Path, number: signal.Signals) -> None:
     with running(directory) as launcher, closing(Transport(launcher.api_url)) as transport:
         processes = launcher.processes()
@@ -130,7 +131,7 @@ def test_a_job_that_ignores_signals_does_not_keep_the_launcher(
     directory: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     program = FOREVER.encode()
-    with serving(lambda _: Reply(body=program)) as host, running(directory) as launcher:
+    with serving(lambda _: Reply(body=program)) as host, running(directory, {"ISOLATION": "none"}) as launcher:
         with closing(Transport(launcher.api_url)) as transport:
             Jobs(transport).submit(
                 {

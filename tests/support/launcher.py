@@ -6,10 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import requests
 
@@ -98,20 +100,28 @@ class Running:
 @contextmanager
 def running(directory: Path, more: Mapping[str, str] | None = None) -> Iterator[Running]:
     """A launcher whose API and worker are ready. What is left of it at the end is killed."""
-    port = free_port()
-    log = directory / f"printed-{port}"
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            command(RUN),
-            cwd=directory,
-            env=variables(directory, port) | dict(more or {}),
-            stdout=file,
-            stderr=subprocess.STDOUT,
-        )
-    launcher = Running(process, directory, port, log)
-    try:
+    log = directory / f"printed-{time.monotonic_ns()}"
+    with log.open("wb") as file, launched(directory, file, log, more) as launcher:
         wait_until("the API is healthy", launcher.healthy, START_SECONDS)
         wait_until("the worker has started", lambda: launcher.printed("event=worker_started"), START_SECONDS)
+        yield launcher
+
+
+@contextmanager
+def launched(
+    directory: Path, output: IO[bytes] | int, log: Path, more: Mapping[str, str] | None = None
+) -> Iterator[Running]:
+    """A launcher that has just been started and prints there. What is left of it at the end is killed."""
+    port = free_port()
+    process = subprocess.Popen(
+        command(RUN),
+        cwd=directory,
+        env=variables(directory, port) | dict(more or {}),
+        stdout=output,
+        stderr=subprocess.STDOUT,
+    )
+    launcher = Running(process, directory, port, log)
+    try:
         yield launcher
     finally:
         for pid in filter(alive, launcher.processes()):

@@ -14,6 +14,7 @@ import subprocess
 from contextlib import suppress
 from dataclasses import replace
 
+from jobqueue import log_stream
 from jobqueue.clock import since_boot
 from jobqueue.job import Measured
 from jobqueue.worker.host import hardening, inheritance
@@ -170,6 +171,7 @@ def main(control_fd: str, description: str, open_files: str) -> None:
     The arguments are those of the command line: the worker starts this function in a new Python process.
     """
     inheritance.restore_signals()
+    log_stream.replace_stderr()
     hardening.adopt_orphans()
     hardening.wake_with_parent()
     hardening.close_memory()
