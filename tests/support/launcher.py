@@ -16,6 +16,7 @@ from typing import IO
 import requests
 
 from jobqueue.local.run import free_port
+from jobqueue.worker.host.hardening import LAST_CAPABILITY, LIBC, PR_CAPBSET_DROP
 from tests.support.paths import PATH, ROOT
 from tests.support.processes import alive, family
 from tests.support.waiting import wait_until
@@ -97,6 +98,12 @@ class Running:
         return self.process.wait(60)
 
 
+def _renounce_all() -> None:
+    """Renounce every capability, so that tests run by root try what an ordinary user would see."""
+    for capability in range(LAST_CAPABILITY + 1):
+        LIBC.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+
+
 @contextmanager
 def running(directory: Path, more: Mapping[str, str] | None = None) -> Iterator[Running]:
     """A launcher whose API and worker are ready. What is left of it at the end is killed."""
@@ -119,6 +126,7 @@ def launched(
         env=variables(directory, port) | dict(more or {}),
         stdout=output,
         stderr=subprocess.STDOUT,
+        preexec_fn=_renounce_all,  # noqa: PLW1509  # it takes no lock that another thread may hold
     )
     launcher = Running(process, directory, port, log)
     try:
