@@ -17,7 +17,6 @@ clock: the clock that leases are counted by.
 logs: one event per line.
 log_stream: writes lines without ever waiting for their reader.
 redaction: hides secrets in URLs, and shows characters that hide themselves.
-process: who may read this process, and what happens when its parent dies.
 """
 
 __version__ = "0.1.0"

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from jobqueue import process
+from jobqueue.worker.host.hardening import LIBC, PR_SET_PDEATHSIG
 
 STOP_SECONDS = {"worker": 35.0, "web": 10.0, "redis": 10.0}
 """Time limit of each program from SIGTERM to SIGKILL, in the order in which they are stopped. The worker keeps to it by
@@ -58,7 +58,7 @@ class Program:
             start_new_session=True,
             pass_fds=start.inherited,
             # A launcher that is killed cannot stop anything, so the kernel does.
-            preexec_fn=functools.partial(process.end_with_parent, os.getpid()),
+            preexec_fn=functools.partial(end_with, os.getpid()),
         )
         if child.stdin:
             child.stdin.write(start.stdin)
@@ -90,6 +90,17 @@ class Program:
     def _signal(self, number: signal.Signals) -> None:
         if self.process.returncode is None:
             self.process.send_signal(number)
+
+
+def end_with(parent: int) -> None:
+    """In a new child: have the kernel send it SIGTERM when its parent dies, also after it has become another program.
+
+    Linux only. Exits at once if the parent is dead already.
+    """
+    if sys.platform == "linux":
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 async def print_lines(name: str, child: Process) -> None:

@@ -20,11 +20,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from jobqueue import log_stream, process
+from jobqueue import log_stream
 from jobqueue.local import variables
 from jobqueue.local.program import STOP_SECONDS, Program, Start, say
 from jobqueue.settings import InvalidSetting
 from jobqueue.web import config
+from jobqueue.worker.host import hardening
 from jobqueue.worker.supervisor.messages import signal_name
 
 DATA = Path(".data")
@@ -160,7 +161,8 @@ def locked_data() -> Iterator[int]:
 
 def main() -> int:
     """Check what can be wrong before anything is started, then run."""
-    process.close_memory()
+    if sys.platform == "linux":
+        hardening.close_memory()
     os.umask(0o077)
     try:
         config.load(os.environ)

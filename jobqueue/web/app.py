@@ -7,7 +7,7 @@ import sys
 
 from flask import Flask
 
-from jobqueue import logs, process
+from jobqueue import logs
 from jobqueue.queue.sweeper import Sweeper
 from jobqueue.settings import InvalidSetting
 from jobqueue.web import config
@@ -18,7 +18,6 @@ from jobqueue.web.factory import create_app, create_services
 def start() -> Flask:
     """Return the app of this process, with its sweeper running. A wrong setting ends the process with a sentence."""
     logs.install()
-    process.close_memory()
     try:
         settings = config.load(os.environ)
     except InvalidSetting as error:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
 import socket
@@ -17,13 +18,14 @@ import gunicorn.util
 from gunicorn.app.wsgiapp import WSGIApplication
 from gunicorn.util import write_nonblock
 
-from jobqueue import process
+from jobqueue import __version__
 from jobqueue.settings import InvalidSetting
 from jobqueue.web import config
 from jobqueue.web.metrics.processes import choose_region, prepare, save_counts
 from jobqueue.web.server_log import ServerLog
 
 APP = "jobqueue.web.app:start()"
+PR_SET_DUMPABLE = 4  # of <linux/prctl.h>
 
 
 def settings(variables: MutableMapping[str, str]) -> dict[str, object]:
@@ -37,7 +39,7 @@ def settings(variables: MutableMapping[str, str]) -> dict[str, object]:
         own = config.load_gunicorn(variables)
     except InvalidSetting as error:
         sys.exit(str(error))
-    process.close_memory()  # The environment may hold the password of Redis.
+    close_memory()
     gunicorn.util.write_error = write_error  # gunicorn has no setting for its error page.
     prepare(own.metrics_directory)
     return {
@@ -55,6 +57,14 @@ def settings(variables: MutableMapping[str, str]) -> dict[str, object]:
         "on_exit": save_counts,
         "logger_class": ServerLog,
     }
+
+
+def close_memory() -> None:
+    """Deny other processes of this user, such as jobs, access to this process's memory and environment, and to those of
+    its children: they hold the password of Redis. Linux only.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def write_error(client: socket.socket, status: int, reason: str, message: str) -> None:  # noqa: ARG001  # gunicorn passes it
@@ -79,6 +89,8 @@ class Server(WSGIApplication):
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT."""
+    if {"--version", "-v"} & {*sys.argv[1:]}:  # gunicorn would print its own
+        sys.exit(print(f"jobqueue-server {__version__}"))  # noqa: T201  # for a person
     Server("%(prog)s [OPTIONS]").run()
 
 

@@ -71,7 +71,8 @@ def _api(api_url: str) -> Finding:
         with closing(Transport(api_url)) as transport:
             transport.call("GET", "/health")
     except ApiUnavailable as error:
-        return Finding("API_URL", False, f"{url} is not available: {error}")
+        away = " (it answers, but cannot use its Redis)" if str(error).startswith("503 from") else ""
+        return Finding("API_URL", False, f"{url} is not available: {error}{away}")
     except ApiRefused as error:
         return Finding("API_URL", False, f"{url} is not the API of a job queue (does the URL end in /api/v1?): {error}")
     return Finding("API_URL", True, f"{url} is healthy")

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from jobqueue import logs
+from jobqueue import __version__, logs
 from jobqueue.net.urls import without_secrets
 from jobqueue.settings import InvalidSetting
 from jobqueue.worker import check, config, lifecycle
@@ -48,6 +48,7 @@ def _arguments() -> argparse.ArgumentParser:
     how_many.add_argument("--once", action="store_true", help="run one job, then exit; the same as --max-jobs 1")
     how_many.add_argument("--max-jobs", type=_positive, metavar="N", help="run N jobs, then exit")
     parser.add_argument("--burst", action="store_true", help="exit when no job is pending or the API is unavailable")
+    parser.add_argument("--version", action="version", version=f"jobqueue-worker {__version__}")
     parser.add_argument(
         "--check", action="store_true", help="report what this host supports and what is wrong; run no job"
     )

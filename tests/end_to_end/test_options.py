@@ -10,7 +10,9 @@ from subprocess import PIPE
 
 import pytest
 
+from jobqueue.redaction import redacted
 from tests.support.deployment import Deployment, own_directories, run_worker
+from tests.support.fake_server import Reply, serving
 from tests.support.paths import PATH, ROOT
 from tests.support.programs import SHELL
 
@@ -42,6 +44,14 @@ def test_a_check_of_a_good_host_finds_nothing_wrong_and_claims_nothing(deploymen
         assert f" {subject}: " in worker.stdout
     assert deployment.jobs.get(job_id)["status"] == "pending"
     assert {path.name for path in tmp_path.iterdir() if path.name.startswith("jobqueue")} == set()
+
+
+def test_a_check_says_that_an_api_without_its_redis_answers(tmp_path: Path) -> None:
+    with serving(lambda _: Reply(503, b'{"status": "unhealthy", "database": "disconnected"}')) as api:
+        worker = run_worker("--check", API_URL=api.url, **own_directories(tmp_path))
+    assert worker.returncode == 1
+    assert "WRONG API_URL: " in worker.stdout
+    assert "cannot use its Redis" in worker.stdout
 
 
 def test_a_check_names_each_thing_that_is_wrong(tmp_path: Path) -> None:
@@ -96,7 +106,7 @@ def test_a_check_whose_reader_ends_early_ends_quietly_with_its_exit_code(tmp_pat
 def test_a_wrong_setting_ends_the_worker_with_a_sentence(name: str, value: str) -> None:
     worker = run_worker(**{name: value})
     assert worker.returncode == 1
-    assert worker.stderr.startswith(f"{name} is {value!r}, but must be ")
+    assert worker.stderr.startswith(f"{name} is {redacted(value)!r}, but must be ")
     assert len(worker.stderr.splitlines()) == 1
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from jobqueue.queue.policy import Policy
+from jobqueue.redaction import redacted
 from jobqueue.settings import InvalidSetting
 from jobqueue.web import config
 from tests.support.paths import ROOT
@@ -74,7 +75,7 @@ def test_every_port_is_accepted(port: int) -> None:
 def test_a_wrong_value_is_refused_with_its_name_and_what_is_allowed(name: str, value: str) -> None:
     with pytest.raises(InvalidSetting) as raised:
         load(name, value)
-    assert re.fullmatch(rf"{name} is '{re.escape(value)}', but must be .{{10,}}\.", str(raised.value))
+    assert re.fullmatch(rf"{name} is '{re.escape(redacted(value))}', but must be .{{10,}}\.", str(raised.value))
 
 
 def test_a_redis_url_with_a_wrong_path_is_refused_for_its_path() -> None:
@@ -130,7 +131,9 @@ def test_an_option_that_redis_py_does_not_accept_is_refused_at_the_start(tmp_pat
     variables = environment(tmp_path, REDIS_URL=url)
     done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 1
-    assert re.fullmatch(rf"REDIS_URL is '{re.escape(url)}', but .*\b{option}\b.*[^.]\.\n", done.stdout + done.stderr)
+    assert re.fullmatch(
+        rf"REDIS_URL is '{re.escape(redacted(url))}', but .*\b{option}\b.*[^.]\.\n", done.stdout + done.stderr
+    )
 
 
 def test_the_server_listens_on_the_configured_port(tmp_path: Path) -> None:
