@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 
 from tests.client import seeded_bugs as client
+from tests.local import seeded_bugs as local
 from tests.support.seeding import main, seeded
 from tests.worker.attempts import seeded_bugs as attempts
 from tests.worker.host import seeded_bugs as host
@@ -97,6 +98,7 @@ SEEDED_BUGS = [
     *host.SEEDED_BUGS,
     *programs.SEEDED_BUGS,
     *client.SEEDED_BUGS,
+    *local.SEEDED_BUGS,
 ]
 
 if __name__ == "__main__":
