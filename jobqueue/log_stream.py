@@ -30,6 +30,8 @@ ATOMIC_BYTES = 4096
 WAITING_BYTES = 1024 * 1024
 """How much may wait to be written. Further lines are dropped and counted."""
 
+INCOMING_LINES = 8192
+"""How many lines may arrive while one thread writes."""
 EXIT_SECONDS = 1.0
 """How long a process that exits waits until what waits has been written."""
 
@@ -79,7 +81,7 @@ class LogStream(io.TextIOBase):
             lines, end = text[:-1], "\n"
         if end:
             for line in lines.split("\n"):
-                self._incoming.append(_fitted(escaped(line)))
+                self._receive(_fitted(escaped(line)))
             self._write_incoming()
         return len(text)
 
@@ -102,6 +104,13 @@ class LogStream(io.TextIOBase):
         if not self.closed:
             self._close()
         super().close()
+
+    def _receive(self, line: bytes) -> None:
+        # A write to a file on a network file system that hangs does wait, and nobody empties the queue meanwhile.
+        if len(self._incoming) < INCOMING_LINES:
+            self._incoming.append(line)
+        else:
+            self._dropped += 1
 
     def _write_incoming(self) -> bool:
         """Write what has arrived. Return whether something waits that can be written later."""
@@ -150,8 +159,8 @@ class LogStream(io.TextIOBase):
             self._waiting_bytes -= written
             if written < len(piece):
                 waiting.appendleft(piece[written:])
-            if not written:
-                return True
+                if not written:
+                    return True
         return False
 
 

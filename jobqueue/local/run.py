@@ -164,6 +164,8 @@ def main() -> int:
     if sys.platform == "linux":
         hardening.close_memory()
     os.umask(0o077)
+    log_stream.replace_stderr()
+    log_stream.replace_stdout()
     try:
         config.load(os.environ)
         port = config.load_gunicorn(os.environ).port
@@ -171,7 +173,6 @@ def main() -> int:
         sys.exit(str(error))
     if problem := problem_with(port):
         sys.exit(problem)
-    log_stream.replace_stdout()
     try:
         if os.environ.get("REDIS_URL"):
             return asyncio.run(run(port, None))
