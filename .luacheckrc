@@ -4,14 +4,14 @@ std = "lua51"
 max_line_length = 120
 read_globals = { "redis", "cjson", "KEYS", "ARGV" }
 files["lua/*.lua"] = { read_globals = {
-  "keys", "clock", "whole", "refuse", "allow_when_full", "find_job", "set_status", "end_job", "drop_lease",
+  "keys", "clock", "whole", "refuse", "is_full", "allow_when_full", "find_job", "set_status", "end_job", "drop_lease",
   "archive_attempt", "mark_seen", "holds_lease", "finish", "read_job", "in_grace", "lose_expired_leases",
   "keep_live", "refuse_non_holder", "requeue",
 } }
 files["lua/lib/*.lua"] = {
   ignore = { "211" }, -- a fragment defines a function that only scripts use
   read_globals = {
-    "keys", "whole", "refuse", "allow_when_full", "find_job", "set_status", "end_job", "drop_lease",
+    "keys", "whole", "refuse", "is_full", "allow_when_full", "find_job", "set_status", "end_job", "drop_lease",
     "archive_attempt", "mark_seen", "holds_lease", "in_grace", "refuse_non_holder", "requeue",
   },
 }

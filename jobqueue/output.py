@@ -10,7 +10,10 @@ import codecs
 from dataclasses import dataclass
 
 OUTPUT_LIMIT_BYTES = 1_048_576
-HALF_BYTES = OUTPUT_LIMIT_BYTES // 2 - 32
+LINE_BYTES = 64
+"""Room for the line between the two ends of an output. It takes at most 46."""
+
+HALF_BYTES = (OUTPUT_LIMIT_BYTES - LINE_BYTES) // 2
 """How much is kept of each end of a longer output. Both ends and the line between them fit into OUTPUT_LIMIT_BYTES."""
 
 LIVE_BYTES = 256 * 1024
@@ -29,6 +32,18 @@ def cut(text: str) -> str:
     if len(text) * MAX_CHARACTER_BYTES <= OUTPUT_LIMIT_BYTES:
         return text
     return without_partial_end(text.encode()[:OUTPUT_LIMIT_BYTES]).decode()
+
+
+def shorten(text: str, limit_bytes: int) -> str:
+    """Return `text`; if it is longer than the limit, its two ends with a line between that counts what is omitted."""
+    content = text.encode()
+    if len(content) <= limit_bytes:
+        return text
+    half_bytes = limit_bytes // 2 - LINE_BYTES // 2
+    if half_bytes <= 0:
+        return ""
+    head, tail = without_partial_end(content[:half_bytes]), without_partial_beginning(content[-half_bytes:])
+    return head.decode() + missing_line(len(content) - len(head) - len(tail)) + tail.decode()
 
 
 def missing_line(missing_bytes: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from jobqueue.job import Measured, Reason
-from jobqueue.output import cut
+from jobqueue.output import cut, shorten
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,19 @@ class Result:
                 stderr_truncated=measured.stderr_truncated or len(stderr) < len(self.stderr),
             ),
         )
+
+    def shortened(self, output_bytes: int, message_bytes: int) -> Result:
+        """Return what is stored of this result, which is cut already, when the store is full: texts of at most so many
+        bytes, each stream marked as truncated if it became shorter.
+        """
+        stdout, stderr = shorten(self.stdout, output_bytes), shorten(self.stderr, output_bytes)
+        measured = replace(
+            self.measured,
+            stdout_truncated=self.measured.stdout_truncated or stdout != self.stdout,
+            stderr_truncated=self.measured.stderr_truncated or stderr != self.stderr,
+        )
+        message = shorten(self.error_message, message_bytes)
+        return replace(self, stdout=stdout, stderr=stderr, error_message=message, measured=measured)
 
 
 def _bytes(text: str) -> int:

@@ -10,10 +10,14 @@
 --          7 stderr         already cut to its limit
 --          8 reason         why the run ended, or ""
 --          9 measured       the measured fields, as JSON text; never decoded here
+--          10 short_stdout    what to store instead when Redis is full
+--          11 short_stderr    the same for standard error
+--          12 short_measured  the measured fields that go with them
+--          13 bare_measured   the measured fields when Redis is full and no output is stored
 -- RETURNS  1 for a replay, when this very result is stored already, else 0; the job's new status
 -- ERRORS   JOB_NOT_FOUND NOT_RUNNING LEASE_LOST
--- USES     keys clock whole refuse allow_when_full find_job set_status end_job drop_lease holds_lease refuse_non_holder
--- USES     mark_seen finish
+-- USES     keys clock whole refuse is_full allow_when_full find_job set_status end_job drop_lease holds_lease
+-- USES     refuse_non_holder mark_seen finish
 local executor_id = ARGV[3]
 local answer = finish('completed', {
   now_ms = clock(ARGV[1]),
@@ -26,6 +30,11 @@ local answer = finish('completed', {
   reason = ARGV[8],
   measured = ARGV[9],
   error_message = '',
+  short_stdout = ARGV[10],
+  short_stderr = ARGV[11],
+  short_measured = ARGV[12],
+  bare_measured = ARGV[13],
+  short_error_message = '',
 })
 -- A refusal has no first element, and a replay was counted when it was stored.
 if answer[1] == 0 then

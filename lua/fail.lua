@@ -12,10 +12,15 @@
 --          8 reason         why the run ended, or ""
 --          9 measured       the measured fields, as JSON text; never decoded here
 --          10 error_message  already cut to its limit, "" for none
+--          11 short_stdout    what to store instead when Redis is full
+--          12 short_stderr    the same for standard error
+--          13 short_measured  the measured fields that go with them
+--          14 bare_measured   the measured fields when Redis is full and no output is stored
+--          15 short_error_message  the message to store when Redis is full
 -- RETURNS  1 for a replay, when this very result is stored already, else 0; the job's new status
 -- ERRORS   JOB_NOT_FOUND NOT_RUNNING LEASE_LOST
--- USES     keys clock whole refuse allow_when_full find_job set_status end_job drop_lease holds_lease refuse_non_holder
--- USES     mark_seen finish
+-- USES     keys clock whole refuse is_full allow_when_full find_job set_status end_job drop_lease holds_lease
+-- USES     refuse_non_holder mark_seen finish
 return finish('failed', {
   now_ms = clock(ARGV[1]),
   job_id = ARGV[2],
@@ -27,4 +32,9 @@ return finish('failed', {
   reason = ARGV[8],
   measured = ARGV[9],
   error_message = ARGV[10],
+  short_stdout = ARGV[11],
+  short_stderr = ARGV[12],
+  short_measured = ARGV[13],
+  bare_measured = ARGV[14],
+  short_error_message = ARGV[15],
 })

@@ -13,7 +13,7 @@
 --          9 stderr         the same for standard error
 -- RETURNS  the new deadline in milliseconds; 1 when cancellation was requested, else 0
 -- ERRORS   JOB_NOT_FOUND NOT_HELD
--- USES     keys clock whole refuse allow_when_full find_job holds_lease mark_seen keep_live
+-- USES     keys clock whole refuse is_full allow_when_full find_job holds_lease mark_seen keep_live
 local now_ms = clock(ARGV[1])
 local job_id = ARGV[2]
 local executor_id = ARGV[3]
@@ -31,6 +31,7 @@ end
 if not holds_lease(job, executor_id, attempt_token) then
   return refuse('NOT_HELD', job.status)
 end
+local full = is_full()
 allow_when_full()
 -- A late heartbeat still counts: as long as no sweep has ended the lease, nobody else can have been given the job, and
 -- ending it now would only waste the work done so far.
@@ -38,9 +39,9 @@ redis.call('ZADD', keys.deadlines, 'XX', now_ms + lease_ms, job_id)
 redis.call('SET', keys.lease(job_id), job.attempt_token, 'PX', lease_ms)
 mark_seen(executor_id, now_ms)
 if stdout_offset then
-  keep_live(job_id, 'stdout', stdout_offset, stdout)
+  keep_live(job_id, 'stdout', stdout_offset, stdout, full)
 end
 if stderr_offset then
-  keep_live(job_id, 'stderr', stderr_offset, stderr)
+  keep_live(job_id, 'stderr', stderr_offset, stderr, full)
 end
 return { now_ms + lease_ms, job.cancel_requested and 1 or 0 }

@@ -12,7 +12,7 @@ from jobqueue import logs
 from jobqueue.errors import JobQueueError
 from jobqueue.job import Job, NewJob, Reason, Spec, Status
 from jobqueue.queue.policy import Policy
-from jobqueue.queue.records import UNKNOWN_IP, read_attempt, read_job, write_live_output, write_measured, write_spec
+from jobqueue.queue.records import UNKNOWN_IP, read_attempt, read_job, write_live_output, write_result, write_spec
 from jobqueue.queue.scripts import Clock, Scripts, redis_clock, refusal
 from jobqueue.result import Holder, LiveOutput, Result
 
@@ -174,9 +174,8 @@ class Commands:
         # What is compared with a stored result must have been cut in the same way, so it is cut before the script runs.
         stored = result.cut()
         exit_code = "" if stored.exit_code is None else str(stored.exit_code)
-        texts = (stored.stdout, stored.stderr, stored.reason or "", write_measured(stored.measured))
-        message = (stored.error_message,) if verb == "fail" else ()
-        reply = self._scripts.call(verb, self._clock(), job_id, *_arguments(holder), exit_code, *texts, *message)
+        texts = write_result(stored, with_message=verb == "fail")
+        reply = self._scripts.call(verb, self._clock(), job_id, *_arguments(holder), exit_code, *texts)
         replayed, status = cast("tuple[int, str]", reply)
         finished = Finished(Status(status), replayed == 1)
         facts = {"exit_code": exit_code, "status": status, "replay": finished.replayed}

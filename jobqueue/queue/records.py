@@ -9,12 +9,15 @@ from typing import cast
 
 from jobqueue.job import Attempt, AttemptStatus, Job, JobSummary, Measured, Priority, Reason, Spec, Status
 from jobqueue.queue.scripts import Reply
-from jobqueue.result import LiveOutput
+from jobqueue.result import LiveOutput, Result
 
 UNKNOWN_IP = "-"
 """Stands for an unknown address, because archived attempts are words separated by spaces."""
 
 SUMMARY_FIELDS = 7
+FULL_OUTPUT_BYTES = 1024
+FULL_MESSAGE_BYTES = 256
+"""How much of each output, and of the error message, is stored when Redis is full."""
 
 
 def write_spec(spec: Spec) -> str:
@@ -37,6 +40,20 @@ def write_live_output(output: LiveOutput) -> list[str]:
         for piece in (output.stdout, output.stderr)
         for text in (("", "") if piece is None else (str(piece.offset), piece.data))
     ]
+
+
+def write_result(stored: Result, with_message: bool) -> list[str]:
+    """Return the texts of a result, which is cut already, as `lua/complete.lua` and `lua/fail.lua` take them.
+
+    Lua cannot shorten an output and mark it as truncated, so it is given what to store on a full Redis, too.
+    """
+    short = stored.shortened(FULL_OUTPUT_BYTES, FULL_MESSAGE_BYTES)
+    bare = stored.shortened(0, FULL_MESSAGE_BYTES)
+    whole = [stored.stdout, stored.stderr, stored.reason or "", write_measured(stored.measured)]
+    when_full = [short.stdout, short.stderr, write_measured(short.measured), write_measured(bare.measured)]
+    if not with_message:
+        return [*whole, *when_full]
+    return [*whole, stored.error_message, *when_full, short.error_message]
 
 
 def write_measured(measured: Measured) -> str:

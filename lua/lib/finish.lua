@@ -19,13 +19,51 @@ local function reason_of(status, report)
   return report.exit_code ~= '' and 'exited' or ''
 end
 
--- Returns whether the stored result is the reported one, byte for byte.
+-- What may be stored of a report's texts, each text under the name that it has in the report. SHORT and BARE are for a
+-- full Redis. The server marks the output in them as truncated, in `measured`.
+local TEXTS = { 'stdout', 'stderr', 'error_message', 'measured' }
+local WHOLE = { stdout = 'stdout', stderr = 'stderr', error_message = 'error_message', measured = 'measured' }
+local SHORT = { stdout = 'short_stdout', stderr = 'short_stderr', error_message = 'short_error_message',
+  measured = 'short_measured' }
+local BARE = { error_message = 'short_error_message', measured = 'bare_measured' }
+local MAX_KEPT_WHEN_FULL = 1024 * 1024
+
+local function text_of(report, version, name)
+  return version[name] and report[version[name]] or ''
+end
+
+-- Returns the version to store. Jobs must be able to end on a full Redis, but they must not fill it further: as long as
+-- it is full, all jobs together keep the short form of MAX_KEPT_WHEN_FULL bytes of output, and then none.
+local function version_to_store(report, full)
+  if not full then
+    redis.call('HDEL', keys.counters, 'kept_when_full')
+    return WHOLE
+  end
+  local size = #report.short_stdout + #report.short_stderr
+  local kept = tonumber(redis.call('HGET', keys.counters, 'kept_when_full') or nil) or 0
+  if kept + size > MAX_KEPT_WHEN_FULL then
+    return BARE
+  end
+  redis.call('HINCRBY', keys.counters, 'kept_when_full', size)
+  return SHORT
+end
+
+-- Returns whether the stored result is the reported one, byte for byte, in one of its versions.
 local function is_replay(job, report, reason)
   local ended = redis.call('HMGET', keys.job(job.id), 'exit_code', 'reason')
-  local output = redis.call('HMGET', keys.output(job.id), 'stdout', 'stderr', 'error_message', 'measured')
-  return (ended[1] or '') == report.exit_code and (ended[2] or '') == reason
-    and (output[1] or '') == report.stdout and (output[2] or '') == report.stderr
-    and (output[3] or '') == report.error_message and (output[4] or '') == report.measured
+  if (ended[1] or '') ~= report.exit_code or (ended[2] or '') ~= reason then
+    return false
+  end
+  local output = redis.call('HMGET', keys.output(job.id), unpack(TEXTS))
+  local function is_stored(version)
+    for index, name in ipairs(TEXTS) do
+      if (output[index] or '') ~= text_of(report, version, name) then
+        return false
+      end
+    end
+    return true
+  end
+  return is_stored(WHOLE) or is_stored(SHORT) or is_stored(BARE)
 end
 
 local function finish(reported, report)
@@ -47,15 +85,18 @@ local function finish(reported, report)
   if refusal then
     return refusal
   end
+  local full = is_full()
   allow_when_full()
+  local version = version_to_store(report, full)
   drop_lease(job)
   end_job(job, status, reason, report.now_ms)
   if report.exit_code ~= '' then
     redis.call('HSET', keys.job(job.id), 'exit_code', report.exit_code)
   end
-  for _, name in ipairs({ 'stdout', 'stderr', 'error_message', 'measured' }) do
-    if report[name] ~= '' then
-      redis.call('HSET', keys.output(job.id), name, report[name])
+  for _, name in ipairs(TEXTS) do
+    local text = text_of(report, version, name)
+    if text ~= '' then
+      redis.call('HSET', keys.output(job.id), name, text)
     end
   end
   mark_seen(report.executor_id, report.now_ms)

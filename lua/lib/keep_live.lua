@@ -15,8 +15,9 @@ local function to_character(text, dropped)
   return dropped
 end
 
--- Adds `data`, which the program wrote after its first `offset` bytes.
-local function keep_live(id, stream, offset, data)
+-- Adds `data`, which the program wrote after its first `offset` bytes. When Redis is full the output is dropped, the
+-- stored part included: only the offset at which the next part begins is kept.
+local function keep_live(id, stream, offset, data, full)
   local stored = redis.call('HMGET', keys.live(id), stream, stream .. '_offset')
   local text = stored[1] or ''
   local begin = tonumber(stored[2] or nil) or 0
@@ -34,6 +35,6 @@ local function keep_live(id, stream, offset, data)
   else
     text = text .. string.sub(data, known + 1)
   end
-  local dropped = to_character(text, math.max(#text - MAX_LIVE, 0))
+  local dropped = to_character(text, math.max(#text - (full and 0 or MAX_LIVE), 0))
   redis.call('HSET', keys.live(id), stream, string.sub(text, dropped + 1), stream .. '_offset', whole(begin + dropped))
 end
