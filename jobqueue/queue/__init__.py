@@ -1,6 +1,8 @@
 """The only package that knows Redis. Every change and every query of the queue is one Lua script in `lua/`.
 
-connection: the connection to Redis, with its time limits, and what happens while Redis does not answer.
+transport: connections to Redis that are made, checked and waited for within one time limit.
+connection: calls within that limit, and what happens while Redis does not answer.
+health: whether Redis answers, takes writes and has space.
 scripts: loads the Lua scripts, calls them by name and turns their refusals into errors.
 records: how jobs and reports are written in Redis and read back.
 policy: the durations and limits that the scripts are given.

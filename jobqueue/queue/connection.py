@@ -1,126 +1,141 @@
-"""The connection to Redis: how it is made, how long it may take, and what happens while Redis does not answer."""
+"""The connection to Redis: calls within one time limit, and what happens while Redis does not answer."""
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
+from typing import TypeVar
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from jobqueue import logs
-from jobqueue.errors import JobQueueError, StoreFull, StoreUnavailable
+from jobqueue.errors import StoreUnavailable
+from jobqueue.queue.transport import address
+from jobqueue.queue.transport.answers import LAST_ON_A_CONNECTION, NOT_THE_SERVER, code_of, translated
+from jobqueue.queue.transport.limits import limited
+from jobqueue.queue.transport.pool import PING_SECONDS, CannotConnect, Pool
 
-CONNECT_SECONDS = 1.0
-ANSWER_SECONDS = 2.0
-PAUSE_SECONDS = 0.5
-MAX_CONNECTIONS = 8
-"""A script takes well under a millisecond, so few connections serve many threads. Small Redis plans allow only 20."""
+T = TypeVar("T")
 
-UNAVAILABLE = (
-    redis.ConnectionError,
-    redis.TimeoutError,
-    redis.InvalidResponse,
-    redis.exceptions.ReadOnlyError,
-    redis.exceptions.ClusterDownError,
-    redis.exceptions.TryAgainError,
-    redis.exceptions.NoPermissionError,
-)
-UNAVAILABLE_CODES = ("NOREPLICAS", "MASTERDOWN", "BUSY", "MISCONF", "LOADING", "READONLY", "DB index is out of range")
-"""The beginnings of errors that are about the server, not the command. The last is caused by a wrong REDIS_URL."""
+PAUSE_SECONDS = 0.25
 
 
-def connect(url: str) -> redis.Redis:
-    """Return a client for `redis://`, `rediss://` or `unix://`. Nothing is sent before the first command."""
-    # The client never sends a command twice: a script whose answer got lost may have changed something already, and
-    # only the caller knows whether it is safe to run it again. RESP2 is what every server and every proxy speaks.
-    pool = redis.BlockingConnectionPool.from_url(
-        url,
-        max_connections=MAX_CONNECTIONS,
-        timeout=CONNECT_SECONDS,
-        socket_connect_timeout=CONNECT_SECONDS,
-        socket_timeout=ANSWER_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-        health_check_interval=30,
-        protocol=2,
-        decode_responses=True,
-    )
-    return redis.Redis(connection_pool=pool)
+def connect(url: str, verify: bool = True) -> redis.Redis:
+    """Return a client for `redis://`, `rediss://` or `unix://`. Nothing is sent before the first command.
 
-
-def check_url(url: str) -> None:
-    """Raise ValueError, without connecting, for a URL that redis-py refuses, or silently reads as database 0."""
-    parts = urlsplit(url)
-    if parts.scheme != "unix" and not re.fullmatch("[0-9]{0,9}", parts.path.replace("/", "")):
-        raise ValueError("the path must be the number of a database")
-    try:
-        connect(url).connection_pool.make_connection()
-    except TypeError as error:  # an option that redis-py does not know
-        raise ValueError(str(error)) from None
+    Without `verify`, TLS takes any certificate. Raises ValueError for a URL that cannot be used.
+    """
+    return redis.Redis(connection_pool=Pool(address.read(url, verify)))
 
 
 class Connection:
     """A client, and whether the server behind it answers.
 
-    While it does not, callers are refused at once, except one every PAUSE_SECONDS, who tries again. Otherwise each of
-    many requests would wait for its own time-out, and requests would pile up faster than they fail.
+    While it does not, callers are refused at once, except one every PAUSE_SECONDS, who asks again. Otherwise each of
+    many requests would wait for its own time limit, and requests would pile up faster than they fail.
     """
 
     def __init__(self, client: redis.Redis, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.client = client
         self._monotonic = monotonic
         self._lock = threading.Lock()
+        self._examining = threading.Lock()
         self._away = False
         self._try_again_at = 0.0
+        self._answered_at = 0.0
 
     def ping(self) -> None:
         """Return if Redis answers. Raises StoreUnavailable if it does not."""
-        with self.watched():
-            self.client.ping()
+        self.call(self.client.ping, changes_nothing=True)
 
     def eviction_policy(self) -> str:
         """Return what Redis does when its memory is full. Only `noeviction` never evicts a lease or a job."""
-        with self.watched():
-            return str(self.client.info("memory").get("maxmemory_policy", "noeviction"))
+        memory = self.call(lambda: self.client.info("memory"), changes_nothing=True)
+        return str(memory.get("maxmemory_policy", "noeviction"))
+
+    def call(self, operation: Callable[[], T], changes_nothing: bool = False) -> T:
+        """Return what an operation on the client returns, within OPERATION_SECONDS.
+
+        Raises StoreUnavailable or StoreFull if Redis cannot serve it; the errors of redis-py if the operation itself is
+        at fault. The operation is run once more if it has certainly changed nothing.
+        """
+        with self._watched():
+            try:
+                return operation()
+            except redis.RedisError as error:
+                if not _may_be_repeated(error, changes_nothing):
+                    raise
+                self._give_up_connections(error)
+            return operation()
 
     @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Run the commands inside. Raises StoreUnavailable or StoreFull if Redis cannot serve them.
+    def _watched(self) -> Iterator[None]:
+        with limited():
+            self._refuse_while_away()
+            began_at = self._monotonic()
+            try:
+                yield
+            except redis.RedisError as error:
+                self._give_up_connections(error)
+                if code_of(error):
+                    # A server that answers, even with an error like READONLY, costs its callers no time limit.
+                    # Refusing the next callers unasked would gain nothing and would delay the recovery.
+                    self._note_answer()
+                else:
+                    self._examine(error, began_at)
+                raise translated(error) from error
+            self._note_answer()
 
-        Errors about a command itself are raised unchanged.
-        """
-        self._refuse_while_away()
+    def _give_up_connections(self, error: redis.RedisError) -> None:
+        """Make the next callers connect anew, unless the error was this server's, and would be again."""
+        code = code_of(error)
+        if isinstance(self.client.connection_pool, Pool) and (not code or code in LAST_ON_A_CONNECTION):
+            self.client.connection_pool.renew()
+
+    def _examine(self, error: redis.RedisError, began_at: float) -> None:
+        """Find out whether a silence was one connection's or is everybody's, and note an outage if it is."""
+        if self._away or isinstance(error, redis.DataError) or self._answered_at > began_at:
+            return  # it is known already, or others were answered meanwhile
+        if isinstance(error, CannotConnect):
+            self.note_outage(error)
+        # One caller asks for all. The others report their errors without an opinion on the outage.
+        elif self._examining.acquire(blocking=False):
+            try:
+                if not self._answers():
+                    self.note_outage(error)
+            finally:
+                self._examining.release()
+
+    def _answers(self) -> bool:
         try:
-            yield
+            with limited(PING_SECONDS):
+                self.client.ping()
         except redis.RedisError as error:
-            translated = _translated(error)
-            # An outage is silence: a server that answered, even with an error like READONLY, costs its caller no
-            # time-out. Refusing the next callers unasked would gain nothing and would delay the recovery.
-            if isinstance(translated, StoreUnavailable) and not isinstance(error, redis.ResponseError):
-                self._note_outage(error)
-            else:
-                self._note_answer()
-            raise translated from error
-        self._note_answer()
+            return bool(code_of(error))
+        return True
 
     def _refuse_while_away(self) -> None:
         # Read without the lock, as nearly every call ends here. A caller that misses the start of an outage waits for
-        # one time-out; a caller that misses its end is refused once, or tries again. Both are harmless.
+        # one time limit; a caller that misses its end is refused once, or asks again. Both are harmless.
         if not self._away:
             return
         with self._lock:
             now = self._monotonic()
             if now < self._try_again_at:
                 raise StoreUnavailable
-            # This caller tries again. Until its own time-out is over at the latest, all others are refused.
-            self._try_again_at = now + CONNECT_SECONDS + ANSWER_SECONDS
+            # This caller asks again, with a ping that has a short limit: should its packets get lost although the
+            # outage is over, the next one asks soon. Until then, all others are refused.
+            self._try_again_at = now + PING_SECONDS + PAUSE_SECONDS
+        if not self._answers():
+            with self._lock:
+                self._try_again_at = self._monotonic() + PAUSE_SECONDS
+            raise StoreUnavailable
+        self._note_answer()
 
-    def _note_outage(self, error: redis.RedisError) -> None:
+    def note_outage(self, error: redis.RedisError) -> None:
+        """Refuse callers for PAUSE_SECONDS, and then all but one at a time until Redis answers."""
         with self._lock:
             started, self._away = not self._away, True
             self._try_again_at = self._monotonic() + PAUSE_SECONDS
@@ -128,6 +143,7 @@ class Connection:
             logs.logger().error("redis_away", reason=str(error))
 
     def _note_answer(self) -> None:
+        self._answered_at = self._monotonic()
         if not self._away:
             return
         with self._lock:
@@ -136,9 +152,8 @@ class Connection:
             logs.logger().info("redis_back")
 
 
-def _translated(error: redis.RedisError) -> JobQueueError | redis.RedisError:
-    if isinstance(error, redis.exceptions.OutOfMemoryError):
-        return StoreFull()
-    if isinstance(error, UNAVAILABLE) or str(error).startswith(UNAVAILABLE_CODES):
-        return StoreUnavailable()
-    return error
+def _may_be_repeated(error: redis.RedisError, changes_nothing: bool) -> bool:
+    # After a silence nobody knows what the server has done. An operation that only reads may be repeated all the same,
+    # if its connection ended: after a time limit the time is better spent on finding out whether Redis is away.
+    ended = isinstance(error, redis.ConnectionError) and not isinstance(error, CannotConnect) and not code_of(error)
+    return code_of(error) in NOT_THE_SERVER or (changes_nothing and ended)

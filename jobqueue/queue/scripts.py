@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import cast
 
 import redis
 
@@ -41,26 +44,50 @@ class Scripts:
     def __init__(self, connection: Connection, root: str = ROOT, folder: Path = LUA) -> None:
         self._connection = connection
         self._root = root
-        self._scripts = {
-            path.stem: connection.client.register_script(assemble(path)) for path in sorted(folder.glob("*.lua"))
-        }
+        self._scripts = {path.stem: Script.read(path) for path in sorted(folder.glob("*.lua"))}
 
     def call(self, name: str, *arguments: str | int) -> Reply:
         """Run a script and return its answer.
 
         Raises the error of REFUSALS if the script refuses, StoreUnavailable or StoreFull if Redis cannot serve.
         """
-        with self._connection.watched():
+        script = self._scripts[name]
+        reply = self._connection.call(lambda: self._run(script, arguments), script.changes_nothing)
+        if isinstance(reply, JobQueueError):
+            raise reply
+        return reply
+
+    def _run(self, script: Script, arguments: Sequence[str | int]) -> Reply | JobQueueError:
+        """Return the answer. To the connection, a refusal is an answer like any other."""
+        client, rest = self._connection.client, (self._root, *arguments)
+        try:
             try:
-                reply: Reply = self._scripts[name](keys=[self._root], args=arguments)
-            except redis.ResponseError as error:
-                refused = refusal(str(error))
-                if refused is None:
-                    raise
-            else:
-                return reply
-        # Outside the block: to the connection, a script that refuses is an answer like any other.
-        raise refused
+                return cast("Reply", client.evalsha(script.sha1, 1, *rest))
+            # Redis has never had the script, or has forgotten it, and has done nothing. EVAL brings the text with it,
+            # so that nothing can be forgotten between a load and a call.
+            except redis.exceptions.NoScriptError:
+                return cast("Reply", client.eval(script.text, 1, *rest))
+        except redis.ResponseError as error:
+            refused = refusal(str(error))
+            if refused is None:
+                raise
+            return refused
+
+
+@dataclass(frozen=True)
+class Script:
+    """A script as Redis gets it, its name there, and whether it only reads."""
+
+    text: str
+    sha1: str
+    changes_nothing: bool
+
+    @classmethod
+    def read(cls, path: Path) -> Script:
+        """Assemble a script of `lua/`. Its header says whether it changes anything."""
+        text = assemble(path)
+        sha1 = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+        return cls(text, sha1, changes_nothing="\n-- STATUSES none\n" in text)
 
 
 def refusal(text: str) -> JobQueueError | None:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from jobqueue import settings
-from jobqueue.queue.connection import check_url
 from jobqueue.queue.policy import Policy
-from jobqueue.settings import Setting, declare, job_timeout, seconds, url, whole_number
+from jobqueue.queue.transport.address import check_url
+from jobqueue.settings import Setting, choice, declare, job_timeout, seconds, url, whole_number
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,9 @@ class ServerSettings:
 
     redis_url: str = url(
         "REDIS_URL", "redis://127.0.0.1:6379/0", ("redis", "rediss", "unix"), "URL of Redis", check_url
+    )
+    redis_tls_verify: str = choice(
+        "REDIS_TLS_VERIFY", ("1", "0"), "0: take any certificate of Redis (platforms that sign for themselves)"
     )
     lease_seconds: float = seconds("HEARTBEAT_TIMEOUT_SECONDS", Policy.lease_ms / 1000, 0.1, "length of a lease")
     executor_timeout_seconds: float = seconds(
@@ -27,6 +30,11 @@ class ServerSettings:
         "JOB_RETENTION_SECONDS", Policy.retention_ms / 1000, 0, "how long ended jobs are kept"
     )
     job_timeout_seconds: float | None = job_timeout()
+
+    @property
+    def verifies_redis(self) -> bool:
+        """Whether the certificate of Redis must be signed by somebody we trust."""
+        return self.redis_tls_verify == "1"
 
     @property
     def policy(self) -> Policy:

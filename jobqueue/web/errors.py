@@ -21,7 +21,7 @@ STATUSES: dict[type[errors.JobQueueError], HTTPStatus] = {
     errors.StoreFull: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.ServerBusy: HTTPStatus.SERVICE_UNAVAILABLE,
 }
-RETRY_AFTER_SECONDS = 2
+RETRY_AFTER_SECONDS = 1
 
 HTTP_MESSAGES = {
     400: "Malformed request",

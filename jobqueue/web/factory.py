@@ -18,7 +18,7 @@ from jobqueue.web.routes import admin, claims, health, jobs
 
 def create_services(settings: ServerSettings) -> services.Services:
     """Return the services that the settings describe. Nothing is sent to Redis yet: it may start after the server."""
-    connection = Connection(connect(settings.redis_url))
+    connection = Connection(connect(settings.redis_url, settings.verifies_redis))
     scripts = Scripts(connection)
     return services.Services(connection, Commands(scripts, settings.policy), Queries(scripts, settings.policy))
 
@@ -30,7 +30,7 @@ def create_app(provided: services.Services) -> Flask:
     app.json = PlainJson(app)
     services.install(app, provided)
     reader.install(app)
-    metrics.install(app, provided.queries)
+    metrics.install(app, provided.queries, provided.connection)
     openapi.install(app, [jobs.blueprint, claims.blueprint, admin.blueprint, health.blueprint])
     return app
 

@@ -12,7 +12,8 @@ import redis
 from structlog.typing import EventDict
 
 from jobqueue.errors import StoreFull, StoreUnavailable
-from jobqueue.queue.connection import Connection, check_url, connect
+from jobqueue.queue.connection import Connection, connect
+from jobqueue.queue.transport.address import check_url
 from tests.support.bench import Bench
 from tests.support.redis_proxy import ScriptedServer
 from tests.support.redis_server import running_redis

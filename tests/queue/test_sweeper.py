@@ -173,7 +173,7 @@ def test_a_redis_that_hides_its_eviction_policy_is_swept(real_client: redis.Redi
     )
     parts = real_client.connection_pool.connection_kwargs
     with redis.Redis(
-        unix_socket_path=parts["path"], username="quiet", password="word", decode_responses=True
+        unix_socket_path=parts["address"].path, username="quiet", password="word", decode_responses=True
     ) as client:
         bench = Bench(client)
         sweeper = Sweeper(bench.commands, bench.connection)

@@ -19,9 +19,9 @@ class Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     request_queue_size = 100
 
-    def __init__(self, handler: type[socketserver.BaseRequestHandler]) -> None:
-        super().__init__(("127.0.0.1", 0), handler)
-        self.url = f"redis://127.0.0.1:{self.server_address[1]}/0"
+    def __init__(self, handler: type[socketserver.BaseRequestHandler], host: str = "127.0.0.1", port: int = 0) -> None:
+        super().__init__((host, port), handler)
+        self.url = f"redis://{host}:{self.server_address[1]}/0"
         self.connections = 0
         self.closing = threading.Event()
 
@@ -43,14 +43,32 @@ class Proxy(Server):
     """Passes bytes between clients and the server at `url_behind`.
 
     With `cut_answers`, requests still reach the server, but instead of an answer the client gets the end of the
-    connection. With `away`, every connection ends when it is made or used.
+    connection. `answers_to_cut` does the same to so many answers. With `away`, every connection ends when it is made or
+    used. Connections that are made after `lead_to` reach another server; those that exist still reach the old one.
     """
 
-    def __init__(self, url_behind: str) -> None:
-        super().__init__(_Relay)
-        self.path_behind = urlsplit(url_behind).path
+    def __init__(self, url_behind: str, host: str = "127.0.0.1", port: int = 0) -> None:
+        super().__init__(_Relay, host, port)
+        self.lead_to(url_behind)
         self.cut_answers = False
+        self.answers_to_cut = 0
         self.away = False
+        self.silenced = 0
+
+    def lead_to(self, url_behind: str) -> None:
+        """Relay new connections to this server."""
+        self.path_behind = urlsplit(url_behind).path
+
+    def silence(self) -> None:
+        """Keep every connection that there is open, and pass nothing on it any more."""
+        self.silenced = self.connections
+
+    def cuts_answer(self) -> bool:
+        """Whether the answer that has just arrived is to be cut."""
+        if self.answers_to_cut:
+            self.answers_to_cut -= 1
+            return True
+        return self.cut_answers
 
 
 class _Relay(socketserver.BaseRequestHandler):
@@ -59,10 +77,13 @@ class _Relay(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         self.server.connections += 1
+        number = self.server.connections
         with socket.socket(socket.AF_UNIX) as behind:
             behind.connect(self.server.path_behind)
             while self._relay(behind):
-                pass
+                if number <= self.server.silenced:
+                    self.server.closing.wait()
+                    return
 
     def _relay(self, behind: socket.socket) -> bool:
         """Relay one chunk. Return whether there may be more."""
@@ -72,7 +93,7 @@ class _Relay(socketserver.BaseRequestHandler):
         if self.request in readable:
             return _copy(self.request, behind)
         if behind in readable:
-            return not self.server.cut_answers and _copy(behind, self.request)
+            return not self.server.cuts_answer() and _copy(behind, self.request)
         return True
 
 

@@ -86,7 +86,8 @@ def test_jobs_go_on_while_redis_is_full(full: Api) -> None:
     assert full.report("complete", running[0], stdout="x" * 100_000).status_code == 200
     assert full.report("fail", running[1]).status_code == 200
     assert full.claim()["status"] == "running"
-    assert full.get("/health")["status"] == "healthy"
+    assert full.get("/health") == {"status": "degraded", "database": "full"}
+    assert "\njobqueue_store_full 1.0\n" in full.call("GET", "/metrics").text
 
 
 def test_scripts_are_loaded_again_after_redis_has_lost_them(api: Api) -> None:

@@ -26,6 +26,7 @@ QUEUE = {
     *(f'jobqueue_jobs_finished_total{{status="{status}"}}' for status in ("completed", "failed", "cancelled")),
     "jobqueue_attempts_lost_total",
     "jobqueue_redis_up",
+    "jobqueue_store_full",
 }
 
 

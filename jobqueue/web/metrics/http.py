@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, disable_created_metrics, genera
 from prometheus_client.registry import Collector
 from prometheus_flask_exporter import PrometheusMetrics
 
+from jobqueue.queue.connection import Connection
 from jobqueue.queue.queries import Queries
 from jobqueue.web.job_ids import PARAMETER
 from jobqueue.web.metrics import processes
@@ -52,9 +53,9 @@ class HttpMetrics(PrometheusMetrics):
         return shown
 
 
-def install(app: Flask, queries: Queries) -> None:
+def install(app: Flask, queries: Queries, connection: Connection) -> None:
     """Measure every request of the app."""
-    app.extensions[EXTENSION] = HttpMetrics(app, QueueMetrics(queries), processes.shared_counts())
+    app.extensions[EXTENSION] = HttpMetrics(app, QueueMetrics(queries, connection), processes.shared_counts())
     app.wsgi_app = known_methods(app.wsgi_app)  # type: ignore[method-assign, assignment]  # the way Flask documents
 
 

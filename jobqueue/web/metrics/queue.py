@@ -9,7 +9,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from jobqueue.errors import JobQueueError
+from jobqueue.queue import health
+from jobqueue.queue.connection import Connection
+from jobqueue.queue.health import Health
 from jobqueue.queue.queries import Executor, Queries, Stats
+from jobqueue.queue.transport.limits import limited
 
 Family = type[GaugeMetricFamily] | type[CounterMetricFamily]
 
@@ -17,17 +21,21 @@ Family = type[GaugeMetricFamily] | type[CounterMetricFamily]
 class QueueMetrics(Collector):
     """The queue's metrics, read from Redis at each scrape. An unreachable Redis is a metric too, not an error."""
 
-    def __init__(self, queries: Queries) -> None:
+    def __init__(self, queries: Queries, connection: Connection) -> None:
         self._queries = queries
+        self._connection = connection
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric family; without Redis only `jobqueue_redis_up 0`."""
         try:
-            stats, executors = self._queries.stats(), self._queries.executors()
+            with limited():  # one time limit for the whole scrape
+                stats, executors = self._queries.stats(), self._queries.executors()
+                full = health.check(self._connection) is Health.FULL
         except JobQueueError:
             yield GaugeMetricFamily("jobqueue_redis_up", "Whether Redis answers.", 0)
             return
         yield GaugeMetricFamily("jobqueue_redis_up", "Whether Redis answers.", 1)
+        yield GaugeMetricFamily("jobqueue_store_full", "Whether Redis is full and refuses new jobs.", full)
         yield from _families(stats, executors)
 
 

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from flask import Response
 
-from jobqueue.errors import StoreUnavailable
+from jobqueue.queue import health as health_of_store
+from jobqueue.queue.health import Health
 from jobqueue.web.metrics.http import CONTENT_TYPE, exposition
 from jobqueue.web.openapi import JobQueueBlueprint
 from jobqueue.web.schemas import answers
 from jobqueue.web.services import services
+
+STATUSES = {
+    Health.CONNECTED: ("healthy", 200),
+    # A full store still serves every request but new jobs, and running jobs must be able to end, or it stays full. With
+    # 503, every balancer would take every server out.
+    Health.FULL: ("degraded", 200),
+    Health.READ_ONLY: ("unhealthy", 503),
+    Health.DISCONNECTED: ("unhealthy", 503),
+}
 
 blueprint = JobQueueBlueprint("health", __name__, description="Probes.")
 
@@ -18,11 +28,9 @@ blueprint = JobQueueBlueprint("health", __name__, description="Probes.")
 @blueprint.answers(503, answers.HealthOut())
 def health() -> tuple[dict[str, str], int]:
     """Check the server and its database"""
-    try:
-        services().connection.ping()
-    except StoreUnavailable:
-        return {"status": "unhealthy", "database": "disconnected"}, 503
-    return {"status": "healthy", "database": "connected"}, 200
+    database = health_of_store.check(services().connection)
+    status, code = STATUSES[database]
+    return {"status": status, "database": database}, code
 
 
 @blueprint.route("/metrics", methods=["GET"])

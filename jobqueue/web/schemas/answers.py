@@ -8,6 +8,7 @@ from marshmallow import Schema, validate
 from marshmallow import fields as basic
 
 from jobqueue.job import AttemptStatus, Priority, Reason, Status, Stream
+from jobqueue.queue.health import Health
 from jobqueue.web.schemas import measured
 from jobqueue.web.schemas.fields import choice, timestamp
 
@@ -148,5 +149,5 @@ class ExecutorOut(Schema):
 class HealthOut(Schema):
     """Whether the server and its database work."""
 
-    status = basic.String(required=True, validate=validate.OneOf(["healthy", "unhealthy"]))
-    database = basic.String(required=True, validate=validate.OneOf(["connected", "disconnected"]))
+    status = basic.String(required=True, validate=validate.OneOf(["healthy", "degraded", "unhealthy"]))
+    database = basic.String(required=True, validate=validate.OneOf([*Health]))

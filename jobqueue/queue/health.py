@@ -1,0 +1,33 @@
+"""Whether Redis answers, takes writes and has space."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from jobqueue.errors import StoreFull, StoreUnavailable
+from jobqueue.queue.connection import Connection
+from jobqueue.queue.scripts import ROOT
+from jobqueue.queue.transport.answers import TAKES_NO_WRITES, code_of
+
+ABSENT = f"{ROOT}:absent"
+"""A key that never exists; `lua/lib/keys.lua` names it, too."""
+
+
+class Health(StrEnum):
+    """The health of the database, as `GET /health` names it."""
+
+    CONNECTED = "connected"
+    FULL = "full"
+    READ_ONLY = "read_only"
+    DISCONNECTED = "disconnected"
+
+
+def check(connection: Connection) -> Health:
+    """Return the health of Redis, found by a write that is refused like any other but makes nothing."""
+    try:
+        connection.call(lambda: connection.client.setrange(ABSENT, 0, ""), changes_nothing=True)
+    except StoreFull:
+        return Health.FULL
+    except StoreUnavailable as error:
+        return Health.READ_ONLY if code_of(error.__cause__) in TAKES_NO_WRITES else Health.DISCONNECTED
+    return Health.CONNECTED

@@ -1,0 +1,9 @@
+"""Connections to Redis that are made, checked and waited for within one time limit. redis-py speaks the protocol.
+
+limits: the time limit of the operation under way, which every wait below obeys.
+address: what REDIS_URL says: where Redis is, who we are, and how TLS is verified.
+names: DNS look-ups that share one another's answers, so that a name server that hangs piles up no threads.
+sockets: opens a socket to Redis, and waits on it no longer than the time limit allows.
+pool: the connections of one process, each checked before it is used.
+answers: what the errors that Redis answers mean: full, unavailable, or our own fault.
+"""

@@ -1,0 +1,162 @@
+"""The connections of one process, each checked before it is used."""
+
+from __future__ import annotations
+
+import queue
+import time
+from typing import Any, cast
+
+import redis
+from redis.backoff import NoBackoff
+from redis.connection import AbstractConnection
+from redis.retry import Retry
+
+from jobqueue.queue.transport import sockets
+from jobqueue.queue.transport.address import Address
+from jobqueue.queue.transport.answers import LAST_ON_A_CONNECTION, code_of
+from jobqueue.queue.transport.limits import current, limited
+from jobqueue.queue.transport.names import Names
+
+ANSWER_SECONDS = 2.0
+WAIT_SECONDS = 1.0
+"""How long to wait for a connection while others use all of them."""
+PING_SECONDS = 1.0
+
+VERIFY_AFTER_SECONDS = 1.0
+"""A connection that was idle for longer is asked for a sign of life before it is used."""
+REPLACE_AFTER_SECONDS = 15.0
+"""A connection that was idle for longer is replaced unasked: a balancer may have forgotten it without a word, and then
+the question costs PING_SECONDS. A busy server has no such connection.
+"""
+RENEWAL_SECONDS = 0.25
+"""All connections are given up at most once in this time, however many callers ask for it."""
+
+
+class CannotConnect(redis.ConnectionError):
+    """No connection could be made, or none became free."""
+
+
+class StoreConnection(AbstractConnection):
+    """A connection whose every wait ends at the time limit of the operation under way."""
+
+    _sock: sockets.LimitedSocket | None  # type: ignore[assignment]  # redis-py's type is None alone
+
+    def __init__(self, address: Address, names: Names, **options: Any) -> None:
+        super().__init__(**options)
+        self._address = address
+        self._names = names
+        self.port = address.port  # redis-py reads it when a time limit ends
+        self.generation = 0
+        self._used_at = 0.0
+
+    def repr_pieces(self) -> list[tuple[str, object]]:
+        """Return what redis-py shows of a connection."""
+        return [("address", self._host_error()), ("db", self.db)]
+
+    def connect(self) -> None:
+        """Connect, log in and select the database. Raises CannotConnect if nobody answers."""
+        try:
+            super().connect()  # type: ignore[no-untyped-call]
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            if code_of(error):
+                raise
+            raise CannotConnect(str(error)) from error
+
+    def read_response(self, *arguments: Any, **options: Any) -> Any:
+        """Read the answer to a command. One that speaks for another server is the connection's last."""
+        try:
+            with limited(ANSWER_SECONDS):
+                response = super().read_response(*arguments, **options)
+        except redis.ResponseError as error:
+            if code_of(error) in LAST_ON_A_CONNECTION:
+                self.mark_for_reconnect()  # type: ignore[no-untyped-call]  # closed when it is released
+            raise
+        self._used_at = time.monotonic()
+        return response
+
+    def is_usable(self) -> bool:
+        """Whether the connection, idle until now, still leads to a server. May ask the server."""
+        if self._sock is None or self._sock.is_readable():
+            return False
+        idle_seconds = time.monotonic() - self._used_at
+        return idle_seconds <= VERIFY_AFTER_SECONDS or (idle_seconds <= REPLACE_AFTER_SECONDS and self._answers())
+
+    def _answers(self) -> bool:
+        try:
+            with limited(PING_SECONDS):
+                self._send_ping()  # type: ignore[no-untyped-call]
+        except redis.RedisError:
+            return False
+        return True
+
+    def _connect(self) -> sockets.LimitedSocket:
+        self._used_at = time.monotonic()
+        return sockets.connect(self._address, self._names)
+
+    def _host_error(self) -> str:
+        return self._address.path or f"{self._address.host}:{self._address.port}"
+
+
+class Pool(redis.BlockingConnectionPool):
+    """At most `address.max_connections` connections. Waiting for one, too, ends at the time limit."""
+
+    def __init__(self, address: Address) -> None:
+        # redis-py never sends a command twice: a script whose answer got lost may have changed something already.
+        # RESP2 is what every server and every proxy speaks. Without driver_info the handshake needs two answers fewer.
+        super().__init__(  # type: ignore[no-untyped-call]
+            max_connections=address.max_connections,
+            connection_class=StoreConnection,
+            address=address,
+            names=Names(address.host, address.port),
+            db=address.database,
+            username=address.username,
+            password=address.password,
+            client_name=address.client_name,
+            retry=Retry(NoBackoff(), 0),
+            driver_info=None,
+            protocol=2,
+            decode_responses=True,
+        )
+        self._generation = 0
+        self._renewed_at = 0.0
+
+    def renew(self) -> None:
+        """Give up every connection that there is now: each is closed when it would be used next.
+
+        None is closed here, because another thread may be about to use it.
+        """
+        now = time.monotonic()
+        if now - self._renewed_at >= RENEWAL_SECONDS:
+            self._renewed_at = now
+            self._generation += 1
+
+    def get_connection(self, *_: object, **__: object) -> Any:
+        """Return a connection to a server that answers, or answered a moment ago. Raises redis.RedisError."""
+        self._checkpid()
+        connection = self._free_connection()
+        try:
+            self._prepare(connection)
+        except BaseException:
+            self.release(connection)  # type: ignore[no-untyped-call]
+            raise
+        return connection
+
+    def _free_connection(self) -> StoreConnection:
+        try:
+            connection: StoreConnection | None = self.pool.get(timeout=min(WAIT_SECONDS, current().left_seconds))
+        except queue.Empty:
+            raise CannotConnect("all connections are in use") from None
+        return connection or cast("StoreConnection", self.make_connection())  # type: ignore[no-untyped-call]
+
+    def _prepare(self, connection: StoreConnection) -> None:
+        generation = self._generation
+        if connection.is_connected and connection.generation != generation:
+            connection.disconnect()  # type: ignore[no-untyped-call]
+        if connection.is_connected and not connection.is_usable():
+            connection.disconnect()  # type: ignore[no-untyped-call]
+            # The other idle ones have probably met the same end. Each would cost its caller a question and a wait.
+            self.renew()
+            generation = self._generation
+        if not connection.is_connected:
+            connection.generation = generation
+            connection.connect()
