@@ -17,7 +17,10 @@ MIN_WAIT_SECONDS = 0.25
 """The bound for the first random wait before the next claim; it doubles up to one of the following."""
 
 MAX_IDLE_WAIT_SECONDS = 1.0
-MAX_OUTAGE_WAIT_SECONDS = 5.0
+MAX_OUTAGE_WAIT_SECONDS = 1.0
+"""As short as for an empty queue: an API that is back gets its workers back at once, and an outage brings it no more
+requests than an empty queue does. Waits are random, so workers that were cut off together come back one by one.
+"""
 POLL_SECONDS = 0.25
 """How often the loop checks for a request to stop while it waits for a slot or for the end of a pause."""
 
