@@ -46,6 +46,19 @@ def outages(logged: list[EventDict]) -> list[str]:
         "NOAUTH Authentication required.",
         "ERR DB index is out of range",
         "WRONGPASS invalid username-password pair or user is disabled.",
+        "NOPERM User default has no permissions to run the 'evalsha' command",
+        "MOVED 3999 127.0.0.1:6381",
+        "ASK 3999 127.0.0.1:6381",
+        "REDIRECT 127.0.0.1:6381",
+        "DENIED Redis is running in protected mode",
+        "UNKILLABLE Sorry the script already executed write commands against the dataset.",
+        "ERR max number of clients reached",
+        "ERR invalid DB index",
+        "ERR AUTH <password> called without any password configured for the default user. Are you sure your "
+        "configuration is correct?",
+        "ERR Script killed by user with SCRIPT KILL. script: 0a, on @user_script:1.",
+        "ERR no upstream host",
+        "upstream failure",
     ],
 )
 def test_a_server_that_cannot_serve_now_is_an_outage(line: str) -> None:
@@ -59,6 +72,21 @@ def test_a_server_without_memory_is_full_and_not_away(logged: list[EventDict]) -
             with pytest.raises(StoreFull):
                 connection.ping()
     assert outages(logged) == []
+
+
+@pytest.mark.parametrize("line", ["READONLY You can't write", "LOADING It is loading", "MASTERDOWN Link is down"])
+def test_a_call_that_another_server_should_answer_is_made_once_more(line: str) -> None:
+    answers = iter([f"-{line}"])
+    server = ScriptedServer(lambda command: next(answers, "+PONG"))
+    with server.running(), connect(server.url) as client:
+        Connection(client).ping()
+    assert (server.received, server.connections) == (["PING", "PING"], 2)
+
+
+@pytest.mark.parametrize("line", ["NOREPLICAS Not enough", "BUSY It runs a script", "ERR What?"])
+def test_any_other_call_is_made_once(line: str) -> None:
+    with answering(f"-{line}") as connection, pytest.raises((StoreUnavailable, redis.ResponseError)):
+        connection.ping()
 
 
 def test_any_other_error_is_raised_unchanged_and_is_no_outage(logged: list[EventDict]) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import redis
 
 from jobqueue.errors import JobNotFound, JobQueueError, LeaseLost, NotHeld, NotPending, NotRunning
-from jobqueue.queue.connection import Connection
+from jobqueue.queue.connection import Connection, connect
 from jobqueue.queue.queries import Filter, Queries
-from jobqueue.queue.scripts import LUA, REFUSALS, Scripts, assemble, refusal, uses
+from jobqueue.queue.scripts import LUA, REFUSALS, Script, Scripts, assemble, refusal, uses
 from tests.support.bench import Bench
+from tests.support.redis_proxy import ScriptedServer
 from tools.assemble_lua import write_assembled
 
 
@@ -65,6 +67,20 @@ def test_scripts_that_redis_no_longer_has_are_loaded_again(real_bench: Bench) ->
     real_bench.client.script_flush()
     assert len(real_bench.submit(2)) == 2
     assert real_bench.queries.list(Filter(), 10, 0).total == 3
+
+
+def test_a_server_that_forgets_scripts_all_the_time_still_runs_them(folder: Path) -> None:
+    server = ScriptedServer(lambda command: "-NOSCRIPT No matching script." if command.startswith("EVALSHA") else "+OK")
+    with server.running(), connect(server.url) as client:
+        assert Scripts(Connection(client), folder=folder).call("greet", "Ada") == "OK"
+
+
+def test_scripts_that_are_sent_again_after_a_lost_answer_write_nothing() -> None:
+    writes = {"SET", "DEL", "HSET", "HDEL", "HINCRBY", "ZADD", "ZREM", "INCR", "INCRBY", "RPUSH", "LTRIM", "SETRANGE"}
+    reading = [script for script in map(Script.read, LUA.glob("*.lua")) if script.changes_nothing]
+    assert len(reading) >= 4
+    for script in reading:
+        assert not set(re.findall(r"redis\.p?call\('(\w+)'", script.text)) & writes
 
 
 @pytest.mark.parametrize(

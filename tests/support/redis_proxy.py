@@ -5,9 +5,12 @@ from __future__ import annotations
 import select
 import socket
 import socketserver
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 CHUNK_BYTES = 65_536
@@ -69,6 +72,20 @@ class Proxy(Server):
             self.answers_to_cut -= 1
             return True
         return self.cut_answers
+
+
+class TlsProxy(Proxy):
+    """A proxy that speaks TLS with its clients, as `localhost`, with the certificate in a folder."""
+
+    def __init__(self, url_behind: str, folder: Path) -> None:
+        super().__init__(url_behind)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+        self.url = self.url.replace("redis://127.0.0.1", "rediss://localhost")
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        accepted, address = super().get_request()
+        return self.context.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False), address
 
 
 class _Relay(socketserver.BaseRequestHandler):

@@ -27,11 +27,16 @@ class Site:
     handshakes: list[str | None]
 
 
+def make_certificate(folder: Path) -> None:
+    """Make `cert.pem` for `localhost`, signed by itself, and `key.pem`."""
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run([*MAKE.split(), *names], cwd=folder, check=True, capture_output=True)
+
+
 @contextmanager
 def serving_tls(folder: Path, answer: Callable[[Request], Reply]) -> Iterator[Site]:
     """Serve as `localhost`; the certificate is made in `folder`."""
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    subprocess.run([*MAKE.split(), *names], cwd=folder, check=True, capture_output=True)
+    make_certificate(folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
     handshakes: list[str | None] = []

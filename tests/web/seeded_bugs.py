@@ -186,9 +186,43 @@ ROUTES = [
         f"{TESTS}/test_health.py",
         (
             "an unhealthy server answers 200",
-            '"database": "disconnected"}, 503',
-            '"database": "disconnected"}, 200',
+            'Health.DISCONNECTED: ("unhealthy", 503)',
+            'Health.DISCONNECTED: ("unhealthy", 200)',
             "test_without_redis_the_server_is_unhealthy",
+        ),
+    ),
+]
+STORE = [
+    *seeded(
+        "jobqueue/queue/connection.py",
+        "tests/queue/test_connection.py",
+        (
+            "a script whose answer got lost is sent again",
+            "(changes_nothing and ended)",
+            "ended",
+            "test_a_script_whose_answer_got_lost_ran_once_and_is_not_sent_again",
+        ),
+        (
+            "one silent connection makes its process refuse everybody",
+            "if not self._answers():\n                    self.note_outage(error)",
+            "self.note_outage(error)",
+            "test_one_connection_that_goes_silent_costs_its_caller_an_answer_and_nobody_else",
+        ),
+    ),
+    *seeded(
+        "jobqueue/queue/transport/pool.py",
+        "tests/queue/test_failover.py",
+        (
+            "a connection outlives the answer of a replica",
+            "if code_of(error) in LAST_ON_A_CONNECTION:",
+            "if False:",
+            "test_writes_go_on_when_another_server_answers_at_the_address",
+        ),
+        (
+            "the other connections outlive a silent one",
+            "            self.renew()\n",
+            "",
+            "tests/queue/test_idle_connections.py::test_a_silent_connection_lets_all_idle_ones_be_replaced_unasked",
         ),
     ),
 ]
@@ -246,7 +280,7 @@ ERRORS = [
         ),
     ),
 ]
-SEEDED_BUGS = [*SCHEMAS, *ROUTES, *ERRORS]
+SEEDED_BUGS = [*SCHEMAS, *ROUTES, *STORE, *ERRORS]
 
 if __name__ == "__main__":
     sys.exit(main(SEEDED_BUGS, sys.argv[1:]))

@@ -98,6 +98,18 @@ def test_scripts_are_loaded_again_after_redis_has_lost_them(api: Api) -> None:
         assert api.claim()["id"] == job_id
 
 
+def test_a_replica_is_unhealthy_as_long_as_it_takes_no_writes(real_client: redis.Redis) -> None:
+    own = Api(Bench(real_client))
+    real_client.slaveof("127.0.0.1", 1)
+    try:
+        response = own.call("GET", "/health")
+    finally:
+        real_client.slaveof()
+    assert (response.status_code, response.get_json()) == (503, {"status": "unhealthy", "database": "read_only"})
+    assert own.get("/health") == {"status": "healthy", "database": "connected"}
+    assert real_client.keys() == []
+
+
 def read_only(client: redis.Redis) -> None:
     client.slaveof("127.0.0.1", 1)
 

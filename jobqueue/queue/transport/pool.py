@@ -69,7 +69,7 @@ class StoreConnection(AbstractConnection):
                 response = super().read_response(*arguments, **options)
         except redis.ResponseError as error:
             if code_of(error) in LAST_ON_A_CONNECTION:
-                self.mark_for_reconnect()  # type: ignore[no-untyped-call]  # closed when it is released
+                self.disconnect()  # type: ignore[no-untyped-call]
             raise
         self._used_at = time.monotonic()
         return response
