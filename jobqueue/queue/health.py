@@ -29,5 +29,16 @@ def check(connection: Connection) -> Health:
     except StoreFull:
         return Health.FULL
     except StoreUnavailable as error:
-        return Health.READ_ONLY if code_of(error.__cause__) in TAKES_NO_WRITES else Health.DISCONNECTED
+        code = code_of(error.__cause__)
+        if code == "NOPERM" and _answers(connection):  # the scripts work without that command, if less well
+            return Health.CONNECTED
+        return Health.READ_ONLY if code in TAKES_NO_WRITES else Health.DISCONNECTED
     return Health.CONNECTED
+
+
+def _answers(connection: Connection) -> bool:
+    try:
+        connection.ping()
+    except StoreUnavailable:
+        return False
+    return True

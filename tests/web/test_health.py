@@ -110,6 +110,21 @@ def test_a_replica_is_unhealthy_as_long_as_it_takes_no_writes(real_client: redis
     assert real_client.keys() == []
 
 
+def test_a_user_who_may_not_try_the_write_is_healthy_as_long_as_redis_answers(real_client: redis.Redis) -> None:
+    real_client.acl_setuser(
+        "quiet", enabled=True, nopass=True, keys=["*"], categories=["+@all"], commands=["-setrange"], reset=True
+    )
+    try:
+        path = real_client.connection_pool.connection_kwargs["address"].path
+        with connect(f"unix://quiet:any@{path}") as client:
+            own = Api(Bench(client))
+            assert own.get("/health") == {"status": "healthy", "database": "connected"}
+            job_id = own.make_job("completed")
+            assert own.get(f"/jobs/{job_id}")["status"] == "completed"
+    finally:
+        real_client.acl_deluser("quiet")
+
+
 def read_only(client: redis.Redis) -> None:
     client.slaveof("127.0.0.1", 1)
 
