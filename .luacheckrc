@@ -6,7 +6,7 @@ read_globals = { "redis", "cjson", "KEYS", "ARGV" }
 files["lua/*.lua"] = { read_globals = {
   "keys", "clock", "whole", "refuse", "is_full", "allow_when_full", "find_job", "set_status", "end_job", "drop_lease",
   "archive_attempt", "mark_seen", "holds_lease", "finish", "read_job", "in_grace", "lose_expired_leases",
-  "keep_live", "refuse_non_holder", "requeue",
+  "keep_live", "refuse_non_holder", "requeue", "surplus_executors", "forget_executors",
 } }
 files["lua/lib/*.lua"] = {
   ignore = { "211" }, -- a fragment defines a function that only scripts use

@@ -11,7 +11,7 @@
 -- RETURNS  the job as read_job returns it, or nothing when no job is pending
 -- ERRORS   none
 -- USES     keys clock whole allow_when_full find_job set_status end_job drop_lease archive_attempt requeue
--- USES     mark_seen read_job in_grace lose_expired_leases
+-- USES     mark_seen surplus_executors forget_executors read_job in_grace lose_expired_leases
 local now_ms = clock(ARGV[1])
 local executor_id = ARGV[2]
 local executor_ip = ARGV[3]
@@ -19,6 +19,7 @@ local attempt_token = ARGV[4]
 local lease_ms = tonumber(ARGV[5])
 local max_attempts = tonumber(ARGV[6])
 local MAX_LOST = 10
+local MAX_FORGOTTEN = 3
 local MAX_STALE = 50
 
 -- Returns the oldest pending job of a priority; nil when there is none. An entry without a pending job behind it should
@@ -55,12 +56,15 @@ local function hand_out(token)
   redis.call('ZADD', keys.deadlines, now_ms + lease_ms, job.id)
   redis.call('SET', keys.lease(job.id), token, 'PX', lease_ms)
   -- Claims are ordered by a counter, not by the time: two of them may happen in the same millisecond.
-  redis.call('ZADD', keys.held(executor_id), redis.call('INCR', keys.claims), job.id)
+  local claim = redis.call('INCR', keys.claims)
+  redis.call('ZADD', keys.held(executor_id), claim, job.id)
+  redis.call('ZADD', keys.busy, claim, executor_id)
   return read_job(job.id)
 end
 
 allow_when_full()
 mark_seen(executor_id, now_ms)
+forget_executors(surplus_executors(MAX_FORGOTTEN))
 -- Expired leases come first: a job that was released by this very call keeps its old place in the queue and is then
 -- handed out before younger ones. The limit keeps a claim fast when many executors have died at once; the sweeps take
 -- the rest.

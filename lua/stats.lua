@@ -7,9 +7,9 @@
 --          3 priorities           the priorities to count, separated by spaces
 --          4 executor_timeout_ms  silence after which an executor is no longer active
 --          5 counters             the running totals to read, separated by spaces
--- RETURNS  four elements: a list with the number of jobs for each status and, within it, each priority; a list with how
+-- RETURNS  five elements: a list with the number of jobs for each status and, within it, each priority; a list with how
 --          many milliseconds the oldest pending job of each priority has waited, 0 for none; a list with the total of
---          each counter; the number of active executors
+--          each counter; the number of active executors; the number of executors that run jobs
 -- ERRORS   none
 -- USES     keys clock whole
 local now_ms = clock(ARGV[1])
@@ -33,4 +33,5 @@ for counter in string.gmatch(counters, '%S+') do
   totals[#totals + 1] = tonumber(redis.call('HGET', keys.counters, counter) or 0)
 end
 local too_long_ago = '(' .. whole(now_ms - executor_timeout_ms)
-return { jobs, oldest_pending_ms, totals, redis.call('ZCOUNT', keys.executors, too_long_ago, '+inf') }
+local active = redis.call('ZCOUNT', keys.executors, too_long_ago, '+inf')
+return { jobs, oldest_pending_ms, totals, active, redis.call('ZCARD', keys.busy) }

@@ -1,6 +1,6 @@
 -- sweep: Does what has become due: ends expired leases, removes jobs whose retention is over, forgets executors that
--- have been silent. Each part handles at most `limit` entries. Any number of servers may sweep: each finds what is
--- left.
+-- have been silent or are too many. Each part handles at most `limit` entries. Any number of servers may sweep: each
+-- finds what is left.
 -- STATUSES running -> pending, running -> failed, running -> cancelled, completed -> (none), failed -> (none),
 --          cancelled -> (none)
 -- KEYS     1 root
@@ -13,7 +13,7 @@
 -- RETURNS  the numbers of leases lost, jobs removed and executors forgotten
 -- ERRORS   none
 -- USES     keys clock whole allow_when_full find_job set_status end_job drop_lease archive_attempt requeue
--- USES     in_grace lose_expired_leases
+-- USES     in_grace lose_expired_leases surplus_executors forget_executors
 local now_ms = clock(ARGV[1])
 local lease_ms = tonumber(ARGV[2])
 local max_attempts = tonumber(ARGV[3])
@@ -49,10 +49,10 @@ end
 -- Forgets executors with their counts: ids are chosen by clients, and without this the set would grow without bound.
 local function forget_silent_executors()
   local silent = redis.call('ZRANGEBYSCORE', keys.executors, '-inf', now_ms - executor_timeout_ms, 'LIMIT', 0, limit)
-  for _, executor_id in ipairs(silent) do
-    redis.call('ZREM', keys.executors, executor_id)
-    redis.call('HDEL', keys.jobs_completed, executor_id)
+  if #silent == 0 then
+    silent = surplus_executors(limit)
   end
+  forget_executors(silent)
   return #silent
 end
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import cast
@@ -17,9 +17,6 @@ STATUSES = " ".join(Status)
 PRIORITIES = " ".join(Priority)
 FINAL = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
 COUNTERS = (*(f"finished_{status}" for status in FINAL), "attempts_lost")
-EXECUTORS_PER_CALL = 10_000
-"""Enough for one call to return all of them. Between two calls an executor may move from one page to the other."""
-
 EXECUTOR_FIELDS = 5
 
 
@@ -48,6 +45,7 @@ class Stats:
     oldest_pending_ms: how long the oldest pending job of each priority has waited, 0 if there is none.
     finished, attempts_lost: totals since the queue was created, of jobs that ended and of attempts that were lost.
     active_executors: the number of executors seen within the executor time-out.
+    busy_executors: how many of them run jobs.
     """
 
     jobs: dict[tuple[Status, Priority], int]
@@ -55,6 +53,7 @@ class Stats:
     finished: dict[Status, int]
     attempts_lost: int
     active_executors: int
+    busy_executors: int
 
     def by_status(self) -> dict[Status, int]:
         """Return the number of jobs in each status."""
@@ -77,6 +76,14 @@ class Executor:
     jobs_completed: int
     current_job_id: str | None
     job_type: str | None
+
+
+@dataclass(frozen=True)
+class ExecutorPage:
+    """One page of the active executors, the one seen last first, and how many there are in all."""
+
+    executors: Sequence[Executor]
+    total: int
 
 
 @dataclass(frozen=True)
@@ -124,7 +131,7 @@ class Queries:
         """Return all counts, from one moment."""
         timeout_ms = self._policy.executor_timeout_ms
         reply = self._scripts.call("stats", self._clock(), STATUSES, PRIORITIES, timeout_ms, " ".join(COUNTERS))
-        jobs, oldest_pending_ms, totals, active_executors = cast("tuple[list[int], list[int], list[int], int]", reply)
+        jobs, oldest_pending_ms, totals, active, busy = cast("tuple[list[int], list[int], list[int], int, int]", reply)
         # Each list follows the words that were passed: these are paired again, and a missing number is an error.
         counters = dict(zip(COUNTERS, totals, strict=True))
         return Stats(
@@ -132,26 +139,18 @@ class Queries:
             oldest_pending_ms=dict(zip(Priority, oldest_pending_ms, strict=True)),
             finished={status: counters[f"finished_{status}"] for status in FINAL},
             attempts_lost=counters["attempts_lost"],
-            active_executors=active_executors,
+            active_executors=active,
+            # An executor that fell silent may still hold a lease that is longer than the executor time-out.
+            busy_executors=min(busy, active),
         )
 
-    def executors(self) -> Sequence[Executor]:
-        """Return the active executors, the one seen last first."""
-        # An executor that is seen between two calls moves to the front and pushes another one onto the next page. So
-        # one executor can come twice; it is listed once.
-        return list({executor.executor_id: executor for executor in self._pages_of_executors()}.values())
-
-    def _pages_of_executors(self) -> Iterator[Executor]:
-        offset = 0
-        while True:
-            timeout_ms = self._policy.executor_timeout_ms
-            reply = self._scripts.call("executors", self._clock(), timeout_ms, EXECUTORS_PER_CALL, offset)
-            flat = cast("list[str]", reply)
-            for first in range(0, len(flat), EXECUTOR_FIELDS):
-                yield _executor(*flat[first : first + EXECUTOR_FIELDS])
-            offset += EXECUTORS_PER_CALL
-            if len(flat) < EXECUTORS_PER_CALL * EXECUTOR_FIELDS:
-                return
+    def executors(self, limit: int, offset: int) -> ExecutorPage:
+        """Return at most `limit` of the active executors, the one seen last first, after skipping `offset`."""
+        timeout_ms = self._policy.executor_timeout_ms
+        reply = self._scripts.call("executors", self._clock(), timeout_ms, limit, offset)
+        total, *flat = cast("list[Reply]", reply)
+        rows = [cast("list[str]", flat[i : i + EXECUTOR_FIELDS]) for i in range(0, len(flat), EXECUTOR_FIELDS)]
+        return ExecutorPage([_executor(*row) for row in rows], cast("int", total))
 
 
 def _executor(executor_id: str, seen_at_ms: str, jobs_completed: str, job_id: str, job_type: str) -> Executor:

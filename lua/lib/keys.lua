@@ -15,6 +15,7 @@ local keys = {
   deadlines = root .. ':deadlines',
   ended = root .. ':ended',
   executors = root .. ':executors',
+  busy = root .. ':busy',
   jobs_completed = root .. ':jobs_completed',
   counters = root .. ':counters',
   sequence = root .. ':sequence',

@@ -101,7 +101,7 @@ def test_a_job_that_completes_despite_a_cancel_request_is_completed(bench: Bench
         assert finished == Finished(Status.COMPLETED, replayed)
     job = bench.queries.get(attempt.job_id)
     assert (job.status, job.reason, job.cancel_requested) == (Status.COMPLETED, Reason.EXITED, True)
-    assert bench.queries.executors()[0].jobs_completed == 1
+    assert bench.executors()[0].jobs_completed == 1
 
 
 def test_live_output_is_replaced_by_the_stored_output(bench: Bench) -> None:
@@ -218,7 +218,7 @@ def test_a_completed_job_is_counted_once_for_its_executor(bench: Bench) -> None:
     bench.commands.complete(attempt.job_id, attempt.holder, DONE)
     bench.commands.complete(attempt.job_id, attempt.holder, DONE)
     refused(bench, attempt.job_id, attempt.without_token)
-    assert list(bench.queries.executors()) == [Executor("executor-1", bench.clock.now_ms, 1, None, None)]
+    assert list(bench.executors()) == [Executor("executor-1", bench.clock.now_ms, 1, None, None)]
     assert bench.queries.stats().finished[Status.COMPLETED] == 1
 
 

@@ -176,5 +176,5 @@ def test_a_lost_attempt_s_failure_is_refused_for_ever(bench: Bench) -> None:
 def test_a_failed_job_does_not_count_as_completed(bench: Bench) -> None:
     attempt = start(bench)
     bench.commands.fail(attempt.job_id, attempt.holder, BROKEN)
-    assert bench.queries.executors()[0].jobs_completed == 0
+    assert bench.executors()[0].jobs_completed == 0
     assert bench.queries.stats().finished == {Status.COMPLETED: 0, Status.FAILED: 1, Status.CANCELLED: 0}

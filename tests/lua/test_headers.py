@@ -170,4 +170,4 @@ def call_every_script(bench: Bench) -> None:
     bench.commands.cancel_many(job_ids)
     bench.commands.sweep()
     bench.queries.stats()
-    bench.queries.executors()
+    bench.executors()

@@ -60,7 +60,7 @@ def test_a_lost_lease_leaves_nothing_behind(bench: Bench) -> None:
     lost = lose(bench)
     for key in (f"lease:{lost.job_id}", f"live:{lost.job_id}", "deadlines", "held:executor-1"):
         assert bench.client.exists(f"{ROOT}:{key}") == 0
-    assert bench.queries.executors()[0].current_job_id is None
+    assert bench.executors()[0].current_job_id is None
 
 
 def test_a_vanished_lease_key_does_not_cost_the_lease(bench: Bench) -> None:

@@ -93,7 +93,7 @@ def test_a_release_counts_as_seen(bench: Bench) -> None:
     attempt = start(bench)
     bench.clock.advance(1_000)
     bench.commands.release(attempt.job_id, attempt.holder)
-    [executor] = bench.queries.executors()
+    [executor] = bench.executors()
     assert (executor.last_heartbeat_ms, executor.current_job_id) == (bench.clock.now_ms, None)
 
 

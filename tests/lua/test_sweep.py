@@ -87,7 +87,7 @@ def test_a_silent_executor_is_forgotten_with_its_count(bench: Bench) -> None:
     bench.clock.advance(1)
     assert bench.commands.sweep().executors_forgotten == 1
     bench.commands.claim("executor-1", None)
-    assert bench.queries.executors()[0].jobs_completed == 0
+    assert bench.executors()[0].jobs_completed == 0
 
 
 def test_a_sweep_ends_a_limited_number_of_leases(bench: Bench) -> None:

@@ -132,8 +132,11 @@ FOUND_LATE = [
     SeededBug("a claim ends no leases", "claim.lua", "lose_expired_leases(now_ms, lease_ms, max_attempts, MAX_LOST)"),
     SeededBug("removal comes early", "sweep.lua", "now_ms - retention_ms", "now_ms - retention_ms / 2"),
     SeededBug(
-        "a forgotten executor's count stays", "sweep.lua", "redis.call('HDEL', keys.jobs_completed, executor_id)"
+        "a forgotten executor's count stays",
+        "lib/forget_executors.lua",
+        "redis.call('HDEL', keys.jobs_completed, executor_id)",
     ),
+    SeededBug("an executor without jobs is busy", DROP, "redis.call('ZREM', keys.busy, job.executor_id)"),
     SeededBug("there is no grace", GRACE, "return left_ms > 0 and left_ms <= lease_ms", "return false"),
     SeededBug(
         "grace is not stored",

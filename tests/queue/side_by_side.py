@@ -121,7 +121,7 @@ class SideBySide:
         assert deadlines == {job.id: job.deadline_ms for job in self.model.running()}
         assert self.model.active() == {
             executor.executor_id: (executor.last_heartbeat_ms, executor.jobs_completed, executor.current_job_id)
-            for executor in self.queries.executors()
+            for executor in self.queries.executors(1000, 0).executors
         }
 
 

@@ -118,6 +118,8 @@ DAMAGES = [
     Damage("HSET {root}:job:{cancelled} cancel_requested_at_ms 1", "{cancelled} is cancelled but has no executor_id"),
     Damage("ZREM {root}:executors executor-1", "The executor executor-1 is forgotten"),
     Damage("HSET {root}:counters attempts_lost -1", "The counter attempts_lost is -1"),
+    Damage("ZADD {root}:busy 5 executor-2", "The executor executor-2 runs jobs or is busy, but not both"),
+    Damage("ZREM {root}:busy executor-1", "The executor executor-1 runs jobs or is busy, but not both"),
     Damage("SET {root}:absent x", "{root}:absent is unknown"),
     Damage("SET elsewhere x", "elsewhere is unknown"),
     Damage("HSET {root}:spec:ghost x y", "{root}:spec:ghost is unknown or of the wrong type"),

@@ -182,4 +182,4 @@ def test_every_query_still_works(bench: Bench) -> None:
     fill_up(bench)
     assert status_of(bench, job_id) is Status.PENDING
     assert bench.queries.stats().by_status()[Status.PENDING] == 1
-    assert list(bench.queries.executors()) == []
+    assert list(bench.executors()) == []

@@ -1,4 +1,4 @@
-"""`queue/queries.py`: pages of executors are joined. What each query returns is tested in `tests/lua`."""
+"""`queue/queries.py`: counts, and an outage. What each query returns is tested in `tests/lua`."""
 
 from __future__ import annotations
 
@@ -7,18 +7,9 @@ import pytest
 from jobqueue.errors import StoreUnavailable
 from jobqueue.job import Priority, Status, Stream
 from jobqueue.queue.connection import connect
-from jobqueue.queue.queries import EXECUTORS_PER_CALL, Filter
-from jobqueue.queue.scripts import ROOT
+from jobqueue.queue.queries import Filter
 from tests.support.bench import Bench
-from tests.support.clock import START_MS
 from tests.support.redis_proxy import Proxy
-
-
-@pytest.mark.parametrize("count", [EXECUTORS_PER_CALL - 1, EXECUTORS_PER_CALL, EXECUTORS_PER_CALL + 1])
-def test_any_number_of_executors_is_returned_in_order(real_bench: Bench, count: int) -> None:
-    seen_ms = {f"executor-{number}": START_MS - number for number in range(count)}
-    real_bench.client.zadd(f"{ROOT}:executors", seen_ms)
-    assert [executor.executor_id for executor in real_bench.queries.executors()] == list(seen_ms)
 
 
 def test_counts_add_up(real_bench: Bench) -> None:
@@ -42,7 +33,7 @@ def test_every_query_raises_store_unavailable_when_redis_is_away(proxy: Proxy) -
             lambda: queries.list(Filter(), 10, 0),
             lambda: queries.output("any", Stream.STDOUT, 0),
             queries.stats,
-            queries.executors,
+            lambda: queries.executors(10, 0),
         )
         for call in calls:
             with pytest.raises(StoreUnavailable):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import redis
@@ -10,7 +11,7 @@ from jobqueue.job import NewJob, Priority, Spec
 from jobqueue.queue.commands import Commands
 from jobqueue.queue.connection import Connection
 from jobqueue.queue.policy import Policy
-from jobqueue.queue.queries import Queries
+from jobqueue.queue.queries import Executor, Queries
 from jobqueue.queue.scripts import Scripts
 from tests.support.clock import Clock
 
@@ -34,6 +35,10 @@ class Bench:
     def submit(self, count: int = 1, priority: Priority = Priority.BACKGROUND, type: str = "demo") -> list[str]:
         """Submit jobs; return their ids."""
         return list(self.commands.submit([new_job(priority, type)] * count).job_ids)
+
+    def executors(self) -> Sequence[Executor]:
+        """Return the active executors, at most a thousand, the one seen last first."""
+        return self.queries.executors(1000, 0).executors
 
     def pass_time(self, milliseconds: int) -> None:
         """Let time pass, with sweeps as often as a server's sweeper makes them."""

@@ -89,7 +89,7 @@ def _unknown_keys(keys: Keys) -> Iterator[str]:
         *_of_kind(keys.all.strings, ("spec:", "lease:"), ("sequence", "claims")),
         *_of_kind(keys.all.hashes, ("job:", "output:", "live:"), ("jobs_completed", "counters", "sweep")),
         *_of_kind(keys.all.lists, ("attempts:",), ()),
-        *_of_kind(keys.all.sorted_sets, ("jobs:", "held:"), ("deadlines", "ended", "executors")),
+        *_of_kind(keys.all.sorted_sets, ("jobs:", "held:"), ("deadlines", "ended", "executors", "busy")),
     }
     for name in sorted(keys.all.names() - known):
         yield f"The key {name} is unknown or of the wrong type."
@@ -156,6 +156,8 @@ def _leases(keys: Keys) -> Iterator[str]:
         actual = held.get(executor_id, {})
         own = [job_id for job_id, job in running.items() if job["executor_id"] == executor_id]
         yield from _compare(f"held:{executor_id}", {job_id: actual.get(job_id, 0.0) for job_id in own}, actual)
+    for executor_id in sorted(held.keys() ^ keys.all.sorted_sets.get(f"{ROOT}:busy", {}).keys()):
+        yield f"The executor {executor_id} runs jobs or is busy, but not both."
     for job_id, token in named(keys.all.strings, "lease:").items():
         if job_id not in running:
             yield f"Job {job_id} does not run but has a lease."

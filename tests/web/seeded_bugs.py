@@ -182,6 +182,16 @@ ROUTES = [
         ),
     ),
     *seeded(
+        f"{CODE}/routes/admin.py",
+        f"{TESTS}/test_admin.py",
+        (
+            "the total of executors is that of the page",
+            "str(page.total)",
+            "str(len(page.executors))",
+            "test_limit_and_offset_select_a_page_of_executors",
+        ),
+    ),
+    *seeded(
         f"{CODE}/routes/health.py",
         f"{TESTS}/test_health.py",
         (

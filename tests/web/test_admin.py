@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import pytest
 
 from jobqueue.queue.policy import Policy
@@ -117,8 +119,39 @@ def test_a_refused_report_does_not_make_an_executor_active(api: Api) -> None:
     assert [each["executor_id"] for each in api.get("/admin/executors")] == ["worker-1"]
 
 
-def test_thousands_of_executors_are_all_listed(api: Api) -> None:
+def test_following_the_links_shows_every_executor_once(api: Api) -> None:
     names = {f"worker-{number}" for number in range(1100)}
     api.bench.client.zadd("{jobqueue}:executors", dict.fromkeys(names, api.bench.clock.now_ms))
-    assert {each["executor_id"] for each in api.get("/admin/executors")} == names
+    first = api.call("GET", "/admin/executors")
+    assert (len(first.get_json()), first.headers["X-Total-Count"]) == (1000, "1100")
+    parts = urlsplit(first.headers["Link"].partition(">")[0].lstrip("<"))
+    second = api.call("GET", f"/admin/executors?{parts.query}")
+    assert "Link" not in second.headers
+    assert {each["executor_id"] for each in [*first.get_json(), *second.get_json()]} == names
     assert api.get("/admin/stats")["active_executors"] == 1100
+
+
+def test_limit_and_offset_select_a_page_of_executors(api: Api) -> None:
+    for name in ("worker-1", "worker-2", "worker-3"):
+        api.call("POST", "/jobs/claim", {"executor_id": name})
+        api.bench.clock.advance(1)
+    response = api.call("GET", "/admin/executors?limit=1&offset=1")
+    assert [each["executor_id"] for each in response.get_json()] == ["worker-2"]
+    assert response.headers["X-Total-Count"] == "3"
+    assert response.headers["Link"] == '<?limit=1&offset=2>; rel="next"'  # relative to the URL of the request
+
+
+@pytest.mark.parametrize(("name", "values"), [("limit", ["0", "1001", "x", "-1"]), ("offset", ["-1", "x", "1e3"])])
+def test_a_bad_page_of_executors_is_refused_by_name(api: Api, name: str, values: list[str]) -> None:
+    for value in values:
+        response = api.call("GET", f"/admin/executors?{name}={value}")
+        assert (response.status_code, list(response.get_json()["context"])) == (400, [name])
+
+
+def test_a_hundred_thousand_executor_ids_leave_ten_thousand(api: Api) -> None:
+    names = {f"worker-{number}": api.bench.clock.now_ms for number in range(100_000)}
+    api.bench.client.zadd("{jobqueue}:executors", names)
+    while api.bench.commands.sweep().more:
+        pass
+    assert api.get("/admin/stats")["active_executors"] == 10_000
+    assert len(api.call("GET", "/admin/executors").data) < 200_000

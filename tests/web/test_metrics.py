@@ -108,6 +108,22 @@ def test_counters_of_lost_attempts_and_finished_jobs_never_fall(own_api: Api) ->
     assert series['jobqueue_jobs{status="failed"}'] == 0
 
 
+def test_busy_executors_are_counted_as_long_as_they_run_jobs(own_api: Api) -> None:
+    def states() -> list[float]:
+        series = scrape(own_api)
+        return [series[f'jobqueue_executors{{state="{state}"}}'] for state in ("busy", "idle")]
+
+    first, second = own_api.submit(), own_api.submit()
+    for _ in range(2):
+        own_api.claim()
+    own_api.call("POST", "/jobs/claim", {"executor_id": "worker-2"})
+    assert states() == [1, 1]
+    own_api.report("complete", first)
+    assert states() == [1, 1]
+    own_api.report("release", second)
+    assert states() == [0, 2]
+
+
 def test_without_redis_metrics_show_redis_down_and_http_requests(tmp_path: Path) -> None:
     with connect(f"unix://{tmp_path}/none.sock") as client:
         api = Api(Bench(client))

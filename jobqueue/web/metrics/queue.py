@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -12,7 +12,7 @@ from jobqueue.errors import JobQueueError
 from jobqueue.queue import health
 from jobqueue.queue.connection import Connection
 from jobqueue.queue.health import Health
-from jobqueue.queue.queries import Executor, Queries, Stats
+from jobqueue.queue.queries import Queries, Stats
 from jobqueue.queue.transport.limits import limited
 
 Family = type[GaugeMetricFamily] | type[CounterMetricFamily]
@@ -29,19 +29,18 @@ class QueueMetrics(Collector):
         """Yield every metric family; without Redis only `jobqueue_redis_up 0`."""
         try:
             with limited():  # one time limit for the whole scrape
-                stats, executors = self._queries.stats(), self._queries.executors()
+                stats = self._queries.stats()
                 full = health.check(self._connection) is Health.FULL
         except JobQueueError:
             yield GaugeMetricFamily("jobqueue_redis_up", "Whether Redis answers.", 0)
             return
         yield GaugeMetricFamily("jobqueue_redis_up", "Whether Redis answers.", 1)
         yield GaugeMetricFamily("jobqueue_store_full", "Whether Redis is full and refuses new jobs.", full)
-        yield from _families(stats, executors)
+        yield from _families(stats)
 
 
-def _families(stats: Stats, executors: Iterable[Executor]) -> Iterator[Metric]:
-    busy = [executor.current_job_id is not None for executor in executors]
-    states = {"busy": busy.count(True), "idle": busy.count(False)}
+def _families(stats: Stats) -> Iterator[Metric]:
+    states = {"busy": stats.busy_executors, "idle": stats.active_executors - stats.busy_executors}
     ages = {priority: age_ms / 1000 for priority, age_ms in stats.oldest_pending_ms.items()}
     gauge, counter = GaugeMetricFamily, CounterMetricFamily
     yield _labelled(gauge, "jobqueue_jobs", "Jobs by status.", status=stats.by_status())

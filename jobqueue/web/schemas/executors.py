@@ -15,6 +15,7 @@ from jobqueue.web.schemas.text import WORD
 
 INT32 = validate.Range(-(2**31), 2**31 - 1)
 MAX_PIECE_BYTES = 1024 * 1024
+MAX_LIMIT = 1000
 
 
 class ClaimIn(Request):
@@ -121,6 +122,18 @@ class FailIn(CompleteIn):
 
     exit_code = fields.WholeNumber(load_default=None, validate=INT32)
     error_message = basic.String(load_default=None)
+
+
+class ListExecutorsIn(Schema):
+    """Which of the active executors to list."""
+
+    limit = fields.QueryNumber(load_default=MAX_LIMIT, validate=validate.Range(1, MAX_LIMIT))
+    offset = fields.QueryNumber(load_default=0, validate=fields.EXACT)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: Any) -> tuple[int, int]:
+        """Return the size of the page, and how many executors to skip."""
+        return data["limit"], data["offset"]
 
 
 def _holder(data: dict[str, Any]) -> Holder:

@@ -1,0 +1,8 @@
+-- Returns the executors that are more than may be remembered, the longest silent first, at most `limit`. Ids are chosen
+-- by clients: without a bound, memory and lists could grow until the executor time-out ends. New ids come with claims,
+-- one with each, so a claim that forgets more than one keeps to the bound, and returns to it.
+local function surplus_executors(limit)
+  local MAX_EXECUTORS = 10000
+  local surplus = math.min(redis.call('ZCARD', keys.executors) - MAX_EXECUTORS, limit)
+  return surplus > 0 and redis.call('ZRANGE', keys.executors, 0, surplus - 1) or {}
+end
