@@ -50,7 +50,8 @@ class Reason(StrEnum):
     CANCELLED: its cancellation was requested. CHECKSUM_MISMATCH, DOWNLOAD_FAILED, BLOCKED_BY_POLICY: the program could
     not be downloaded, or the worker does not allow its URL. EXEC_FAILED: it could not be started. OUTPUT_LIMIT: it
     wrote more than the executor allows. OOM_KILLED: the machine ran out of memory. WORKER_SHUTDOWN, LEASE_LOST: the
-    executor stopped or fell silent; that is not the job's fault.
+    executor stopped or fell silent; that is not the job's fault. HOST_FAULT: the executor's host lacked something else,
+    such as space on its disk.
     """
 
     EXITED = "exited"
@@ -65,6 +66,14 @@ class Reason(StrEnum):
     WORKER_SHUTDOWN = "worker_shutdown"
     LEASE_LOST = "lease_lost"
     BLOCKED_BY_POLICY = "blocked_by_policy"
+    HOST_FAULT = "host_fault"
+
+
+HOST_FAULTS = frozenset({Reason.DOWNLOAD_FAILED, Reason.BLOCKED_BY_POLICY, Reason.EXEC_FAILED, Reason.HOST_FAULT})
+"""The reasons of a release after a host fault: another host could perhaps run the job, or the same host later."""
+
+RELEASES = HOST_FAULTS | {Reason.WORKER_SHUTDOWN}
+"""The reasons that a release may have. The others are about a program that ran, or certainly the job's own fault."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +103,7 @@ class Attempt:
     """One executor's attempt at a job. Times are milliseconds since 1970.
 
     `ended_at_ms` is None while the attempt runs. `reason` says why it ended; None while it runs and if it is unknown.
+    `error_message` is what the executor said about that; None if it said nothing.
     """
 
     executor_id: str
@@ -102,6 +112,7 @@ class Attempt:
     ended_at_ms: int | None
     status: AttemptStatus
     reason: Reason | None = None
+    error_message: str | None = None
 
 
 @dataclass(frozen=True)

@@ -26,12 +26,12 @@ CONTINUATION_BYTES = range(0x80, 0xC0)
 """The bytes that continue a character in UTF-8. All others begin one."""
 
 
-def cut(text: str) -> str:
-    """Return as much of the beginning of `text` as fits into OUTPUT_LIMIT_BYTES of UTF-8."""
+def cut(text: str, limit_bytes: int = OUTPUT_LIMIT_BYTES) -> str:
+    """Return as much of the beginning of `text` as fits into so many bytes of UTF-8."""
     # The usual output is short. Encoding it only to count its bytes would cost more than all the rest.
-    if len(text) * MAX_CHARACTER_BYTES <= OUTPUT_LIMIT_BYTES:
+    if len(text) * MAX_CHARACTER_BYTES <= limit_bytes:
         return text
-    return without_partial_end(text.encode()[:OUTPUT_LIMIT_BYTES]).decode()
+    return without_partial_end(text.encode()[:limit_bytes]).decode()
 
 
 def shorten(text: str, limit_bytes: int) -> str:

@@ -9,20 +9,22 @@
 -- RETURNS  the number of jobs that match, then for each job of the page: id type status priority executor_id
 --          created_at_ms started_at_ms ("" for a missing value)
 -- ERRORS   none
--- USES     keys
+-- USES     keys indexes_of
 local statuses = ARGV[1]
 local priorities = ARGV[2]
 local type = ARGV[3]
 local limit = tonumber(ARGV[4])
 local offset = tonumber(ARGV[5])
 
--- Returns the indexes that hold exactly the matching jobs: at most fifteen sorted sets. A job has one status and one
+-- Returns the indexes that hold exactly the matching jobs: at most eighteen sorted sets. A job has one status and one
 -- priority, so none is in two of them, and its score is its sequence number, which no other job has.
 local function matching_indexes()
   local indexes = {}
   for status in string.gmatch(statuses, '%S+') do
-    for priority in string.gmatch(priorities, '%S+') do
-      indexes[#indexes + 1] = type == '' and keys.jobs(status, priority) or keys.jobs_of_type(status, priority, type)
+    for _, index in ipairs(indexes_of(status)) do
+      for priority in string.gmatch(priorities, '%S+') do
+        indexes[#indexes + 1] = type == '' and keys.jobs(index, priority) or keys.jobs_of_type(index, priority, type)
+      end
     end
   end
   return indexes

@@ -1,8 +1,8 @@
--- sweep: Does what has become due: ends expired leases, removes jobs whose retention is over, forgets executors that
--- have been silent or are too many. Each part handles at most `limit` entries. Any number of servers may sweep: each
--- finds what is left.
--- STATUSES running -> pending, running -> failed, running -> cancelled, completed -> (none), failed -> (none),
---          cancelled -> (none)
+-- sweep: Does what has become due: ends expired leases, queues jobs whose delay is over, removes jobs whose retention
+-- is over, forgets executors that have been silent or are too many. Each part handles at most `limit` entries. Any
+-- number of servers may sweep: each finds what is left.
+-- STATUSES running -> pending, running -> failed, running -> cancelled, pending -> pending, completed -> (none),
+--          failed -> (none), cancelled -> (none)
 -- KEYS     1 root
 -- ARGV     1 now_ms               the time in milliseconds, or "" for Redis's own
 --          2 lease_ms             how long an executor may stay silent
@@ -10,10 +10,10 @@
 --          4 retention_ms         how long ended jobs are kept
 --          5 executor_timeout_ms  silence after which an executor is forgotten
 --          6 limit                how many of each to handle at most
--- RETURNS  the numbers of leases lost, jobs removed and executors forgotten
+-- RETURNS  the numbers of leases lost, jobs removed, executors forgotten and jobs queued
 -- ERRORS   none
 -- USES     keys clock whole allow_when_full find_job set_status end_job drop_lease archive_attempt requeue
--- USES     in_grace lose_expired_leases surplus_executors forget_executors
+-- USES     in_grace lose_expired_leases queue_due_jobs delay_after surplus_executors forget_executors asking
 local now_ms = clock(ARGV[1])
 local lease_ms = tonumber(ARGV[2])
 local max_attempts = tonumber(ARGV[3])
@@ -28,6 +28,19 @@ local function clamp_deadlines()
   local too_late = redis.call('ZRANGEBYSCORE', keys.deadlines, '(' .. whole(latest), '+inf', 'LIMIT', 0, limit)
   for _, id in ipairs(too_late) do
     redis.call('ZADD', keys.deadlines, 'XX', latest, id)
+  end
+end
+
+-- No delay is longer than delay_after says, unless the clock was set back. Such a job would wait until the clock has
+-- caught up, perhaps for years, so its delay is made to end as late as a delay can that begins now.
+local function clamp_delays()
+  local latest = now_ms + delay_after(math.huge)
+  local too_late = redis.call('ZRANGEBYSCORE', keys.due, '(' .. whole(latest), '+inf', 'LIMIT', 0, limit)
+  for _, id in ipairs(too_late) do
+    redis.call('ZADD', keys.due, 'XX', latest, id)
+    if redis.call('HEXISTS', keys.job(id), 'not_before_ms') == 1 then
+      redis.call('HSET', keys.job(id), 'not_before_ms', whole(latest))
+    end
   end
 end
 
@@ -53,13 +66,16 @@ local function forget_silent_executors()
     silent = surplus_executors(limit)
   end
   forget_executors(silent)
+  asking.forget(now_ms, limit)
   return #silent
 end
 
 allow_when_full()
 clamp_deadlines()
+clamp_delays()
 return {
   lose_expired_leases(now_ms, lease_ms, max_attempts, limit),
   remove_ended_jobs(),
   forget_silent_executors(),
+  queue_due_jobs(now_ms, limit),
 }

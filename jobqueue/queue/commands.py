@@ -10,15 +10,19 @@ from typing import cast
 
 from jobqueue import logs
 from jobqueue.errors import JobQueueError
-from jobqueue.job import Job, NewJob, Reason, Spec, Status
+from jobqueue.job import HOST_FAULTS, Job, NewJob, Reason, Spec, Status
+from jobqueue.output import cut
 from jobqueue.queue.policy import Policy
-from jobqueue.queue.records import UNKNOWN_IP, read_attempt, read_job, write_live_output, write_result, write_spec
+from jobqueue.queue.records import UNKNOWN, read_attempt, read_job, write_live_output, write_result, write_spec
 from jobqueue.queue.scripts import Clock, Scripts, redis_clock, refusal
 from jobqueue.result import Holder, LiveOutput, Result
 
 SWEEP_LIMIT = 100
 FORCE, CANCEL_REQUESTED = "force", "cancel_requested"
 """The argument of `lua/cancel.lua` that includes running jobs, and its answer for such a job."""
+
+RELEASE_MESSAGE_BYTES = 4096
+"""How much is stored of the message of a release. A job keeps up to a hundred of them, one for each attempt."""
 
 NO_OUTPUT = LiveOutput()
 
@@ -64,11 +68,12 @@ class Swept:
     leases_lost: int
     jobs_removed: int
     executors_forgotten: int
+    jobs_queued: int = 0
 
     @property
     def more(self) -> bool:
         """Whether there may be more to do: one of the counts reached SWEEP_LIMIT."""
-        return SWEEP_LIMIT in (self.leases_lost, self.jobs_removed, self.executors_forgotten)
+        return SWEEP_LIMIT in (self.leases_lost, self.jobs_removed, self.executors_forgotten, self.jobs_queued)
 
 
 class Commands:
@@ -96,9 +101,12 @@ class Commands:
         return Submitted(job_ids, created_at_ms)
 
     def claim(self, executor_id: str, executor_ip: str | None) -> Claimed | None:
-        """Hand the next pending job to an executor. Return None when no job is pending."""
+        """Hand the next pending job to an executor. Return None when no job is pending that it may have now.
+
+        It may not have a job that is delayed, nor one that it released after a host fault as long as others ask.
+        """
         lease_ms, max_attempts = self._policy.lease_ms, self._policy.max_attempts
-        attempt = (executor_id, executor_ip or UNKNOWN_IP, secrets.token_hex(16))
+        attempt = (executor_id, executor_ip or UNKNOWN, secrets.token_hex(16))
         reply = self._scripts.call("claim", self._clock(), *attempt, lease_ms, max_attempts)
         if reply is None:
             return None
@@ -126,13 +134,18 @@ class Commands:
         """
         return self._finish("fail", job_id, holder, result)
 
-    def release(self, job_id: str, holder: Holder, reason: Reason | None = None) -> Status:
+    def release(self, job_id: str, holder: Holder, reason: Reason | None = None, error_message: str = "") -> Status:
         """Release a running job to its old place in the queue. Raises JobNotFound, NotRunning, LeaseLost.
 
-        Return the job's new status: pending, or cancelled if its cancellation was requested.
+        After a host fault (HOST_FAULTS) the job is delayed, and fails if it has met too many of them. Return the job's
+        new status: pending, failed, or cancelled if its cancellation was requested.
         """
-        status = Status(str(self._scripts.call("release", self._clock(), job_id, *_arguments(holder), reason or "")))
-        logs.logger().info("release", job_id=job_id, executor_id=holder.executor_id, status=str(status))
+        host_fault = reason in HOST_FAULTS
+        message = cut(error_message, RELEASE_MESSAGE_BYTES)
+        report = (reason or "", message, self._policy.max_host_faults if host_fault else "")
+        status = Status(str(self._scripts.call("release", self._clock(), job_id, *_arguments(holder), *report)))
+        facts = {"status": str(status), "reason": str(reason or "")}
+        logs.logger().info("release", job_id=job_id, executor_id=holder.executor_id, **facts)
         return status
 
     def cancel(self, job_id: str, force: bool = False) -> Status:
@@ -151,7 +164,10 @@ class Commands:
         return [refusal(answer) for answer in self._cancel(job_ids, "")]
 
     def sweep(self) -> Swept:
-        """Do what has become due, at most SWEEP_LIMIT of each kind: end leases, remove jobs, forget executors."""
+        """Do what has become due, at most SWEEP_LIMIT of each kind.
+
+        That is: end leases, queue jobs whose delay is over, remove old jobs, forget executors.
+        """
         policy = self._policy
         limits = (policy.lease_ms, policy.max_attempts, policy.retention_ms, policy.executor_timeout_ms, SWEEP_LIMIT)
         reply = self._scripts.call("sweep", self._clock(), *limits)

@@ -14,6 +14,7 @@ class Policy:
     max_attempts: how many executors a job may lose before it fails.
     retention_ms: how long a job is kept after it has ended.
     timeout_seconds: the time limit of a program whose job names none; None for no limit.
+    max_host_faults: after how many host faults a job fails.
     """
 
     lease_ms: int = 60_000
@@ -21,3 +22,4 @@ class Policy:
     max_attempts: int = 3
     retention_ms: int = 604_800_000
     timeout_seconds: float | None = None
+    max_host_faults: int = 3

@@ -11,8 +11,11 @@ from jobqueue.job import Attempt, AttemptStatus, Job, JobSummary, Measured, Prio
 from jobqueue.queue.scripts import Reply
 from jobqueue.result import LiveOutput, Result
 
-UNKNOWN_IP = "-"
-"""Stands for an unknown address, because archived attempts are words separated by spaces."""
+UNKNOWN = "-"
+"""Stands for an unknown address or reason, because archived attempts are words separated by spaces."""
+
+ARCHIVED_WORDS = 6
+"""How many words of an archived attempt come before its message, which may have spaces of its own."""
 
 SUMMARY_FIELDS = 7
 FULL_OUTPUT_BYTES = 1024
@@ -88,7 +91,7 @@ def read_job(reply: Reply) -> Job:
         reason=_reason(fields.get("reason")),
         measured=read_measured(output.get("measured")),
         cancel_requested="cancel_requested_at_ms" in fields,
-        attempts=[*map(_archived_attempt, archive), *_latest_attempt(fields)],
+        attempts=[*map(_archived_attempt, archive), *_latest_attempt(fields, output)],
     )
 
 
@@ -116,18 +119,19 @@ def read_summaries(flat: Sequence[Reply]) -> list[JobSummary]:
 
 
 def _archived_attempt(line: str) -> Attempt:
-    status, started_at_ms, ended_at_ms, executor_ip, executor_id, *reason = line.split(" ")
+    status, started_at_ms, ended_at_ms, executor_ip, executor_id, *rest = line.split(" ", ARCHIVED_WORDS)
     return Attempt(
         executor_id=executor_id,
         executor_ip=_ip(executor_ip),
         started_at_ms=int(started_at_ms),
         ended_at_ms=int(ended_at_ms),
         status=AttemptStatus(status),
-        reason=_reason(*reason),
+        reason=_reason(*rest[:1]),
+        error_message=rest[1] if len(rest) > 1 else None,
     )
 
 
-def _latest_attempt(fields: dict[str, str]) -> Iterator[Attempt]:
+def _latest_attempt(fields: dict[str, str], output: dict[str, str]) -> Iterator[Attempt]:
     """Yield the latest attempt, which is stored in the job's hash and not yet archived.
 
     It is there as long as the hash has a token: releasing or losing an attempt archives it and deletes the token. The
@@ -141,6 +145,7 @@ def _latest_attempt(fields: dict[str, str]) -> Iterator[Attempt]:
             ended_at_ms=_number(fields.get("completed_at_ms")),
             status=AttemptStatus(fields["status"]),
             reason=_reason(fields.get("reason")),
+            error_message=output.get("error_message"),
         )
 
 
@@ -157,8 +162,8 @@ def _number(text: str | None) -> int | None:
 
 
 def _reason(text: str | None = None) -> Reason | None:
-    return Reason(text) if text else None
+    return Reason(text) if text and text != UNKNOWN else None
 
 
 def _ip(text: str) -> str | None:
-    return None if text == UNKNOWN_IP else text
+    return None if text == UNKNOWN else text

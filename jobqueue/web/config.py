@@ -26,6 +26,9 @@ class ServerSettings:
         "EXECUTOR_TIMEOUT_SECONDS", Policy.executor_timeout_ms / 1000, 0.1, "how long a silent executor is listed"
     )
     max_attempts: int = whole_number("MAX_ATTEMPTS", Policy.max_attempts, (1, 1000), "lost attempts until a job fails")
+    max_host_faults: int = whole_number(
+        "MAX_HOST_FAULTS", Policy.max_host_faults, (1, 1000), "attempts that hosts could not make until a job fails"
+    )
     retention_seconds: float = seconds(
         "JOB_RETENTION_SECONDS", Policy.retention_ms / 1000, 0, "how long ended jobs are kept"
     )
@@ -45,6 +48,7 @@ class ServerSettings:
             max_attempts=self.max_attempts,
             retention_ms=round(self.retention_seconds * 1000),
             timeout_seconds=self.job_timeout_seconds,
+            max_host_faults=self.max_host_faults,
         )
 
 

@@ -5,6 +5,9 @@ local function end_job(job, status, reason, now_ms)
   if reason ~= '' then
     redis.call('HSET', keys.job(job.id), 'reason', reason)
   end
+  if job.released_by then
+    redis.call('HDEL', keys.job(job.id), 'released_by', 'others_first_until_ms')
+  end
   redis.call('ZADD', keys.ended, now_ms, job.id)
   redis.call('HINCRBY', keys.counters, 'finished_' .. status, 1)
 end

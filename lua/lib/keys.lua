@@ -7,14 +7,16 @@ local keys = {
   attempts = function(id) return root .. ':attempts:' .. id end,
   lease = function(id) return root .. ':lease:' .. id end,
   live = function(id) return root .. ':live:' .. id end,
-  jobs = function(status, priority) return root .. ':jobs:' .. status .. ':' .. priority end,
-  jobs_of_type = function(status, priority, type) -- the type comes last, as it may contain colons
-    return root .. ':jobs:' .. status .. ':' .. priority .. ':' .. type
+  jobs = function(index, priority) return root .. ':jobs:' .. index .. ':' .. priority end,
+  jobs_of_type = function(index, priority, type) -- the type comes last, as it may contain colons
+    return root .. ':jobs:' .. index .. ':' .. priority .. ':' .. type
   end,
   held = function(executor_id) return root .. ':held:' .. executor_id end,
   deadlines = root .. ':deadlines',
+  due = root .. ':due',
   ended = root .. ':ended',
   executors = root .. ':executors',
+  askers = root .. ':askers',
   busy = root .. ':busy',
   jobs_completed = root .. ':jobs_completed',
   counters = root .. ':counters',

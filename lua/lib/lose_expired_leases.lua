@@ -12,7 +12,7 @@ local function lose_expired_leases(now_ms, lease_ms, max_attempts, limit)
     if job and job.status == 'running' then
       ended = ended + 1
       drop_lease(job)
-      archive_attempt(job, 'lost', 'lease_lost', now_ms)
+      archive_attempt(job, 'lost', 'lease_lost', now_ms, '')
       redis.call('HINCRBY', keys.counters, 'attempts_lost', 1)
       local lost = redis.call('HINCRBY', keys.job(id), 'lost_attempts', 1)
       if job.cancel_requested then

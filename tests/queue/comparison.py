@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobqueue.job import Job, Status
-from tests.queue.model import ModelJob
+from tests.queue.model_job import ModelJob
 
 
 def actual(job: Job) -> tuple[object, ...]:

@@ -14,12 +14,13 @@ from jobqueue.queue.connection import Connection
 from jobqueue.queue.policy import Policy
 from jobqueue.queue.scripts import Scripts
 from jobqueue.result import Holder, Piece, Result
+from tests.queue.model import DELAYS_MS
 from tests.queue.side_by_side import SideBySide
 from tests.support.attempts import Attempt
 
 T = TypeVar("T")
 
-POLICY = Policy(lease_ms=4_000, executor_timeout_ms=10_000, max_attempts=2, retention_ms=20_000)
+POLICY = Policy(lease_ms=4_000, executor_timeout_ms=10_000, max_attempts=2, retention_ms=20_000, max_host_faults=2)
 MAX_JOBS = 8
 MAX_UNFINISHED = 3
 TIMES = [
@@ -28,6 +29,7 @@ TIMES = [
     [POLICY.lease_ms // 2],
     [POLICY.lease_ms // 2, POLICY.lease_ms // 2],
     [POLICY.lease_ms, 1],
+    [DELAYS_MS[0]],
 ]
 BEGINNINGS: Sequence[Sequence[str]] = [
     [],
@@ -38,6 +40,8 @@ BEGINNINGS: Sequence[Sequence[str]] = [
     ["claim", "cancel"],
     ["claim", "cancel", "lose"],
     ["claim", "cancel", "complete"],
+    ["claim", "release"],
+    ["claim", "release", "wait", "claim"],
 ]
 """What happens to the first job before the random moves. Chance alone seldom gets that far."""
 
@@ -51,7 +55,7 @@ RESULTS = st.sampled_from(
         Result(1, reason=Reason.TIMEOUT),
     ]
 )
-REASONS = st.sampled_from([None, Reason.WORKER_SHUTDOWN])
+REASONS = st.sampled_from([None, Reason.WORKER_SHUTDOWN, Reason.HOST_FAULT, Reason.DOWNLOAD_FAILED])
 PIECES = st.sampled_from([Piece(0, ""), Piece(0, "ab"), Piece(1, "bcd"), Piece(6, "gh")])
 FINISHES = st.sampled_from([Status.COMPLETED, Status.FAILED])
 NUMBERS = st.integers(0, 11)
@@ -76,6 +80,10 @@ class Machine(RuleBasedStateMachine):
                 self.both.cancel(self.both.holding()[0].job_id, force=True)
             elif stage == "lose":
                 self.both.pass_time([POLICY.lease_ms // 2] * 2)
+            elif stage == "release":
+                self.both.release(self.both.holding()[0], Reason.HOST_FAULT, with_token=True)
+            elif stage == "wait":
+                self.both.advance(DELAYS_MS[0])
             elif stage == "complete":
                 self.both.finish(self.both.holding()[0], Status.COMPLETED, Result(0, "out"), with_token=True)
 

@@ -5,74 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from jobqueue.errors import JobNotFound, JobQueueError, LeaseLost, NotHeld, NotPending, NotRunning
-from jobqueue.job import Attempt, AttemptStatus, Priority, Reason, Status
+from jobqueue.job import HOST_FAULTS, AttemptStatus, Priority, Reason, Status
 from jobqueue.queue.commands import Finished, Renewed, Swept
 from jobqueue.queue.policy import Policy
 from jobqueue.result import Holder, Piece, Result
+from tests.queue.model_job import NOTHING, ModelExecutor, ModelJob
 
 Refusal = type[JobQueueError]
-NOTHING = Piece(0, "")
-
-
-@dataclass
-class ModelJob:
-    """A job. `holder` has the token of its attempt as long as a report with that token can match."""
-
-    id: str
-    sequence: int
-    priority: Priority
-    type: str
-    status: Status = Status.PENDING
-    holder: Holder | None = None
-    claimed: int = 0
-    started_ms: int | None = None
-    deadline_ms: int = 0
-    ended_ms: int | None = None
-    result: Result | None = None
-    reason: Reason | None = None
-    cancel_requested: bool = False
-    attempt_count: int = 0
-    lost: int = 0
-    archived: list[Attempt] = field(default_factory=list)
-    live: Piece = NOTHING
-
-    @property
-    def executor_id(self) -> str | None:
-        """The executor that runs the job, or ran it last."""
-        return self.holder.executor_id if self.holder else None
-
-    def attempts(self) -> list[Attempt]:
-        """Return the attempts that the job's details must list."""
-        if self.holder is None or not self.holder.attempt_token:
-            return self.archived
-        return [*self.archived, self.attempt(AttemptStatus(self.status), self.ended_ms, self.reason)]
-
-    def attempt(self, status: AttemptStatus, ended_ms: int | None, reason: Reason | None) -> Attempt:
-        """Return the newest attempt."""
-        assert self.executor_id is not None
-        assert self.started_ms is not None
-        return Attempt(self.executor_id, None, self.started_ms, ended_ms, status, reason)
-
-    def outcome(self, reported: Status, reason: Reason | None) -> Status:
-        """Return the status that a report gives the job."""
-        stopped = reported is Status.FAILED and reason in {None, Reason.CANCELLED}
-        return Status.CANCELLED if self.cancel_requested and stopped else reported
-
-    def add_output(self, piece: Piece) -> None:
-        """Add a piece of output to the live output. One byte is one character here."""
-        end = self.live.offset + len(self.live.data)
-        if piece.offset > end:
-            self.live = piece
-        else:
-            self.live = replace(self.live, data=self.live.data + piece.data[end - piece.offset :])
-
-
-@dataclass
-class ModelExecutor:
-    """An executor that the queue remembers."""
-
-    seen_ms: int
-    completed: int = 0
+ASKING_MS = 10_000
+OTHERS_FIRST_MS = 300_000
+DELAYS_MS = (5_000, 10_000, 20_000)
 
 
 @dataclass
@@ -87,6 +29,7 @@ class Model:
     claims: int = 0
     swept_ms: int | None = None
     grace_until_ms: int = 0
+    asked_ms: dict[str, int] = field(default_factory=dict)
 
     def submit(self, job_id: str, priority: Priority, type: str) -> None:
         """Add a job at the end of its queue."""
@@ -94,9 +37,13 @@ class Model:
         self.jobs[job_id] = ModelJob(job_id, self.submitted, priority, type)
 
     def queue(self) -> list[ModelJob]:
-        """Return the pending jobs in the order in which they must be handed out."""
-        pending = [job for job in self.jobs.values() if job.status is Status.PENDING]
+        """Return the pending jobs in the order in which they must be handed out, without those that are delayed."""
+        pending = [job for job in self.jobs.values() if job.status is Status.PENDING and job.not_before_ms is None]
         return sorted(pending, key=lambda job: (list(Priority).index(job.priority), job.sequence))
+
+    def delayed(self) -> list[ModelJob]:
+        """Return the pending jobs that must not be handed out yet."""
+        return [job for job in self.jobs.values() if job.status is Status.PENDING and job.not_before_ms is not None]
 
     def held(self, executor_id: str) -> list[ModelJob]:
         """Return the jobs that an executor runs, the latest claim first."""
@@ -121,10 +68,12 @@ class Model:
         }
 
     def next_job(self, executor_id: str) -> ModelJob | None:
-        """End expired leases, as a claim does first, and return the job that the claim must hand out."""
+        """End expired leases and delays, as a claim does first, and return the job that the claim must hand out."""
         self._mark_seen(executor_id)
+        self.asked_ms[executor_id] = self.now_ms
         self._lose()
-        return next(iter(self.queue()), None)
+        self._queue_due()
+        return next((job for job in self.queue() if not self._is_for_others(job, executor_id)), None)
 
     def claim(self, job: ModelJob, holder: Holder) -> None:
         """Hand out that job."""
@@ -163,7 +112,7 @@ class Model:
         self._mark_seen(holder.executor_id).completed += status is Status.COMPLETED
         return Finished(status, False)
 
-    def release(self, job_id: str, holder: Holder, reason: Reason | None) -> Refusal | Status:
+    def release(self, job_id: str, holder: Holder, reason: Reason | None, message: str) -> Refusal | Status:
         """Release a running job."""
         job = self.jobs.get(job_id)
         if job is None:
@@ -171,7 +120,12 @@ class Model:
         if not _holds(job, holder):
             return LeaseLost if job.status is Status.RUNNING else NotRunning
         self._mark_seen(holder.executor_id)
-        self._end_attempt(job, AttemptStatus.RELEASED, reason)
+        job.host_faults += reason in HOST_FAULTS
+        self._end_attempt(job, AttemptStatus.RELEASED, reason, message)
+        if reason in HOST_FAULTS and job.status is Status.PENDING:
+            job.not_before_ms = self.now_ms + DELAYS_MS[job.host_faults - 1]
+            job.released_by.add(holder.executor_id)
+            job.others_first_until_ms = job.not_before_ms + OTHERS_FIRST_MS
         return job.status
 
     def cancel(self, job_id: str, force: bool) -> Refusal | Status:
@@ -197,7 +151,7 @@ class Model:
         silent = [name for name, executor in self.executors.items() if self._since(executor.seen_ms) >= timeout_ms]
         for executor_id in silent:
             del self.executors[executor_id]
-        return Swept(lost, len(old), len(silent))
+        return Swept(lost, len(old), len(silent), self._queue_due())
 
     def _lose(self) -> int:
         if self._in_grace():
@@ -208,13 +162,27 @@ class Model:
             self._end_attempt(job, AttemptStatus.LOST, Reason.LEASE_LOST)
         return len(lost)
 
-    def _end_attempt(self, job: ModelJob, status: AttemptStatus, reason: Reason | None) -> None:
-        job.archived.append(job.attempt(status, self.now_ms, reason))
+    def _queue_due(self) -> int:
+        due = [job for job in self.delayed() if self._since(job.not_before_ms) >= 0]
+        for job in due:
+            job.not_before_ms = None
+        return len(due)
+
+    def _is_for_others(self, job: ModelJob, executor_id: str) -> bool:
+        """Whether this executor released the job after a host fault, and another one asks that did not."""
+        others = self.asked_ms.keys() - job.released_by
+        ask = any(self._since(self.asked_ms[other]) < ASKING_MS for other in others)
+        return executor_id in job.released_by and ask and self.now_ms < job.others_first_until_ms
+
+    def _end_attempt(self, job: ModelJob, status: AttemptStatus, reason: Reason | None, message: str = "") -> None:
+        job.archived.append(replace(job.attempt(status, self.now_ms, reason), error_message=message or None))
         job.live = NOTHING
         if job.cancel_requested:
             self._end(job, Status.CANCELLED, Reason.CANCELLED)
         elif status is AttemptStatus.LOST and job.lost >= self.policy.max_attempts:
             self._end(job, Status.FAILED, Reason.LEASE_LOST)
+        elif reason in HOST_FAULTS and job.host_faults >= self.policy.max_host_faults:
+            self._end(job, Status.FAILED, reason)
         else:
             job.status, job.holder, job.started_ms = Status.PENDING, None, None
             return
@@ -231,7 +199,7 @@ class Model:
         return -1 if moment_ms is None else self.now_ms - moment_ms
 
     def _end(self, job: ModelJob, status: Status, reason: Reason | None) -> None:
-        job.status, job.ended_ms, job.reason = status, self.now_ms, reason
+        job.status, job.ended_ms, job.reason, job.not_before_ms = status, self.now_ms, reason, None
         job.live = NOTHING
 
     def _mark_seen(self, executor_id: str) -> ModelExecutor:

@@ -30,7 +30,8 @@ BACK = "lib/requeue.lua"
 LIVE = "lib/keep_live.lua"
 FINISH = "lib/finish.lua"
 GRACE = "lib/in_grace.lua"
-TYPE_INDEX = "redis.call('ZREM', keys.jobs_of_type(job.status, job.priority, job.type), job.id)"
+DUE = "lib/queue_due_jobs.lua"
+TYPE_INDEX = "redis.call('ZREM', keys.jobs_of_type(job.index, job.priority, job.type), job.id)"
 
 FOUND_SOON = [
     SeededBug("the token is not checked", HOLDS, "job.attempt_token == attempt_token", "true"),
@@ -41,8 +42,8 @@ FOUND_SOON = [
     SeededBug(
         "a requeued job goes to the end",
         BACK,
-        "set_status(job, 'pending')",
-        "job.sequence = redis.call('INCR', keys.sequence) set_status(job, 'pending')",
+        "set_status(job, 'pending', not_before_ms)",
+        "job.sequence = redis.call('INCR', keys.sequence) set_status(job, 'pending', not_before_ms)",
     ),
     SeededBug(
         "a lost attempt keeps its token",
@@ -52,18 +53,18 @@ FOUND_SOON = [
     SeededBug(
         "a lost attempt is not archived",
         "lib/archive_attempt.lua",
-        "redis.call('RPUSH', keys.attempts(job.id), line)",
+        "redis.call('RPUSH', keys.attempts(job.id), table.concat(words, ' '))",
     ),
     SeededBug("one lost executor too few", LOSE, "lost >= max_attempts", "lost + 1 >= max_attempts"),
     SeededBug("a lost job keeps its executor", BACK, "'executor_id', 'executor_ip', 'started_at_ms'", "'executor_ip'"),
     SeededBug("a lost lease keeps its deadline", LOSE, "drop_lease(job)"),
     SeededBug("leases end a millisecond late", LOSE, "'-inf', now_ms,", "'-inf', now_ms - 1,"),
-    SeededBug("the old status keeps the job", MOVE, "redis.call('ZREM', keys.jobs(job.status, job.priority), job.id)"),
+    SeededBug("the old status keeps the job", MOVE, "redis.call('ZREM', keys.jobs(job.index, job.priority), job.id)"),
     SeededBug("the old status keeps the job under its type", MOVE, TYPE_INDEX),
     SeededBug(
         "the new status has the job not under its type",
         MOVE,
-        "redis.call('ZADD', keys.jobs_of_type(status, job.priority, job.type), job.sequence, job.id)",
+        "redis.call('ZADD', keys.jobs_of_type(job.index, job.priority, job.type), job.sequence, job.id)",
     ),
     SeededBug("a finished job keeps its lease", FINISH, "drop_lease(job)"),
     SeededBug("a dropped lease keeps its deadline", DROP, "redis.call('ZREM', keys.deadlines, job.id)"),
@@ -91,7 +92,6 @@ FOUND_SOON = [
         "redis.call('ZREM', keys.jobs_of_type(job.status, job.priority, job.type), id)",
     ),
     SeededBug("there is always grace", GRACE, "return left_ms > 0 and left_ms <= lease_ms", "return true"),
-    SeededBug("a replay counts twice", "complete.lua", "answer[1] == 0", "not answer.err"),
     SeededBug("a released attempt is lost", "release.lua", "'released'", "'lost'"),
     SeededBug("a released lease is still there", "release.lua", "drop_lease(job)\n"),
     SeededBug("a release does not count as seen", "release.lua", "mark_seen(executor_id, now_ms)\n"),
@@ -109,12 +109,29 @@ FOUND_SOON = [
     ),
     SeededBug("live output outlives its attempt", DROP, ", keys.live(job.id)"),
     SeededBug("a gap in the output is ignored", LIVE, "text, begin = data, offset", "text = text .. data"),
+    SeededBug("a host fault delays no job", "release.lua", "requeue(job, not_before_ms)", "requeue(job)"),
+    SeededBug("one host fault too few", "release.lua", "host_faults >= max", "host_faults + 1 >= max"),
+    SeededBug(
+        "an executor gets a job that it released again",
+        "claim.lua",
+        "elseif is_for_others(job) then",
+        "elseif false then",
+    ),
     SeededBug(
         "two jobs get one number", "submit.lua", "sequence = sequence + 1\n", "sequence = math.max(sequence, 1)\n"
     ),
 ]
 
 FOUND_LATE = [
+    SeededBug("delayed jobs are queued a millisecond late", DUE, "'-inf', now_ms,", "'-inf', now_ms - 1,"),
+    SeededBug("a replay counts twice", "complete.lua", "answer[1] == 0", "not answer.err"),
+    SeededBug("one host fault too many", "release.lua", "host_faults >= max", "host_faults > max"),
+    SeededBug("a delayed job that ends stays due", MOVE, "redis.call('ZREM', keys.due, job.id)"),
+    SeededBug("a claim queues no delayed jobs", "claim.lua", "queue_due_jobs(now_ms, MAX_DUE)\n"),
+    SeededBug("a job waits for others that do not ask", "lib/asking.lua", "return others > 0", "return true"),
+    SeededBug("nobody else is ever asking", "lib/asking.lua", "return others > 0", "return false"),
+    SeededBug("an ended job remembers who released it", END, "if job.released_by then", "if false then"),
+    SeededBug("an executor without jobs is busy", DROP, "redis.call('ZREM', keys.busy, job.executor_id)"),
     SeededBug(
         "any failure becomes cancelled", FINISH, "local stopped = report.reason == '' or", "local stopped = true or"
     ),
@@ -128,7 +145,7 @@ FOUND_LATE = [
         "next_pending('foreground') or next_pending('background')",
         "next_pending('background') or next_pending('foreground')",
     ),
-    SeededBug("the last comes first", "claim.lua", "'ZRANGE', queue, 0, 0", "'ZREVRANGE', queue, 0, 0"),
+    SeededBug("the last comes first", "claim.lua", "'ZRANGE', queue, rank", "'ZREVRANGE', queue, rank"),
     SeededBug("a claim ends no leases", "claim.lua", "lose_expired_leases(now_ms, lease_ms, max_attempts, MAX_LOST)"),
     SeededBug("removal comes early", "sweep.lua", "now_ms - retention_ms", "now_ms - retention_ms / 2"),
     SeededBug(
@@ -136,7 +153,6 @@ FOUND_LATE = [
         "lib/forget_executors.lua",
         "redis.call('HDEL', keys.jobs_completed, executor_id)",
     ),
-    SeededBug("an executor without jobs is busy", DROP, "redis.call('ZREM', keys.busy, job.executor_id)"),
     SeededBug("there is no grace", GRACE, "return left_ms > 0 and left_ms <= lease_ms", "return false"),
     SeededBug(
         "grace is not stored",

@@ -43,7 +43,7 @@ class SideBySide:
 
     def unfinished(self) -> int:
         """Return how many jobs are pending or running."""
-        return len(self.model.queue()) + len(self.model.running())
+        return len(self.model.queue()) + len(self.model.delayed()) + len(self.model.running())
 
     def holding(self) -> list[Attempt]:
         """Return the attempts that hold their jobs."""
@@ -80,10 +80,11 @@ class SideBySide:
         assert answer == self.model.heartbeat(attempt.job_id, holder, piece)
 
     def release(self, attempt: Attempt, reason: Reason | None, with_token: bool) -> None:
-        """Release a job."""
+        """Release a job, with a message if there is a reason."""
         holder = attempt.holder if with_token else attempt.without_token
-        answer = answer_of(lambda: self.commands.release(attempt.job_id, holder, reason))
-        assert answer == self.model.release(attempt.job_id, holder, reason)
+        message = "no space left" if reason else ""
+        answer = answer_of(lambda: self.commands.release(attempt.job_id, holder, reason, message))
+        assert answer == self.model.release(attempt.job_id, holder, reason, message)
 
     def finish(self, attempt: Attempt, status: Status, result: Result, with_token: bool) -> None:
         """Complete or fail a job."""
@@ -117,6 +118,8 @@ class SideBySide:
         assert [job.id for job in page.jobs] == [job.id for job in newest_first]
         queues = [stored.sorted_sets.get(f"{ROOT}:jobs:pending:{priority}", {}) for priority in Priority]
         assert [job_id for queue in queues for job_id in queue] == [job.id for job in self.model.queue()]
+        due = {job.id: job.not_before_ms for job in self.model.delayed()}
+        assert stored.sorted_sets.get(f"{ROOT}:due", {}) == due
         deadlines = stored.sorted_sets.get(f"{ROOT}:deadlines", {})
         assert deadlines == {job.id: job.deadline_ms for job in self.model.running()}
         assert self.model.active() == {

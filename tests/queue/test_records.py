@@ -93,7 +93,8 @@ def test_an_ended_job_s_last_attempt_ended_with_it() -> None:
     job = read_job(reply_with(ended, output=["stdout", "out", "stderr", "err", "error_message", "why"]))
     assert (job.status, job.exit_code, job.completed_at_ms) == (Status.FAILED, -1, 3000)
     assert (job.stdout, job.stderr, job.error_message) == ("out", "err", "why")
-    assert list(job.attempts) == [Attempt("executor-1", "10.0.0.1", 2000, 3000, AttemptStatus.FAILED, Reason.TIMEOUT)]
+    status, reason = AttemptStatus.FAILED, Reason.TIMEOUT
+    assert list(job.attempts) == [Attempt("executor-1", "10.0.0.1", 2000, 3000, status, reason, "why")]
     assert job.reason is Reason.TIMEOUT
 
 

@@ -27,12 +27,14 @@ MUST_HAVE = {
     Status.FAILED: ALWAYS | CLAIMED | {"completed_at_ms"},
     Status.CANCELLED: ALWAYS | {"completed_at_ms", "reason"},
 }
+COUNTS = {"lost_attempts", "host_faults"}
+RELEASED = {"released_by", "others_first_until_ms"}
 MAY_HAVE = {
-    Status.PENDING: {"lost_attempts", "attempt"},
-    Status.RUNNING: {"lost_attempts", "cancel_requested_at_ms"},
-    Status.COMPLETED: {"lost_attempts", "cancel_requested_at_ms"},
-    Status.FAILED: {"lost_attempts", "cancel_requested_at_ms", "attempt_token", "exit_code", "reason"},
-    Status.CANCELLED: {"lost_attempts", "attempt"},
+    Status.PENDING: {*COUNTS, *RELEASED, "attempt", "not_before_ms"},
+    Status.RUNNING: {*COUNTS, *RELEASED, "cancel_requested_at_ms"},
+    Status.COMPLETED: {*COUNTS, "cancel_requested_at_ms"},
+    Status.FAILED: {*COUNTS, "cancel_requested_at_ms", "attempt_token", "exit_code", "reason"},
+    Status.CANCELLED: {*COUNTS, "attempt"},
 }
 STOPPED_MAY_HAVE = {"cancel_requested_at_ms", "attempt_token", "exit_code"}
 """What else a job may have that was cancelled while it ran. It also has the fields that a claim sets."""
@@ -89,7 +91,9 @@ def _unknown_keys(keys: Keys) -> Iterator[str]:
         *_of_kind(keys.all.strings, ("spec:", "lease:"), ("sequence", "claims")),
         *_of_kind(keys.all.hashes, ("job:", "output:", "live:"), ("jobs_completed", "counters", "sweep")),
         *_of_kind(keys.all.lists, ("attempts:",), ()),
-        *_of_kind(keys.all.sorted_sets, ("jobs:", "held:"), ("deadlines", "ended", "executors", "busy")),
+        *_of_kind(
+            keys.all.sorted_sets, ("jobs:", "held:"), ("deadlines", "due", "ended", "executors", "askers", "busy")
+        ),
     }
     for name in sorted(keys.all.names() - known):
         yield f"The key {name} is unknown or of the wrong type."
@@ -118,7 +122,7 @@ def _fields(keys: Keys) -> Iterator[str]:
 def _indexes(keys: Keys) -> Iterator[str]:
     expected: dict[str, dict[str, float]] = {}
     for job_id, job in keys.jobs.items():
-        by_priority = f"jobs:{job['status']}:{job['priority']}"
+        by_priority = f"jobs:{'delayed' if 'not_before_ms' in job else job['status']}:{job['priority']}"
         for index in (by_priority, f"{by_priority}:{job['type']}"):
             expected.setdefault(index, {})[job_id] = float(job["sequence"])
     actual = {f"jobs:{rest}": members for rest, members in named(keys.all.sorted_sets, "jobs:").items()}
@@ -126,6 +130,8 @@ def _indexes(keys: Keys) -> Iterator[str]:
         yield from _compare(index, expected.get(index, {}), actual.get(index, {}))
     ended = {job_id: float(job["completed_at_ms"]) for job_id, job in keys.with_status(*ENDED).items()}
     yield from _compare("ended", ended, keys.all.sorted_sets.get(f"{ROOT}:ended", {}))
+    due = {job_id: float(job["not_before_ms"]) for job_id, job in keys.jobs.items() if "not_before_ms" in job}
+    yield from _compare("due", due, keys.all.sorted_sets.get(f"{ROOT}:due", {}))
 
 
 def _compare(index: str, expected: Mapping[str, float], actual: Mapping[str, float]) -> Iterator[str]:

@@ -192,6 +192,16 @@ ROUTES = [
         ),
     ),
     *seeded(
+        f"{CODE}/schemas/executors.py",
+        f"{TESTS}/test_releases.py",
+        (
+            "the message of a release is dropped",
+            'data["error_message"] or ""',
+            '""',
+            "test_a_host_fault_shows_in_the_attempt_while_the_job_is_pending",
+        ),
+    ),
+    *seeded(
         f"{CODE}/routes/health.py",
         f"{TESTS}/test_health.py",
         (

@@ -148,8 +148,8 @@ def test_a_bad_page_of_executors_is_refused_by_name(api: Api, name: str, values:
         assert (response.status_code, list(response.get_json()["context"])) == (400, [name])
 
 
-def test_a_hundred_thousand_executor_ids_leave_ten_thousand(api: Api) -> None:
-    names = {f"worker-{number}": api.bench.clock.now_ms for number in range(100_000)}
+def test_any_number_of_executor_ids_leaves_ten_thousand(api: Api) -> None:
+    names = {f"worker-{number}": api.bench.clock.now_ms for number in range(20_000)}
     api.bench.client.zadd("{jobqueue}:executors", names)
     while api.bench.commands.sweep().more:
         pass

@@ -44,6 +44,7 @@ def test_a_claim_answers_the_job_with_its_token_attempt_and_lease(api: Api) -> N
             "ended_at": None,
             "status": "running",
             "reason": None,
+            "error_message": None,
         }
     ]
 

@@ -21,6 +21,7 @@ NOT_WHOLE_NUMBERS = ["0", "-1", "1.5", "three", "nan", "1e3", "+3", "1_0", "٣",
 WRONG = [
     *(("PORT", value) for value in [*NOT_WHOLE_NUMBERS, "65536", "http"]),
     *(("MAX_ATTEMPTS", value) for value in NOT_WHOLE_NUMBERS),
+    *(("MAX_HOST_FAULTS", value) for value in NOT_WHOLE_NUMBERS),
     *((name, value) for name in SECONDS for value in NOT_SECONDS),
     ("HEARTBEAT_TIMEOUT_SECONDS", "0"),
     ("EXECUTOR_TIMEOUT_SECONDS", "0"),
@@ -37,10 +38,10 @@ def load(name: str, value: str) -> None:
 
 
 def test_unset_and_empty_variables_mean_the_documented_defaults() -> None:
-    for variables in ({}, dict.fromkeys([*SECONDS, "MAX_ATTEMPTS", "REDIS_URL", "PORT"], " ")):
+    for variables in ({}, dict.fromkeys([*SECONDS, "MAX_ATTEMPTS", "MAX_HOST_FAULTS", "REDIS_URL", "PORT"], " ")):
         settings = config.load(variables)
         assert settings.redis_url == "redis://127.0.0.1:6379/0"
-        assert settings.policy == Policy(60_000, 120_000, 3, 604_800_000, None)
+        assert settings.policy == Policy(60_000, 120_000, 3, 604_800_000, None, 3)
         assert config.load_gunicorn(variables).port == 8080
 
 
@@ -51,12 +52,13 @@ def test_every_setting_is_read_and_seconds_may_have_fractions() -> None:
             "HEARTBEAT_TIMEOUT_SECONDS": "0.25",
             "EXECUTOR_TIMEOUT_SECONDS": "10",
             "MAX_ATTEMPTS": "7",
+            "MAX_HOST_FAULTS": "5",
             "JOB_RETENTION_SECONDS": "0",
             "JOB_TIMEOUT_SECONDS": "0.1",
         }
     )
     assert settings.redis_url == "rediss://user:secret@h:6380/1?ssl_cert_reqs=none"
-    assert settings.policy == Policy(250, 10_000, 7, 0, 0.1)
+    assert settings.policy == Policy(250, 10_000, 7, 0, 0.1, 5)
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,7 @@ def test_a_completed_job_shows_its_result_and_its_attempt(api: Api) -> None:
             "ended_at": "2023-11-14T22:15:19Z",
             "status": "completed",
             "reason": "exited",
+            "error_message": None,
         }
     ]
 

@@ -25,6 +25,7 @@ QUEUE = {
     *(f'jobqueue_executors{{state="{state}"}}' for state in ("busy", "idle")),
     *(f'jobqueue_jobs_finished_total{{status="{status}"}}' for status in ("completed", "failed", "cancelled")),
     "jobqueue_attempts_lost_total",
+    "jobqueue_host_faults_total",
     "jobqueue_redis_up",
     "jobqueue_store_full",
 }
@@ -106,6 +107,12 @@ def test_counters_of_lost_attempts_and_finished_jobs_never_fall(own_api: Api) ->
     assert series["jobqueue_attempts_lost_total"] == 2
     assert series['jobqueue_jobs_finished_total{status="failed"}'] == 1
     assert series['jobqueue_jobs{status="failed"}'] == 0
+
+
+def test_host_faults_are_counted(own_api: Api) -> None:
+    for reason in ("host_fault", "download_failed", "worker_shutdown", None):
+        own_api.report("release", own_api.submit(), own_api.claim()["executor_id"], reason=reason)
+    assert scrape(own_api)["jobqueue_host_faults_total"] == 2
 
 
 def test_busy_executors_are_counted_as_long_as_they_run_jobs(own_api: Api) -> None:

@@ -189,6 +189,10 @@ def test_the_answers_of_all_routes_match_the_document(api: Api, document: dict[s
     call("PUT", "/jobs/{job_id}/heartbeat", HOLDER, job_id=stopped)
     call("POST", "/jobs/{job_id}/release", {**HOLDER, "reason": "worker_shutdown"}, job_id=stopped)
     call("POST", "/jobs/{job_id}/release", HOLDER, 400, stopped)
+    faulty = call("POST", "/jobs", JOB, 201)["id"]
+    call("POST", "/jobs/claim", HOLDER)
+    call("POST", "/jobs/{job_id}/release", {**HOLDER, "reason": "host_fault", "error_message": "why"}, job_id=faulty)
+    call("GET", "/jobs/{job_id}", job_id=faulty)
     call("POST", "/jobs/{job_id}/release", HOLDER, 404)
     call("GET", "/jobs/{job_id}/output", None, 404)
     call("GET", "/jobs/{job_id}", job_id=stopped)

@@ -68,8 +68,8 @@ def fail(report: tuple[Holder, Result], job_id: str) -> FinishedAnswer:
 @blueprint.arguments(executors.ReleaseIn())
 @blueprint.answers(200, answers.JobStatusOut())
 @blueprint.refuses(400, 404)
-def release(report: tuple[Holder, Reason | None], job_id: str) -> dict[str, Any]:
-    """Release a running job to its old place in the queue"""
+def release(report: tuple[Holder, Reason | None, str], job_id: str) -> dict[str, Any]:
+    """Release a running job to its old place in the queue; after a host fault, with a delay"""
     return {"id": job_id, "status": services().commands.release(job_id, *report)}
 
 

@@ -66,6 +66,7 @@ class AttemptOut(Schema):
     ended_at = timestamp(required=True, allow_none=True)
     status = choice(AttemptStatus, required=True)
     reason = choice(Reason, required=True, allow_none=True)
+    error_message = basic.String(required=True, allow_none=True)
 
 
 class JobOut(JobSummaryOut):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from marshmallow import Schema, post_load, validate
 from marshmallow import fields as basic
-from marshmallow import post_load, validate
 
-from jobqueue.job import Reason
+from jobqueue.job import RELEASES, Reason
 from jobqueue.result import Holder, LiveOutput, Piece, Result
 from jobqueue.web.schemas import fields, measured
 from jobqueue.web.schemas.requests import Request
@@ -16,6 +16,7 @@ from jobqueue.web.schemas.text import WORD
 INT32 = validate.Range(-(2**31), 2**31 - 1)
 MAX_PIECE_BYTES = 1024 * 1024
 MAX_LIMIT = 1000
+RELEASE_REASONS = [reason.value for reason in Reason if reason in RELEASES]
 
 
 class ClaimIn(Request):
@@ -88,13 +89,21 @@ class EndIn(HolderIn):
     reason = fields.choice(Reason, load_default=None)
 
 
-class ReleaseIn(EndIn):
-    """A job that its executor releases."""
+class ReleaseIn(HolderIn):
+    """A job that its executor releases, and why."""
+
+    reason = basic.String(
+        load_default=None,
+        allow_none=True,
+        validate=validate.OneOf(RELEASE_REASONS),
+        metadata={"description": "All but `worker_shutdown` are host faults: they delay the job, and are counted."},
+    )
+    error_message = basic.String(load_default=None, allow_none=True)
 
     @post_load
-    def make(self, data: dict[str, Any], **_: Any) -> tuple[Holder, Reason | None]:
-        """Return the holder and its reason."""
-        return _holder(data), data["reason"]
+    def make(self, data: dict[str, Any], **_: Any) -> tuple[Holder, Reason | None, str]:
+        """Return the holder, its reason and its message, which is empty for none."""
+        return _holder(data), Reason(data["reason"]) if data["reason"] else None, data["error_message"] or ""
 
 
 class CompleteIn(EndIn):
