@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -77,6 +78,20 @@ def dripping_header(connection: socket.socket, over: threading.Event) -> None:
     _drip(connection, over)
 
 
+def resetting_after(sent: bytes, read_first: bool = True) -> Behaviour:
+    """Return what a host does that sends these bytes, after the request or at once, and resets the connection."""
+
+    def reset(connection: socket.socket, _: threading.Event) -> None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if read_first:
+            connection.recv(65536)
+        if sent:
+            connection.sendall(sent)
+            threading.Event().wait(0.02)  # a reset overtakes what has not been read
+
+    return reset
+
+
 def endless_continue(connection: socket.socket, over: threading.Event) -> None:
     """Send one interim answer after another."""
     while not over.wait(0.02):
@@ -149,6 +164,9 @@ def silent_name_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
     finally:
         over.set()
+        for thread in threading.enumerate():
+            if thread.name == "look-up":  # the next test may want the same name, and would join the look-up
+                thread.join(10)
 
 
 def is_connected(port: int) -> bool:
