@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import IO, Any
 
@@ -14,6 +16,9 @@ from jobqueue.clock import since_boot
 
 CLAIM_SECONDS = 5.0
 """Time limit of a claim. A worker that shuts down waits for it: it has to release the job that the claim may bring."""
+
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+"""The id of a job. It is a part of paths."""
 
 METHODS = {"complete": "PUT", "fail": "PUT", "release": "POST"}
 """The HTTP method of each kind of report."""
@@ -64,11 +69,9 @@ class Claims:
         job = self._transport.call("POST", "/jobs/claim", {"executor_id": self._executor_id}, CLAIM_SECONDS)
         if job is None:
             return None
-        try:
-            known = {name: job[name] for name in CLAIMED_FIELDS if name in job}
-            return ClaimedJob(**known, asked_at=asked_at)
-        except TypeError as error:  # not an object, or one that lacks a field
-            raise ApiUnavailable("the answer to the claim is not a job of this API") from error
+        if not _is_job(job):
+            raise ApiUnavailable("the answer to the claim is not a job of this API")
+        return ClaimedJob(**{name: job[name] for name in FIELDS if name in job}, asked_at=asked_at)
 
     def heartbeat(self, job: ClaimedJob, within_seconds: float, output: Mapping[str, Any] | None = None) -> Held | None:
         """Renew the lease, giving up after about `within_seconds`; None when the lease is lost.
@@ -103,7 +106,36 @@ class Claims:
         return {"executor_id": self._executor_id, "attempt_token": job.attempt_token}
 
 
-CLAIMED_FIELDS = frozenset(field.name for field in fields(ClaimedJob)) - {"asked_at"}
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+
+
+FIELDS: Mapping[str, Callable[[Any], bool]] = {
+    "id": lambda value: isinstance(value, str) and ID.fullmatch(value) is not None,
+    "binary_url": _is_text,
+    "binary_sha256": _is_text,
+    "arguments": lambda value: isinstance(value, list) and all(map(_is_text, value)),
+    "env_variables": lambda value: isinstance(value, dict) and all(map(_is_text, value.values())),
+    "attempt_token": _is_text,
+    "lease_ms": _is_number,
+    "type": _is_text,
+    "attempt": _is_number,
+    "timeout_seconds": lambda value: value is None or _is_number(value),
+}
+"""The fields of a claimed job that are used here, and what each of them may be."""
+
+OPTIONAL = frozenset({"type", "attempt", "timeout_seconds"})
+
+
+def _is_job(answer: object) -> bool:
+    """Whether an answer is a job of this API. Its fields become paths, times and arguments, so their types matter."""
+    if not isinstance(answer, dict):
+        return False
+    return all(name in OPTIONAL if name not in answer else valid(answer[name]) for name, valid in FIELDS.items())
 
 
 def _checked(answer: object, verb: str) -> dict[str, Any]:

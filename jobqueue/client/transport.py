@@ -7,23 +7,18 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import IO, Any
 
-import requests
-import urllib3
-
-from jobqueue.net.adapter import Adapter
-from jobqueue.net.sockets import governed
+from jobqueue.client.exchange import Answer, Exchanges, Request
+from jobqueue.client.unavailable import ApiUnavailable
+from jobqueue.net.network import Network
 from jobqueue.net.statuses import is_retryable
-from jobqueue.net.time_limit import TimeLimit, TimeLimitExceeded
 from jobqueue.net.urls import without_secrets
+
+__all__ = ["ANSWER_SECONDS", "CONNECT_SECONDS", "ApiRefused", "ApiUnavailable", "Transport"]
 
 CONNECT_SECONDS = 3.05
 """Time limit of connecting to one of the API's addresses."""
 ANSWER_SECONDS = 10.0
 """Time limit of a request, unless the caller sets another one."""
-
-
-class ApiUnavailable(Exception):
-    """The API did not answer, or answered that it cannot serve the request now. It may or may not have acted on it."""
 
 
 class ApiRefused(Exception):
@@ -40,85 +35,78 @@ class ApiRefused(Exception):
 
 
 class Transport:
-    """Requests to one API over kept connections. For one thread at a time.
+    """Requests to one API over a kept connection. For one thread at a time.
 
-    Nothing is taken from the environment: neither a proxy nor `.netrc`, whose passwords would go to whoever answers.
+    Passwords in `.netrc` are not used: they would go to whoever answers.
     """
 
-    def __init__(self, api_url: str, connect_seconds: float = CONNECT_SECONDS) -> None:
-        self._api_url = api_url.rstrip("/")
-        self._shown_url = without_secrets(self._api_url)
-        self._connect_seconds = connect_seconds
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.mount("https://", adapter := Adapter())
-        self._session.mount("http://", adapter)
+    def __init__(self, api_url: str, network: Network | None = None, connect_seconds: float = CONNECT_SECONDS) -> None:
+        self._shown_url = without_secrets(api_url.rstrip("/"))
+        self._exchanges = Exchanges(api_url.rstrip("/"), network or Network(), connect_seconds)
 
-    def call(self, method: str, path: str, body: object = None, within_seconds: float = ANSWER_SECONDS) -> Any:
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        within_seconds: float = ANSWER_SECONDS,
+    ) -> Any:
         """Send a request with this body, as JSON; return the decoded body of the answer, None when it has none.
 
-        Gives up after `within_seconds`. Raises ApiUnavailable, ApiRefused.
+        Gives up after `within_seconds`. A request that is not a GET is sent once. Raises ApiUnavailable, ApiRefused.
         """
-        return self._request(method, path, within_seconds, json=body)
+        content = None if body is None else json.dumps(body, allow_nan=False).encode()
+        return self._decode(self._exchanges.ask(Request(method, path, content, method == "GET"), within_seconds))
 
     def send(self, method: str, path: str, body: IO[bytes], within_seconds: float = ANSWER_SECONDS) -> Any:
         """Send a request whose body is the JSON in a file, without ever holding it whole; return what `call` returns.
 
-        Raises ApiUnavailable, ApiRefused.
+        The request must be one that may be sent twice: if the first connection passes nothing, it is sent again at once
+        on another one, within the same time limit. Raises ApiUnavailable, ApiRefused.
         """
-        body.seek(0)
-        return self._request(method, path, within_seconds, data=body, headers={"Content-Type": "application/json"})
+        return self._decode(self._exchanges.ask(Request(method, path, body, repeatable=True), within_seconds))
 
-    def _request(self, method: str, path: str, within_seconds: float, **content: Any) -> Any:
-        # `requests` gets the time limit of connecting only. The limit of the whole request governs the sockets.
-        options = {"timeout": (self._connect_seconds, None), "allow_redirects": False, **content}
-        try:
-            with (
-                governed(TimeLimit(within_seconds)),
-                self._session.request(method, self._api_url + path, **options) as response,
-            ):
-                answer = response.content
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, TimeLimitExceeded) as error:
-            raise ApiUnavailable(f"{_reason(error)} at {self._shown_url}") from error
-        return self._decode(response.status_code, answer)
-
-    def _decode(self, status: int, content: bytes) -> Any:
+    def _decode(self, answer: Answer) -> Any:
         """Return the body of a success; raise ApiUnavailable for a status that may pass, ApiRefused for a refusal.
 
         Anything else was sent by another server, such as a proxy. A proxy's 404 must not make a worker believe that its
-        job is gone.
+        job is gone. So a refusal counts only when it has the shape of the API's.
         """
-        body: Any = content  # Still bytes below if it is not JSON.
-        with suppress(ValueError, RecursionError):
-            body = json.loads(content) if content else None
-        error = body.get("error") if isinstance(body, dict) else None
+        status, body = answer.status, _parsed(answer.content)
+        fields = body if isinstance(body, dict) else {}
+        error, context = fields.get("error"), fields.get("context")
         if is_retryable(status):
             message = f" ({error})" if isinstance(error, str) else ""
             raise ApiUnavailable(f"{status}{message} from {self._shown_url}")
-        if status < HTTPStatus.MULTIPLE_CHOICES and not isinstance(body, bytes):
+        if status == HTTPStatus.NO_CONTENT:
+            return None
+        if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES and not isinstance(body, bytes | None):
             return body
-        if status < HTTPStatus.BAD_REQUEST or error is None:
-            raise self._foreign(status)
-        raise ApiRefused(status, str(error), body.get("context") or {})
+        if status < HTTPStatus.BAD_REQUEST or not isinstance(error, str) or not isinstance(context, dict):
+            raise self._foreign(answer)
+        raise ApiRefused(status, error, context)
 
-    def _foreign(self, status: int) -> ApiUnavailable | ApiRefused:
+    def _foreign(self, answer: Answer) -> ApiUnavailable | ApiRefused:
         """Return what to raise for another server's answer. It may pass, unless the body is too large there."""
+        status = answer.status
         if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             return ApiRefused(status, f"too large for a proxy in front of {self._shown_url}", {})
+        if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+            return ApiUnavailable(f"{status} from the proxy in front of {self._shown_url}: it asks for a password")
+        if answer.location and HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+            elsewhere = without_secrets(answer.location)
+            return ApiUnavailable(
+                f"{status} from {self._shown_url}: set API_URL to the URL that it redirects to, {elsewhere}"
+            )
         return ApiUnavailable(f"{status} from {self._shown_url}, not from this API")
 
     def close(self) -> None:
-        """Close the connections."""
-        self._session.close()
+        """Close the connection."""
+        self._exchanges.close()
 
 
-def _reason(error: BaseException) -> str:
-    """Return the system's message when a system error lies behind an error; else its own, or its kind."""
-    if isinstance(error, TimeLimitExceeded):
-        return str(error)
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror
-        cause = cause.__cause__ or cause.__context__
-    return type(error).__name__
+def _parsed(content: bytes) -> Any:
+    """Return the decoded JSON; None when there is no content, and the content itself when it is not JSON."""
+    with suppress(ValueError, RecursionError):
+        return json.loads(content) if content else None
+    return content

@@ -1,4 +1,4 @@
-"""TCP and TLS sockets that wait no longer than a time limit allows, and urllib3 connections made of them.
+"""TCP and TLS sockets that wait no longer than a time limit allows.
 
 The timeouts of `socket`, urllib3 and `requests` are for one operation each, so a peer that sends a byte now and then
 never runs into them. These sockets wait for a moment at a time instead, and check the time limit in between.
@@ -7,20 +7,21 @@ never runs into them. These sockets wait for a moment at a time instead, and che
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
 import ssl
+import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util import wait_for_write
 
-from jobqueue.net.names import Address, look_up
 from jobqueue.net.time_limit import TimeLimit
 
 Result = TypeVar("Result")
@@ -43,55 +44,80 @@ class Governor:
     ended: bool = False
 
 
-# urllib3 and `requests` create and reuse sockets deep inside, with no argument that could carry a time limit. A
+# urllib3 creates and reuses sockets deep inside, with no argument that could carry a time limit. A
 # context variable reaches them there. It belongs to one thread, so no thread's limit governs another's sockets.
 _current: ContextVar[Governor] = ContextVar("governor")
+
+
+def governor() -> Governor:
+    """Return what governs the sockets in this thread now."""
+    return _current.get()
 
 
 @contextmanager
 def governed(limit: TimeLimit, on_connected: Callable[[str], None] = _permit) -> Iterator[Governor]:
     """Put every wait on the sockets below, in this thread, under a time limit for as long as the context lasts."""
-    governor = Governor(limit, on_connected)
-    token = _current.set(governor)
+    current = Governor(limit, on_connected)
+    token = _current.set(current)
     try:
-        yield governor
+        yield current
     finally:
         _current.reset(token)
+
+
+def no_connection(seconds: float) -> TimeoutError:
+    """Return what to raise when there is no connection after so many seconds."""
+    return TimeoutError(errno.ETIMEDOUT, f"no connection within {seconds:g} s")
 
 
 class GovernedSocket(socket.socket):
     """A socket whose operations raise what `TimeLimit.check` raises, besides OSError."""
 
+    _queued_byte_count = 0
+
     def connect_within(self, seconds: float, address: Any) -> None:
         """Connect to a socket address. Raises TimeoutError after that many seconds, long before the system gives up."""
         limit, deadline = _current.get().limit, time.monotonic() + seconds
+        connected = self.begin_connecting(address, seconds)
+        while not connected:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise no_connection(seconds)
+            if wait_for_write(self, min(limit.check(), left)):
+                connected = self.finish_connecting()
+        self.settimeout(seconds)  # `ssl` refuses to shake hands on a socket that does not block
+
+    def begin_connecting(self, address: Any, seconds: float) -> bool:
+        """Begin to connect, without waiting; return whether the socket is connected already. Raises OSError."""
         # A TLS handshake that follows shares this window. No byte of either counts towards the speed. The window ends
         # after the deadline, so that a connection that is too slow is a TimeoutError, after which the next address is
         # tried.
-        limit.begin_window(seconds)
+        _current.get().limit.begin_window(seconds)
         self.settimeout(0)
-        number = self.connect_ex(address)
-        while number == errno.EINPROGRESS:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError(errno.ETIMEDOUT, f"no connection within {seconds:g} s")
-            if wait_for_write(self, min(limit.check(), left)):
-                number = self.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if number:
+        return self._is_connected(self.connect_ex(address))
+
+    def finish_connecting(self) -> bool:
+        """Return whether the socket is connected, once it can be written. Raises the error for which it is not."""
+        return self._is_connected(self.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+
+    def _is_connected(self, number: int) -> bool:
+        if number not in (0, errno.EINPROGRESS):
             raise OSError(number, os.strerror(number))
-        self.settimeout(seconds)  # `ssl` refuses to shake hands on a socket that does not block
+        return number == 0
 
     def recv_into(self, *arguments: Any) -> int:
         """Receive bytes into a buffer."""
         byte_count = _within_limit(self, super().recv_into, *arguments)
-        governor = _current.get()
-        governor.limit.count(byte_count)
-        governor.ended = byte_count == 0
+        current = _current.get()
+        current.limit.count(byte_count)
+        current.ended = byte_count == 0
         return byte_count
 
     def send(self, *arguments: Any) -> int:
         """Send some of the bytes."""
-        return _within_limit(self, super().send, *arguments)
+        byte_count = _within_limit(self, super().send, *arguments)
+        _current.get().limit.note_progress()
+        return byte_count
 
     def sendall(self, content: Any, *flags: int) -> None:
         """Send all bytes. After a timeout, the system's own `sendall` does not say how many bytes it has sent."""
@@ -100,17 +126,29 @@ class GovernedSocket(socket.socket):
             while sent < len(data):
                 sent += self.send(data[sent:], *flags)
 
+    def note_progress(self) -> None:
+        """Tell the time limit when the peer has acknowledged bytes since the last call.
+
+        The system takes megabytes at once and sends them as fast as the link allows. So over a slow link nothing may be
+        left for us to send, and nothing arrive yet, while all is well.
+        """
+        with suppress(OSError):  # not every system counts them
+            queued = int.from_bytes(fcntl.ioctl(self.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+            if queued < self._queued_byte_count:
+                _current.get().limit.note_progress()
+            self._queued_byte_count = queued
+
 
 class GovernedTlsSocket(GovernedSocket, ssl.SSLSocket):
     """The same with TLS. Set it as the `sslsocket_class` of a context."""
 
-    def do_handshake(self, block: bool = False) -> None:
+    def do_handshake(self, block: bool = False) -> None:  # noqa: ARG002
         """Shake hands. Closes the socket on failure: it is still being made, so nobody else can."""
-        with _closed_on_error(self):
-            _within_limit(self, super().do_handshake, block)
+        with closed_on_error(self):
+            _within_limit(self, super().do_handshake)  # `block` is for sockets without a timeout
 
 
-def _within_limit(on: socket.socket, operation: Callable[..., Result], *arguments: Any) -> Result:
+def _within_limit(on: GovernedSocket, operation: Callable[..., Result], *arguments: Any) -> Result:
     """Return what an operation on a socket returns, and check the time limit while it waits."""
     while True:
         on.settimeout(_current.get().limit.check())
@@ -121,55 +159,14 @@ def _within_limit(on: socket.socket, operation: Callable[..., Result], *argument
             # a read, a write or a handshake where it was. One with a number is ETIMEDOUT: the connection is dead.
             if error.errno is not None:
                 raise
-
-
-def _connect(connection: HTTPConnection) -> GovernedSocket:
-    """Return a connection to the first address of a server that accepts one.
-
-    Raises OSError when none does, and what the time limit and `on_connected` raise.
-    """
-    governor = _current.get()
-    seconds = connection.timeout or governor.limit.left_seconds
-    failure = OSError(errno.EHOSTUNREACH, "the server has no address")
-    governor.limit.begin_window()  # no bytes arrive during the look-up, so it has a window of its own
-    for address in look_up(connection.host.strip("[]"), connection.port, governor.limit):
-        try:
-            opened = _connect_to(address, seconds, connection)
-        except OSError as error:
-            failure = error
-            continue
-        with _closed_on_error(opened):
-            governor.on_connected(opened.getpeername()[0])
-        return opened
-    raise failure
-
-
-def _connect_to(address: Address, seconds: float, connection: HTTPConnection) -> GovernedSocket:
-    family, kind, protocol, _, place = address
-    opened = GovernedSocket(family, kind, protocol)
-    with _closed_on_error(opened):
-        for option in connection.socket_options or ():
-            opened.setsockopt(*option)
-        opened.connect_within(seconds, place)
-    return opened
+            on.note_progress()
 
 
 @contextmanager
-def _closed_on_error(opened: socket.socket) -> Iterator[None]:
+def closed_on_error(opened: socket.socket) -> Iterator[None]:
+    """Close a socket when the context ends with an error."""
     try:
         yield
     except BaseException:
         opened.close()
         raise
-
-
-class Connection(HTTPConnection):
-    """An HTTP connection of urllib3 on such a socket. Its timeout is for connecting to one address."""
-
-    _new_conn = _connect
-
-
-class TlsConnection(HTTPSConnection):
-    """The same with TLS, which needs a context whose `sslsocket_class` is GovernedTlsSocket."""
-
-    _new_conn = _connect

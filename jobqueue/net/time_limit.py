@@ -22,6 +22,10 @@ class TooSlow(TimeLimitExceeded):
     """The peer sent fewer bytes than the minimum speed demands."""
 
 
+class Silent(TimeLimitExceeded):
+    """No byte passed, in neither direction, for as long as the limit tolerates."""
+
+
 class Stopped(Exception):
     """The operation's stop event was set."""
 
@@ -38,11 +42,18 @@ class TimeLimit:
     """The time limit of one operation, retries and pauses included. For one thread.
 
     The deadline is `seconds` from now. `stopped` ends the operation early. Without a `speed` a slow peer is tolerated
-    until the deadline.
+    until the deadline. With `silence_seconds` the operation also ends when nothing has passed for that long.
     """
 
-    def __init__(self, seconds: float, stopped: Event | None = None, speed: MinimumSpeed | None = None) -> None:
+    def __init__(
+        self,
+        seconds: float,
+        stopped: Event | None = None,
+        speed: MinimumSpeed | None = None,
+        silence_seconds: float | None = None,
+    ) -> None:
         self._seconds = seconds
+        self._silence_seconds = silence_seconds
         self._deadline = time.monotonic() + seconds
         self._stopped = stopped or Event()
         self._speed = speed
@@ -53,6 +64,10 @@ class TimeLimit:
         """Seconds until the deadline; 0 after it."""
         return max(0.0, self._deadline - time.monotonic())
 
+    def tolerate_silence(self) -> None:
+        """Let nothing but the deadline, the stop event and the minimum speed end the operation from now on."""
+        self._silence_seconds = None
+
     def begin_window(self, seconds: float | None = None) -> None:
         """Measure the speed anew from now on: at the end of this window, and of each later one of the same length.
 
@@ -61,15 +76,21 @@ class TimeLimit:
         self._window_seconds = seconds or (self._speed.window_seconds if self._speed else 0.0)
         self._window_end = time.monotonic() + self._window_seconds
         self._byte_count = 0
+        self.note_progress()
 
     def count(self, byte_count: int) -> None:
         """Count bytes that the peer sent."""
         self._byte_count += byte_count
+        self.note_progress()
+
+    def note_progress(self) -> None:
+        """Note that something has passed, in either direction: the silence begins anew."""
+        self._progress_at = time.monotonic()
 
     def check(self) -> float:
         """Return for how many seconds to wait, at most, before the next check.
 
-        Raises Stopped, DeadlinePassed, TooSlow.
+        Raises Stopped, DeadlinePassed, TooSlow, Silent.
         """
         if self._stopped.is_set():
             raise Stopped
@@ -78,7 +99,12 @@ class TimeLimit:
             raise DeadlinePassed(f"not finished within {self._seconds:g} s")
         if self._speed and now >= self._window_end:
             self._measure(self._speed)
-        return min(TICK_SECONDS, self._deadline - now)
+        if self._silence_seconds is None:
+            return min(TICK_SECONDS, self._deadline - now)
+        silence_left = self._progress_at + self._silence_seconds - now
+        if silence_left <= 0:
+            raise Silent(f"nothing passed for {self._silence_seconds:g} s")
+        return min(TICK_SECONDS, self._deadline - now, silence_left)
 
     def pause(self, seconds: float) -> bool:
         """Wait that long, though not past the deadline; return whether the operation was stopped meanwhile."""

@@ -10,10 +10,12 @@ from urllib3.util import parse_url
 
 from jobqueue.redaction import without_secrets
 
-__all__ = ["Url", "join", "without_secrets"]
+__all__ = ["Url", "from_header", "join", "without_secrets"]
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 HOST = re.compile(r"[!-~]+")
+ZONE = re.compile(r"%[^\]]*\]$")
+NOT_ASCII = re.compile(rb"[\x80-\xff]")
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,12 @@ class Url:
 
     @property
     def authority(self) -> str:
-        """The value of the Host header: the host, and the port unless it is the default of the scheme."""
-        return self.host if self.port == DEFAULT_PORTS.get(self.scheme) else f"{self.host}:{self.port}"
+        """The value of the Host header: the host, and the port unless it is the default of the scheme.
+
+        The zone of an IPv6 address (`%eth0`) means something on this machine only, and is left out.
+        """
+        host = ZONE.sub("]", self.host)
+        return host if self.port == DEFAULT_PORTS.get(self.scheme) else f"{host}:{self.port}"
 
     def matches(self, pattern: str) -> bool:
         """Whether the host fits a pattern: `host` (any port), `host:port`, or `*.suffix` for every name below it."""
@@ -65,3 +71,15 @@ def join(base: str, location: str) -> str:
         return urljoin(base, location)
     except ValueError:
         return location
+
+
+def from_header(value: str) -> str:
+    """Return the URL that a header holds, as `http.client` reads it: byte by byte.
+
+    Servers that do not encode it send UTF-8, nearly all of them. Other bytes are encoded as they are, as browsers do.
+    """
+    raw = value.strip().encode("latin-1", "replace")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return NOT_ASCII.sub(lambda byte: b"%%%02X" % ord(byte[0]), raw).decode()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobqueue.client.transport import ApiRefused, ApiUnavailable, Transport
+from jobqueue.net import network
 from jobqueue.net.urls import without_secrets
 from jobqueue.settings import InvalidSetting
 from jobqueue.worker.config import WorkerSettings, misspelt
@@ -56,7 +57,7 @@ def _findings(settings: WorkerSettings, variables: Mapping[str, str]) -> Iterato
     for name, meant in misspelt(variables).items():
         yield Finding(name, False, f"unknown setting; did you mean {meant}?")
     yield Finding("executor", None, settings.executor_id)
-    yield _api(settings.api_url)
+    yield _api(settings, variables)
     yield _slots(settings.slots)
     yield from _proc()
     yield from _directories(settings, variables)
@@ -65,11 +66,13 @@ def _findings(settings: WorkerSettings, variables: Mapping[str, str]) -> Iterato
         yield Finding("user", None, "root; give the worker a user of its own, or set ISOLATION=user")
 
 
-def _api(api_url: str) -> Finding:
-    url = without_secrets(api_url)
+def _api(settings: WorkerSettings, variables: Mapping[str, str]) -> Finding:
+    url = without_secrets(settings.api_url)
     try:
-        with closing(Transport(api_url)) as transport:
+        with closing(Transport(settings.api_url, network.load(settings.ca_file, variables))) as transport:
             transport.call("GET", "/health")
+    except InvalidSetting as error:
+        return Finding("network", False, str(error))
     except ApiUnavailable as error:
         away = " (it answers, but cannot use its Redis)" if str(error).startswith("503 from") else ""
         return Finding("API_URL", False, f"{url} is not available: {error}{away}")

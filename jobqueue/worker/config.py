@@ -41,6 +41,7 @@ class WorkerSettings:
     """What the worker reads."""
 
     api_url: str = url("API_URL", "http://127.0.0.1:8080/api/v1", ("http", "https"), "where the API is")
+    ca_file: Path | None = directory("CA_FILE", None, "certificates that are trusted besides", "none")  # noqa: RUF009  # a field
     executor_id: str = declare(
         Setting("EXECUTOR_ID", _new_executor_id, _executor_id, ID, "the worker's name", "host, process id, random part")
     )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 
 from jobqueue import logs
 from jobqueue.client.claims import Claims
 from jobqueue.client.transport import Transport
+from jobqueue.net import network as networks
 from jobqueue.net.urls import without_secrets
 from jobqueue.worker.attempts.attempt import Cause, StopPolicy
 from jobqueue.worker.attempts.delivery import Delivery
@@ -105,9 +107,10 @@ def _resources(settings: WorkerSettings, variables: Mapping[str, str], shutdown:
     is closed before the workspaces, as removing the files of jobs can take longest. It normally is closed already, by
     `_deliver_the_rest`; `close` then does nothing. Only when the worker cannot start is it closed here, and at once.
     """
+    network = networks.load(settings.ca_file, variables)
 
     def connect() -> Claims:
-        return Claims(Transport(settings.api_url), settings.executor_id)
+        return Claims(Transport(settings.api_url, network), settings.executor_id)
 
     temporary, children = settings.temporary_directory, Children()
     children.keep_reaping()
@@ -120,7 +123,7 @@ def _resources(settings: WorkerSettings, variables: Mapping[str, str], shutdown:
             workspaces = Workspaces(children, temporary)
         stack.callback(workspaces.close, LAST_REMOVAL_SECONDS)
         with directories.usable("CACHE_DIR", cache_directory):
-            cache = Cache(cache_directory, settings.cache_max_bytes, settings.download)
+            cache = Cache(cache_directory, settings.cache_max_bytes, replace(settings.download, network=network))
         with directories.usable("SPOOL_DIR", spool_directory):
             spool = Spool(spool_directory, settings.api_url)
             delivery = Delivery(spool, connect)

@@ -81,8 +81,10 @@ class Loop:
         """
         try:
             job = self._claims.claim()
-        except (ApiUnavailable, ApiRefused) as error:
-            self._note_no_answer(str(error))
+        except Exception as error:  # noqa: BLE001  # whatever a claim runs into, the worker must live to claim again
+            if self._away_since is None and not isinstance(error, ApiUnavailable | ApiRefused):
+                logs.logger().exception("crash", reason=repr(error))
+            self._note_no_answer(str(error) or repr(error))
             return None, next(self._outage_waits)
         self._note_answer()
         self._found_none = job is None

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from jobqueue.net.sockets import Connection, GovernedSocket, GovernedTlsSocket, TlsConnection, governed
+from jobqueue.net.connections import Connection, TlsConnection
+from jobqueue.net.sockets import GovernedSocket, GovernedTlsSocket, governed
 from jobqueue.net.time_limit import DeadlinePassed, MinimumSpeed, Stopped, TimeLimit, TooSlow
 from tests.support.fake_server import FakeServer, nobody
 from tests.support.hosts import at_most, resolve_to, swallowing

@@ -27,21 +27,21 @@ class Site:
     handshakes: list[str | None]
 
 
-def make_certificate(folder: Path) -> None:
-    """Make `cert.pem` for `localhost`, signed by itself, and `key.pem`."""
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+def make_certificate(folder: Path, name: str = "localhost") -> None:
+    """Make `cert.pem` for that name, signed by itself, and `key.pem`."""
+    names = ["-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"]
     subprocess.run([*MAKE.split(), *names], cwd=folder, check=True, capture_output=True)
 
 
 @contextmanager
-def serving_tls(folder: Path, answer: Callable[[Request], Reply]) -> Iterator[Site]:
-    """Serve as `localhost`; the certificate is made in `folder`."""
-    make_certificate(folder)
+def serving_tls(folder: Path, answer: Callable[[Request], Reply], name: str = "localhost") -> Iterator[Site]:
+    """Serve as that name; the certificate is made in `folder`."""
+    make_certificate(folder, name)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
     handshakes: list[str | None] = []
     context.sni_callback = lambda _socket, name, _context: handshakes.append(name)
     with serving(answer) as server:
         server.speak_tls(context)
-        url = server.url.replace("http", "https").replace("127.0.0.1", "localhost")
+        url = server.url.replace("http", "https").replace("127.0.0.1", name)
         yield Site(url, folder / "cert.pem", handshakes)

@@ -29,6 +29,7 @@ def test_every_setting_has_a_default() -> None:
         api_url=settings.api_url,
         executor_id=settings.executor_id,
         slots=usable_processors(),
+        ca_file=None,
         job_timeout_seconds=None,
         kill_grace_seconds=10,
         drain_seconds=18,
@@ -82,6 +83,7 @@ def test_every_setting_is_read() -> None:
     settings = config.load(
         {
             "API_URL": "https://host/queue/api/v1",
+            "CA_FILE": "/etc/ca.pem",
             "EXECUTOR_ID": "wörker:1",
             "SLOTS": "7",
             "JOB_TIMEOUT_SECONDS": "3600",
@@ -103,6 +105,7 @@ def test_every_setting_is_read() -> None:
     )
     assert settings == WorkerSettings(
         api_url="https://host/queue/api/v1",
+        ca_file=Path("/etc/ca.pem"),
         executor_id="wörker:1",
         slots=7,
         job_timeout_seconds=3600,

@@ -8,6 +8,7 @@ from contextlib import closing
 
 from jobqueue import logs
 from jobqueue.client.claims import Claims
+from jobqueue.client.transport import ApiRefused, ApiUnavailable
 from jobqueue.clock import since_boot
 from jobqueue.worker.attempts.attempt import Attempt, Cause, StopPolicy
 from jobqueue.worker.attempts.lease import Lease
@@ -83,6 +84,8 @@ class Heartbeat:
         try:
             held = self._claims.heartbeat(self._attempt.job, self._lease.request_seconds(now), output)
         except Exception as error:  # noqa: BLE001  # whatever it is, the thread must live to stop the attempt in time
+            if self._answered and not isinstance(error, ApiUnavailable | ApiRefused):
+                logs.logger().exception("crash", job_id=self._attempt.job.id, reason=repr(error))
             self._note_no_answer(now, error)
             return True
         if held is None:

@@ -29,7 +29,7 @@ class Downloader:
 
     def __init__(self, rules: DownloadRules) -> None:
         self._rules = rules
-        self._client = Client(rules.connect_seconds)
+        self._client = Client(rules.connect_seconds, rules.network)
 
     def download(self, url: str, sha256: str, path: Path, stopped: threading.Event) -> None:
         """Put the program at `url` into `path`, mode 0500.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from jobqueue.net.network import Network
 from jobqueue.net.time_limit import MinimumSpeed
 from jobqueue.net.urls import DEFAULT_PORTS, Url
 from jobqueue.worker.programs.errors import BlockedByPolicy, DownloadFailed
@@ -16,7 +17,7 @@ class DownloadRules:
     max_bytes: size of the largest program. timeout_seconds: time limit of a download, all tries together.
     allowed_hosts: the servers that may be requested, as patterns `host` (any port), `host:port` or `*.suffix` (every
     name below it); empty for any server. connect_seconds: time limit of connecting to one address, TLS handshake
-    included. minimum_speed: a slower try is given up.
+    included. minimum_speed: a slower try is given up. network: the proxies and the trusted certificates.
     """
 
     max_bytes: int = 1024**3
@@ -24,6 +25,7 @@ class DownloadRules:
     allowed_hosts: tuple[str, ...] = ()
     connect_seconds: float = 10.0
     minimum_speed: MinimumSpeed = field(default_factory=MinimumSpeed)
+    network: Network = field(default_factory=Network, compare=False)
 
     def check_url(self, text: str) -> Url:
         """Return the parts of a URL that may be requested.

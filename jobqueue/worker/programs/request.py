@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import logging
 import re
-import ssl
 import time
-from base64 import b64encode
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from functools import cached_property
-from http.client import HTTPException, HTTPResponse, responses
-from typing import Any
-from urllib.parse import unquote
+from http.client import HTTPException, responses
 
-import certifi
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from jobqueue.net.sockets import Connection, GovernedTlsSocket, Governor, TlsConnection, governed
+from jobqueue.net.network import Network
+from jobqueue.net.proxies import basic
+from jobqueue.net.sockets import Governor, governed
 from jobqueue.net.time_limit import TimeLimit
-from jobqueue.net.urls import Url
+from jobqueue.net.urls import Url, from_header
 from jobqueue.worker.programs.errors import NETWORK_ERRORS, RetryableFailure, meaning
 
 PIECE_BYTES = 256 * 1024
-LONGEST_LINE = 4096
-CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(;[^\n]*)?\r?\n")
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -54,10 +48,11 @@ class Answer:
 
 
 class Client:
-    """Sends GETs. Any thread may use it. Nothing comes from the environment: no proxy, no `.netrc`."""
+    """Sends GETs. Any thread may use it. Passwords in `.netrc` are not used."""
 
-    def __init__(self, connect_seconds: float) -> None:
+    def __init__(self, connect_seconds: float, network: Network) -> None:
         self._connect_seconds = connect_seconds
+        self._network = network
         logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings quote whole URLs, secrets included
 
     @contextmanager
@@ -67,35 +62,21 @@ class Client:
         The time limit holds for the whole context: connecting, the headers, and every piece of the body that is read.
         Raises DownloadFailed, RetryableFailure, DownloadStopped; OSError when this machine is at fault.
         """
-        with governed(limit) as governor, ExitStack() as stack:
-            connection = stack.enter_context(closing(self._connection(url)))
-
-            # urllib3 forgets to close an answer whose headers it refuses. The socket would stay open with it.
-            def respond(*arguments: Any, **options: Any) -> HTTPResponse:
-                return stack.enter_context(closing(_StrictResponse(*arguments, **options)))
-
-            connection.response_class = respond  # type: ignore[assignment]  # it is only called
-            with _translated(governor):
-                connection.connect()
-                limit.begin_window()
-                connection.request("GET", url.target, headers=headers, preload_content=False, decode_content=False)
-                response = connection.getresponse()
-            if governor.ended:  # headers that break off look like headers that end
-                raise RetryableFailure
-            yield _answer(response, governor)
-
-    def _connection(self, url: Url) -> Connection | TlsConnection:
-        host, seconds = url.host.strip("[]"), self._connect_seconds
-        if url.scheme == "https":
-            return TlsConnection(host, url.port, timeout=seconds, ssl_context=self._tls)
-        return Connection(host, url.port, timeout=seconds)
-
-    @cached_property
-    def _tls(self) -> ssl.SSLContext:
-        """Made once, since reading the certificate authorities takes 16 ms. Two threads may both make it: no harm."""
-        context = ssl.create_default_context(cafile=certifi.where())
-        context.sslsocket_class = GovernedTlsSocket
-        return context
+        connection = self._network.connection(url, self._connect_seconds)
+        with governed(limit) as governor:
+            try:
+                with _translated(governor):
+                    connection.connect()
+                    limit.begin_window()
+                    connection.ask("GET", url, headers)
+                    response = connection.answer(decode=False)
+                yield _answer(response, governor)
+            except RetryableFailure:
+                if connection.place is not None:
+                    self._network.suspects.add(connection.place)
+                raise
+            finally:
+                connection.hang_up()
 
 
 def headers_for(url: Url, credentials: str | None) -> dict[str, str]:
@@ -103,7 +84,7 @@ def headers_for(url: Url, credentials: str | None) -> dict[str, str]:
     headers = {"Host": url.authority, "User-Agent": "jobqueue", "Accept": "*/*"}
     headers |= {"Accept-Encoding": "identity", "Connection": "close"}
     if credentials is not None:
-        headers["Authorization"] = f"Basic {b64encode(unquote(credentials).encode()).decode()}"
+        headers["Authorization"] = basic(credentials)
     return headers
 
 
@@ -111,7 +92,7 @@ def _answer(response: urllib3.HTTPResponse, governor: Governor) -> Answer:
     location, wait = (next(iter(response.headers.getlist(name)), None) for name in ("Location", "Retry-After"))
     return Answer(
         status=response.status,
-        location=location if response.status in REDIRECTS else None,
+        location=from_header(location) if location and response.status in REDIRECTS else None,
         retry_after_seconds=_seconds_until(wait or ""),
         byte_count=response.length_remaining,
         pieces=_pieces(response, governor),
@@ -127,23 +108,6 @@ def _pieces(response: urllib3.HTTPResponse, governor: Governor) -> Iterator[byte
         if not piece:
             return
         yield piece
-
-
-class BadChunk(HTTPException):
-    """The size of a chunk cannot be read."""
-
-
-class _StrictResponse(HTTPResponse):
-    """The standard library's answer, except that sizes of chunks are read by the letter of RFC 9112.
-
-    The library reads them with `int`, which takes `-1` for a size. It then reads on until the connection ends.
-    """
-
-    def _read_next_chunk_size(self) -> int:
-        match = CHUNK_SIZE.fullmatch(self.fp.readline(LONGEST_LINE))
-        if match is None:
-            raise BadChunk
-        return int(match[1], 16)
 
 
 @contextmanager

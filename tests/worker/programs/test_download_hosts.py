@@ -92,7 +92,7 @@ def test_a_machine_out_of_resources_is_not_a_failed_download(
     def refuse(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("jobqueue.net.sockets.GovernedSocket", refuse)
+    monkeypatch.setattr("jobqueue.net.addresses.GovernedSocket", refuse)
     with pytest.raises(OSError, match=os.strerror(number)):
         fetch("http://127.0.0.1:9/program", tmp_path / "program")
 

@@ -1,0 +1,162 @@
+"""Sends requests to the API over a kept connection, and a second time at once where one connection is dead."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from typing import IO
+
+from jobqueue import logs
+from jobqueue.client.unavailable import EXPECTED, ApiUnavailable, reason
+from jobqueue.net.connections import Connection
+from jobqueue.net.network import Network
+from jobqueue.net.proxies import basic
+from jobqueue.net.sockets import governed
+from jobqueue.net.time_limit import TimeLimit
+from jobqueue.net.urls import Url, from_header, without_secrets
+
+MAX_IDLE_SECONDS = 10.0
+"""How long a connection is kept without a request. Balancers forget older ones, some without a word."""
+
+MAX_SILENCE_SECONDS = 2.0
+"""How long a connection may pass nothing before a request is sent on another one, when it may be sent twice."""
+
+MAX_ANSWER_BYTES = 64 * 1024**2
+PIECE_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request below the API's URL. `repeatable` is whether the API treats it the same when it arrives twice."""
+
+    method: str
+    path: str
+    body: bytes | IO[bytes] | None
+    repeatable: bool
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A status, where it redirects to (None when it does not), and the body."""
+
+    status: int
+    location: str | None
+    content: bytes
+
+
+class AnswerTooLarge(ValueError):
+    """The answer is larger than any of the API's."""
+
+
+class Exchanges:
+    """Requests and answers over one connection, which is replaced when it is old or broken. For one thread."""
+
+    def __init__(self, api_url: str, network: Network, connect_seconds: float) -> None:
+        self._api_url = api_url
+        self._network = network
+        self._connect_seconds = connect_seconds
+        self._kept: Connection | None = None
+        self._kept_since = 0.0
+        self._logged: set[type[BaseException]] = set()
+
+    def ask(self, request: Request, within_seconds: float) -> Answer:
+        """Return the answer to a request. Raises ApiUnavailable when there is none `within_seconds`.
+
+        A request that may be sent twice gets a second try at once, on a new connection, when the first connection
+        passes nothing for a while or breaks. Such a connection says nothing about the API: others may work.
+        """
+        silence_seconds = min(MAX_SILENCE_SECONDS, within_seconds / 2) if request.repeatable else None
+        limit = TimeLimit(within_seconds, silence_seconds=silence_seconds)
+        try:
+            try:
+                return self._try(request, limit)
+            except _ConnectionLost:
+                if not request.repeatable:
+                    raise
+            limit.tolerate_silence()
+            return self._try(request, limit)
+        except _ConnectionLost as lost:
+            raise self._unavailable(lost.error) from lost.error
+        except Exception as error:
+            raise self._unavailable(error) from error
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._kept is not None:
+            self._kept.hang_up()
+            self._kept = None
+
+    def _try(self, request: Request, limit: TimeLimit) -> Answer:
+        """Send a request once. Raises _ConnectionLost once there was a connection, otherwise what went wrong."""
+        url = Url.parse(self._api_url + request.path)
+        with governed(limit):
+            connection = self._connection(url)
+            try:
+                answer = self._exchange(connection, url, request)
+            except BaseException as error:
+                connection.hang_up()
+                if connection.place is None or not isinstance(error, Exception):
+                    raise
+                self._network.suspects.add(connection.place)
+                raise _ConnectionLost(error) from error
+        self._network.suspects.clear(connection.place)
+        if connection.sock is not None:  # else the server wants it closed
+            self._kept, self._kept_since = connection, time.monotonic()
+        return answer
+
+    def _connection(self, url: Url) -> Connection:
+        """Return the kept connection, unless it is too old or broken; else another one.
+
+        One that can be read is broken: the server has ended it, or sent what nobody asked for.
+        """
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            if kept.is_connected and time.monotonic() - self._kept_since < MAX_IDLE_SECONDS:
+                return kept
+            kept.hang_up()
+        return self._network.connection(url, self._connect_seconds)
+
+    def _exchange(self, connection: Connection, url: Url, request: Request) -> Answer:
+        try:
+            connection.ask(request.method, url, _headers(url, request), request.body)
+        except (BrokenPipeError, ConnectionResetError):
+            # A server may refuse a body before it has read all of it. Then the answer is there, and explains the error.
+            if connection.sock is None:
+                raise
+        response = connection.answer()
+        content = bytearray()
+        # Not `read` nor `stream`: urllib3 has a parser of its own for chunks, which believes negative sizes.
+        while piece := response.read1(PIECE_BYTES):
+            content += piece
+            if len(content) > MAX_ANSWER_BYTES:
+                raise AnswerTooLarge
+        response.close()
+        location = response.headers.get("Location")
+        return Answer(response.status, location and from_header(location), bytes(content))
+
+    def _unavailable(self, error: BaseException) -> ApiUnavailable:
+        if not isinstance(error, EXPECTED) and type(error) not in self._logged:
+            self._logged.add(type(error))
+            logs.logger().error("crash", reason=repr(error), exc_info=error)
+        return ApiUnavailable(f"{reason(error)} at {without_secrets(self._api_url)}")
+
+
+class _ConnectionLost(Exception):
+    """There was a connection, but no answer came on it. `error` is why."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+def _headers(url: Url, request: Request) -> dict[str, str]:
+    headers = {"Host": url.authority, "User-Agent": "jobqueue", "Accept": "*/*", "Accept-Encoding": "identity"}
+    if url.credentials is not None:
+        headers["Authorization"] = basic(url.credentials)
+    if request.body is not None:
+        headers["Content-Type"] = "application/json"
+    if request.body is not None and not isinstance(request.body, bytes):
+        headers["Content-Length"] = str(request.body.seek(0, os.SEEK_END))
+        request.body.seek(0)
+    return headers

@@ -1,0 +1,54 @@
+"""Sockets and look-ups work where gevent has replaced the blocking calls, as in the processes of the server."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.fake_server import in_json
+from tests.support.paths import ROOT
+from tests.support.tls import needs_openssl, serving_tls
+
+pytest.importorskip("gevent")
+
+SCRIPT = """
+import gevent.monkey
+gevent.monkey.patch_all()
+import socket, sys, time
+import gevent
+from pathlib import Path
+from jobqueue.client.transport import ApiUnavailable, Transport
+from jobqueue.net import network
+from jobqueue.net.names import look_up
+from jobqueue.net.time_limit import TimeLimit
+
+url, certificate = sys.argv[1:]
+assert Transport(url, network.load(Path(certificate), {})).call("GET", "/health") == {"status": "healthy"}
+assert look_up("localhost", 80, TimeLimit(10))
+
+ticks = []
+def tick():
+    while True:
+        ticks.append(time.monotonic())
+        gevent.sleep(0.01)
+gevent.spawn(tick)
+silent = socket.create_server(("127.0.0.1", 0))
+transport = Transport(f"http://127.0.0.1:{silent.getsockname()[1]}")
+try:
+    transport.call("POST", "/jobs/claim", {}, 0.5)
+except ApiUnavailable as error:
+    assert "not finished within 0.5 s" in str(error), error
+assert len(ticks) > 20, len(ticks)  # nothing was blocked meanwhile
+print("done")
+"""
+
+
+@needs_openssl
+def test_requests_block_nothing_under_gevent(tmp_path: Path) -> None:
+    with serving_tls(tmp_path, lambda _: in_json({"status": "healthy"})) as site:
+        command = [sys.executable, "-c", SCRIPT, site.url, str(site.certificate)]
+        done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.strip()) == (0, "done"), done.stderr
