@@ -73,6 +73,43 @@ def test_a_job_without_a_required_field_is_not_of_this_api(server: FakeServer, c
         claims.claim()
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("id", 7),
+        ("id", ""),
+        ("id", "../../etc/passwd"),
+        ("id", "a/b"),
+        ("id", "a\0b"),
+        ("id", "x" * 200),
+        ("binary_url", None),
+        ("binary_sha256", 7),
+        ("arguments", "one"),
+        ("arguments", [1]),
+        ("arguments", {}),
+        ("env_variables", []),
+        ("env_variables", {"A": 1}),
+        ("attempt_token", {}),
+        ("lease_ms", "60000"),
+        ("lease_ms", 0),
+        ("lease_ms", -1),
+        ("lease_ms", True),
+        ("lease_ms", float("inf")),
+        ("lease_ms", float("nan")),
+        ("type", 7),
+        ("attempt", "first"),
+        ("timeout_seconds", "2"),
+        ("timeout_seconds", -1),
+    ],
+)
+def test_a_job_with_a_field_of_another_kind_is_not_of_this_api(
+    server: FakeServer, claims: Claims, name: str, value: object
+) -> None:
+    server.answer = lambda _: in_json({**DETAILS, name: value})
+    with pytest.raises(ApiUnavailable, match="not a job of this API"):
+        claims.claim()
+
+
 def test_a_lease_is_counted_from_the_moment_before_the_claim(server: FakeServer, claims: Claims) -> None:
     """The lease may have begun just then, however long the answer takes."""
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from jobqueue.net import time_limit
-from jobqueue.net.time_limit import TICK_SECONDS, DeadlinePassed, MinimumSpeed, Stopped, TimeLimit, TooSlow
+from jobqueue.net.time_limit import TICK_SECONDS, DeadlinePassed, MinimumSpeed, Silent, Stopped, TimeLimit, TooSlow
 
 
 class Clock:
@@ -76,6 +76,21 @@ def test_silence_is_tolerated_without_a_minimum_speed(clock: Clock) -> None:
     limit.begin_window(1)
     clock.seconds = 59
     limit.check()
+
+
+def test_silence_ends_an_operation_and_progress_does_not(clock: Clock) -> None:
+    limit = TimeLimit(60, silence_seconds=2)
+    for seconds in (1.9, 3.8, 5.7):
+        clock.seconds = seconds
+        limit.check()
+        limit.note_progress()
+    clock.seconds = 7.6
+    assert 0 < limit.check() < 0.2
+    clock.seconds = 7.7
+    with pytest.raises(Silent, match="nothing passed for 2 s"):
+        limit.check()
+    limit.tolerate_silence()
+    assert limit.check() == TICK_SECONDS
 
 
 def test_a_pause_ends_at_the_deadline_or_with_a_stop() -> None:

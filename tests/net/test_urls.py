@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobqueue.net.urls import Url, join, without_secrets
+from jobqueue.net.urls import Url, from_header, join, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,8 @@ def test_an_unreadable_url_is_refused_without_being_quoted(text: str) -> None:
         ("https://host:80/", "host:80"),
         ("https://host/", "host"),
         ("http://[::1]:8080", "[::1]:8080"),
+        ("http://[fe80::1%25eth0]:8080", "[fe80::1]:8080"),
+        ("http://[fe80::1%25eth0]/", "[fe80::1]"),
     ],
 )
 def test_the_authority_omits_the_default_port(text: str, authority: str) -> None:
@@ -63,6 +65,20 @@ def test_a_host_pattern_matches_no_other_host(pattern: str) -> None:
 )
 def test_a_location_is_joined_to_its_base(location: str, url: str) -> None:
     assert join("http://host/a/b?c", location) == url
+
+
+@pytest.mark.parametrize(
+    ("raw", "url"),
+    [
+        (" /a\t", "/a"),
+        ("/café".encode(), "/café"),
+        (b"/caf\xe9?\xff", "/caf%E9?%FF"),
+        (b"/caf%C3%A9", "/caf%C3%A9"),
+        ("http://bücher.test/ü".encode(), "http://bücher.test/ü"),
+    ],
+)
+def test_a_url_in_a_header_may_be_raw_bytes(raw: bytes | str, url: str) -> None:
+    assert from_header(raw if isinstance(raw, str) else raw.decode("latin-1")) == url
 
 
 @pytest.mark.parametrize(

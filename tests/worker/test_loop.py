@@ -117,6 +117,21 @@ def test_an_outage_is_waited_out_and_logged_at_its_start_and_its_end(api: FakeAp
     assert all(wait <= bound for wait, bound in zip(waits, (0.25, 0.5), strict=False))
 
 
+def test_an_unexpected_error_of_a_claim_is_an_outage_that_is_logged_as_a_bug(
+    loop: Loop, claims: Claims, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Claims) -> None:
+        raise AttributeError("settimeout")
+
+    with capture_logs() as logs:
+        with monkeypatch.context() as patch:
+            patch.setattr(Claims, "claim", fail)
+            waits = [loop.claim_once()[1] for _ in range(5)]
+        assert loop.claim_once()[0] is None
+    assert [log["event"] for log in logs] == ["crash", "api_away", "api_back"]
+    assert max(waits) <= MAX_OUTAGE_WAIT_SECONDS
+
+
 def test_a_job_that_waited_for_the_api_is_run(api: FakeApi, loop: Loop, shutdown: Shutdown) -> None:
     api.offer(SHELL)
     api.answers["claim"] = lambda _: AWAY

@@ -1,0 +1,61 @@
+"""A connection, or an address of the API, that passes nothing costs no lease, and no error ends the heartbeats."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from structlog.testing import capture_logs
+
+from jobqueue.client.claims import ClaimedJob, Claims
+from jobqueue.client.transport import Transport
+from jobqueue.worker.attempts.attempt import Attempt, StopPolicy
+from jobqueue.worker.attempts.heartbeat import Heartbeat
+from jobqueue.worker.slots.slot import Slot
+from tests.support.fake_api import FakeApi
+from tests.support.hosts import misbehaving, resolve_to, silent
+from tests.support.waiting import wait_until
+
+
+def heartbeat_of(claims: Claims, slot: Slot, lease_ms: int) -> tuple[Attempt, Heartbeat]:
+    attempt = Attempt(ClaimedJob("job-1", "http://host/program", "ab" * 32, [], {}, "token-1", lease_ms), slot)
+    return attempt, Heartbeat(claims, attempt, StopPolicy(may_outlive_lease=False, kill_grace_seconds=1))
+
+
+def test_an_address_that_passes_nothing_costs_no_lease(
+    api: FakeApi, slot: Slot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with misbehaving(silent) as dead:
+        resolve_to(monkeypatch, dead, api.url)
+        attempt, heartbeat = heartbeat_of(Claims(Transport("http://api"), "executor-1"), slot, 3000)
+        begun = time.monotonic()
+        heartbeat.start()
+        assert not attempt.stopped.wait(3.2)  # longer than the lease
+        heartbeat.stop()
+        wait_until("the heartbeats end", lambda: not heartbeat.running, 10)
+    assert api.seen("heartbeat")[0].at - begun < 2.4
+
+
+def test_an_unexpected_error_does_not_end_the_heartbeats_and_is_logged_once(
+    api: FakeApi, claims: Claims, slot: Slot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = 3
+    send = Claims.heartbeat
+
+    def fail_first(self: Claims, *arguments: object) -> object:
+        nonlocal failures
+        failures -= 1
+        if failures >= 0:
+            raise AttributeError("settimeout")
+        return send(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Claims, "heartbeat", fail_first)
+    with capture_logs() as logs:
+        attempt, heartbeat = heartbeat_of(claims, slot, 2000)
+        heartbeat.start()
+        wait_until("a heartbeat is answered", lambda: "heartbeat_answered" in [log["event"] for log in logs], 20)
+        heartbeat.stop()
+    assert [log["event"] for log in logs] == ["crash", "heartbeat_unanswered", "heartbeat_answered"]
+    assert not attempt.stopped.is_set()
+    wait_until("the thread ends", lambda: all(each.name != "heartbeat" for each in threading.enumerate()), 10)

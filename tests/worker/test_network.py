@@ -1,0 +1,73 @@
+"""A worker process and its network: it lives through an API that resets, and says at start what is wrong."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.support.fake_api import FakeApi
+from tests.support.hosts import misbehaving
+from tests.support.programs import SHELL
+from tests.support.service import Service
+from tests.support.silencing import Way
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture
+def api() -> FakeApi:
+    api = FakeApi()
+    api.server.start()
+    return api
+
+
+def start(folder: Path, **variables: str) -> Service:
+    own = {"CACHE_DIR": str(folder / "cache"), "SPOOL_DIR": str(folder / "spool"), "SLOTS": "1"}
+    return Service.start(["worker.py"], folder, "worker", {**own, **variables})
+
+
+def test_a_worker_lives_through_an_api_that_accepts_and_resets(api: FakeApi, tmp_path: Path) -> None:
+    """As a balancer without a back end does. The job is run once the API is back."""
+    reset_count, way = 0, Way(api.url)
+
+    def reset(connection: socket.socket, over: threading.Event) -> None:
+        nonlocal reset_count
+        if reset_count >= 4:
+            way.lead(connection, over)
+            return
+        reset_count += 1
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    api.offer(SHELL + "echo done")
+    with misbehaving(reset) as url:
+        worker = start(tmp_path, API_URL=url)
+        try:
+            wait_until("the job is reported", lambda: worker.process.poll() is not None or len(api.reports()) == 1)
+            assert worker.process.poll() is None, worker.log.read_text()
+        finally:
+            worker.kill_whole()
+    assert "event=api_away" in worker.log.read_text()
+    assert "Traceback" not in worker.log.read_text()
+    assert api.only_report()[1]["stdout"] == "done\n"
+    api.server.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("CA_FILE", "/etc/passwd", "holds no certificate"),
+        ("CA_FILE", "/nowhere/ca.pem", "cannot be read: No such file or directory"),
+        ("ALL_PROXY", "socks5://proxy:1080", "not supported"),
+    ],
+)
+def test_a_worker_that_cannot_use_its_network_says_so_in_a_sentence(
+    tmp_path: Path, name: str, value: str, words: str
+) -> None:
+    worker = start(tmp_path, **{name: value})
+    assert worker.wait() == 1
+    (line,) = worker.log.read_text().splitlines()
+    assert line.startswith(name)
+    assert words in line
