@@ -5,12 +5,13 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from tests.support.fake_api import FakeApi
-from tests.support.hosts import misbehaving
 from tests.support.programs import SHELL
 from tests.support.service import Service
 from tests.support.silencing import Way
@@ -29,20 +30,36 @@ def start(folder: Path, **variables: str) -> Service:
     return Service.start(["worker.py"], folder, "worker", {**own, **variables})
 
 
+@contextmanager
+def resetting_at_first(api_url: str, resets: int) -> Iterator[str]:
+    """A way to the API that resets the first connections as soon as it has accepted them; yields its URL."""
+    way, over = Way(api_url), threading.Event()
+
+    def lead(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            way.lead(connection, over)
+
+    def accept(listener: socket.socket) -> None:
+        for _ in range(resets):  # in this very thread, so that the reset is there before the request
+            connection, _ = listener.accept()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                threading.Thread(target=lead, args=(connection,), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=accept, args=(listener,), daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        over.set()
+        listener.shutdown(socket.SHUT_RDWR)
+
+
 def test_a_worker_lives_through_an_api_that_accepts_and_resets(api: FakeApi, tmp_path: Path) -> None:
     """As a balancer without a back end does. The job is run once the API is back."""
-    reset_count, way = 0, Way(api.url)
-
-    def reset(connection: socket.socket, over: threading.Event) -> None:
-        nonlocal reset_count
-        if reset_count >= 4:
-            way.lead(connection, over)
-            return
-        reset_count += 1
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
     api.offer(SHELL + "echo done")
-    with misbehaving(reset) as url:
+    with resetting_at_first(api.url, resets=4) as url:
         worker = start(tmp_path, API_URL=url)
         try:
             wait_until("the job is reported", lambda: worker.process.poll() is not None or len(api.reports()) == 1)
