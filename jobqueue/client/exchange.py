@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
 
@@ -63,18 +64,18 @@ class Exchanges:
     def ask(self, request: Request, within_seconds: float) -> Answer:
         """Return the answer to a request. Raises ApiUnavailable when there is none `within_seconds`.
 
-        A request that may be sent twice gets a second try at once, on a new connection, when the first connection
-        passes nothing for a while or breaks. Such a connection says nothing about the API: others may work.
+        A request that may be sent twice is sent again at once, on a new connection, when a connection passes nothing
+        for a while or breaks. Such a connection says nothing about the API: others may work. The silence may be twice
+        as long the second time and of any length the third time, for an API that needs longer to answer.
         """
-        silence_seconds = min(MAX_SILENCE_SECONDS, within_seconds / 2) if request.repeatable else None
-        limit = TimeLimit(within_seconds, silence_seconds=silence_seconds)
+        silence_seconds = min(MAX_SILENCE_SECONDS, within_seconds / 2)
+        limit = TimeLimit(within_seconds)
         try:
-            try:
-                return self._try(request, limit)
-            except _ConnectionLost:
-                if not request.repeatable:
-                    raise
-            limit.tolerate_silence()
+            for silence in (silence_seconds, 2 * silence_seconds) if request.repeatable else ():
+                limit.tolerate_silence(silence)
+                with suppress(_ConnectionLost):
+                    return self._try(request, limit)
+            limit.tolerate_silence(None)
             return self._try(request, limit)
         except _ConnectionLost as lost:
             raise self._unavailable(lost.error) from lost.error

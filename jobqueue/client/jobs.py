@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobqueue.client.transport import Transport
+from jobqueue.client.transport import ApiUnavailable, Transport
 
 
 class Jobs:
@@ -18,8 +18,14 @@ class Jobs:
 
         Do not simply try again after ApiUnavailable: the job may be stored, and would then run twice.
         """
-        return str(self._transport.call("POST", "/jobs", job)["id"])
+        return str(_checked(self._transport.call("POST", "/jobs", job))["id"])
 
     def get(self, job_id: str) -> dict[str, Any]:
         """Return all details of a job, as the API documents them."""
-        return dict(self._transport.call("GET", f"/jobs/{job_id}"))
+        return _checked(self._transport.call("GET", f"/jobs/{job_id}"))
+
+
+def _checked(answer: object) -> dict[str, Any]:
+    if not isinstance(answer, dict) or "id" not in answer:
+        raise ApiUnavailable("the answer is not a job of this API")
+    return answer

@@ -19,6 +19,8 @@ CONNECT_SECONDS = 3.05
 """Time limit of connecting to one of the API's addresses."""
 ANSWER_SECONDS = 10.0
 """Time limit of a request, unless the caller sets another one."""
+LONGEST_SHOWN = 500
+"""How much of a server's message or URL is repeated, in characters."""
 
 
 class ApiRefused(Exception):
@@ -76,7 +78,7 @@ class Transport:
         fields = body if isinstance(body, dict) else {}
         error, context = fields.get("error"), fields.get("context")
         if is_retryable(status):
-            message = f" ({error})" if isinstance(error, str) else ""
+            message = f" ({error[:LONGEST_SHOWN]})" if isinstance(error, str) else ""
             raise ApiUnavailable(f"{status}{message} from {self._shown_url}")
         if status == HTTPStatus.NO_CONTENT:
             return None
@@ -84,7 +86,7 @@ class Transport:
             return body
         if status < HTTPStatus.BAD_REQUEST or not isinstance(error, str) or not isinstance(context, dict):
             raise self._foreign(answer)
-        raise ApiRefused(status, error, context)
+        raise ApiRefused(status, error[:LONGEST_SHOWN], context)
 
     def _foreign(self, answer: Answer) -> ApiUnavailable | ApiRefused:
         """Return what to raise for another server's answer. It may pass, unless the body is too large there."""
@@ -94,7 +96,7 @@ class Transport:
         if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
             return ApiUnavailable(f"{status} from the proxy in front of {self._shown_url}: it asks for a password")
         if answer.location and HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-            elsewhere = without_secrets(answer.location)
+            elsewhere = without_secrets(answer.location)[:LONGEST_SHOWN]
             return ApiUnavailable(
                 f"{status} from {self._shown_url}: set API_URL to the URL that it redirects to, {elsewhere}"
             )

@@ -127,4 +127,4 @@ def _tunnel(opened: GovernedSocket, proxy: Proxy, authority: str) -> None:
     if governor().ended:
         raise proxy.failed("did not answer CONNECT: the connection ended early")
     if not 200 <= answer.status < 300:  # noqa: PLR2004  # any success, says RFC 9110
-        raise proxy.failed(f"refused to connect to {authority}: {answer.status} {answer.reason}".rstrip())
+        raise proxy.failed(f"refused to connect to {authority}: {answer.status} {answer.reason[:100]}".rstrip())

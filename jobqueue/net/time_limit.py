@@ -64,9 +64,9 @@ class TimeLimit:
         """Seconds until the deadline; 0 after it."""
         return max(0.0, self._deadline - time.monotonic())
 
-    def tolerate_silence(self) -> None:
-        """Let nothing but the deadline, the stop event and the minimum speed end the operation from now on."""
-        self._silence_seconds = None
+    def tolerate_silence(self, seconds: float | None) -> None:
+        """Let a silence of that length end the operation from now on, None for none."""
+        self._silence_seconds = seconds
 
     def begin_window(self, seconds: float | None = None) -> None:
         """Measure the speed anew from now on: at the end of this window, and of each later one of the same length.

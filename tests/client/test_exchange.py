@@ -221,3 +221,28 @@ def test_a_request_that_is_answered_is_sent_once(server: FakeServer, transport: 
     with pytest.raises(ApiUnavailable):
         transport.send("PUT", "/jobs/2", in_file())
     assert len(server.requests) == 2
+
+
+def test_a_second_connection_that_passes_nothing_is_given_up_too(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a balancer still sends connections to a machine that is gone."""
+    monkeypatch.setattr(exchange, "MAX_SILENCE_SECONDS", 0.2)
+    with misbehaving(silent) as dead, closing(Transport("http://host")) as transport:
+        resolve_to(monkeypatch, dead, dead, server.url)
+        with at_most(10):
+            assert transport.send("PUT", "/jobs/1/complete", in_file(), 60) == {}
+
+
+def test_an_api_that_is_slow_to_answer_is_waited_for(
+    server: FakeServer, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "MAX_SILENCE_SECONDS", 0.1)
+
+    def answer_late(_: object) -> Reply:
+        server.closed.wait(0.5)
+        return in_json({})
+
+    server.answer = answer_late
+    assert transport.send("PUT", "/jobs/1/complete", in_file(), GENEROUS_SECONDS) == {}
+    assert len(server.requests) == 3

@@ -31,6 +31,14 @@ def test_a_submit_is_sent_once(server: FakeServer, jobs: Jobs) -> None:
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("answer", [[], {}, "id-1", {"status": "healthy"}])
+def test_an_answer_without_a_job_is_not_of_this_api(server: FakeServer, jobs: Jobs, answer: object) -> None:
+    server.answer = lambda _: in_json(answer)
+    for ask in (lambda: jobs.submit(JOB), lambda: jobs.get("id-1")):
+        with pytest.raises(ApiUnavailable, match="not a job of this API"):
+            ask()
+
+
 def test_a_refused_job_carries_the_details(server: FakeServer, jobs: Jobs) -> None:
     server.answer = lambda _: in_json({"error": "Invalid request", "context": {"type": ["Missing"]}}, 400)
     with pytest.raises(ApiRefused) as caught:

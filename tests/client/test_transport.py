@@ -79,6 +79,14 @@ def test_a_refusal_in_another_shape_comes_from_another_server(
         transport.call("GET", "/jobs/1")
 
 
+@pytest.mark.parametrize("status", [400, 503])
+def test_a_long_message_is_cut(server: FakeServer, transport: Transport, status: int) -> None:
+    server.answer = lambda _: in_json({"error": "x" * 1_000_000, "context": {}}, status)
+    with pytest.raises((ApiUnavailable, ApiRefused)) as caught:
+        transport.call("GET", "/jobs/1")
+    assert 500 < len(str(caught.value)) < 700
+
+
 def test_a_body_too_large_for_a_proxy_is_refused(server: FakeServer, transport: Transport) -> None:
     server.answer = lambda _: Reply(413, b"<html>Request Entity Too Large")
     with pytest.raises(ApiRefused, match="413"):

@@ -89,7 +89,7 @@ def test_silence_ends_an_operation_and_progress_does_not(clock: Clock) -> None:
     clock.seconds = 7.7
     with pytest.raises(Silent, match="nothing passed for 2 s"):
         limit.check()
-    limit.tolerate_silence()
+    limit.tolerate_silence(None)
     assert limit.check() == TICK_SECONDS
 
 

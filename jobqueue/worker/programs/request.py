@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from http.client import HTTPException, responses
 
 import urllib3
@@ -70,6 +71,8 @@ class Client:
                     limit.begin_window()
                     connection.ask("GET", url, headers)
                     response = connection.answer(decode=False)
+                    if connection.via and response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+                        raise connection.via.failed(f"asks for a user name and a password: {response.status}")
                 yield _answer(response, governor)
             except RetryableFailure:
                 if connection.place is not None:

@@ -50,6 +50,13 @@ def test_a_failure_of_the_proxy_says_so(path: Path, scheme: str) -> None:
         fetch(f"{scheme}://artifacts.test/program", path, rules=rules_for(ALL_PROXY=proxy))
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_asks_for_a_password_is_named(host: FakeServer, path: Path, scheme: str) -> None:
+    answer = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
+    with proxying(host.url, answer) as proxy, pytest.raises(DownloadFailed, match=f"the proxy {proxy.url} .*407"):
+        fetch(f"{scheme}://artifacts.test/program", path, rules=rules_for(ALL_PROXY=proxy.url))
+
+
 @needs_openssl
 def test_a_private_authority_is_trusted_when_a_setting_names_it(tmp_path: Path, path: Path) -> None:
     with serving_tls(tmp_path, lambda _: Reply(body=PROGRAM)) as site:
