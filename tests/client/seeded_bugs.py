@@ -120,7 +120,7 @@ CLIENT = [
             "a claim is sent twice when its answer is lost",
             "if request.repeatable else ()",
             "if request.path else ()",
-            "tests/client/test_claims.py::test_a_claim_is_sent_once",
+            "test_a_claim_is_not_sent_again_on_another_connection",
         ),
     ),
     *seeded(
