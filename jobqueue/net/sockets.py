@@ -13,14 +13,11 @@ import socket
 import ssl
 import sys
 import termios
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
-
-from urllib3.util import wait_for_write
 
 from jobqueue.net.time_limit import TimeLimit
 
@@ -44,8 +41,8 @@ class Governor:
     ended: bool = False
 
 
-# urllib3 creates and reuses sockets deep inside, with no argument that could carry a time limit. A
-# context variable reaches them there. It belongs to one thread, so no thread's limit governs another's sockets.
+# urllib3 creates and reuses sockets deep inside, with no argument that could carry a time limit. A context variable
+# reaches them there. It belongs to one thread, so no thread's limit governs another's sockets.
 _current: ContextVar[Governor] = ContextVar("governor")
 
 
@@ -74,18 +71,6 @@ class GovernedSocket(socket.socket):
     """A socket whose operations raise what `TimeLimit.check` raises, besides OSError."""
 
     _queued_byte_count = 0
-
-    def connect_within(self, seconds: float, address: Any) -> None:
-        """Connect to a socket address. Raises TimeoutError after that many seconds, long before the system gives up."""
-        limit, deadline = _current.get().limit, time.monotonic() + seconds
-        connected = self.begin_connecting(address, seconds)
-        while not connected:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise no_connection(seconds)
-            if wait_for_write(self, min(limit.check(), left)):
-                connected = self.finish_connecting()
-        self.settimeout(seconds)  # `ssl` refuses to shake hands on a socket that does not block
 
     def begin_connecting(self, address: Any, seconds: float) -> bool:
         """Begin to connect, without waiting; return whether the socket is connected already. Raises OSError."""
