@@ -21,7 +21,6 @@ from jobqueue.client.claims import ClaimedJob, Claims
 from jobqueue.worker.attempts.attempt import Attempt, StopPolicy
 from jobqueue.worker.attempts.delivery import Delivery
 from jobqueue.worker.attempts.environment import shared_variables
-from jobqueue.worker.attempts.quarantine import Quarantine
 from jobqueue.worker.attempts.runner import Resources, Runner
 from jobqueue.worker.attempts.spool import Spool
 from jobqueue.worker.isolation import levels
@@ -92,7 +91,6 @@ def _measure(level: str, folder: Path, runs: int) -> None:
             workspaces=workspaces,
             spool=spool,
             delivery=delivery,
-            quarantine=Quarantine(),
             shutdown=Shutdown(),
             stop_policy=StopPolicy(may_outlive_lease=False, kill_grace_seconds=10),
             variables=shared_variables({}, ()),

@@ -20,6 +20,7 @@ from jobqueue.web.errors import STATUSES
 from jobqueue.web.factory import create_app, create_services
 from jobqueue.web.openapi import PREFIX
 from jobqueue.worker.config import WorkerSettings
+from jobqueue.worker.failures import Failure
 from jobqueue.worker.isolation.levels import LEVELS
 from tests.support.paths import ROOT as HERE
 
@@ -154,6 +155,14 @@ def test_the_reasons_in_the_api_page_are_those_in_use() -> None:
 
 def test_the_reasons_in_the_page_of_the_worker_exist() -> None:
     assert set(first_cells("docs/worker.md", "| `reason` | when | `exit_code` |")) <= set(Reason)
+
+
+def test_the_causes_in_the_page_of_the_worker_are_those_in_use() -> None:
+    rows_of_causes = re.findall(
+        r"^\| ([^|]+) \| ([^|]+) \| (fails|is released) \| `(\w+)` \|$", rows("docs/worker.md"), re.M
+    )
+    ends = {True: "fails", False: "is released"}
+    assert rows_of_causes == [(each.value.cause, each.value.retried, ends[each.final], each.reason) for each in Failure]
 
 
 def test_the_measured_fields_that_an_executor_may_report_are_in_the_api_page() -> None:

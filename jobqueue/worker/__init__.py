@@ -6,6 +6,7 @@ lifecycle: puts the parts together, drains them and takes them down.
 loop: claims jobs while a slot is free.
 pool: one thread per slot, each running one attempt after another.
 breaker: pauses the worker after several host faults in a row.
+failures: why an attempt can end without a run, and what follows from each cause.
 shutdown: receives SIGTERM, SIGINT and SIGHUP.
 config: the worker's settings.
 check: `worker.py --check`.

@@ -57,6 +57,12 @@ class WorkerSettings:
     download_timeout_seconds: float = seconds(
         "DOWNLOAD_TIMEOUT_SECONDS", DownloadRules.timeout_seconds, 0.1, "time limit of a download"
     )
+    download_retry_seconds: float = seconds(
+        "DOWNLOAD_RETRY_SECONDS",
+        DownloadRules.retry_seconds,
+        0,
+        "how long one attempt goes on retrying a download that cannot begin",
+    )
     allowed_hosts: tuple[str, ...] = words("ALLOWED_BINARY_HOSTS", HOST, HOSTS, "where programs may come from", "any")
     isolation: str = choice("ISOLATION", LEVELS, "the sandbox of programs")
     isolation_uid: int = whole_number("ISOLATION_UID", FIRST_UID, (1, MAX_UID), "first user id of the level user")
@@ -67,7 +73,12 @@ class WorkerSettings:
     @property
     def download(self) -> DownloadRules:
         """The settings that downloads are made by."""
-        return DownloadRules(self.max_binary_bytes, self.download_timeout_seconds, self.allowed_hosts)
+        return DownloadRules(
+            max_bytes=self.max_binary_bytes,
+            timeout_seconds=self.download_timeout_seconds,
+            retry_seconds=self.download_retry_seconds,
+            allowed_hosts=self.allowed_hosts,
+        )
 
 
 def load(variables: Mapping[str, str]) -> WorkerSettings:

@@ -14,7 +14,6 @@ from jobqueue.net.urls import without_secrets
 from jobqueue.worker.attempts.attempt import Cause, StopPolicy
 from jobqueue.worker.attempts.delivery import Delivery
 from jobqueue.worker.attempts.environment import shared_variables
-from jobqueue.worker.attempts.quarantine import Quarantine
 from jobqueue.worker.attempts.runner import Resources, Runner
 from jobqueue.worker.attempts.spool import Spool
 from jobqueue.worker.breaker import Breaker
@@ -60,8 +59,8 @@ class GaveUp(Exception):
 def run(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutdown, policy: ClaimPolicy) -> None:
     """Work until asked to stop or until the policy says so. Raises InvalidSetting, GaveUp.
 
-    The order at the end matters. Jobs that this worker does not run (the late one, those in quarantine) are released
-    first, since that waits for no program. Then the drain lets running jobs end, which produces the last reports. Only
+    The order at the end matters. A job that was claimed too late is released first, since that waits for no program.
+    Then the drain lets running jobs end, which produces the last reports. Only
     then is the time for delivery limited. The pool is closed last: by then every report is delivered or on disk, so
     nothing is lost if closing takes too long.
     """
@@ -90,7 +89,6 @@ def run(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutdo
             with closing(Runner(resources)) as runner:
                 runner.release(late)
         claims.close()
-        resources.quarantine.close()
         _drain(pool, shutdown, settings.drain_seconds)
         _deliver_the_rest(resources.delivery, shutdown, settings.drain_seconds, loop.gave_up)
         pool.close()
@@ -135,7 +133,6 @@ def _resources(settings: WorkerSettings, variables: Mapping[str, str], shutdown:
             workspaces=workspaces,
             spool=spool,
             delivery=delivery,
-            quarantine=Quarantine(),
             shutdown=shutdown,
             stop_policy=StopPolicy(settings.on_lease_loss == "finish", settings.kill_grace_seconds),
             variables=shared_variables(variables, settings.env_passthrough),

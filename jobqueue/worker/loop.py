@@ -98,11 +98,11 @@ class Loop:
     def _is_ready(self) -> bool:
         """Wait a little for a free slot and for the end of a pause; return whether to claim now.
 
-        A worker that had too many faults waits until all its slots are free: one job is enough to see whether the host
+        A worker whose host is suspected waits until all its slots are free: one job is enough to see whether the host
         has recovered. The breaker is asked for the pause only after the wait for a slot, since the attempt that freed
         the slot may have been the fault that begins the pause.
         """
-        wait = self._pool.wait_until_idle if self._breaker.tripped else self._pool.wait_for_free
+        wait = self._pool.wait_until_idle if self._breaker.suspects_host else self._pool.wait_for_free
         if not wait(POLL_SECONDS):
             return False
         pause = self._breaker.seconds_left()

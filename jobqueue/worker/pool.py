@@ -77,11 +77,14 @@ class Pool:
 
     def _serve(self, slot: Slot, runner: Runner) -> None:
         while (job := self._jobs.get()) is not None:
-            verdict = self._make(Attempt(job, slot), runner)
-            # A job in quarantine says nothing about the worker. And the breaker has to know before the slot is free:
-            # the loop claims for a free slot at once, and this may have been one fault too many.
-            if verdict is not Verdict.QUARANTINED:
-                self._breaker.note(made=verdict is Verdict.MADE)
+            attempt = Attempt(job, slot)
+            verdict = self._make(attempt, runner)
+            # The breaker has to know before the slot is free: the loop claims for a free slot at once, and this may
+            # have been one fault too many.
+            if verdict is Verdict.MADE:
+                self._breaker.note_made()
+            elif verdict is Verdict.HOST_FAULT:
+                self._breaker.note_fault(job.id, attempt.fault_subject)
             with self._changed:
                 self._busy -= 1
                 self._changed.notify_all()

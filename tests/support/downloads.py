@@ -15,6 +15,10 @@ from tests.support.fake_server import FakeServer, Reply
 PROGRAM = b"#!/bin/sh\necho hello\n"
 
 
+SHORT_RETRIES = DownloadRules(retry_seconds=0.3)
+"""Rules by which a download that cannot begin is soon given up."""
+
+
 def sha256_of(content: bytes) -> str:
     """Return the hash by which a program is known."""
     return hashlib.sha256(content).hexdigest()
@@ -28,7 +32,7 @@ def fetch(
     rules: DownloadRules | None = None,
 ) -> None:
     """Download a program that should have this content."""
-    Downloader(rules or DownloadRules()).download(url, sha256_of(content), path, stopped or threading.Event())
+    Downloader(rules or SHORT_RETRIES).download(url, sha256_of(content), path, stopped or threading.Event())
 
 
 @dataclass
@@ -38,7 +42,7 @@ class Shop:
     folder: Path
     host: FakeServer
     max_bytes: int = 1 << 30
-    rules: DownloadRules = field(default_factory=DownloadRules)
+    rules: DownloadRules = SHORT_RETRIES
     programs: dict[str, bytes] = field(default_factory=dict)
     stopped: threading.Event = field(default_factory=threading.Event)
 

@@ -17,14 +17,13 @@ from jobqueue.client.transport import Transport
 from jobqueue.worker.attempts.attempt import Attempt, StopPolicy
 from jobqueue.worker.attempts.delivery import Delivery
 from jobqueue.worker.attempts.environment import shared_variables
-from jobqueue.worker.attempts.quarantine import Quarantine
 from jobqueue.worker.attempts.runner import Resources, Runner
 from jobqueue.worker.attempts.spool import Spool
 from jobqueue.worker.programs.cache import Cache
-from jobqueue.worker.programs.policy import DownloadRules
 from jobqueue.worker.shutdown import Shutdown
 from jobqueue.worker.slots.slot import Slot
 from jobqueue.worker.slots.workspace import Workspaces
+from tests.support.downloads import SHORT_RETRIES
 from tests.support.fake_api import FakeApi
 from tests.support.programs import Stage
 from tests.support.running import Ran, Run
@@ -99,11 +98,10 @@ def resources(
     with closing(Workspaces(sparing_children(), temporary)) as workspaces:
         yield Resources(
             connect=connect,
-            programs=Cache(tmp_path / "cache", 1 << 30, DownloadRules()),
+            programs=Cache(tmp_path / "cache", 1 << 30, SHORT_RETRIES),
             workspaces=workspaces,
             spool=spool,
             delivery=delivery,
-            quarantine=Quarantine(),
             shutdown=shutdown,
             stop_policy=StopPolicy(may_outlive_lease=False, kill_grace_seconds=10),
             variables=shared_variables({}, ()),

@@ -46,10 +46,10 @@ LOOP = [
         "jobqueue/worker/pool.py",
         LOOP_TESTS,
         (
-            "a job in quarantine counts as a good attempt",
-            "if verdict is not Verdict.QUARANTINED:\n                self._breaker.note(made=verdict is Verdict.MADE)",
-            "self._breaker.note(made=verdict is not Verdict.HOST_FAULT)",
-            "test_quarantined_jobs_do_not_hide_a_host_fault",
+            "a job that never ran speaks for the host",
+            "if verdict is Verdict.MADE:",
+            "if verdict is not Verdict.HOST_FAULT:",
+            "test_a_job_that_comes_back_and_a_job_that_never_ran_are_no_evidence_about_the_host",
         ),
         (
             "an attempt that begins after the stop is not stopped",
@@ -69,9 +69,15 @@ LOOP = [
         ),
         (
             "faults that are not in a row add up",
-            "                self._faults = 0\n",
-            "",
+            "self._faults = self._doublings = 0",
+            "self._doublings = 0",
             "test_faults_with_a_made_attempt_between_them_are_not_in_a_row",
+        ),
+        (
+            "one submitter's misspelt host name halts every worker",
+            'return self.tripped and (len(self._subjects) > 1 or "" in self._subjects)',
+            "return self.tripped",
+            "test_faults_about_one_server_cost_a_pause_each_and_are_no_evidence_against_the_host",
         ),
     ),
     *seeded(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
 from structlog.testing import capture_logs
 
@@ -29,9 +31,13 @@ def breaker(clock: Clock) -> Breaker:
     return Breaker(clock)
 
 
-def fail(breaker: Breaker, times: int) -> None:
+_numbers = count()
+
+
+def fail(breaker: Breaker, times: int, subject: str = "") -> None:
+    """Note faults of as many different jobs."""
     for _ in range(times):
-        breaker.note(made=False)
+        breaker.note_fault(f"job-{next(_numbers)}", subject)
 
 
 def test_a_new_worker_does_not_pause(breaker: Breaker) -> None:
@@ -56,7 +62,7 @@ def test_several_faults_in_a_row_are_a_reason_to_pause(breaker: Breaker) -> None
 def test_faults_with_a_made_attempt_between_them_are_not_in_a_row(breaker: Breaker) -> None:
     for _ in range(5):
         fail(breaker, FAULTS - 1)
-        breaker.note(made=True)
+        breaker.note_made()
     assert not breaker.tripped
 
 
@@ -87,8 +93,8 @@ def test_weeks_of_faults_do_no_harm(breaker: Breaker) -> None:
 def test_a_made_attempt_ends_the_pause_and_the_count(breaker: Breaker) -> None:
     fail(breaker, FAULTS + 3)
     with capture_logs() as logs:
-        breaker.note(made=True)
-        breaker.note(made=True)
+        breaker.note_made()
+        breaker.note_made()
     assert not breaker.tripped
     assert breaker.seconds_left() == 0
     assert [log["event"] for log in logs] == ["worker_resumed"]
@@ -99,5 +105,42 @@ def test_a_made_attempt_ends_the_pause_and_the_count(breaker: Breaker) -> None:
 def test_a_worker_that_did_not_pause_does_not_log_that_it_resumes(breaker: Breaker) -> None:
     with capture_logs() as logs:
         fail(breaker, FAULTS - 1)
-        breaker.note(made=True)
+        breaker.note_made()
     assert logs == []
+
+
+def test_faults_of_one_job_count_once(breaker: Breaker) -> None:
+    for _ in range(20):
+        breaker.note_fault("job", "")
+    assert not breaker.tripped
+
+
+def test_faults_about_one_server_cost_a_pause_each_and_are_no_evidence_against_the_host(
+    breaker: Breaker, clock: Clock
+) -> None:
+    """Somebody may have submitted any number of jobs with a misspelt name."""
+    fail(breaker, FAULTS - 1, "typo.example")
+    for _ in range(50):
+        fail(breaker, 1, "typo.example")
+        assert breaker.seconds_left() == FIRST_PAUSE_SECONDS
+        assert not breaker.suspects_host
+        clock.now += FIRST_PAUSE_SECONDS
+
+
+def test_faults_about_several_servers_are_evidence_against_the_host(breaker: Breaker, clock: Clock) -> None:
+    fail(breaker, FAULTS, "one.example")
+    assert not breaker.suspects_host
+    pauses = []
+    for _ in range(3):
+        fail(breaker, 1, "another.example")
+        pauses.append(breaker.seconds_left())
+    assert breaker.suspects_host
+    assert pauses == [15, 30, 60]
+
+
+def test_a_program_that_runs_ends_the_suspicion(breaker: Breaker) -> None:
+    fail(breaker, FAULTS)
+    assert breaker.suspects_host
+    breaker.note_made()
+    fail(breaker, FAULTS, "one.example")
+    assert not breaker.suspects_host

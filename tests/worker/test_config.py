@@ -39,6 +39,7 @@ def test_every_setting_has_a_default() -> None:
         spool_directory=None,
         max_binary_bytes=1024**3,
         download_timeout_seconds=300,
+        download_retry_seconds=60,
         allowed_hosts=(),
         isolation="none",
         isolation_uid=59000,
@@ -95,6 +96,7 @@ def test_every_setting_is_read() -> None:
             "SPOOL_DIR": "/spool",
             "MAX_BINARY_BYTES": "1000",
             "DOWNLOAD_TIMEOUT_SECONDS": "60",
+            "DOWNLOAD_RETRY_SECONDS": "7.5",
             "ALLOWED_BINARY_HOSTS": ", ".join(HOSTS),
             "ISOLATION": "user",
             "ISOLATION_UID": "70000",
@@ -117,6 +119,7 @@ def test_every_setting_is_read() -> None:
         spool_directory=Path("/spool"),
         max_binary_bytes=1000,
         download_timeout_seconds=60,
+        download_retry_seconds=7.5,
         allowed_hosts=HOSTS,
         isolation="user",
         isolation_uid=70000,
@@ -124,7 +127,7 @@ def test_every_setting_is_read() -> None:
         env_passthrough=("MODEL_DIR", "_X1"),
         temporary_directory=Path("/scratch"),
     )
-    assert settings.download == DownloadRules(1000, 60, HOSTS)
+    assert settings.download == DownloadRules(1000, 60, HOSTS, retry_seconds=7.5)
 
 
 @pytest.mark.parametrize(
@@ -142,6 +145,7 @@ def test_every_setting_is_read() -> None:
         ("SPOOL_DIR", "~/spool"),
         ("MAX_BINARY_BYTES", "0"),
         ("DOWNLOAD_TIMEOUT_SECONDS", "0"),
+        ("DOWNLOAD_RETRY_SECONDS", "-1"),
         ("ALLOWED_BINARY_HOSTS", "http://host"),
         ("ALLOWED_BINARY_HOSTS", "host/path"),
         ("ALLOWED_BINARY_HOSTS", "*"),

@@ -261,19 +261,18 @@ def test_a_job_that_leaves_deep_directories_does_not_end_the_worker(api: FakeApi
     assert len(api.reports()) == 1
 
 
-def test_quarantined_jobs_do_not_hide_a_host_fault(
-    slots: list[Slot], resources: Resources, breaker: Breaker, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+def test_a_job_that_comes_back_and_a_job_that_never_ran_are_no_evidence_about_the_host(
+    slots: list[Slot], resources: Resources, breaker: Breaker, api: FakeApi
 ) -> None:
-    """On a full disk no job can be run, and each job is quarantined after its second try."""
-    first, second, third = (api.offer(SHELL) for _ in range(3))
-    monkeypatch.setattr(resources.programs, "fetch", lambda *_: 1 / 0)
+    gone, *broken = (api.offer(SHELL) for _ in range(4))
+    api.answers["program"] = lambda request: Reply(404) if gone.id in request.path else Reply(403)
     with closing(Pool(slots[:1], lambda: Runner(resources), breaker)) as pool:
-        for job in (first, first, second, second, third):
+        for job in (broken[0], broken[0], broken[0], broken[1], gone, broken[2]):
             assert not breaker.tripped
             pool.take(job)
             assert pool.wait_until_idle(20)
-    resources.quarantine.close()
     assert breaker.tripped
+    assert not breaker.suspects_host
 
 
 def test_a_loop_until_empty_does_not_wait_for_the_api_for_ever(api: FakeApi, make_loop: Make) -> None:

@@ -10,5 +10,4 @@ platform_stop: recognizes a program that failed because SIGTERM was sent to ever
 report: what an attempt reports to the API when it has ended.
 spool: reports on disk until the API has answered them.
 delivery: sends the reports in the spool, again and again if need be.
-quarantine: holds back a job that this worker failed to run twice.
 """

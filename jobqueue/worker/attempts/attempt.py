@@ -24,14 +24,14 @@ class Cause(Enum):
 class Verdict(Enum):
     """What an attempt says about this worker. How the job ended is no part of it.
 
-    MADE: the worker did its part, whether the program succeeded, failed, was stopped or lost its lease.
-    HOST_FAULT: the attempt could not be made because of this machine; the job is released.
-    QUARANTINED: an earlier attempt at the same job had a host fault, too, so the job may be the cause; it is held back.
+    MADE: a program was run here, whether it succeeded, failed or was stopped.
+    HOST_FAULT: the attempt could not be made, and another host might have made it; the job is released.
+    NEITHER: the attempt ended before its program ran, and not because of this machine.
     """
 
     MADE = "made"
     HOST_FAULT = "host_fault"
-    QUARANTINED = "quarantined"
+    NEITHER = "neither"
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,8 @@ class Attempt:
         self.cause: Cause | None = None
         self.lease_end: LeaseEnd | None = None
         """When the program has to end if the lease is not renewed; None when it may outlive the lease."""
+        self.fault_subject = ""
+        """What a host fault is about: a server of programs, or one program; "" for this machine."""
         self._lock = threading.Lock()
 
     def stop(self, cause: Cause, grace_seconds: float = 0.0) -> bool:

@@ -21,6 +21,11 @@ class Report:
     fields: Mapping[str, Any]
     outputs: Outputs | None = field(default=None, compare=False)
 
+    @property
+    def has_exit_code(self) -> bool:
+        """Whether it says how a program ended that has run."""
+        return self.fields.get("exit_code") is not None
+
     def body(self, holder: Mapping[str, object]) -> IO[bytes]:
         """Return the body of the request in a file in memory, which the caller closes.
 
@@ -33,9 +38,10 @@ class Report:
         return file
 
 
-def released(reason: Reason | None) -> Report:
-    """Return the report that releases a job: its attempt ended through no fault of the job."""
-    return Report("release", {"reason": reason})
+def released(reason: Reason, message: str | None = None) -> Report:
+    """Return the report that releases a job: its attempt ended through no fault of the job. `message` says more."""
+    more = {} if message is None else {"error_message": message}
+    return Report("release", {"reason": reason, **more})
 
 
 def failed(reason: Reason, message: str, **measured: int) -> Report:

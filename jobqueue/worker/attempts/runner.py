@@ -6,18 +6,20 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from jobqueue import logs
 from jobqueue.client.claims import ClaimedJob, Claims
 from jobqueue.job import Reason
+from jobqueue.net.urls import without_secrets
 from jobqueue.worker.attempts.attempt import Attempt, Cause, StopPolicy, Verdict
 from jobqueue.worker.attempts.delivery import Delivery
 from jobqueue.worker.attempts.environment import user_name, variables_of
 from jobqueue.worker.attempts.heartbeat import Heartbeat
 from jobqueue.worker.attempts.platform_stop import ended_by_platform
-from jobqueue.worker.attempts.quarantine import Quarantine
 from jobqueue.worker.attempts.report import Report, ended, failed, released
 from jobqueue.worker.attempts.spool import Spool, SpooledReport
+from jobqueue.worker.failures import Failure
 from jobqueue.worker.programs.cache import Cache
 from jobqueue.worker.programs.errors import DownloadFailed, DownloadStopped
 from jobqueue.worker.shutdown import Shutdown
@@ -31,10 +33,17 @@ REMOVAL_WAIT_SECONDS = 1.0
 
 
 class HostFault(Exception):
-    """The supervisor could not start the program because of this machine, not because of the job.
+    """The attempt could not be made here, which is not certainly the job's fault.
 
-    Any other exception that ends an attempt is treated in the same way.
+    `reason` and the text are reported; the text must not name directories of the worker. `subject` is what the fault is
+    about: a server of programs, or one program; "" for this machine. Any other exception that ends an attempt is
+    treated as a fault of this machine.
     """
+
+    def __init__(self, reason: Reason, message: str, subject: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.subject = subject
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,6 @@ class Resources:
     workspaces: Workspaces
     spool: Spool
     delivery: Delivery
-    quarantine: Quarantine
     shutdown: Shutdown
     stop_policy: StopPolicy
     variables: Mapping[str, str]
@@ -100,9 +108,8 @@ class Runner:
         4. Deliver the report.
         5. Wait for the rest of the removal, since jobs must not use up the disk faster than it is cleared.
 
-        A host fault in 1 or 2 leaves no result that could be lost. The release, or the quarantine, comes after 3.
+        A host fault in 1 or 2 leaves no result that could be lost. The release comes after 3.
         """
-        verdict = Verdict.MADE
         with ExitStack() as removal:
             try:
                 heartbeat.start()
@@ -111,15 +118,16 @@ class Runner:
                 try:
                     report = self._make(attempt, workspace)
                     spooled = None if report is None else self._write(attempt.job, report, heartbeat.stop)
+                    verdict = Verdict.MADE if report and report.has_exit_code else Verdict.NEITHER
                 finally:
                     wait_for_rest = workspace.remove_within(REMOVAL_WAIT_SECONDS)
                     removal.callback(wait_for_rest)
             except Exception as error:  # noqa: BLE001  # whatever one job causes, the worker must live for the next
-                spooled = self._quarantine_or_release(attempt, heartbeat, error)
-                verdict = Verdict.HOST_FAULT if spooled else Verdict.QUARANTINED
+                spooled = self._release_after_fault(attempt, heartbeat, error)
+                verdict = Verdict.HOST_FAULT
             if spooled is not None:
                 self._resources.delivery.deliver(self._claims, spooled)
-            elif verdict is Verdict.MADE:  # nothing to report: let the lease end; a quarantined job keeps its heartbeat
+            else:  # nothing to report: let the lease end
                 heartbeat.stop()
             return verdict
 
@@ -131,15 +139,29 @@ class Runner:
         job = attempt.job
         download_started_at_ms = time.time_ns() // 1_000_000
         try:
-            self._resources.programs.fetch(job.binary_url, job.binary_sha256, workspace.program, attempt.stopped)
+            self._fetch(attempt, workspace)
         except DownloadStopped:
+            attempt.stop(Cause.SHUTDOWN)  # unless something else has stopped it: the worker does not wait any longer
             return _report_of_stopped(attempt.cause)
         except DownloadFailed as error:
-            return failed(error.reason, str(error), download_started_at_ms=download_started_at_ms)
+            if not error.failure.final:
+                server = urlsplit(without_secrets(error.url or job.binary_url)).netloc
+                raise HostFault(error.failure.reason, str(error), server) from error
+            return failed(error.failure.reason, str(error), download_started_at_ms=download_started_at_ms)
         logs.logger().info("start", job_id=job.id)
         workspace.program.chmod(attempt.slot.isolation.program_mode)
         outcome = self._launch(attempt, workspace)
         return None if outcome is None else self._report(attempt, outcome, download_started_at_ms)
+
+    def _fetch(self, attempt: Attempt, workspace: Workspace) -> None:
+        job, shutdown = attempt.job, self._resources.shutdown
+
+        def may_wait() -> bool:
+            # A worker that shuts down lets a download go on, as it lets programs go on. But it gives a job that waits
+            # for its server to another worker at once.
+            return not shutdown.requested
+
+        self._resources.programs.fetch(job.binary_url, job.binary_sha256, workspace.program, attempt.stopped, may_wait)
 
     def _launch(self, attempt: Attempt, workspace: Workspace) -> Outcome | None:
         """Run the program to its end; return None when its supervisor was killed while it ran.
@@ -167,10 +189,12 @@ class Runner:
 
     def _report(self, attempt: Attempt, outcome: Outcome, download_started_at_ms: int) -> Report | None:
         """Return what to say about a launch. Raises HostFault."""
-        if outcome.host_fault:
-            raise HostFault(outcome.start_failure)
         if outcome.start_failure is not None:
-            return failed(Reason.EXEC_FAILED, outcome.start_failure, download_started_at_ms=download_started_at_ms)
+            failure = outcome.failure or Failure.HOST
+            if not failure.final:
+                subject = "" if failure is Failure.HOST else attempt.job.binary_sha256
+                raise HostFault(failure.reason, outcome.start_failure, subject)
+            return failed(failure.reason, outcome.start_failure, download_started_at_ms=download_started_at_ms)
         # A program without an exit code was stopped before it began, so it has no result. The result of one that ran is
         # reported only if the job was cancelled. For the other causes the job has to run again, even if the program
         # exited with code 0 after SIGTERM: it may not have done its work.
@@ -181,27 +205,15 @@ class Runner:
         timeout_seconds = self._timeout_seconds(attempt.job)
         return ended(outcome, timeout_seconds, outcome.stopped, download_started_at_ms=download_started_at_ms)
 
-    def _quarantine_or_release(self, attempt: Attempt, heartbeat: Heartbeat, error: Exception) -> SpooledReport | None:
-        """Return the report that releases a job that could not be run here, or None for one that is quarantined.
-
-        The first fault of a job counts against this machine. When the same job meets another fault here, the job may be
-        the cause (its program is larger than the disk, say), and that is no reason to pause the worker. But if it were
-        released, this worker might claim it again at once, so it is quarantined. That takes a lease that is renewed.
+    def _release_after_fault(self, attempt: Attempt, heartbeat: Heartbeat, error: Exception) -> SpooledReport:
+        """Return the report that releases a job that could not be run here. The server delays its next attempt, offers
+        it to other executors first, and fails it after a few such attempts.
         """
-        reason = str(error) if isinstance(error, HostFault | SupervisorDied) else f"{type(error).__name__}: {error}"
-        logs.logger().error("host_fault", job_id=attempt.job.id, reason=reason)
-        quarantine, on_end = self._resources.quarantine, lambda: self._end_quarantine(attempt, heartbeat)
-        if heartbeat.running and quarantine.hold(attempt, on_end):
-            return None
-        # None of the reasons that the API knows for a release means a host fault.
-        return self._write(attempt.job, released(None), heartbeat.stop)
-
-    def _end_quarantine(self, attempt: Attempt, heartbeat: Heartbeat) -> None:
-        """Release a job at the end of its quarantine, in another thread, unless its lease was lost there."""
-        if attempt.cause is Cause.LEASE_LOST:
-            heartbeat.stop()
-        else:
-            self._resources.delivery.leave(self._write(attempt.job, released(None), heartbeat.stop))
+        fault = error if isinstance(error, HostFault) else HostFault(Reason.HOST_FAULT, _described(error))
+        attempt.fault_subject = fault.subject
+        detail = str(error) if isinstance(error, HostFault | SupervisorDied) else f"{type(error).__name__}: {error}"
+        logs.logger().error("host_fault", job_id=attempt.job.id, reason=detail)
+        return self._write(attempt.job, released(fault.reason, str(fault)), heartbeat.stop)
 
     def _write(self, job: ClaimedJob, report: Report, on_done: Callable[[], None]) -> SpooledReport:
         logs.logger().info("ended", job_id=job.id, verb=report.verb, reason=report.fields["reason"])
@@ -220,3 +232,11 @@ def _report_of_stopped(cause: Cause | None) -> Report | None:
     if cause is Cause.CANCELLED:
         return failed(Reason.CANCELLED, "cancelled before it began")
     return released(Reason.WORKER_SHUTDOWN) if cause is Cause.SHUTDOWN else None
+
+
+def _described(error: Exception) -> str:
+    """Return what may be said to the submitter of a job about an error of this machine: no path, no detail."""
+    if isinstance(error, SupervisorDied):
+        return str(error)
+    detail = error.strerror if isinstance(error, OSError) else None
+    return f"this host could not run it: {detail or type(error).__name__}"

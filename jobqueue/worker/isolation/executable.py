@@ -5,8 +5,25 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import BinaryIO
+from typing import BinaryIO, Literal
+
+MACHINES = {3: "x86", 8: "MIPS", 21: "PowerPC", 22: "S/390", 40: "ARM", 62: "x86-64", 183: "AArch64", 243: "RISC-V"}
+"""What the numbers of machines in ELF files stand for."""
+
+HEADER_BYTES = 64
+SHORTEST_HEADER_BYTES = 20
+ELF_CLASSES = (1, 2)
+"""32 and 64 bits."""
+
+ELF_BYTE_ORDERS: Mapping[int, Literal["little", "big"]] = {1: "little", 2: "big"}
+ELF_FIELDS = {
+    1: ((28, 4), (42, 2), (44, 2), (4, 4), (16, 4)),
+    2: ((32, 8), (54, 2), (56, 2), (8, 8), (32, 8)),
+}
+ELF_PROGRAMS = (2, 3)
+"""The types of ELF files that can be executed; the others are object files and core dumps."""
 
 FIRST_LINE_BYTES = 256
 """As much of a script's first line as the kernel reads."""
@@ -16,6 +33,51 @@ def is_elf(file: BinaryIO) -> bool:
     """Whether an open file begins as an ELF file does, so that the kernel, not an interpreter, would load it."""
     file.seek(0)
     return file.read(4) == b"\x7fELF"
+
+
+def machine(file: BinaryIO) -> tuple[int, int, int] | None:
+    """Return what kind of machine an ELF file is for: class, byte order and number. None when no machine executes it:
+    its header is cut short or says nonsense, or it is no program.
+    """
+    file.seek(0)
+    header = file.read(HEADER_BYTES)
+    if len(header) < SHORTEST_HEADER_BYTES or header[4] not in ELF_CLASSES or header[5] not in ELF_BYTE_ORDERS:
+        return None
+    order = ELF_BYTE_ORDERS[header[5]]
+    file_type, number = int.from_bytes(header[16:18], order), int.from_bytes(header[18:20], order)
+    return (header[4], header[5], number) if file_type in ELF_PROGRAMS and number else None
+
+
+def is_cut_short(file: BinaryIO) -> bool:
+    """Whether an ELF file is shorter than its segments: a download that broke off, say."""
+    if (kind := machine(file)) is None:
+        return True
+    order = ELF_BYTE_ORDERS[kind[1]]
+    # Where a number begins, and how many bytes it has: in the header, the place of the table of segments and the size
+    # of its entries and their count; in an entry, the place of the segment and its size.
+    table, size, count, place, length = ELF_FIELDS[kind[0]]
+
+    def number(data: bytes, field: tuple[int, int]) -> int:
+        return int.from_bytes(data[field[0] : sum(field)], order)
+
+    file.seek(0)
+    header = file.read(HEADER_BYTES)
+    file_size = os.fstat(file.fileno()).st_size
+    for index in range(number(header, count)):
+        file.seek(number(header, table) + index * number(header, size))
+        entry = file.read(number(header, size))
+        if not entry or number(entry, place) + number(entry, length) > file_size:
+            return True
+    return False
+
+
+def own_machine() -> tuple[int, int, int] | None:
+    """Return the kind of machine that the running Python is for; None when that cannot be found out."""
+    try:
+        with open("/proc/self/exe", "rb") as file:
+            return machine(file)
+    except OSError:
+        return None
 
 
 def interpreter(file: BinaryIO) -> str | None:
@@ -29,11 +91,10 @@ def interpreter(file: BinaryIO) -> str | None:
 
 def require_startable(program: str) -> None:
     """Raise the OSError that executing a program would raise, if its first bytes show that it would."""
-    # bwrap executes the program for us. When it cannot, it exits with code 1, which looks like the program's own exit
-    # code; and it hands a file that is neither ELF nor a script to a shell. These checks find the usual mistakes. An
-    # ELF file is not examined further: which machines and loaders the kernel accepts (32-bit programs, QEMU through
-    # binfmt_misc) cannot be told reliably from its headers, and refusing a program that would run is worse than
-    # reporting bwrap's own message.
+    # bwrap executes the program for us, and hands a file that is neither ELF nor a script to a shell. These checks find
+    # the usual mistakes. An ELF file is not examined further: which machines and loaders the kernel accepts (32-bit
+    # programs, QEMU through binfmt_misc) cannot be told reliably from its headers. When the kernel refuses it,
+    # `supervisor.start_failure` reads that from bwrap's message.
     with open(program, "rb") as file:
         _refuse_busy(file.fileno(), program)
         starter = None if is_elf(file) else interpreter(file) or ""

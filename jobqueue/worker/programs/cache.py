@@ -12,32 +12,26 @@ import re
 import secrets
 import shutil
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from jobqueue import logs
+from jobqueue.net.time_limit import TICK_SECONDS
+from jobqueue.worker.failures import Failure
 from jobqueue.worker.host.lock_file import hold
 from jobqueue.worker.host.private_directory import make_own, mend_own
+from jobqueue.worker.programs.cache_files import free_bytes, is_unlocked, open_entry, try_to_remove
 from jobqueue.worker.programs.download import Downloader
 from jobqueue.worker.programs.errors import ChecksumMismatch, DownloadFailed, DownloadStopped
 from jobqueue.worker.programs.policy import DownloadRules
+from jobqueue.worker.programs.program_request import ProgramRequest, always
 from jobqueue.worker.programs.verified_copy import copy_verified
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 UNFINISHED = re.compile(r"([0-9a-f]{64})(\.[0-9a-f]+\.part|\.lock)")
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
-@dataclass(frozen=True)
-class _Request:
-    """A request for a program: where it comes from, where it goes, and the event that withdraws the request."""
-
-    url: str
-    sha256: str
-    target: Path
-    stopped: threading.Event
 
 
 class Cache:
@@ -46,8 +40,8 @@ class Cache:
     After each download the least recently used programs are removed until the rest takes at most `max_bytes`. That
     limit does not count downloads under way. With 0 bytes nothing is cached, and no download waits for another.
 
-    A file that is downloaded has a name of its own, `<sha256>.<random>.part`, until it is complete. `<sha256>.lock` is
-    locked by the worker that downloads the program.
+    A file that is downloaded has a name of its own, `<sha256>.<random>.part`, until it is complete, and is locked by
+    the slot that downloads it. `<sha256>.lock` is locked during each try to download the program.
     """
 
     def __init__(self, directory: Path, max_bytes: int, rules: DownloadRules) -> None:
@@ -62,17 +56,26 @@ class Cache:
         make_own(directory)
         self._remove_unfinished()
 
-    def fetch(self, url: str, sha256: str, target: Path, stopped: threading.Event) -> bool:
+    def fetch(
+        self,
+        url: str,
+        sha256: str,
+        target: Path,
+        stopped: threading.Event,
+        may_wait: Callable[[], bool] = always,
+    ) -> bool:
         """Put the program at `url` into `target`, a new file, mode 0500; return whether it came from the cache.
+
+        `stopped` withdraws the request, and so does `may_wait` when it returns False while nothing is downloaded.
 
         When several requests for one program arrive at once, one downloads it and the others wait. Raises what
         `Downloader.download` raises, and OSError when the disk is full even after the cache was emptied. After an error
         there is no `target`.
         """
         if not SHA256.fullmatch(sha256):
-            raise DownloadFailed("binary_sha256 is not a SHA-256", url)
+            raise DownloadFailed("binary_sha256 is not a SHA-256", url, Failure.UNREADABLE)
         self._rules.check_url(url)  # even for a cached program: the rules may have changed since it was downloaded
-        request = _Request(url, sha256, target, stopped)
+        request = ProgramRequest(url, sha256, target, stopped, may_wait)
         try:
             return self._fetch(request)
         except OSError as error:
@@ -82,7 +85,7 @@ class Cache:
             # the cache makes space on its own disk only. So when the target is on another disk, and that is the fuller
             # one, there is nothing to do.
             apart = self.directory.stat().st_dev != target.parent.stat().st_dev
-            if apart and _free_bytes(self.directory) > _free_bytes(target.parent):
+            if apart and free_bytes(self.directory) > free_bytes(target.parent):
                 raise
             # On one disk the second try needs the space of an entry. If there was none to remove, it would fail again.
             if not self._evict(0, sha256) and not apart:
@@ -90,21 +93,21 @@ class Cache:
         # On two disks the second try bypasses the cache, whose disk may still be full. The target's disk has space.
         return self._download(request) if apart else self._fetch(request)
 
-    def _fetch(self, request: _Request) -> bool:
+    def _fetch(self, request: ProgramRequest) -> bool:
         if self._max_bytes <= 0:
             return self._download(request)
         return self._take(request) or self._take_or_store(request)
 
-    def _download(self, request: _Request) -> bool:
+    def _download(self, request: ProgramRequest) -> bool:
         """Download the program straight to its target; leave no file on failure."""
         try:
-            self._downloader.download(request.url, request.sha256, request.target, request.stopped)
+            self._downloader.download_requested(request)
         except BaseException:
             request.target.unlink(missing_ok=True)
             raise
         return False
 
-    def _take(self, request: _Request) -> bool:
+    def _take(self, request: ProgramRequest) -> bool:
         """Copy the entry to the target if it is unchanged; remove it if not. Return whether it was copied.
 
         This takes no lock: when the entry is evicted meanwhile, the open file can still be read.
@@ -112,7 +115,7 @@ class Cache:
         # An entry that is larger than a program may be is not even hashed: `_store` downloads the program again, and
         # `check_size` fails the download if the limit was lowered since.
         entry = self._entry(request.sha256)
-        with _open(entry) as source_fd:
+        with open_entry(entry) as source_fd:
             if source_fd is None or os.fstat(source_fd).st_size > self._rules.max_bytes:
                 return False
             if copy_verified(source_fd, request.target, request.sha256, request.stopped):
@@ -120,42 +123,49 @@ class Cache:
                     os.utime(source_fd)  # the mark of the most recently used
                 return True
         logs.logger().warning("cache_corrupted", path=entry)
-        if not _try_to_remove(entry):
+        if not try_to_remove(entry):
             shutil.rmtree(entry, ignore_errors=True)
         return False
 
-    def _take_or_store(self, request: _Request) -> bool:
+    def _take_or_store(self, request: ProgramRequest) -> bool:
         """Download the program, or take it from the cache when another request has just stored it.
 
-        The lock makes this the only download of the program. A job of the same user could hold the lock for ever. So
-        when the wait has lasted as long as a download may take, the download goes ahead without it.
+        The lock makes each try the only one for the program on this host. Between two tries it is free: another request
+        may have a URL that works. And requests that wait for one server spend the same minute waiting, each with tries
+        of its own, instead of a minute each.
+
+        A job of the same user could hold the lock for ever. So when the waits have lasted as long as a download may
+        take, the download goes ahead without it.
         """
         shard = self.directory / request.sha256[:2]
-        mend_own(self.directory)  # a job may have removed them, or closed them to us
-        mend_own(shard)
-        with hold(shard / f"{request.sha256}.lock", request.stopped, self._rules.timeout_seconds):
-            if request.stopped.is_set():
-                raise DownloadStopped
-            if self._take(request):
-                return True
-            self._store(request, shard / f"{request.sha256}.{secrets.token_hex(8)}.part")
-        return False
+        part = shard / f"{request.sha256}.{secrets.token_hex(8)}.part"
+        go_ahead_at = time.monotonic() + self._rules.timeout_seconds
+        with self._downloader.begin(request, part) as download:
+            try:
+                while True:
+                    mend_own(self.directory)  # a job may have removed them, or closed them to us
+                    mend_own(shard)
+                    with _alone(shard / f"{request.sha256}.lock", request, go_ahead_at):
+                        if self._take(request):
+                            return True
+                        if download.try_once():
+                            self._store(request, part)
+                            return False
+                    download.pause()
+            finally:
+                try_to_remove(str(part))
 
-    def _store(self, request: _Request, part: Path) -> None:
-        """Download the program, copy it to its target, make an entry of it.
+    def _store(self, request: ProgramRequest, part: Path) -> None:
+        """Copy a downloaded program to its target, and make an entry of it.
 
         The copy is made before the entry, because other workers may evict an entry at any time.
         """
-        try:
-            self._downloader.download(request.url, request.sha256, part, request.stopped)
-            with _open(str(part)) as source_fd:
-                if source_fd is None:  # a worker that has just started removed it, which can happen without the lock
-                    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(part))
-                if not copy_verified(source_fd, request.target, request.sha256, request.stopped):
-                    raise ChecksumMismatch("the file was changed as soon as it was downloaded", request.url)
-            self._store_entry(part, request.sha256)
-        finally:
-            _try_to_remove(str(part))
+        with open_entry(str(part)) as source_fd:
+            if source_fd is None:  # a worker of an older version that has just started removed it
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(part))
+            if not copy_verified(source_fd, request.target, request.sha256, request.stopped):
+                raise ChecksumMismatch("the file was changed as soon as it was downloaded", request.url)
+        self._store_entry(part, request.sha256)
 
     def _store_entry(self, part: Path, sha256: str) -> None:
         """Make an entry of a downloaded file, unless it is too large. Raises nothing: the target is there already."""
@@ -177,7 +187,7 @@ class Cache:
             if left <= max_bytes:
                 break
             if os.path.basename(path) != kept_sha256:
-                removed |= _try_to_remove(path)
+                removed |= try_to_remove(path)
                 left -= size
         return removed
 
@@ -198,39 +208,30 @@ class Cache:
     def _remove_unfinished(self) -> None:
         """Remove what dead workers have left: unfinished downloads, and lock files that no process holds.
 
-        A `.part` belongs to a dead worker when the lock of its program is free. `hold` removes the lock file when it is
-        released, so for a lock file that was left alone it is enough to hold it.
+        A `.part` belongs to a dead worker when neither it nor its program is locked; a living worker makes and locks it
+        while it holds the lock of the program. `hold` removes the lock file when it is released, so for a lock file
+        that was left alone it is enough to hold it.
         """
         unfinished = [(match[1], file.path) for file in self._files() if (match := UNFINISHED.fullmatch(file.name))]
         for sha256, path in unfinished:
             lock = Path(path).with_name(f"{sha256}.lock")
             with suppress(OSError), hold(lock, threading.Event(), 0) as held:
-                if held and path.endswith(".part"):
+                if held and path.endswith(".part") and is_unlocked(path):
                     os.unlink(path)
 
     def _entry(self, sha256: str) -> str:
         return f"{self.directory}/{sha256[:2]}/{sha256}"
 
 
-def _free_bytes(directory: Path) -> int:
-    """Return the free bytes on a disk; 0 when it is out of inodes (`f_files` is 0 where none are counted)."""
-    disk = os.statvfs(directory)
-    return disk.f_bavail * disk.f_frsize if disk.f_favail or not disk.f_files else 0
-
-
 @contextmanager
-def _open(path: str) -> Iterator[int | None]:
-    """Hand out a descriptor of an open file; None when there is no such file, or it cannot be read."""
-    with ExitStack() as stack:
-        source_fd = None
-        with suppress(OSError):
-            source_fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-            stack.callback(os.close, source_fd)
-        yield source_fd
-
-
-def _try_to_remove(path: str) -> bool:
-    with suppress(OSError):
-        os.unlink(path)
-        return True
-    return False
+def _alone(lock: Path, request: ProgramRequest, go_ahead_at: float) -> Iterator[None]:
+    """Hold a lock in the context; go ahead without it at that moment (monotonic, seconds). Raises DownloadStopped."""
+    while True:
+        left = max(go_ahead_at - time.monotonic(), 0)
+        with hold(lock, request.stopped, min(left, TICK_SECONDS)) as held:
+            if request.stopped.is_set():
+                raise DownloadStopped
+            if held or not left:
+                yield
+                return
+        request.wait(0)

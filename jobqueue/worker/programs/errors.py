@@ -10,9 +10,9 @@ from typing import Any
 
 from urllib3.exceptions import HTTPError
 
-from jobqueue.job import Reason
 from jobqueue.net.time_limit import DeadlinePassed, Stopped, TooSlow
 from jobqueue.net.urls import without_secrets
+from jobqueue.worker.failures import Failure
 from jobqueue.worker.host.error_numbers import OUT_OF_RESOURCES
 
 LONGEST_SHOWN_URL = 500
@@ -21,40 +21,47 @@ HOST_LOOK_UP_ERRORS = frozenset({socket.EAI_SYSTEM, socket.EAI_MEMORY})
 
 
 class DownloadFailed(Exception):
-    """The program could not be downloaded. `reason` is the job's; the text, without secrets of URLs, is for its
-    `error_message`. `url` is the last one that was requested.
+    """The program could not be downloaded. The text, without secrets of URLs, is for the job's `error_message`.
+
+    `failure` says what follows: by default, that another host may succeed and that another try here would not. `url` is
+    the last one that was requested.
     """
 
-    reason = Reason.DOWNLOAD_FAILED
+    failure = Failure.REFUSED
 
-    def __init__(self, message: str, url: str = "") -> None:
+    def __init__(self, message: str, url: str = "", failure: Failure | None = None) -> None:
         super().__init__(message, url)
         self.message = message
         self.url = url
+        self.failure = failure or self.failure
 
     def __str__(self) -> str:
         where = f" ({without_secrets(self.url)[:LONGEST_SHOWN_URL]})" if self.url else ""
-        return f"{self.reason.replace('_', ' ')}: {self.message}{where}"
+        return f"{self.failure.reason.replace('_', ' ')}: {self.message}{where}"
 
 
 class RetryableFailure(DownloadFailed):
     """The download failed, but may succeed the next time. `wait_seconds` is the pause that the server asked for."""
 
-    def __init__(self, message: str = "the connection ended early", wait_seconds: float = 0.0) -> None:
-        super().__init__(message)
+    failure = Failure.INTERRUPTED
+
+    def __init__(
+        self, message: str = "the connection ended early", wait_seconds: float = 0.0, failure: Failure | None = None
+    ) -> None:
+        super().__init__(message, failure=failure)
         self.wait_seconds = wait_seconds
 
 
 class ChecksumMismatch(DownloadFailed):
     """The program was downloaded, but is not the one whose SHA-256 the job names."""
 
-    reason = Reason.CHECKSUM_MISMATCH
+    failure = Failure.CHECKSUM
 
 
 class BlockedByPolicy(DownloadFailed):
     """The rules of this worker forbid the job's URL, or one that it redirects to."""
 
-    reason = Reason.BLOCKED_BY_POLICY
+    failure = Failure.BLOCKED
 
 
 class DownloadStopped(Exception):
@@ -65,21 +72,33 @@ def _system_failure(error: OSError) -> Exception:
     looked_up = isinstance(error, socket.gaierror)  # its numbers are not those of the system
     if error.errno in (HOST_LOOK_UP_ERRORS if looked_up else OUT_OF_RESOURCES):
         return OSError(error.errno, error.strerror)
-    if looked_up and error.errno != socket.EAI_AGAIN:
-        return DownloadFailed(f"the server's name is not known: {error.strerror}")
-    return RetryableFailure(error.strerror or type(error).__name__)
+    if looked_up and error.errno == socket.EAI_SERVICE:
+        return DownloadFailed(f"{error.strerror}", failure=Failure.UNREADABLE)
+    if looked_up:
+        # Also when the name server says that there is no such name: the next one may know it, and a name that was
+        # registered a moment ago is unknown to most of them.
+        return RetryableFailure(f"the server's name is not known: {error.strerror}", failure=Failure.NAME)
+    return RetryableFailure(error.strerror or type(error).__name__, failure=Failure.CONNECTION)
+
+
+def _distrust(error: ssl.SSLCertVerificationError) -> Exception:
+    message = f"the certificate cannot be trusted: {error.verify_message}"
+    return DownloadFailed(message, failure=Failure.CERTIFICATE)
 
 
 # What an error means: the first line that fits decides, so a class stands above its base class.
 MEANINGS: tuple[tuple[type[Exception], Callable[[Any], Exception]], ...] = (
     (Stopped, lambda _: DownloadStopped()),
-    (DeadlinePassed, lambda error: DownloadFailed(str(error))),
+    (DeadlinePassed, lambda error: DownloadFailed(str(error), failure=Failure.TOO_LONG)),
     (TooSlow, lambda error: RetryableFailure(str(error))),
-    (ssl.SSLCertVerificationError, lambda e: DownloadFailed(f"the certificate cannot be trusted: {e.verify_message}")),
+    (ssl.SSLCertVerificationError, _distrust),
     (ssl.SSLEOFError, lambda _: RetryableFailure()),
-    (ssl.SSLError, lambda error: DownloadFailed(f"no TLS: {error.reason}")),
+    (ssl.SSLError, lambda error: RetryableFailure(f"no TLS: {error.reason}", failure=Failure.TLS)),
     (OSError, _system_failure),
-    (Exception, lambda error: DownloadFailed(f"the answer is not HTTP: {type(error).__name__}")),
+    (
+        Exception,
+        lambda error: DownloadFailed(f"the answer is not HTTP: {type(error).__name__}", failure=Failure.NOT_HTTP),
+    ),
 )
 NETWORK_ERRORS = (Stopped, DeadlinePassed, TooSlow, OSError, HTTPException, HTTPError)
 

@@ -32,6 +32,7 @@ class Answer:
 
     location: where a redirect leads, None when the answer is not a redirect. retry_after_seconds: the pause that
     the server asks for, 0 when it does not. byte_count: announced length of the body, None when not announced.
+    headers: all headers, their names in any case.
     pieces: the body. Reading it raises what `Client.get` raises; RetryableFailure when the body is shorter than
     announced.
     """
@@ -41,6 +42,7 @@ class Answer:
     retry_after_seconds: float
     byte_count: int | None
     pieces: Iterator[bytes]
+    headers: Mapping[str, str]
 
     @property
     def status_text(self) -> str:
@@ -99,6 +101,7 @@ def _answer(response: urllib3.HTTPResponse, governor: Governor) -> Answer:
         retry_after_seconds=_seconds_until(wait or ""),
         byte_count=response.length_remaining,
         pieces=_pieces(response, governor),
+        headers=response.headers,
     )
 
 

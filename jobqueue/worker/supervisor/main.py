@@ -25,7 +25,7 @@ from jobqueue.worker.supervisor.ended_children import EndedChildren
 from jobqueue.worker.supervisor.messages import Begun, Launch, LeaseEnd, Live, Outcome, Stop
 from jobqueue.worker.supervisor.platform_stop import PlatformStop
 from jobqueue.worker.supervisor.program import Program
-from jobqueue.worker.supervisor.start_failure import start_failed
+from jobqueue.worker.supervisor.start_failure import never_began, start_failed
 from jobqueue.worker.supervisor.termination import Termination
 
 LIVE_SECONDS = 1.0
@@ -74,7 +74,8 @@ class Supervisor:
             self._watch(program, termination)
         finally:  # also when the worker is gone, and whatever else goes wrong: no program outlives its run
             status, measured = program.end()
-        return self._outcome(program, termination, status, measured)
+        outcome = self._outcome(program, termination, status, measured)
+        return never_began(outcome, launch, self._isolation.level) or outcome
 
     def _outcome(self, program: Program, termination: Termination, status: int, measured: Measured) -> Outcome:
         outputs, lengths = capture.write(program.captures)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import get_args
 
 from jobqueue.job import Measured
+from jobqueue.worker.failures import Failure
 from jobqueue.worker.supervisor.output_file import Outputs
 
 
@@ -75,7 +76,7 @@ class Outcome:
     lease_over: no renewal of the lease came in time. The program was stopped, or not even started.
     timed_out: the program reached its time limit.
     start_failure: why the program could not be started; None when it was started.
-    host_fault: the start failed because of this machine, not because of the program.
+    failure: the cause of that; None when the program was started.
     supervisor_terminated: the supervisor received SIGTERM too, so somebody sends it to every process.
     oom_killed: the kernel killed the program because memory ran out.
     measured: how the run went.
@@ -87,11 +88,16 @@ class Outcome:
     lease_over: bool = False
     timed_out: bool = False
     start_failure: str | None = None
-    host_fault: bool = False
+    failure: Failure | None = None
     supervisor_terminated: bool = False
     oom_killed: bool = False
     measured: Measured = field(default_factory=Measured)
     outputs: Outputs | None = field(default=None, compare=False)
+
+    @property
+    def host_fault(self) -> bool:
+        """Whether the start failed because of this machine, so that another one may run the program."""
+        return self.failure is not None and not self.failure.final
 
     @property
     def stdout(self) -> str:
@@ -125,11 +131,14 @@ def decode(line: bytes, descriptors: deque[int]) -> Message:
     if name == Outcome.__name__:
         fields["measured"] = Measured(**fields["measured"])
         fields["outputs"] = Outputs(descriptors.popleft()) if fields["outputs"] else None
+        fields["failure"] = Failure[fields["failure"]] if fields["failure"] else None
     return _CLASSES[name](**fields)
 
 
 def _plain(value: object) -> object:
     """Return what stands in the JSON for a field that JSON has no type for."""
+    if isinstance(value, Failure):
+        return value.name
     return True if isinstance(value, Outputs) else vars(value)
 
 

@@ -103,8 +103,8 @@ RUNNER = seeded(
     ),
     (
         "a host fault is reported as a failure of the job",
-        "raise HostFault(outcome.start_failure)",
-        'return failed(Reason.EXEC_FAILED, outcome.start_failure or "")',
+        "            if not failure.final:\n                subject",
+        "            if failure.final:\n                subject",
         "test_a_program_that_this_host_cannot_start_is_a_host_fault_and_the_job_is_released",
     ),
     (
@@ -132,26 +132,16 @@ RUNNER = seeded(
         "test_a_job_whose_supervisor_was_killed_is_not_reported_and_left_until_its_lease_ends",
     ),
     (
-        "a job in quarantine is released although its lease is lost",
-        "if attempt.cause is Cause.LEASE_LOST:",
-        "if attempt.cause is Cause.CANCELLED:",
-        "test_a_quarantined_job_whose_lease_is_lost_is_not_released",
-    ),
-)
-QUARANTINE = seeded(
-    f"{CODE}/quarantine.py",
-    f"{TESTS}/test_quarantine.py",
-    (
-        "a job is held after its first fault",
-        "growing_pause(before - 1, self._first_pause_seconds) if before else 0.0",
-        "growing_pause(before, self._first_pause_seconds)",
-        "test_a_job_is_not_held_after_its_first_fault",
+        "a job whose server is away has failed",
+        "if not error.failure.final:",
+        "if error.failure.final:",
+        "test_a_job_whose_program_cannot_be_downloaded_now_or_here_is_released_with_the_reason",
     ),
     (
-        "any number of jobs is held",
-        " or len(self._held) >= MAX_HELD",
-        "",
-        "test_a_quarantine_never_holds_too_many_jobs",
+        "a worker that shuts down waits for servers",
+        "return not shutdown.requested",
+        "return not shutdown.hurried",
+        "test_a_download_that_waits_for_its_server_ends_when_the_worker_is_asked_to_stop",
     ),
 )
 REPORTS = [
@@ -228,4 +218,4 @@ PLATFORM = [
         ),
     ),
 ]
-SEEDED_BUGS = [*LEASE, *HEARTBEAT, *ATTEMPT, *RUNNER, *QUARANTINE, *REPORTS, *PLATFORM]
+SEEDED_BUGS = [*LEASE, *HEARTBEAT, *ATTEMPT, *RUNNER, *REPORTS, *PLATFORM]

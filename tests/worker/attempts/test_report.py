@@ -104,11 +104,12 @@ def test_a_program_that_never_ran_has_no_exit_code() -> None:
     }
 
 
-@pytest.mark.parametrize("reason", [Reason.WORKER_SHUTDOWN, None])
-def test_a_release_carries_only_its_reason(reason: Reason | None) -> None:
-    report = released(reason)
+def test_a_release_carries_its_reason_and_a_message_if_there_is_one() -> None:
+    report = released(Reason.WORKER_SHUTDOWN)
     assert report.verb == "release"
-    assert body_of(report) == {**HOLDER, "reason": reason}
+    assert body_of(report) == {**HOLDER, "reason": "worker_shutdown"}
+    explained = released(Reason.HOST_FAULT, "the disk is full")
+    assert body_of(explained) == {**HOLDER, "reason": "host_fault", "error_message": "the disk is full"}
 
 
 def test_a_body_names_the_holder_even_when_there_is_nothing_else_to_say() -> None:

@@ -13,11 +13,15 @@ from typing import IO, Any
 import pytest
 from structlog.testing import capture_logs
 
-from jobqueue.worker.attempts.attempt import Cause, Verdict
+from jobqueue.worker.attempts.attempt import Verdict
 from jobqueue.worker.attempts.runner import Resources
+from jobqueue.worker.failures import Failure
+from jobqueue.worker.programs.cache import Cache
+from jobqueue.worker.programs.policy import DownloadRules
 from jobqueue.worker.slots.slot import Slot
 from jobqueue.worker.supervisor.messages import Outcome
-from tests.support.fake_api import REFUSED, FakeApi
+from tests.support.fake_api import FakeApi
+from tests.support.fake_server import Reply, Request
 from tests.support.processes import wait_for_pids
 from tests.support.programs import FOREVER, SHELL
 from tests.support.running import Run
@@ -64,18 +68,24 @@ def test_a_disk_that_takes_nothing_is_a_host_fault_and_the_job_is_released(
     assert reason.endswith("No space left on device: '/program'")
     assert api.only_report() == (
         "release",
-        {"executor_id": "executor-1", "attempt_token": "token-job-1", "reason": None},
+        {
+            "executor_id": "executor-1",
+            "attempt_token": "token-job-1",
+            "reason": "host_fault",
+            "error_message": "this host could not run it: No space left on device",
+        },
     )
 
 
 def test_a_program_that_this_host_cannot_start_is_a_host_fault_and_the_job_is_released(
     api: FakeApi, run: Run, slot: Slot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slot, "run", lambda *_: Outcome(start_failure="no memory", host_fault=True))
+    monkeypatch.setattr(slot, "run", lambda *_: Outcome(start_failure="no memory", failure=Failure.HOST))
     with capture_logs() as logs:
         assert run(api.offer(SHELL)).verdict is Verdict.HOST_FAULT
     assert host_faults(logs) == ["no memory"]
-    assert [verb for verb, _ in api.reports()] == ["release"]
+    verb, body = api.only_report()
+    assert (verb, body["reason"], body["error_message"]) == ("release", "host_fault", "no memory")
 
 
 def test_a_job_whose_heartbeat_cannot_be_started_is_released(
@@ -91,42 +101,65 @@ def test_a_job_whose_heartbeat_cannot_be_started_is_released(
     assert [verb for verb, _ in api.reports()] == ["release"]
 
 
-def test_a_job_that_cannot_be_run_again_is_quarantined_with_heartbeats_and_released(
-    api: FakeApi, run: Run, resources: Resources, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("reply", "text"),
+    [
+        (Reply(503), "503 Service Unavailable"),
+        (Reply(401), "401 Unauthorized"),
+        (Reply(403), "403 Forbidden"),
+        (Reply(418), "418 I'm a Teapot"),
+        (Reply(body=b"half", length=100), "ended early"),
+        (Reply(302, headers={"Location": "ftp://user:canary@elsewhere/?canary"}), "ftp"),
+        (Reply(302, headers={"Location": "http://[::1/?canary"}), "cannot be read"),
+        (Reply(302, headers={"Location": "/again/program"}), "redirects"),
+    ],
+)
+def test_a_job_whose_program_cannot_be_downloaded_now_or_here_is_released_with_the_reason(
+    api: FakeApi, run: Run, reply: Reply, text: str
 ) -> None:
-    """Released at once it would come back before all others."""
-
-    def refuse(*_: object) -> None:
-        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-
-    monkeypatch.setattr(resources.programs, "fetch", refuse)
-    job = api.offer(SHELL, lease_ms=3000)
-    with capture_logs() as logs:
-        assert run(job).verdict is Verdict.HOST_FAULT
-    assert "File too large" in host_faults(logs)[0]
-    before = len(api.seen("heartbeat"))
-    assert run(job).verdict is Verdict.QUARANTINED
-    wait_until("its lease is renewed", lambda: len(api.seen("heartbeat")) > before)
-    assert [verb for verb, _ in api.reports()] == ["release"]
-    resources.quarantine.close()
-    wait_until("the job is released", lambda: [verb for verb, _ in api.reports()] == ["release"] * 2)
+    api.answers["program"] = lambda _: reply
+    assert run(api.offer(SHELL)).verdict is Verdict.HOST_FAULT
+    verb, body = api.only_report()
+    assert (verb, body["reason"]) == ("release", "blocked_by_policy" if text == "ftp" else "download_failed")
+    assert text in body["error_message"]
+    assert "canary" not in body["error_message"]
 
 
-def test_a_quarantined_job_whose_lease_is_lost_is_not_released(
-    api: FakeApi, run: Run, resources: Resources, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_job_whose_program_does_not_exist_has_failed_at_once(api: FakeApi, run: Run, status: int) -> None:
+    api.answers["program"] = lambda _: Reply(status)
+    assert run(api.offer(SHELL)).verdict is Verdict.NEITHER
+    verb, body = api.only_report()
+    assert (verb, body["reason"]) == ("fail", "download_failed")
+    assert len(api.seen("program")) == 1
+
+
+def test_a_download_that_waits_for_its_server_ends_when_the_worker_is_asked_to_stop(
+    api: FakeApi, run: Run, resources: Resources, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(resources.programs, "fetch", lambda *_: 1 / 0)
-    job = api.offer(SHELL, lease_ms=900)
-    with capture_logs() as logs:
-        assert run(job).verdict is Verdict.HOST_FAULT
-    assert "ZeroDivisionError" in host_faults(logs)[0]
-    api.answers["heartbeat"] = lambda _: REFUSED
-    attempt = run(job).attempt
-    assert attempt.stopped.wait(20)
-    resources.quarantine.close()
-    assert resources.delivery.wait_until_sent(20)
-    assert attempt.cause is Cause.LEASE_LOST
-    assert [verb for verb, _ in api.reports()] == ["release"]
+    api.answers["program"] = lambda _: Reply(503)
+    programs = Cache(tmp_path / "patient", 1 << 30, DownloadRules())
+
+    def request_shutdown() -> None:
+        wait_until("the server was asked", lambda: len(api.seen("program")) > 1)
+        resources.shutdown.request()
+
+    threading.Thread(target=request_shutdown).start()
+    assert run(api.offer(SHELL), programs=programs).verdict is Verdict.NEITHER
+    assert (api.only_report()[0], api.only_report()[1]["reason"]) == ("release", "worker_shutdown")
+
+
+def test_a_download_that_is_under_way_goes_on_when_the_worker_is_asked_to_stop(
+    api: FakeApi, run: Run, resources: Resources
+) -> None:
+    def stop_then_answer(request: Request) -> Reply:
+        resources.shutdown.request()
+        del api.answers["program"]
+        return api.answer(request)
+
+    api.answers["program"] = stop_then_answer
+    run(api.offer(SHELL + "echo ran"))
+    assert api.only_report()[1]["stdout"] == "ran\n"
 
 
 def test_a_program_that_is_killed_by_a_sigterm_to_every_process_is_released(

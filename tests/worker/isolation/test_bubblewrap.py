@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from jobqueue.worker.failures import Failure
 from jobqueue.worker.host.process_tree import children_of
 from jobqueue.worker.isolation import bubblewrap, system_paths
 from jobqueue.worker.isolation.bubblewrap import BubblewrapIsolation
@@ -68,9 +69,9 @@ def test_a_program_sees_empty_home_directories(sandboxed: Sandbox) -> None:
     assert files == []
 
 
-def test_a_missing_interpreter_is_a_start_failure(sandboxed: Sandbox) -> None:
+def test_a_missing_interpreter_is_a_host_fault(sandboxed: Sandbox) -> None:
     outcome = sandboxed.run("#!/no/such/interpreter\n")
-    assert (outcome.exit_code, outcome.host_fault) == (None, False)
+    assert (outcome.exit_code, outcome.host_fault) == (None, True)
     assert "interpreter" in str(outcome.start_failure)
 
 
@@ -150,4 +151,4 @@ def test_too_many_or_too_long_arguments_are_a_start_failure(
 ) -> None:
     outcome = sandboxed.run_launch(sandboxed.launch("#!/bin/sh\n", *arguments, environment={"PATH": PATH, **words}))
     assert outcome.start_failure == "could not be started: Argument list too long"
-    assert not outcome.host_fault
+    assert outcome.failure is Failure.NOT_PERMITTED

@@ -13,32 +13,48 @@ DOWNLOADS = seeded(
     f"{TESTS}/test_download.py",
     (
         "the checksum of a download is not checked",
-        "if got != sha256:\n            path",
-        "if not got:\n            path",
+        "if sha256 == self._request.sha256:",
+        "if sha256:",
         "test_a_wrong_checksum_leaves_no_file_and_the_message_has_both_checksums",
     ),
     (
         "the second try asks the caches again",
-        "download.fetch(PAST_CACHES)",
-        "download.fetch({})",
+        "PAST_CACHES if again else {}",
+        "{}",
         f"{TESTS}/test_download_tries.py::test_a_wrong_checksum_is_checked_once_more_past_all_caches",
     ),
     (
+        "a download that goes on is given up like one that cannot begin",
+        "        if progressed:\n",
+        "        if limit is None:\n",
+        f"{TESTS}/test_download_resumed.py::test_progress_renews_the_time_for_tries",
+    ),
+    (
+        "slots that wait for one server wait one after the other",
+        "        elif failed:\n",
+        "        elif failed and failed.progressed:\n",
+        f"{TESTS}/test_cache_patience.py::test_slots_that_wait_for_one_server_share_the_wait",
+    ),
+)
+TRANSFERS = seeded(
+    f"{CODE}/transfer.py",
+    f"{TESTS}/test_download.py",
+    (
         "only the announced size is limited",
-        "                self.rules.check_size(byte_count)\n",
+        "            self._rules.check_size(file.byte_count + len(piece))\n",
         "",
         "test_a_body_that_turns_out_too_large_is_given_up",
     ),
     (
         "a password is sent to another origin",
-        "(credentials if url.origin == origin else None)",
+        "(credentials if place.origin == origin else None)",
         "credentials",
         f"{REDIRECTS}::test_redirects_are_followed_without_the_password",
     ),
     (
         "redirects may lead to any host",
-        "self.rules.check_url(address)",
-        "(DownloadRules() if origin else self.rules).check_url(address)",
+        "self._rules.check_url(address)",
+        "(DownloadRules() if origin else self._rules).check_url(address)",
         f"{REDIRECTS}::test_every_redirect_is_checked_against_the_rules",
     ),
     (
@@ -46,6 +62,22 @@ DOWNLOADS = seeded(
         "range(1 + MOST_REDIRECTS)",
         "range(MOST_REDIRECTS)",
         f"{REDIRECTS}::test_five_redirects_are_followed",
+    ),
+)
+PARTS = seeded(
+    f"{CODE}/partial_file.py",
+    f"{TESTS}/test_download_resumed.py",
+    (
+        "the rest of another version is appended",
+        "if not same or (self._total",
+        "if (self._total",
+        "test_a_rest_that_does_not_fit_is_not_appended",
+    ),
+    (
+        "what arrived is requested again",
+        '"Range": f"bytes={self.byte_count}-"',
+        '"Range": "bytes=0-"',
+        "test_a_large_program_arrives_over_a_link_that_breaks",
     ),
 )
 CACHE = [
@@ -82,4 +114,4 @@ CACHE = [
         ),
     ),
 ]
-SEEDED_BUGS = [*DOWNLOADS, *CACHE]
+SEEDED_BUGS = [*DOWNLOADS, *TRANSFERS, *PARTS, *CACHE]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from jobqueue.worker.programs import cache as cache_module
-from jobqueue.worker.programs.download import Downloader
+from jobqueue.worker.programs.download import Download, Downloader
+from jobqueue.worker.programs.program_request import ProgramRequest
 from tests.support.downloads import PROGRAM, Shop, sha256_of
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
@@ -65,7 +65,7 @@ def test_a_cache_of_zero_bytes_keeps_nothing(shop: Shop) -> None:
     assert shop.files() == set()
 
 
-DOWNLOAD = (Downloader, "download")
+DOWNLOAD = (Download, "try_once")
 COPY = (cache_module, "copy_verified")
 both_steps = pytest.mark.parametrize("step", [DOWNLOAD, COPY], ids=["download", "copy"])
 Step = tuple[object, str]
@@ -139,7 +139,7 @@ def test_the_cache_is_not_emptied_when_the_disk_of_the_target_is_full(
     shop.fetch(cache, b"other")
     FullDisk(monkeypatch, step, [elsewhere])
     room = {elsewhere: 0, shop.directory: 1000}
-    monkeypatch.setattr(cache_module, "_free_bytes", room.__getitem__)
+    monkeypatch.setattr(cache_module, "free_bytes", room.__getitem__)
     with pytest.raises(OSError, match="No space left"):
         shop.fetch(cache, target=elsewhere / "program")
     assert sha256_of(b"other") in shop.files()
@@ -150,15 +150,15 @@ def test_a_program_bypasses_the_cache_when_the_cache_disk_stays_full(
 ) -> None:
     cache = shop.open()
     room = {elsewhere: 1000, shop.directory: 0}
-    monkeypatch.setattr(cache_module, "_free_bytes", room.__getitem__)
-    download = Downloader.download
+    monkeypatch.setattr(cache_module, "free_bytes", room.__getitem__)
+    begin = Downloader.begin
 
-    def download_elsewhere(self: Downloader, url: str, sha256: str, target: Path, stopped: threading.Event) -> None:
-        if shop.directory in target.parents:
+    def begin_elsewhere(self: Downloader, request: ProgramRequest, path: Path) -> Download:
+        if shop.directory in path.parents:
             raise OSError(errno.ENOSPC, "No space left on device")
-        download(self, url, sha256, target, stopped)
+        return begin(self, request, path)
 
-    monkeypatch.setattr(Downloader, "download", download_elsewhere)
+    monkeypatch.setattr(Downloader, "begin", begin_elsewhere)
     assert shop.fetch(cache, target=elsewhere / "program") is False
     assert (elsewhere / "program").read_bytes() == PROGRAM
     assert (elsewhere / "program").stat().st_mode & 0o777 == 0o500

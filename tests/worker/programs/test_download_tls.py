@@ -59,4 +59,4 @@ def test_a_handshake_that_breaks_off_is_tried_again(tmp_path: Path) -> None:
 
     with misbehaving(hang_up) as url, pytest.raises(DownloadFailed, match="the connection ended early"):
         fetch(url.replace("http", "https"), tmp_path / "program")
-    assert len(hellos) == 4
+    assert len(hellos) > 4

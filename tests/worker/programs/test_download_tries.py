@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from jobqueue.worker.programs.errors import ChecksumMismatch, DownloadFailed
+from jobqueue.worker.programs.policy import DownloadRules
 from tests.support.downloads import PROGRAM, fetch
 from tests.support.fake_server import FakeServer, Reply, nobody
 
@@ -51,11 +52,11 @@ def test_a_passing_status_is_tried_again(host: FakeServer, path: Path, status: i
     assert len(host.requests) == 3
 
 
-def test_a_passing_status_that_stays_fails_after_four_tries(host: FakeServer, path: Path) -> None:
+def test_a_passing_status_that_stays_fails_when_the_time_for_tries_is_over(host: FakeServer, path: Path) -> None:
     host.answer = lambda _: Reply(503)
     with pytest.raises(DownloadFailed, match="503 Service Unavailable"):
         fetch(host.url, path)
-    assert len(host.requests) == 4
+    assert len(host.requests) > 4
 
 
 def test_a_short_body_is_tried_again_and_replaced(host: FakeServer, path: Path) -> None:
@@ -65,7 +66,7 @@ def test_a_short_body_is_tried_again_and_replaced(host: FakeServer, path: Path) 
     assert path.read_bytes() == PROGRAM
 
 
-def test_a_refused_connection_fails_after_a_few_tries(path: Path) -> None:
+def test_a_refused_connection_fails_when_the_time_for_tries_is_over(path: Path) -> None:
     with nobody() as url, pytest.raises(DownloadFailed, match="Connection refused"):
         fetch(url, path)
 
@@ -73,7 +74,7 @@ def test_a_refused_connection_fails_after_a_few_tries(path: Path) -> None:
 def test_a_retry_after_is_obeyed(host: FakeServer, path: Path) -> None:
     replies = iter([Reply(429, headers={"Retry-After": "1"}), Reply(body=PROGRAM)])
     host.answer = lambda _: next(replies)
-    fetch(host.url, path)
+    fetch(host.url, path, rules=DownloadRules())
     assert host.requests[1].at - host.requests[0].at >= 1
 
 

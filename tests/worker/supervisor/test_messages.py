@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 
 from jobqueue.job import Measured
+from jobqueue.worker.failures import Failure
 from jobqueue.worker.supervisor.messages import Begun, Launch, LeaseEnd, Live, Message, Outcome, Stop, decode, encode
 from jobqueue.worker.supervisor.output_file import Outputs
 
@@ -20,7 +21,7 @@ MESSAGES: list[Message] = [
     Begun(),
     Live("stdout", 3, 'text\n"\u2028\0�€🎉'),
     Outcome(0, measured=Measured(stdout_bytes=3, user_cpu_seconds=0.125)),
-    Outcome(start_failure="could not be started: reason", host_fault=True),
+    Outcome(start_failure="could not be started: reason", failure=Failure.HOST),
 ]
 
 
