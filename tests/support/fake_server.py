@@ -50,11 +50,11 @@ def in_json(content: object, status: int = 200) -> Reply:
 class FakeServer:
     """Answers every request with what `answer` returns for it, and records the requests."""
 
-    def __init__(self, answer: Callable[[Request], Reply]) -> None:
+    def __init__(self, answer: Callable[[Request], Reply], port: int = 0) -> None:
         self.answer = answer
         self.requests: list[Request] = []
         self.closed = threading.Event()
-        self._http = _Http(("127.0.0.1", 0), _Handler)
+        self._http = _Http(("127.0.0.1", port), _Handler)
         self._http.fake = self
         self.url = f"http://127.0.0.1:{self._http.server_port}"
 
