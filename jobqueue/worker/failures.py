@@ -40,7 +40,7 @@ class Failure(Enum):
     NOT_FOUND = Rule("the server answers 404 or 410", "no", Reason.DOWNLOAD_FAILED, final=True)
     UNREADABLE = Rule("the job's URL or SHA-256 cannot be read", "no", Reason.DOWNLOAD_FAILED, final=True)
     NAME = Rule("the server's name cannot be resolved", ANOTHER_TRY, Reason.DOWNLOAD_FAILED)
-    CONNECTION = Rule("no connection: refused, reset, unreachable, timed out", ANOTHER_TRY, Reason.DOWNLOAD_FAILED)
+    CONNECTION = Rule("no connection to the server or a proxy", ANOTHER_TRY, Reason.DOWNLOAD_FAILED)
     INTERRUPTED = Rule("the answer breaks off or is too slow", f"{ANOTHER_TRY}, resumed", Reason.DOWNLOAD_FAILED)
     BUSY = Rule("the server answers 408, 425, 429 or 5xx", ANOTHER_TRY, Reason.DOWNLOAD_FAILED)
     TLS = Rule("TLS fails, but not because of the certificate", ANOTHER_TRY, Reason.DOWNLOAD_FAILED)

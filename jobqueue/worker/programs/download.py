@@ -179,8 +179,10 @@ class Download:
         if progressed:
             self._renew()
         left = min(self._give_up_at - time.monotonic(), limit.left_seconds)
-        if left <= 0 or error.wait_seconds > left:
+        if left <= 0:
             raise self._explained(error)
+        # A server may ask for more time than there is (Retry-After). The last try is made all the same: to give up at
+        # once would use up the attempts of a job faster than with a server that says nothing.
         self._pause_seconds = min(error.wait_seconds + next(self._pauses), left)
 
     def _has_progressed(self, file: PartialFile) -> bool:

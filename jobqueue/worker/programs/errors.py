@@ -37,7 +37,8 @@ class DownloadFailed(Exception):
 
     def __str__(self) -> str:
         where = f" ({without_secrets(self.url)[:LONGEST_SHOWN_URL]})" if self.url else ""
-        return f"{self.failure.reason.replace('_', ' ')}: {self.message}{where}"
+        text = f"{self.failure.reason.replace('_', ' ')}: {self.message}{where}"
+        return "".join(each if each.isprintable() else "?" for each in text)  # a server chooses where it redirects to
 
 
 class RetryableFailure(DownloadFailed):

@@ -16,6 +16,8 @@ from jobqueue.worker.programs.request import Answer
 
 CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18}|\*)")
 VERSION_HEADERS = ("ETag", "Last-Modified")
+VALIDATOR = re.compile(r'"[!#-~]*"|[A-Z][ -~]{1,60}GMT')
+"""A strong ETag, or a date. A weak ETag names versions that are alike, not the same bytes."""
 
 
 class PartialFile:
@@ -64,8 +66,8 @@ class PartialFile:
         Without a name of the version that we have (a strong ETag or a date) the server may send the rest of another
         version. Since the hash of the whole is checked, this is worth a try, but not when `certain`.
         """
-        etag = self._version.get("ETag", "")
-        strong = etag if etag and not etag.startswith("W/") else self._version.get("Last-Modified")
+        etag, date = (self._version.get(name, "") for name in VERSION_HEADERS)
+        strong = next((each for each in (etag, date) if VALIDATOR.fullmatch(each)), None)
         if not self.byte_count or (certain and not strong):
             return {}
         return {"Range": f"bytes={self.byte_count}-", **({"If-Range": strong} if strong else {})}

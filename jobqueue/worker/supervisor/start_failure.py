@@ -57,7 +57,7 @@ def never_began(outcome: Outcome, launch: Launch, level: str) -> Outcome | None:
         return None
     if measured.stdout_bytes or not 0 < (measured.stderr_bytes or 0) <= MAX_STDERR_BYTES:
         return None
-    lines = outcome.stderr.splitlines()
+    lines = outcome.stderr.splitlines() or [""]
     if level == "bwrap":
         if outcome.exit_code == BWRAP_CODE and lines[-1].startswith(BWRAP):
             return _bwrap_failed(lines[-1], launch)

@@ -151,6 +151,13 @@ def test_no_message_contains_a_password_or_a_query(host: FakeServer, path: Path,
     assert "canary" not in str(caught.value)
 
 
+def test_no_message_contains_invisible_characters(host: FakeServer, path: Path) -> None:
+    host.answer = lambda request: Reply(403 if request.path != "/" else 302, headers={"Location": "/a\x85b"})
+    with pytest.raises(DownloadFailed) as caught:
+        fetch(host.url, path)
+    assert str(caught.value).isprintable()
+
+
 def test_a_failed_download_leaves_no_connection_open(host: FakeServer, path: Path) -> None:
     host.answer = lambda _: Reply(404, b"not here")
     with pytest.raises(DownloadFailed) as caught:  # keeps the error, and all it refers to, from the collector

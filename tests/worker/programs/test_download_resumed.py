@@ -38,6 +38,7 @@ def test_a_large_program_arrives_over_a_link_that_breaks(path: Path) -> None:
         ({"ETag": '"one"', "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}, '"one"'),
         ({"ETag": 'W/"one"', "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}, "Thu, 01 Jan 2026 00:00:00 GMT"),
         ({"ETag": 'W/"one"'}, None),
+        ({"ETag": '"\xfc"', "Last-Modified": "yesterday"}, None),
         ({}, None),
     ],
 )
