@@ -207,13 +207,16 @@ class Runner:
 
     def _release_after_fault(self, attempt: Attempt, heartbeat: Heartbeat, error: Exception) -> SpooledReport:
         """Return the report that releases a job that could not be run here. The server delays its next attempt, offers
-        it to other executors first, and fails it after a few such attempts.
+        it to other executors first, and fails it after a few such attempts. Whatever goes wrong on this machine while
+        the worker shuts down is no host fault: the job would have been released anyway, and that is not counted.
         """
         fault = error if isinstance(error, HostFault) else HostFault(Reason.HOST_FAULT, _described(error))
         attempt.fault_subject = fault.subject
         detail = str(error) if isinstance(error, HostFault | SupervisorDied) else f"{type(error).__name__}: {error}"
         logs.logger().error("host_fault", job_id=attempt.job.id, reason=detail)
-        return self._write(attempt.job, released(fault.reason, str(fault)), heartbeat.stop)
+        shuts_down = attempt.cause is Cause.SHUTDOWN and fault.reason is Reason.HOST_FAULT
+        report = released(Reason.WORKER_SHUTDOWN) if shuts_down else released(fault.reason, str(fault))
+        return self._write(attempt.job, report, heartbeat.stop)
 
     def _write(self, job: ClaimedJob, report: Report, on_done: Callable[[], None]) -> SpooledReport:
         logs.logger().info("ended", job_id=job.id, verb=report.verb, reason=report.fields["reason"])

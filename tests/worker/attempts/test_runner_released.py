@@ -7,14 +7,15 @@ import os
 import signal
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from jobqueue.worker.attempts.attempt import Verdict
-from jobqueue.worker.attempts.runner import Resources
+from jobqueue.worker.attempts.attempt import Attempt, Cause, Verdict
+from jobqueue.worker.attempts.runner import Resources, Runner
 from jobqueue.worker.failures import Failure
 from jobqueue.worker.programs.cache import Cache
 from jobqueue.worker.programs.policy import DownloadRules
@@ -123,6 +124,21 @@ def test_a_job_whose_program_cannot_be_downloaded_now_or_here_is_released_with_t
     assert (verb, body["reason"]) == ("release", "blocked_by_policy" if text == "ftp" else "download_failed")
     assert text in body["error_message"]
     assert "canary" not in body["error_message"]
+
+
+def test_what_goes_wrong_while_a_worker_shuts_down_is_not_counted_as_a_host_fault(
+    api: FakeApi, slot: Slot, resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempt = Attempt(api.offer(SHELL), slot)
+
+    def stop_and_refuse(*_: object) -> None:
+        attempt.stop(Cause.SHUTDOWN)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/program")
+
+    monkeypatch.setattr(resources.programs, "fetch", stop_and_refuse)
+    with closing(Runner(resources)) as runner:
+        runner.run(attempt)
+    assert api.only_report()[1]["reason"] == "worker_shutdown"
 
 
 @pytest.mark.parametrize("status", [404, 410])
