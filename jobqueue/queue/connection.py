@@ -20,6 +20,7 @@ from jobqueue.queue.transport.pool import PING_SECONDS, CannotConnect, Pool
 T = TypeVar("T")
 
 PAUSE_SECONDS = 0.25
+REFUSAL_SECONDS = 1.0
 
 
 def connect(url: str, verify: bool = True) -> redis.Redis:
@@ -43,6 +44,7 @@ class Connection:
         self._lock = threading.Lock()
         self._examining = threading.Lock()
         self._away = False
+        self._refused = False
         self._try_again_at = 0.0
         self._answered_at = 0.0
 
@@ -79,12 +81,14 @@ class Connection:
                 yield
             except redis.RedisError as error:
                 self._give_up_connections(error)
-                if code_of(error):
-                    # A server that answers, even with an error like READONLY, costs its callers no time limit.
-                    # Refusing the next callers unasked would gain nothing and would delay the recovery.
-                    self._note_answer()
-                else:
+                # A server that answers, even with an error like READONLY, costs its callers no time limit. Refusing
+                # the next callers unasked would gain nothing and would delay the recovery.
+                if not code_of(error):
                     self._examine(error, began_at)
+                elif isinstance(error, redis.ConnectionError):
+                    self._note_refusal(error)
+                else:
+                    self._note_answer()
                 raise translated(error) from error
             self._note_answer()
 
@@ -137,17 +141,29 @@ class Connection:
     def note_outage(self, error: redis.RedisError) -> None:
         """Refuse callers for PAUSE_SECONDS, and then all but one at a time until Redis answers."""
         with self._lock:
-            started, self._away = not self._away, True
+            started, self._away = not self._away and not self._refused, True
             self._try_again_at = self._monotonic() + PAUSE_SECONDS
+        if started:
+            logs.logger().error("redis_away", reason=str(error))
+
+    def _note_refusal(self, error: redis.RedisError) -> None:
+        """Log that Redis takes nobody in: it is loading, full of clients, or refuses the login. Log it as an outage if
+        nobody has been answered for a second: with too many clients, the connections that exist are served.
+        """
+        with self._lock:
+            unanswered = self._monotonic() - self._answered_at > REFUSAL_SECONDS
+            started = unanswered and not self._refused and not self._away
+            self._refused = self._refused or started
         if started:
             logs.logger().error("redis_away", reason=str(error))
 
     def _note_answer(self) -> None:
         self._answered_at = self._monotonic()
-        if not self._away:
+        if not self._away and not self._refused:
             return
         with self._lock:
-            ended, self._away = self._away, False
+            ended = self._away or self._refused
+            self._away = self._refused = False
         if ended:
             logs.logger().info("redis_back")
 

@@ -192,5 +192,20 @@ def test_a_server_that_takes_no_more_clients_is_no_outage_for_those_it_has(
             admin.config_set("maxclients", 1)
             with pytest.raises(StoreUnavailable):
                 Connection(second).ping()
+        assert events(logged) == ["redis_away"]  # to the one that never had a connection
         connection.ping()
-    assert events(logged) == []
+    assert len(events(logged)) == 1
+
+
+def test_a_login_that_is_refused_is_logged_once_and_its_end_too(tmp_path: Path, logged: list[EventDict]) -> None:
+    with running_redis(tmp_path) as url, redis.Redis.from_url(url) as admin:
+        admin.acl_setuser("api", enabled=True, passwords=["+new"], keys=["*"], categories=["+@all"])
+        with connect(url.replace("unix://", "unix://api:old@")) as client:
+            connection = Connection(client)
+            for _ in range(3):
+                with pytest.raises(StoreUnavailable):
+                    connection.ping()
+            admin.acl_setuser("api", enabled=True, passwords=["+old"])
+            connection.ping()
+    assert events(logged) == ["redis_away", "redis_back"]
+    assert "invalid username-password" in logged[0]["reason"]

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -89,6 +90,27 @@ def test_every_fault_ends_within_the_time_limit(hanging_name: str) -> None:
         connections = [Connection(stack.enter_context(connect(url))) for url in urls]
         calls = [partial(duration, connection) for connection in connections for _ in range(12)]
         assert max(at_once(calls)) < LONGEST_SECONDS
+
+
+def test_a_unix_socket_whose_queue_is_full_is_waited_for(tmp_path: Path) -> None:
+    path = str(tmp_path / "redis.sock")
+    with socket.socket(socket.AF_UNIX) as listening, ExitStack() as stack:
+        listening.bind(path)
+        listening.listen(0)
+        first = stack.enter_context(socket.socket(socket.AF_UNIX))
+        first.connect(path)
+
+        def answer() -> None:
+            listening.accept()[0].close()
+            accepted = stack.enter_context(listening.accept()[0])
+            accepted.recv(1000)
+            accepted.sendall(b"+PONG\r\n")
+
+        with connect(f"unix://{path}") as client:
+            server = threading.Timer(0.1, answer)
+            server.start()
+            Connection(client).ping()
+            server.join()
 
 
 def duration(connection: Connection) -> float:

@@ -7,6 +7,7 @@ import os
 import select
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -21,6 +22,7 @@ Result = TypeVar("Result")
 CONNECT_SECONDS = 1.5
 """For one of the addresses of a name. Room for one lost packet, which is sent again after a second."""
 LOOK_UP_SECONDS = HANDSHAKE_SECONDS = 2.0
+FULL_QUEUE_SECONDS = 0.01
 
 # The system notices a peer that is gone by itself: after 5 s of silence it asks, twice more 2 s apart, and gives up. It
 # also gives up when what we sent is not acknowledged for 5 s. Not every system has every option.
@@ -46,8 +48,12 @@ class LimitedSocket:
 
     def connect(self, place: Any) -> None:
         """Connect to a socket address. Raises OSError."""
-        number = self._socket.connect_ex(place)
-        if number in (errno.EINPROGRESS, errno.EAGAIN):
+        while (number := self._socket.connect_ex(place)) == errno.EAGAIN:
+            # The queue of a Unix socket is full, and nothing tells when it has room again.
+            if current().left_seconds <= 0:
+                raise TimeoutError("no connection within the time limit")
+            time.sleep(FULL_QUEUE_SECONDS)
+        if number == errno.EINPROGRESS:
             self._wait(select.POLLOUT)
             number = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if number:
