@@ -40,7 +40,9 @@ def of_worker(variables: Mapping[str, str], api_url: str, data: Path) -> dict[st
     names = [*_names(WorkerSettings), *passed, *config.misspelt(variables)]
     chosen = _matching(variables, f"{SYSTEM}|{CERTIFICATES}|{OF_THE_NETWORK}", names)
     # A deployed worker gives its jobs 18 s when it is stopped. At a terminal, Ctrl-C should act sooner.
-    defaults = {"CACHE_DIR": f"{data}/cache", "SPOOL_DIR": f"{data}/spool", "DRAIN_SECONDS": "3"}
+    # The sandbox hides the worker's directories, so what lies beside the reports is hidden as well: the queue's data,
+    # which may lie below a directory that jobs can read, such as /opt.
+    defaults = {"CACHE_DIR": f"{data}/cache", "SPOOL_DIR": str(data), "DRAIN_SECONDS": "3"}
     # This worker works for this API, whatever API_URL means to others.
     return {**defaults, "ISOLATION": isolation(), **chosen, "API_URL": api_url, "PYTHONUNBUFFERED": "1"}
 
