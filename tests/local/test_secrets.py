@@ -22,7 +22,7 @@ from tests.support.waiting import wait_until
 SECRET = "canary-of-the-launcher"
 PROGRAM = f"""{SHELL}
 for each in /proc/[0-9]*/environ; do echo "$each $(tr '\\0' '\\n' <"$each" | grep -c '{SECRET}\\|redis://:')"; done
-find "$1" -name '*.aof' -exec cat {{}} +
+cat "$1"/.data/appendonlydir/*.aof
 echo end
 """
 """Counts the secrets in the environment of each process, and prints the data of the store."""
