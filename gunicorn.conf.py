@@ -1,4 +1,4 @@
-"""gunicorn reads its settings here when it is started in a checkout. They are in `jobqueue/web/server.py`."""
+"""gunicorn reads its settings here when it is started in a checkout. They are in `jobqueue/web/server/`."""
 
 import os
 

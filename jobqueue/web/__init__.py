@@ -1,10 +1,10 @@
 """The only package that knows Flask and marshmallow: the documented API in front of `jobqueue.queue`.
 
-server: serves the API with gunicorn: its settings, its error answers, and the command `jobqueue-server`.
-server_log: gunicorn's log as events of ours.
+server: serves the API with gunicorn: its settings, its worker class, and the command `jobqueue-server`.
 app: makes the app of one server process.
 config: the server's settings.
 factory: creates the Flask app.
+callers: whether the client of a request still waits for the answer.
 services: gives the queue to the views.
 routes: the views, by who calls them.
 job_ids: which texts in a path are job ids.

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from jobqueue import settings
 from jobqueue.queue.policy import Policy
 from jobqueue.queue.transport.address import check_url
-from jobqueue.settings import Setting, choice, declare, job_timeout, seconds, url, whole_number
+from jobqueue.settings import Setting, choice, declare, job_timeout, seconds, url, whole_number, words
+
+HOST = (
+    r"\[[0-9A-Fa-f:.]+(%[\w.-]+)?\]|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+(%[\w.-]+)?|[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?"
+)
+"""An IPv6 address with or without brackets, an IPv4 address, or a name."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,13 @@ class ServerSettings:
 class GunicornSettings:
     """What only the configuration of gunicorn reads."""
 
+    bind: tuple[str, ...] = words(
+        "BIND",
+        HOST,
+        "addresses or host names without a port",
+        "addresses on which the API listens",
+        "all addresses, IPv4 and IPv6 where there is one",
+    )
     port: int = whole_number("PORT", 8080, (1, 65535), "where the API listens")
     processes: int = whole_number("WEB_CONCURRENCY", 2, (1, 64), "number of server processes")
     metrics_directory: str = declare(

@@ -300,7 +300,45 @@ ERRORS = [
         ),
     ),
 ]
-SEEDED_BUGS = [*SCHEMAS, *ROUTES, *STORE, *ERRORS]
+SERVER = [
+    *seeded(
+        f"{CODE}/server/connection.py",
+        f"{TESTS}/server/test_slow_clients.py",
+        (
+            "a head may take forever",
+            "self._start(Phase.HEAD, limits.head)",
+            "self._start(Phase.HEAD, 1e6)",
+            "test_a_connection_is_closed_when_its_time_is_over",
+        ),
+        (
+            "the rest of a refused body is read as the next request",
+            "if unread > MAX_DRAINED_BYTES or self._table.is_ending:",
+            "if self._table.is_ending:",
+            "test_a_refusal_can_be_read_by_a_client_that_first_sends_all",
+        ),
+    ),
+    *seeded(
+        f"{CODE}/server/connection_table.py",
+        f"{TESTS}/server/test_gate.py",
+        (
+            "the fastest readers are closed",
+            "for reader in sorted(readers, key=lambda each: each.overdue(now), reverse=True):",
+            "for reader in sorted(readers, key=lambda each: each.overdue(now)):",
+            "test_readers_that_do_not_read_are_closed_for_those_that_do",
+        ),
+    ),
+    *seeded(
+        f"{CODE}/server/worker.py",
+        f"{TESTS}/server/test_processes.py",
+        (
+            "a server process outlives the arbiter",
+            "return bool(os.getppid() != self.ppid)",
+            "return False",
+            "test_the_children_of_a_killed_arbiter_leave_the_port_to_the_next_one",
+        ),
+    ),
+]
+SEEDED_BUGS = [*SCHEMAS, *ROUTES, *STORE, *ERRORS, *SERVER]
 
 if __name__ == "__main__":
     sys.exit(main(SEEDED_BUGS, sys.argv[1:]))

@@ -142,4 +142,4 @@ def test_the_server_listens_on_the_configured_port(tmp_path: Path) -> None:
     command = gunicorn("--print-config")
     variables = environment(tmp_path, PORT="12345")
     done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=20, check=True)
-    assert re.search(r"^bind +?= \['?0\.0\.0\.0:12345'?\]|^bind += 0\.0\.0\.0:12345", done.stdout, re.MULTILINE)
+    assert re.search(r"^bind +?= \['(0\.0\.0\.0|\[::\]):12345'\]", done.stdout, re.MULTILINE)

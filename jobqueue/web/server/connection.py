@@ -1,0 +1,249 @@
+"""A client's connection, on which every byte has a time limit, in both directions."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import struct
+import time
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any
+
+import gevent
+from gevent.socket import socket as GeventSocket  # noqa: N812  # it is a class
+from gunicorn.http.errors import LimitRequestHeaders
+
+if TYPE_CHECKING:
+    from jobqueue.web.server.connection_table import ConnectionTable
+    from jobqueue.web.server.gate import Place
+
+MAX_HEAD_BYTES = 65_536
+MAX_DRAINED_BYTES = 65_536
+"""The rest of a body that is read to keep a connection. When more is left, the connection is closed."""
+
+SEND_BYTES = 262_144
+RESET = struct.pack("ii", 1, 0)
+
+
+@dataclass(frozen=True)
+class TimeLimits:
+    """How long a client may take, in seconds.
+
+    head: for the request line and headers, from their first byte or the opening of the connection.
+    idle: between two requests. body, answer: without a byte; each KiB buys a second, up to this much. So a client must
+    keep to 1 KiB/s on the average. The kernel reports what a client has taken in large pieces, hence the longer
+    `answer`. closing: without a byte, for the client to close its side of a connection that this side has closed.
+    closing_at_most: the same, however much it sends.
+    """
+
+    head: float = 10.0
+    idle: float = 75.0
+    body: float = 10.0
+    answer: float = 30.0
+    closing: float = 2.0
+    closing_at_most: float = 20.0
+    bytes_per_second: int = 1024
+
+
+class Phase(Enum):
+    """What a connection waits for."""
+
+    HEAD = auto()
+    RUNNING = auto()
+    BODY = auto()
+    ANSWER = auto()
+    IDLE = auto()
+    CLOSING = auto()
+
+
+class Connection:
+    """A client's socket as gunicorn uses it: it receives, sends and has a descriptor.
+
+    `recv` and `sendall` raise TimeoutError when a time limit is over; it is an OSError like any other fault of the
+    network. `address` is the client's. `place` is set while the request on this connection runs.
+    """
+
+    def __init__(self, sock: Any, address: Any, table: ConnectionTable, limits: TimeLimits) -> None:
+        self._socket = sock
+        self._table = table
+        self._limits = limits
+        self.address = address
+        self.place: Place | None = None
+        self.request: Any = None
+        self.unsent_bytes = 0
+        self._head_bytes = 0
+        self._body_seconds_left = limits.body
+        self._limit_seconds = 0.0
+        self._deadline = 0.0
+        self._start(Phase.HEAD, limits.head)
+
+    def _start(self, phase: Phase, limit_seconds: float, seconds_left: float | None = None) -> None:
+        self.phase = phase
+        self._limit_seconds = limit_seconds
+        self._deadline = time.monotonic() + (limit_seconds if seconds_left is None else seconds_left)
+
+    def _extend(self, byte_count: int) -> None:
+        bought = byte_count / self._limits.bytes_per_second
+        self._deadline = min(self._deadline + bought, time.monotonic() + self._limit_seconds)
+
+    def overdue(self, now: float) -> float:
+        """Return how much of its time limit this connection has used up, from 0 to 1; -1 while its request runs."""
+        if self.phase is Phase.RUNNING:
+            return -1.0
+        return 1 - (self._deadline - now) / self._limit_seconds
+
+    def start_tls(self, context: ssl.SSLContext) -> bool:
+        """Speak TLS from here on; return whether the client does, too. It has the time of a head."""
+        try:  # in two steps, so that the connection can be closed from outside during the second
+            self._socket = context.wrap_socket(self._socket, server_side=True, do_handshake_on_connect=False)
+            with gevent.Timeout(self._limits.head, TimeoutError):
+                self._socket.do_handshake()
+        except (OSError, ValueError):
+            return False
+        return True
+
+    @property
+    def has_begun_a_request(self) -> bool:
+        """Whether a part of a head has arrived, and not all of it."""
+        return self.phase is Phase.HEAD and self._head_bytes > 0
+
+    def await_request(self, buffered: bool) -> None:
+        """Start to wait for the next request, of which a part may have arrived with the last one."""
+        self.request = None
+        self._head_bytes = 0
+        self._start(*((Phase.HEAD, self._limits.head) if buffered else (Phase.IDLE, self._limits.idle)))
+
+    def run(self, request: Any) -> None:
+        """Start to run a request whose head is complete."""
+        self.request = request
+        self._body_seconds_left = self._limits.body
+        self._start(Phase.RUNNING, 0.0)
+
+    def recv(self, size: int) -> bytes:
+        """Return the next bytes of a request, b"" at their end."""
+        if self.request is not None:
+            return self._receive_body(size)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            raise LimitRequestHeaders("the head is too long")
+        data = self._receive(size)
+        if self.phase is Phase.IDLE and data:
+            self._start(Phase.HEAD, self._limits.head)
+        self._head_bytes += len(data)
+        return data
+
+    def _receive_body(self, size: int) -> bytes:
+        """Return the next bytes of a body. Only the time for which the app waits for them counts."""
+        self._start(Phase.BODY, self._limits.body, self._body_seconds_left)
+        try:
+            with self.place.given_up() if self.place else nullcontext():
+                data = self._receive(size)
+                self._extend(len(data))
+                self._body_seconds_left = self._deadline - time.monotonic()
+        except OSError:
+            self.request.force_close()  # nobody knows where the next request would begin
+            raise
+        self._start(Phase.RUNNING, 0.0)
+        return data
+
+    def _receive(self, size: int) -> bytes:
+        self._socket.settimeout(self._remaining())
+        return bytes(self._socket.recv(size))
+
+    def _remaining(self) -> float:
+        """Return the seconds that are left. Raises TimeoutError."""
+        remaining = self._deadline - time.monotonic()
+        if remaining <= 0:
+            raise TimeoutError("timed out")
+        return remaining
+
+    def sendall(self, data: bytes) -> None:
+        """Send a part of an answer."""
+        if self.phase is not Phase.ANSWER:
+            self._start(Phase.ANSWER, self._limits.answer)
+        left = memoryview(data)
+        self._count(len(left))
+        try:
+            while left:
+                self._socket.settimeout(self._remaining())
+                sent = self._socket.send(left[:SEND_BYTES])
+                left = left[sent:]
+                self._count(-sent)
+                self._extend(sent)
+        except OSError:
+            self.abort()
+            raise
+        finally:
+            self._count(-len(left))
+
+    def _count(self, byte_count: int) -> None:
+        self.unsent_bytes += byte_count
+        self._table.unsent_bytes += byte_count
+
+    def send(self, data: bytes) -> int:
+        """Send a few bytes between request and answer (`100 Continue`); return how many were sent."""
+        self._socket.settimeout(self._limits.head)
+        sent: int = self._socket.send(data)
+        return sent
+
+    def settle_body(self) -> None:
+        """Close the connection after the answer, which says so, unless the rest of the request's body is short."""
+        reader = self.request.body.reader
+        unread = getattr(reader, "length", None)
+        if unread is None:  # a chunked body, whose length nobody knows
+            unread = 0 if reader.parser is None else MAX_DRAINED_BYTES + 1
+        if unread > MAX_DRAINED_BYTES or self._table.is_ending:
+            self.request.force_close()
+
+    def linger(self) -> None:
+        """Close the connection so that the client can read the answer first, even if it is still sending.
+
+        If a socket is closed while bytes arrive, the kernel sends a reset, on which the client's kernel may discard the
+        answer.
+        """
+        end = time.monotonic() + self._limits.closing_at_most
+        with suppress(OSError):
+            self.shutdown(socket.SHUT_WR)
+            while time.monotonic() < end:
+                self._start(Phase.CLOSING, self._limits.closing)
+                self._socket.settimeout(self._limits.closing)
+                # The plain method also where the socket speaks TLS: nobody reads these bytes.
+                if not GeventSocket.recv(self._socket, 65536):
+                    return
+                self._table.yield_to_others()
+
+    def hang_up(self) -> None:
+        """Wake this connection's greenlet as if the client had closed the connection."""
+        if self.phase is Phase.ANSWER:
+            self.abort()
+        with suppress(OSError):
+            self.shutdown(socket.SHUT_RDWR)
+
+    def abort(self) -> None:
+        """Hang up and have the kernel discard what it could not send yet."""
+        with suppress(OSError):
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            self.shutdown(socket.SHUT_RDWR)
+
+    def shutdown(self, how: int) -> None:
+        """Shut down the socket in one direction or both: whoever reads or writes there sees the end."""
+        # TLS's own method would take the session away under a greenlet that reads.
+        GeventSocket.shutdown(self._socket, how)
+
+    def close(self) -> None:
+        """Close the socket."""
+        with suppress(OSError):
+            self._socket.close()
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return int(self._socket.fileno())
+
+    def getsockopt(self, level: int, option: int, size: int) -> bytes:
+        """Return an option of the socket."""
+        return bytes(self._socket.getsockopt(level, option, size))
+
+    def getsockname(self) -> Any:
+        """Return the address on which the client has reached us."""
+        return self._socket.getsockname()

@@ -1,0 +1,61 @@
+"""gunicorn's settings, and the hooks that gunicorn calls."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+
+import gunicorn.util
+
+from jobqueue.settings import InvalidSetting
+from jobqueue.web import config
+from jobqueue.web.metrics.processes import choose_region, prepare, save_counts
+from jobqueue.web.server.error_page import write_error
+from jobqueue.web.server.listening import bind_texts, open_listeners
+from jobqueue.web.server.log import ServerLog
+from jobqueue.web.server.process import close_memory
+
+WORKER_CLASS = "jobqueue.web.server.worker.Worker"
+MAX_CONNECTIONS = 4000
+"""Connections of a process, if the descriptor limit allows. An idle one costs 25 KB."""
+
+
+def settings(variables: Mapping[str, str]) -> dict[str, object]:
+    """Return gunicorn's settings. Ends the process with a sentence if one of our own settings is wrong.
+
+    It prepares this process as well: it closes its memory to others, replaces gunicorn's error page, and makes the
+    memory in which the processes count. gunicorn calls it again on SIGHUP; that memory then stays the same.
+
+    The arbiter must not import redis-py. Server processes inherit what it has imported, and redis-py would hold on to a
+    `sleep` that stops a whole process, as it was imported before the process has replaced that by gevent's.
+    """
+    try:
+        config.load(variables)  # Here, so that a wrong setting ends the arbiter before it has started a process.
+        own = config.load_gunicorn(variables)
+    except InvalidSetting as error:
+        sys.exit(str(error))
+    close_memory()
+    gunicorn.util.write_error = write_error  # gunicorn has no setting for its error page.
+    prepare(own.metrics_directory)
+    return {
+        "bind": bind_texts(own.bind, own.port),
+        "workers": own.processes,
+        "worker_class": WORKER_CLASS,
+        "worker_connections": MAX_CONNECTIONS,
+        # Longer than an executor is idle between two heartbeats, and than the 60 s for which most proxies keep a
+        # connection: whoever closes an idle connection first must be the client, or its next request is lost.
+        "keepalive": 75,
+        "timeout": 30,
+        "graceful_timeout": 25,  # Platforms send SIGKILL 30 s after SIGTERM.
+        "limit_request_line": 8190,
+        # No header of a client may become anything but `HTTP_…` in the WSGI environment: neither SCRIPT_NAME or
+        # PATH_INFO, which gunicorn accepts from loopback, nor the scheme.
+        "forwarder_headers": "",
+        "secure_scheme_headers": {},
+        "header_map": "drop",
+        "control_socket_disable": True,
+        "on_starting": open_listeners,
+        "pre_fork": choose_region,
+        "on_exit": save_counts,
+        "logger_class": ServerLog,
+    }

@@ -1,0 +1,130 @@
+"""How many requests of a process run at once, and whose connections make room for others."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from jobqueue.web import callers
+from jobqueue.web.server import connection_table
+from jobqueue.web.server.connection import Connection, TimeLimits
+from jobqueue.web.server.connection_table import ConnectionTable
+from jobqueue.web.server.gate import ORDINARY_PLACES, Gate
+
+WHOLE_BODY = SimpleNamespace(reader=SimpleNamespace(length=0))
+BLOCKED = b"x" * 10_000_000
+"""More than any socket takes while nobody reads."""
+
+
+class App:
+    """An app whose ordinary requests run until `released`."""
+
+    def __init__(self) -> None:
+        self.running = 0
+        self.released = Event()
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["PATH_INFO"] != "/health":
+            self.running += 1
+            with callers.waiting(environ) if environ["PATH_INFO"] == "/wait" else callers.waiting({}):
+                self.released.wait()
+        start_response("200 OK", [])
+        return [b""]
+
+
+def ask(gate: Gate, path: str) -> str:
+    """Send a request through the gate; return the status."""
+    statuses: list[str] = []
+    connection = SimpleNamespace(place=None, settle_body=lambda: None)
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "gunicorn.socket": connection}
+    gate(environ, lambda status, _: statuses.append(status))
+    return statuses[0]
+
+
+@contextmanager
+def connections(table: ConnectionTable, count: int) -> Iterator[list[tuple[Connection, Any]]]:
+    """Open connections; yield each with the client's end."""
+    ends = [gevent.socket.socketpair() for _ in range(count)]
+    opened = [Connection(ours, "", table, TimeLimits()) for ours, _ in ends]
+    for each in opened:
+        table.add(each)
+    yield list(zip(opened, [theirs for _, theirs in ends], strict=True))
+    for pair in ends:
+        for end in pair:
+            end.close()
+
+
+@pytest.fixture
+def app() -> Iterator[App]:
+    app = App()
+    yield app
+    app.released.set()
+
+
+def test_a_request_that_gets_no_place_in_time_is_answered_503_and_a_probe_needs_none(app: App) -> None:
+    gate = Gate(app, ConnectionTable(10), wait_seconds=0.05)
+    running = [gevent.spawn(ask, gate, "/jobs") for _ in range(ORDINARY_PLACES)]
+    while app.running < ORDINARY_PLACES:
+        gevent.sleep(0)
+    assert ask(gate, "/jobs").startswith("503 ")
+    assert ask(gate, "/health") == "200 OK"
+    app.released.set()
+    assert {greenlet.get() for greenlet in running} == {"200 OK"}
+    assert ask(gate, "/jobs") == "200 OK"
+
+
+def test_a_request_that_waits_gives_its_place_to_others(app: App) -> None:
+    gate = Gate(app, ConnectionTable(10), wait_seconds=5)
+    running = [gevent.spawn(ask, gate, "/wait") for _ in range(5 * ORDINARY_PLACES)]
+    while app.running < len(running):
+        gevent.sleep(0)
+    app.released.set()
+    assert {greenlet.get() for greenlet in running} == {"200 OK"}
+
+
+def test_readers_that_do_not_read_are_closed_for_those_that_do(monkeypatch: pytest.MonkeyPatch, app: App) -> None:
+    app.released.set()
+    table = ConnectionTable(10)
+    monkeypatch.setattr(connection_table, "MAX_UNSENT_BYTES", 2 * len(BLOCKED))
+    monkeypatch.setattr(connection_table, "STALLED", 0)
+    with connections(table, 4) as opened:
+        sending = [gevent.spawn(connection.sendall, BLOCKED) for connection, _ in opened]
+        gevent.sleep(0)
+        assert table.holds_too_much()
+        assert ask(Gate(app, table, wait_seconds=5), "/jobs") == "200 OK"
+        assert not table.holds_too_much()
+        gevent.joinall(sending[:2])
+        assert [isinstance(greenlet.exception, OSError) for greenlet in sending] == [True, True, False, False]
+        gevent.killall(sending)
+    assert table.unsent_bytes == 0
+
+
+def test_the_connection_that_has_waited_longest_is_closed_but_never_one_whose_request_runs() -> None:
+    table = ConnectionTable(3)
+    with connections(table, 3) as opened:
+        opened[0][0].run(SimpleNamespace(body=WHOLE_BODY))
+        table.close_slowest(1)
+        assert opened[1][1].recv(1) == b""
+        table.close_slowest(3)
+        assert opened[2][1].recv(1) == b""
+        opened[0][1].settimeout(0)
+        with pytest.raises(BlockingIOError):
+            opened[0][1].recv(1)
+
+
+def test_a_socket_has_no_more_bytes_than_it_was_given() -> None:
+    with connections(ConnectionTable(1), 1) as ((connection, client),):
+        sending = gevent.spawn(connection.sendall, BLOCKED)
+        received = 0
+        while received < len(BLOCKED):
+            received += len(client.recv(1_000_000))
+        sending.get()
+        client.shutdown(socket.SHUT_WR)
+        assert connection.recv(1) == b""
