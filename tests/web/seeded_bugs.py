@@ -337,6 +337,16 @@ SERVER = [
             "test_the_children_of_a_killed_arbiter_leave_the_port_to_the_next_one",
         ),
     ),
+    *seeded(
+        f"{CODE}/callers.py",
+        f"{TESTS}/server/test_gone_clients.py",
+        (
+            "a claim is made for a client that has gone",
+            "return bool(poller.poll(0))",
+            "return False",
+            "test_a_claim_whose_client_has_gone_hands_out_nothing",
+        ),
+    ),
 ]
 SEEDED_BUGS = [*SCHEMAS, *ROUTES, *STORE, *ERRORS, *SERVER]
 

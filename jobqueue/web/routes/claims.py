@@ -9,6 +9,7 @@ from flask import Response, jsonify, request
 from jobqueue.job import Reason, Status
 from jobqueue.queue.commands import Finished
 from jobqueue.result import Holder, LiveOutput, Result
+from jobqueue.web import callers
 from jobqueue.web.bodies import limits
 from jobqueue.web.openapi import JobQueueBlueprint
 from jobqueue.web.representations import job_details
@@ -28,6 +29,11 @@ FinishedAnswer = tuple[dict[str, Any], int, dict[str, str]]
 def claim(executor: tuple[str, str | None]) -> Response:
     """Claim the next job"""
     executor_id, executor_ip = executor
+    # Of all routes only this one harms if it acts for nobody: the job would wait for the end of a lease that nobody
+    # holds, and lose an attempt. A report, a heartbeat or a cancel means the same whether its answer is read or not,
+    # and a client may submit a job without waiting for the answer.
+    if not callers.is_waiting(request.environ):
+        return Response(status=204)
     claimed = services().commands.claim(executor_id, executor_ip or request.remote_addr)
     if claimed is None:
         return Response(status=204)
