@@ -15,8 +15,9 @@ from tests.support.fake_server import FakeServer, Reply
 PROGRAM = b"#!/bin/sh\necho hello\n"
 
 
-SHORT_RETRIES = DownloadRules(retry_seconds=0.3)
-"""Rules by which a download that cannot begin is soon given up."""
+def short_retries() -> DownloadRules:
+    """Return rules by which a download that cannot begin is soon given up."""
+    return DownloadRules(retry_seconds=0.3)
 
 
 def sha256_of(content: bytes) -> str:
@@ -32,7 +33,7 @@ def fetch(
     rules: DownloadRules | None = None,
 ) -> None:
     """Download a program that should have this content."""
-    Downloader(rules or SHORT_RETRIES).download(url, sha256_of(content), path, stopped or threading.Event())
+    Downloader(rules or short_retries()).download(url, sha256_of(content), path, stopped or threading.Event())
 
 
 @dataclass
@@ -42,7 +43,7 @@ class Shop:
     folder: Path
     host: FakeServer
     max_bytes: int = 1 << 30
-    rules: DownloadRules = SHORT_RETRIES
+    rules: DownloadRules = field(default_factory=short_retries)
     programs: dict[str, bytes] = field(default_factory=dict)
     stopped: threading.Event = field(default_factory=threading.Event)
 

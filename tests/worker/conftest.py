@@ -23,7 +23,7 @@ from jobqueue.worker.programs.cache import Cache
 from jobqueue.worker.shutdown import Shutdown
 from jobqueue.worker.slots.slot import Slot
 from jobqueue.worker.slots.workspace import Workspaces
-from tests.support.downloads import SHORT_RETRIES
+from tests.support.downloads import short_retries
 from tests.support.fake_api import FakeApi
 from tests.support.programs import Stage
 from tests.support.running import Ran, Run
@@ -98,7 +98,7 @@ def resources(
     with closing(Workspaces(sparing_children(), temporary)) as workspaces:
         yield Resources(
             connect=connect,
-            programs=Cache(tmp_path / "cache", 1 << 30, SHORT_RETRIES),
+            programs=Cache(tmp_path / "cache", 1 << 30, short_retries()),
             workspaces=workspaces,
             spool=spool,
             delivery=delivery,

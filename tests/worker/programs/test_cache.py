@@ -12,7 +12,7 @@ import pytest
 from jobqueue.worker.programs.cache import Cache
 from jobqueue.worker.programs.errors import BlockedByPolicy, ChecksumMismatch, DownloadFailed, DownloadStopped
 from jobqueue.worker.programs.policy import DownloadRules
-from tests.support.downloads import PROGRAM, SHORT_RETRIES, Shop, sha256_of
+from tests.support.downloads import PROGRAM, Shop, sha256_of, short_retries
 from tests.support.fake_server import Reply
 from tests.support.waiting import wait_until
 
@@ -92,9 +92,9 @@ def test_a_target_that_exists_already_is_not_overwritten(shop: Shop, tmp_path: P
 @pytest.mark.parametrize(
     ("reply", "rules", "error"),
     [
-        (Reply(404), SHORT_RETRIES, DownloadFailed),
-        (Reply(body=b"wrong"), SHORT_RETRIES, ChecksumMismatch),
-        (Reply(body=b"short", length=100), SHORT_RETRIES, DownloadFailed),
+        (Reply(404), short_retries(), DownloadFailed),
+        (Reply(body=b"wrong"), short_retries(), ChecksumMismatch),
+        (Reply(body=b"short", length=100), short_retries(), DownloadFailed),
         (Reply(body=b"x" * 101), DownloadRules(max_bytes=100), DownloadFailed),
         (Reply(), DownloadRules(allowed_hosts=("elsewhere",)), BlockedByPolicy),
     ],

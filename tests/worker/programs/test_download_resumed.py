@@ -21,12 +21,12 @@ pytestmark = pytest.mark.usefixtures("short_pauses")
 CONTENT = os.urandom(2_000_000)
 HALF = len(CONTENT) // 2
 ANY_SPEED = MinimumSpeed(0)
-PATIENT = DownloadRules(retry_seconds=5)
+PATIENT = DownloadRules()
 
 
 def test_a_large_program_arrives_over_a_link_that_breaks(path: Path) -> None:
     with serving_ranges(CONTENT, 300_000) as site:
-        fetch(site.url, path, CONTENT)
+        fetch(site.url, path, CONTENT, rules=PATIENT)
     assert path.read_bytes() == CONTENT
     assert site.ranges == [None, *(f"bytes={begin}-" for begin in range(300_000, 2_000_000, 300_000))]
     assert site.conditions == [None, *['"one"'] * 6]
@@ -46,7 +46,7 @@ def test_the_rest_is_requested_by_the_strongest_name_of_the_version(
     path: Path, version: Mapping[str, str], condition: str | None
 ) -> None:
     with serving_ranges(CONTENT, HALF, version=version) as site:
-        fetch(site.url, path, CONTENT)
+        fetch(site.url, path, CONTENT, rules=PATIENT)
     assert site.ranges == [None, f"bytes={HALF}-"]
     assert site.conditions == [None, condition]
 
@@ -60,20 +60,20 @@ def test_progress_renews_the_time_for_tries(path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_few_bytes_each_time_are_no_progress(path: Path) -> None:
-    rules = DownloadRules(retry_seconds=0.4, minimum_speed=MinimumSpeed(10_000_000))
+    rules = DownloadRules(retry_seconds=1, minimum_speed=MinimumSpeed(10_000_000))
     with serving_ranges(CONTENT, 100) as site, pytest.raises(DownloadFailed, match="ended early"):
         fetch(site.url, path, CONTENT, rules=rules)
-    assert len(site.ranges) > 2
+    assert len(site.ranges) >= 2
 
 
 def test_the_same_bytes_again_are_no_progress(path: Path) -> None:
-    rules = DownloadRules(retry_seconds=0.4, minimum_speed=ANY_SPEED)
+    rules = DownloadRules(retry_seconds=1, minimum_speed=ANY_SPEED)
     with (
         serving_ranges(CONTENT, HALF, resumes=False) as site,
         pytest.raises(DownloadFailed, match="ended early"),
     ):
         fetch(site.url, path, CONTENT, rules=rules)
-    assert len(site.ranges) > 2
+    assert len(site.ranges) >= 2
 
 
 def test_a_server_that_cannot_resume_sends_the_whole_again(path: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_program_that_was_put_together_of_two_versions_is_downloaded_whole(pat
 
 
 def test_a_resumed_program_is_limited_in_size_like_any_other(path: Path) -> None:
-    rules = DownloadRules(max_bytes=len(CONTENT) - 1, retry_seconds=5)
+    rules = DownloadRules(max_bytes=len(CONTENT) - 1)
     unsized = lambda reply: replace(reply, length=None)  # noqa: E731  # a body that is announced as short
     with serving_ranges(CONTENT, HALF, change=unsized) as site, pytest.raises(DownloadFailed, match="larger than"):
         fetch(site.url, path, CONTENT, rules=rules)
@@ -160,8 +160,8 @@ def test_a_server_that_is_away_while_a_checksum_is_checked_again_leaves_it_open(
 
 
 def test_the_time_limit_of_a_download_holds_for_all_its_tries(path: Path) -> None:
-    rules = DownloadRules(timeout_seconds=0.5, retry_seconds=60)
+    rules = DownloadRules(timeout_seconds=1, retry_seconds=60)
     with serving(lambda _: Reply(503)) as site, pytest.raises(DownloadFailed, match="503") as caught:
         fetch(site.url, path, PROGRAM, rules=rules)
-    assert len(site.requests) > 2
+    assert len(site.requests) >= 2
     assert not caught.value.failure.final

@@ -103,7 +103,7 @@ def test_a_failed_look_up_is_repeated_until_the_time_is_over(
     monkeypatch.setattr("socket.getaddrinfo", fail)
     with pytest.raises(DownloadFailed, match="no luck"):
         fetch("http://host/program", tmp_path / "program")
-    assert len(looked_up) > 2
+    assert len(looked_up) >= 2
 
 
 @pytest.mark.parametrize("dead", [nobody, swallowing])
