@@ -18,7 +18,7 @@ from jobqueue.client.transport import Transport
 from jobqueue.local.run import free_port
 from tests.support.fake_server import Reply, serving
 from tests.support.launcher import RUN, START_SECONDS, launched, make_directory, run_once, running
-from tests.support.processes import alive, wait_for_pids, wait_until_gone
+from tests.support.processes import alive, signal_all, wait_for_pids, wait_until_gone
 from tests.support.programs import FOREVER
 from tests.support.waiting import wait_until
 
@@ -32,7 +32,10 @@ def test_a_killed_launcher_takes_everything_with_it_and_frees_its_data(directory
     with running(directory) as launcher:
         processes = launcher.processes()
         launcher.process.kill()
-        wait_until_gone(processes, 30)
+        try:
+            wait_until_gone(processes, 30)
+        finally:
+            signal_all(filter(alive, processes), signal.SIGKILL)
     with running(directory) as second:
         assert second.stop() == 0
 
