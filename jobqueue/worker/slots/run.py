@@ -104,8 +104,9 @@ class Run:
             if time.monotonic() > self._overdue_at and channel not in ready:
                 self._supervisor.process.kill()
             # A supervisor that somebody has suspended is silent, and so is one whose program writes nothing. A look
-            # after each interval of silence tells them apart, and costs runs with much output nothing.
-            if not ready:
+            # after each wait without a message tells them apart, and costs runs with much output nothing. Renewals of
+            # the lease end waits, too, and may come more often than the poll interval.
+            if channel not in ready:
                 self._resume_if_suspended()
             if self._request_fd in ready:
                 self._send_requests()
