@@ -96,6 +96,7 @@ class Run:
         poll = select.poll()
         poll.register(channel, select.POLLIN)
         poll.register(self._request_fd, select.POLLIN)
+        silent_since = time.monotonic()
         while not self._supervisor.channel.inbox:
             ready = [fd for fd, _ in poll.poll(POLL_MS)]
             # An overdue supervisor is killed, not asked: it had its program's whole time and more. Its death closes the
@@ -104,10 +105,11 @@ class Run:
             if time.monotonic() > self._overdue_at and channel not in ready:
                 self._supervisor.process.kill()
             # A supervisor that somebody has suspended is silent, and so is one whose program writes nothing. A look
-            # after each wait without a message tells them apart, and costs runs with much output nothing. Renewals of
-            # the lease end waits, too, and may come more often than the poll interval.
-            if channel not in ready:
+            # after each interval of silence tells them apart, and costs runs with much output nothing. Renewals of the
+            # lease end a wait, too, and may come more often, so a wait to its end is not the measure.
+            if channel not in ready and (not ready or time.monotonic() >= silent_since + POLL_MS / 1000):
                 self._resume_if_suspended()
+                silent_since = time.monotonic()
             if self._request_fd in ready:
                 self._send_requests()
             if channel in ready:
