@@ -69,9 +69,9 @@ def test_a_job_sees_nothing_of_the_workers_environment(deployment: Deployment) -
     job = deployment.wait_for(job_id, "completed")
     assert environment(worker.pid)["CANARY"] == "secret"
     assert "secret" not in job["stdout"]
-    own = dict(line.split("=", 1) for line in job["stdout"].split("\0")[:-1][: len(given) + 8])
+    own = dict(line.split("=", 1) for line in job["stdout"].split("\0")[:-1][: len(given) + 11])
     described = {"JOB_ID", "JOB_TYPE", "JOB_ATTEMPT", "JOB_DEADLINE"}
-    assert set(own) == {*given, *described, "PATH", "LANG", "HOME", "TMPDIR"}
+    assert set(own) == {*given, *described, "PATH", "LANG", "HOME", "TMPDIR", "USER", "LOGNAME", "PYTHONUNBUFFERED"}
     assert {name: own[name] for name in given} == given
 
 

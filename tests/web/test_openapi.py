@@ -28,7 +28,7 @@ OPERATIONS = {
     "fail": "PUT /jobs/{job_id}/fail",
     "release": "POST /jobs/{job_id}/release",
     "stats": "GET /admin/stats",
-    "executors": "GET /admin/executors",
+    "list_executors": "GET /admin/executors",
     "health": "GET /health",
     "metrics": "GET /metrics",
 }

@@ -29,7 +29,7 @@ class LargeBodyRules:
 
     at_once: int = 4
     most_waiting: int = 64
-    wait_seconds: float = 5
+    wait_seconds: float = 3.5
     grace_seconds: float = 2
     bytes_per_second: float = 1 * MIB
 

@@ -16,6 +16,7 @@ from typing import Any
 import gevent
 from gevent.lock import Semaphore
 
+from jobqueue.queue.transport.limits import OPERATION_SECONDS, limited
 from jobqueue.web.server.connection import Connection
 from jobqueue.web.server.connection_table import ConnectionTable
 from jobqueue.web.server.error_page import answer_busy
@@ -26,8 +27,13 @@ Eight made 300 clients with large answers delay probes twice as long, and served
 """
 
 URGENT_PLACES = 4
-WAIT_SECONDS = 2.0
-"""How long a request waits for its place before it is answered 503."""
+WAIT_SECONDS = 4.2
+"""How long a request waits for its place before it is answered 503. That is longer than the requests before it can wait
+for a Redis that has fallen silent: they find out that it is away, and this one is told so.
+"""
+
+REQUEST_SECONDS = 4.6
+"""What a request may spend on its place and on Redis together. Every answer is due after five seconds."""
 
 POLL_SECONDS = 0.05
 
@@ -80,7 +86,8 @@ class Gate:
             return answer_busy(start_response)
         connection.place = Place(places)
         try:
-            return self._app(environ, start_response)
+            with limited(min(OPERATION_SECONDS, REQUEST_SECONDS - self._wait_seconds + _until(deadline))):
+                return self._app(environ, start_response)
         finally:
             connection.place = None
             places.release()

@@ -167,8 +167,8 @@ class Runner:
         """Run the program to its end; return None when its supervisor was killed while it ran.
 
         That attempt is not reported: the job waits until its lease ends. The job itself may have killed the supervisor,
-        and the server counts lost attempts but not releases. So such a job fails in the end, instead of being claimed
-        and released for ever. Before the program has begun, the job cannot be the culprit; that raises SupervisorDied.
+        and a lost attempt counts against the job, while a release would blame this host. Before the program has begun,
+        the job cannot be the culprit; that raises SupervisorDied.
         """
         job, program, directory = attempt.job, str(workspace.program), str(workspace.directory)
         timeout_seconds = self._timeout_seconds(job)

@@ -28,6 +28,9 @@ FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 5.0
 """The bounds of the random pauses before the second try and before later ones."""
 
+ANSWER_SECONDS = 1.0
+"""How long after a connection was made the answer to the last try may begin."""
+
 MOST_FAILURES = 100
 """How many URLs' last failures are remembered."""
 
@@ -130,7 +133,7 @@ class Download:
         if self._limit is None or self._file is None:
             self._limit = DownloadLimit(self._rules, self._request.stopped)
             self._file = PartialFile(self._path)
-        self._limit.begin_by = max(self._give_up_at, time.monotonic() + self._rules.connect_seconds)
+        self._limit.begin_by = max(self._give_up_at, time.monotonic() + self._rules.connect_seconds + ANSWER_SECONDS)
         again = self._mismatch is not None
         headers = {**(PAST_CACHES if again else {}), **self._file.range_headers(certain=again)}
         try:

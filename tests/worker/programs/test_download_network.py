@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("short_pauses")
 
 
 def rules_for(ca_file: Path | None = None, **variables: str) -> DownloadRules:
-    return DownloadRules(network=network.load(ca_file, variables))
+    return DownloadRules(network=network.load(ca_file, variables), retry_seconds=0)
 
 
 def test_a_download_goes_through_the_proxy(host: FakeServer, path: Path) -> None:
