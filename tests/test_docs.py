@@ -245,3 +245,24 @@ def test_every_log_event_that_the_docs_name_is_logged() -> None:
     source = "".join(path.read_text() for path in (HERE / "jobqueue").rglob("*.py"))
     named = {name for page in PAGES for name in re.findall(r"event=(\w+)", (HERE / page).read_text())}
     assert sorted(name for name in named if f'"{name}"' not in source and f"def {name}(" not in source) == []
+
+
+def logged_as_warnings() -> set[str]:
+    """Return the events that the product logs at the levels `warning` and `error`."""
+    trees = [ast.parse(path.read_text()) for path in (HERE / "jobqueue").rglob("*.py")]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args]
+    events = {
+        str(call.args[0].value)
+        for call in calls
+        if isinstance(call.func, ast.Attribute) and call.func.attr in ("warning", "error", "exception")
+        if isinstance(call.args[0], ast.Constant)
+    }
+    return {event for event in events if re.fullmatch(r"[a-z_]+", event)}
+
+
+def test_every_warning_and_error_of_the_log_is_explained() -> None:
+    header = "| event | what it means | what to do |\n|---|---|---|"
+    explained = {name for page in ("docs/deploy.md", "docs/worker.md") for name in first_cells(page, header)}
+    source = "".join(path.read_text() for path in (HERE / "jobqueue").rglob("*.py"))
+    assert sorted(logged_as_warnings() - explained) == []
+    assert [name for name in sorted(explained) if f'"{name}"' not in source] == []
