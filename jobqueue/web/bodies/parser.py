@@ -10,6 +10,7 @@ from flask import Request
 from webargs.flaskparser import FlaskParser
 
 from jobqueue.errors import InvalidRequest
+from jobqueue.web import callers
 from jobqueue.web.bodies import reader, strict_json
 from jobqueue.web.bodies.limits import Limit
 from jobqueue.web.bodies.threads import run_apart
@@ -55,7 +56,7 @@ class BodyParser(FlaskParser):
         try:
             if len(body) < APART_BYTES:
                 return schema.load(strict_json.loads(body, self._limit.entries))
-            with reader.letting_others_run(received), reader.large_bodies().calculating:
+            with callers.waiting(received.environ), reader.large_bodies().calculating:
                 return run_apart(lambda: schema.load(strict_json.loads(body, self._limit.entries)))
         except marshmallow.ValidationError as error:
             _refuse(error.normalized_messages())

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import socket
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from flask import Flask, Request, current_app, request
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from jobqueue.errors import ServerBusy
+from jobqueue.web import callers
 from jobqueue.web.bodies.large import LARGE_BYTES, LargeBodies, Place
 from jobqueue.web.bodies.limits import Limit
 
@@ -48,12 +49,6 @@ def _leave(_: BaseException | None) -> None:
         large_bodies().leave(place)
 
 
-def letting_others_run(received: Request) -> AbstractContextManager[None]:
-    """Let another request run while this one waits, if the server limits how many run at once."""
-    running = getattr(received.environ.get("gunicorn.socket"), "place", None)
-    return nullcontext() if running is None else cast("AbstractContextManager[None]", running.given_up())
-
-
 def read(received: Request, limit: Limit) -> bytes | bytearray:
     """Return a request's whole body.
 
@@ -88,7 +83,7 @@ def _read(received: Request, length: int | None, limit: Limit) -> bytes | bytear
     first = _piece(received, min(wanted, LARGE_BYTES))
     if len(first) < LARGE_BYTES or wanted == LARGE_BYTES:
         return _whole(first, length)
-    with letting_others_run(received):
+    with callers.waiting(received.environ):
         place = large_bodies().enter(partial(_interrupt, received.environ.get("gunicorn.socket")))
     received.environ[PLACE] = place
     body = bytearray(first)
