@@ -78,7 +78,7 @@ class Claims:
 
         `output` is what the program has written since the last heartbeat, as the API documents it.
         """
-        # An output can be large, and would be in memory several times over if `requests` encoded it.
+        # An output can be large, and would be in memory several times over if it were encoded as a whole.
         body = io.BytesIO()
         json_stream.write(body, {**self.holder(job), **({"output": output} if output else {})})
         try:

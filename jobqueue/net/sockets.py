@@ -1,7 +1,7 @@
 """TCP and TLS sockets that wait no longer than a time limit allows.
 
-The timeouts of `socket`, urllib3 and `requests` are for one operation each, so a peer that sends a byte now and then
-never runs into them. These sockets wait for a moment at a time instead, and check the time limit in between.
+The timeouts of `socket` and urllib3 are for one operation each, so a peer that sends a byte now and then never runs
+into them. These sockets wait for a moment at a time instead, and check the time limit in between.
 """
 
 from __future__ import annotations

@@ -9,5 +9,5 @@ policy: the durations and limits that the scripts are given.
 commands: everything that changes the queue, one method per script.
 queries: everything that reads the queue.
 output_window: finds the part of an output that begins at a byte offset.
-sweeper: the thread that calls the sweep script twice a second.
+sweeper: calls the sweep script twice a second.
 """

@@ -1,4 +1,4 @@
-"""The thread that sweeps the queue, one in every server process, so that expired leases are noticed without traffic."""
+"""Sweeps the queue, in every server process, so that expired leases are noticed without traffic."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 DEFAULT_PORT = 6379
 MAX_CONNECTIONS = 8
-"""A script takes well under a millisecond, so few connections serve many threads. Small Redis plans allow only 20."""
+"""A script takes well under a millisecond, so few connections serve many requests. Small Redis plans allow only 20."""
 
 VERIFY_MODES = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 TLS_PARAMETERS = (

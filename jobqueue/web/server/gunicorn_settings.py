@@ -17,7 +17,7 @@ from jobqueue.web.server.process import close_memory
 
 WORKER_CLASS = "jobqueue.web.server.worker.Worker"
 MAX_CONNECTIONS = 4000
-"""Connections of a process, if the descriptor limit allows. An idle one costs 25 KB."""
+"""Connections of a process, if the descriptor limit allows. An idle one costs about 20 KB."""
 
 
 def settings(variables: Mapping[str, str]) -> dict[str, object]:
