@@ -25,6 +25,7 @@ from jobqueue.local import variables
 from jobqueue.local.program import STOP_SECONDS, Program, Start, say
 from jobqueue.settings import InvalidSetting
 from jobqueue.web import config
+from jobqueue.worker import config as worker_config
 from jobqueue.worker.host import hardening
 from jobqueue.worker.supervisor.messages import signal_name
 
@@ -169,6 +170,8 @@ def main() -> int:
     try:
         config.load(os.environ)
         port = config.load_gunicorn(os.environ).port
+        if sys.platform == "linux":
+            worker_config.load(variables.of_worker(os.environ, "http://127.0.0.1", DATA.absolute()))
     except InvalidSetting as error:
         sys.exit(str(error))
     if problem := problem_with(port):

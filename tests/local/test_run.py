@@ -192,7 +192,8 @@ def test_a_launcher_stops_everything_when_the_api_or_the_store_ends(
 
 
 @pytest.mark.parametrize(
-    ("variable", "value"), [("PORT", "abc"), ("PORT", "0"), ("REDIS_URL", "http://host"), ("MAX_ATTEMPTS", "0")]
+    ("variable", "value"),
+    [("PORT", "abc"), ("PORT", "0"), ("REDIS_URL", "http://host"), ("MAX_ATTEMPTS", "0"), ("SLOTS", "0")],
 )
 def test_a_wrong_setting_is_refused_in_one_sentence_before_anything_starts(
     directory: Path, variable: str, value: str
