@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobqueue import settings
+from jobqueue.redaction import INVISIBLE
 from jobqueue.settings import Setting, allow, choice, declare, directory, job_timeout, seconds, url, whole_number, words
 from jobqueue.worker.host.processors import usable_processors
 from jobqueue.worker.isolation.levels import FIRST_UID, LEVELS
@@ -28,7 +29,9 @@ NAMES = "names of environment variables"
 
 
 def _executor_id(text: str) -> str:
-    return allow(text, text.isprintable() and not re.search(r"\s", text) and len(text) <= MAX_ID_CHARACTERS)
+    # The API takes no other. A worker with such a name would start, and each of its claims would be refused.
+    hidden = INVISIBLE.search(text) or re.search(r"[\s\ufffc\ufffd]", text)
+    return allow(text, text.isprintable() and not hidden and len(text) <= MAX_ID_CHARACTERS)
 
 
 def _new_executor_id() -> str:

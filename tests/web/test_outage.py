@@ -82,7 +82,7 @@ def test_every_route_answers_503_in_time_while_redis_is_away(server: Server, out
     assert_refused_in_time(at_once([partial(timed, server, *route) for route in NEEDS_REDIS]))
 
 
-@pytest.mark.parametrize("count", [CROWD, 4 * CROWD])  # fewer and more than the server has threads
+@pytest.mark.parametrize("count", [CROWD, 4 * CROWD])  # fewer and more than the server lets run at once
 def test_many_requests_at_once_are_answered_503_in_time(server: Server, outage: str, count: int) -> None:
     crowd = [partial(timed, server, *NEEDS_REDIS[number % len(NEEDS_REDIS)]) for number in range(count)]
     assert_refused_in_time(at_once(crowd))

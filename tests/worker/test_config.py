@@ -183,7 +183,10 @@ def test_a_wrong_api_url_is_refused(url: str) -> None:
         config.load({"API_URL": url})
 
 
-@pytest.mark.parametrize("name", ["two words", "x" * 129, "tab\tbed", "bell\a", "line\nbreak", "zero\u200bwidth"])
+@pytest.mark.parametrize(
+    "name",
+    ["two words", "x" * 129, "tab\tbed", "bell\a", "line\nbreak", "zero\u200bwidth", "a\ufe0f", "a\u3164", "a\ufffd"],
+)
 def test_a_wrong_executor_id_is_refused(name: str) -> None:
     with pytest.raises(InvalidSetting, match=r"^EXECUTOR_ID is .*, but must be 1 to 128 printable characters"):
         config.load({"EXECUTOR_ID": name})
