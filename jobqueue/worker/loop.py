@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from jobqueue import logs
 from jobqueue.backoff import backoff
@@ -84,7 +85,7 @@ class Loop:
         except Exception as error:  # noqa: BLE001  # whatever a claim runs into, the worker must live to claim again
             if self._away_since is None and not isinstance(error, ApiUnavailable | ApiRefused):
                 logs.logger().exception("crash", reason=repr(error))
-            self._note_no_answer(str(error) or repr(error))
+            self._note_no_answer(_reason(error))
             return None, next(self._outage_waits)
         self._note_answer()
         self._found_none = job is None
@@ -127,3 +128,10 @@ class Loop:
             logs.logger().info("api_back")
             self._outage_waits = backoff(MIN_WAIT_SECONDS, MAX_OUTAGE_WAIT_SECONDS)
             self._away_since = None
+
+
+def _reason(error: Exception) -> str:
+    """Return what the log says about a claim that was not answered."""
+    if isinstance(error, ApiRefused) and error.status == HTTPStatus.NOT_FOUND:
+        return f"{error} (does API_URL end in /api/v1?)"
+    return str(error) or repr(error)

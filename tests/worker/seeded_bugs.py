@@ -31,7 +31,7 @@ LOOP = [
         ),
         (
             "an API that is away ends --burst like an empty queue",
-            "self._note_no_answer(str(error) or repr(error))",
+            "self._note_no_answer(_reason(error))",
             "self._note_no_answer(str(error))\n            self._found_none = True",
             "test_an_api_that_is_away_does_not_count_as_an_empty_queue",
         ),

@@ -117,6 +117,13 @@ def test_an_outage_is_waited_out_and_logged_at_its_start_and_its_end(api: FakeAp
     assert all(wait <= bound for wait, bound in zip(waits, (0.25, 0.5), strict=False))
 
 
+def test_a_url_that_is_not_the_apis_is_suspected_in_the_log(api: FakeApi, loop: Loop) -> None:
+    api.answers["claim"] = lambda _: Reply(404, b'{"error": "No such path", "context": {}}')
+    with capture_logs() as logs:
+        loop.claim_once()
+    assert [(log["event"], "API_URL" in log["reason"]) for log in logs] == [("api_away", True)]
+
+
 def test_an_unexpected_error_of_a_claim_is_an_outage_that_is_logged_as_a_bug(
     loop: Loop, claims: Claims, monkeypatch: pytest.MonkeyPatch
 ) -> None:
