@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from jobqueue.net import trust
 from jobqueue.queue.transport.address import IGNORED, read
 
 
@@ -30,6 +31,12 @@ def test_without_verification_any_certificate_is_taken_whatever_the_url_says() -
     tls = read("rediss://host?ssl_cert_reqs=required&ssl_check_hostname=yes", verify=False).tls
     assert tls is not None
     assert (tls.verify_mode, tls.check_hostname) == (ssl.CERT_NONE, False)
+
+
+def test_certificates_are_verified_as_those_of_other_servers() -> None:
+    tls = read("rediss://host").tls
+    assert tls is not None
+    assert tls.verify_flags == trust.load(None, {}).verify_flags
 
 
 def test_the_name_in_a_certificate_may_be_another_one() -> None:
