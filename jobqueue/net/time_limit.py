@@ -64,6 +64,10 @@ class TimeLimit:
         """Seconds until the deadline; 0 after it."""
         return max(0.0, self._deadline - time.monotonic())
 
+    def extend(self, seconds: float) -> None:
+        """Make the deadline so many seconds later."""
+        self._deadline += seconds
+
     def tolerate_silence(self, seconds: float | None) -> None:
         """Let a silence of that length end the operation from now on, None for none."""
         self._silence_seconds = seconds

@@ -7,6 +7,7 @@ it belongs to one thread (or greenlet).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -28,6 +29,17 @@ def limited(seconds: float = OPERATION_SECONDS) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+@contextmanager
+def not_counted() -> Iterator[None]:
+    """Leave out of the limit around it the time that passes inside, such as a wait for a client."""
+    around, began_at = _current.get(), time.monotonic()
+    try:
+        yield
+    finally:
+        if around is not None:
+            around.extend(time.monotonic() - began_at)
 
 
 def current() -> TimeLimit:

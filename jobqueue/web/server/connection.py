@@ -15,6 +15,8 @@ import gevent
 from gevent.socket import socket as GeventSocket  # noqa: N812  # it is a class
 from gunicorn.http.errors import LimitRequestHeaders
 
+from jobqueue.queue.transport.limits import not_counted
+
 if TYPE_CHECKING:
     from jobqueue.web.server.connection_table import ConnectionTable
     from jobqueue.web.server.gate import Place
@@ -138,7 +140,8 @@ class Connection:
         self._start(Phase.BODY, self._limits.body, self._body_seconds_left)
         try:
             with self.place.given_up() if self.place else nullcontext():
-                data = self._receive(size)
+                with not_counted():  # a client that sends slowly leaves Redis as much time as any other
+                    data = self._receive(size)
                 self._extend(len(data))
                 self._body_seconds_left = self._deadline - time.monotonic()
         except OSError:

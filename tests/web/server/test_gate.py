@@ -12,8 +12,10 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from jobqueue.queue.transport.limits import current
 from jobqueue.web import callers
 from jobqueue.web.server import connection_table
+from jobqueue.web.server import gate as gate_module
 from jobqueue.web.server.connection import Connection, TimeLimits
 from jobqueue.web.server.connection_table import ConnectionTable
 from jobqueue.web.server.gate import ORDINARY_PLACES, Gate
@@ -87,6 +89,28 @@ def test_a_request_that_waits_gives_its_place_to_others(app: App) -> None:
         gevent.sleep(0)
     app.released.set()
     assert {greenlet.get() for greenlet in running} == {"200 OK"}
+
+
+def test_the_time_that_a_client_takes_to_send_its_body_leaves_redis_as_much_as_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    limit_seconds = 0.5
+    monkeypatch.setattr(gate_module, "OPERATION_SECONDS", limit_seconds)
+    left: list[float] = []
+    table = ConnectionTable(1)
+    with connections(table, 1) as ((connection, client),):
+
+        def app(_: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+            assert connection.recv(1) == b"x"
+            left.append(current().left_seconds)
+            start_response("200 OK", [])
+            return [b""]
+
+        connection.run(SimpleNamespace(body=WHOLE_BODY))
+        gevent.spawn_later(limit_seconds + 0.1, client.send, b"x")
+        environ = {"REQUEST_METHOD": "POST", "PATH_INFO": "/jobs", "gunicorn.socket": connection}
+        Gate(app, table)(environ, lambda *_: None)
+    assert left[0] > 0
 
 
 def test_readers_that_do_not_read_are_closed_for_those_that_do(monkeypatch: pytest.MonkeyPatch, app: App) -> None:
