@@ -14,7 +14,7 @@ from jobqueue import logs
 from jobqueue.errors import StoreUnavailable
 from jobqueue.queue.transport import address
 from jobqueue.queue.transport.answers import LAST_ON_A_CONNECTION, NOT_THE_SERVER, code_of, translated
-from jobqueue.queue.transport.limits import limited
+from jobqueue.queue.transport.limits import current, limited
 from jobqueue.queue.transport.pool import PING_SECONDS, CannotConnect, Pool
 
 T = TypeVar("T")
@@ -76,7 +76,7 @@ class Connection:
     def _watched(self) -> Iterator[None]:
         with limited():
             self._refuse_while_away()
-            began_at = self._monotonic()
+            began_at, had_seconds = self._monotonic(), current().left_seconds
             try:
                 yield
             except redis.RedisError as error:
@@ -84,7 +84,9 @@ class Connection:
                 # A server that answers, even with an error like READONLY, costs its callers no time limit. Refusing
                 # the next callers unasked would gain nothing and would delay the recovery.
                 if not code_of(error):
-                    self._examine(error, began_at)
+                    # A caller that came late, with less time than a ping gets, has learned nothing about Redis.
+                    if had_seconds >= PING_SECONDS:
+                        self._examine(error, began_at)
                 elif isinstance(error, redis.ConnectionError):
                     self._note_refusal(error)
                 else:

@@ -18,6 +18,7 @@ from jobqueue.errors import StoreUnavailable
 from jobqueue.queue.connection import PAUSE_SECONDS, Connection, connect
 from jobqueue.queue.scripts import ROOT
 from jobqueue.queue.transport import pool
+from jobqueue.queue.transport.limits import limited
 from tests.support.attempts import claim
 from tests.support.bench import Bench
 from tests.support.consistency import check
@@ -74,6 +75,20 @@ def test_a_connection_that_ended_while_idle_costs_no_call(real_bench: Bench, red
     with redis.Redis.from_url(redis_url) as other:
         assert other.client_kill_filter(_type="normal", skipme=True) >= 1
     assert len(real_bench.submit()) == 1
+
+
+def test_a_call_that_comes_too_late_to_be_answered_is_no_outage(logged: list[EventDict]) -> None:
+    def answer(command: str) -> str:
+        time.sleep(0.1)
+        return "+PONG" if command == "PING" else "+OK"
+
+    server = ScriptedServer(answer)
+    with server.running(), connection_to(server.url) as connection:
+        connection.ping()
+        with limited(0.01), pytest.raises(StoreUnavailable):
+            connection.ping()
+        connection.ping()
+    assert events(logged) == []
 
 
 def test_a_refused_connection_is_an_outage_at_once() -> None:
