@@ -144,6 +144,7 @@ class Connection:
                     data = self._receive(size)
                 self._extend(len(data))
                 self._body_seconds_left = self._deadline - time.monotonic()
+                self._table.yield_to_others()  # no wait does so for a client that sends faster than its bytes are read
         except OSError:
             self.request.force_close()  # nobody knows where the next request would begin
             raise

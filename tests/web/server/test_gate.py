@@ -152,3 +152,13 @@ def test_a_socket_has_no_more_bytes_than_it_was_given() -> None:
         sending.get()
         client.shutdown(socket.SHUT_WR)
         assert connection.recv(1) == b""
+
+
+def test_a_client_that_sends_faster_than_it_is_read_lets_others_run() -> None:
+    with connections(ConnectionTable(1), 1) as ((connection, client),):
+        connection.run(SimpleNamespace(body=WHOLE_BODY))
+        client.sendall(b"xy")
+        others: list[str] = []
+        gevent.spawn(others.append, "ran")
+        assert connection.recv(1) + connection.recv(1) == b"xy"
+        assert others == ["ran"]

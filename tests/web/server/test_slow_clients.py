@@ -86,6 +86,14 @@ def test_a_head_that_comes_byte_by_byte_is_not_waited_for(impatient: Server, byt
         assert answer.startswith(b"HTTP/1.1 408 ")
 
 
+def test_a_body_of_tiny_chunks_is_refused_when_it_costs_far_more_than_its_length(impatient: Server) -> None:
+    body = json.dumps(JOB).encode()
+    last = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    head = POST + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    for count, status in ((10_000, b"201"), (30_000, b"400")):
+        assert impatient.send(head + b"1\r\n \r\n" * count + last)[9:12] == status
+
+
 def test_a_reader_that_does_not_read_is_reset_and_its_answer_discarded(impatient: Server, large_answer: bytes) -> None:
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
