@@ -7,57 +7,29 @@ import ssl
 import struct
 import time
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
-from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent.socket import socket as GeventSocket  # noqa: N812  # it is a class
 from gunicorn.http.errors import LimitRequestHeaders
 
+from jobqueue.errors import ServerBusy
 from jobqueue.queue.transport.limits import not_counted
+from jobqueue.web.bodies.large import LARGE_BYTES
+from jobqueue.web.server.connection_table import ConnectionTable, Phase, TimeLimits
 
 if TYPE_CHECKING:
-    from jobqueue.web.server.connection_table import ConnectionTable
     from jobqueue.web.server.gate import Place
 
 MAX_HEAD_BYTES = 65_536
+FREE_BODY_BYTES = 8192
+"""Of a body that need no reservation. gunicorn reads as much along with the head."""
+
 MAX_DRAINED_BYTES = 65_536
 """The rest of a body that is read to keep a connection. When more is left, the connection is closed."""
 
 SEND_BYTES = 262_144
 RESET = struct.pack("ii", 1, 0)
-
-
-@dataclass(frozen=True)
-class TimeLimits:
-    """How long a client may take, in seconds.
-
-    head: for the request line and headers, from their first byte or the opening of the connection.
-    idle: between two requests. body, answer: without a byte; each KiB buys a second, up to this much. So a client must
-    keep to 1 KiB/s on the average. The kernel reports what a client has taken in large pieces, hence the longer
-    `answer`. closing: without a byte, for the client to close its side of a connection that this side has closed.
-    closing_at_most: the same, however much it sends.
-    """
-
-    head: float = 10.0
-    idle: float = 75.0
-    body: float = 10.0
-    answer: float = 30.0
-    closing: float = 2.0
-    closing_at_most: float = 20.0
-    bytes_per_second: int = 1024
-
-
-class Phase(Enum):
-    """What a connection waits for."""
-
-    HEAD = auto()
-    RUNNING = auto()
-    BODY = auto()
-    ANSWER = auto()
-    IDLE = auto()
-    CLOSING = auto()
 
 
 class Connection:
@@ -75,7 +47,8 @@ class Connection:
         self.place: Place | None = None
         self.request: Any = None
         self.unsent_bytes = 0
-        self._head_bytes = 0
+        self.reserved_bytes = 0
+        self.head_bytes = 0
         self._body_seconds_left = limits.body
         self._limit_seconds = 0.0
         self._deadline = 0.0
@@ -109,17 +82,17 @@ class Connection:
     @property
     def has_begun_a_request(self) -> bool:
         """Whether a part of a head has arrived, and not all of it."""
-        return self.phase is Phase.HEAD and self._head_bytes > 0
+        return self.phase is Phase.HEAD and self.head_bytes > 0
 
     def await_request(self, buffered: bool) -> None:
         """Start to wait for the next request, of which a part may have arrived with the last one."""
         self.request = None
-        self._head_bytes = 0
         self._start(*((Phase.HEAD, self._limits.head) if buffered else (Phase.IDLE, self._limits.idle)))
 
     def run(self, request: Any) -> None:
         """Start to run a request whose head is complete."""
         self.request = request
+        self._count_head(-self.head_bytes)
         self._body_seconds_left = self._limits.body
         self._start(Phase.RUNNING, 0.0)
 
@@ -127,29 +100,48 @@ class Connection:
         """Return the next bytes of a request, b"" at their end."""
         if self.request is not None:
             return self._receive_body(size)
-        if self._head_bytes > MAX_HEAD_BYTES:
+        if self.head_bytes > MAX_HEAD_BYTES:
             raise LimitRequestHeaders("the head is too long")
         data = self._receive(size)
         if self.phase is Phase.IDLE and data:
             self._start(Phase.HEAD, self._limits.head)
-        self._head_bytes += len(data)
+        self._count_head(len(data))
         return data
+
+    def _count_head(self, byte_count: int) -> None:
+        self.head_bytes += byte_count
+        self._table.count_head(byte_count)
 
     def _receive_body(self, size: int) -> bytes:
         """Return the next bytes of a body. Only the time for which the app waits for them counts."""
-        self._start(Phase.BODY, self._limits.body, self._body_seconds_left)
         try:
             with self.place.given_up() if self.place else nullcontext():
+                self._reserve()
+                self._start(Phase.BODY, self._limits.body, self._body_seconds_left)
                 with not_counted():  # a client that sends slowly leaves Redis as much time as any other
                     data = self._receive(size)
                 self._extend(len(data))
                 self._body_seconds_left = self._deadline - time.monotonic()
                 self._table.yield_to_others()  # no wait does so for a client that sends faster than its bytes are read
-        except OSError:
+        except (OSError, ServerBusy):
             self.request.force_close()  # nobody knows where the next request would begin
             raise
         self._start(Phase.RUNNING, 0.0)
         return data
+
+    def _reserve(self) -> None:
+        """Wait for memory for this body, as far as it is read without a place for large ones. Raises ServerBusy."""
+        length = getattr(self.request.body.reader, "length", LARGE_BYTES)
+        if self.reserved_bytes or length <= FREE_BODY_BYTES:
+            return
+        self._table.reserve(min(length, LARGE_BYTES))
+        self.reserved_bytes = min(length, LARGE_BYTES)
+
+    def free(self) -> None:
+        """Give back the memory of a head or body: the request has ended."""
+        self._count_head(-self.head_bytes)
+        self._table.body_bytes -= self.reserved_bytes
+        self.reserved_bytes = 0
 
     def _receive(self, size: int) -> bytes:
         self._socket.settimeout(self._remaining())
@@ -237,6 +229,7 @@ class Connection:
 
     def close(self) -> None:
         """Close the socket."""
+        self.free()
         with suppress(OSError):
             self._socket.close()
 

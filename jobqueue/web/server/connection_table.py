@@ -1,18 +1,65 @@
-"""All connections of a process, and which of them are closed when there are too many."""
+"""All connections of a process, what they wait for, and which of them are closed when there are too many."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING
 
 import gevent
 
-from jobqueue.web.server.connection import Connection, Phase
+from jobqueue.errors import ServerBusy
+
+if TYPE_CHECKING:
+    from jobqueue.web.server.connection import Connection
 
 MAX_UNSENT_BYTES = 64 * 1024 * 1024
 STALLED = 0.05
-"""The part of its time limit that a reader must have used up before it is closed for those who read faster."""
+"""The part of its time limit that a client must have used up before it is closed for those who are faster."""
 
+MAX_HEAD_BYTES = 16 * 1024 * 1024
+"""Of all heads that have begun to arrive."""
+
+MAX_BODY_BYTES = 32 * 1024 * 1024
+"""Of all bodies, as far as each is read without a place for large ones (`web/bodies/large.py`)."""
+
+BODY_WAIT_SECONDS = 3.5
+POLL_SECONDS = 0.05
+LOOK_SECONDS = 0.02
+"""Time between two looks for connections to close: a look at thousands of them takes milliseconds."""
 SHARE_CLOSED = 50
+
+
+@dataclass(frozen=True)
+class TimeLimits:
+    """How long a client may take, in seconds.
+
+    head: for the request line and headers, from their first byte or the opening of the connection.
+    idle: between two requests. body, answer: without a byte; each KiB buys a second, up to this much. So a client must
+    keep to 1 KiB/s on the average. The kernel reports what a client has taken in large pieces, hence the longer
+    `answer`. closing: without a byte, for the client to close its side of a connection that this side has closed.
+    closing_at_most: the same, however much it sends.
+    """
+
+    head: float = 10.0
+    idle: float = 75.0
+    body: float = 10.0
+    answer: float = 30.0
+    closing: float = 2.0
+    closing_at_most: float = 20.0
+    bytes_per_second: int = 1024
+
+
+class Phase(Enum):
+    """What a connection waits for."""
+
+    HEAD = auto()
+    RUNNING = auto()
+    BODY = auto()
+    ANSWER = auto()
+    IDLE = auto()
+    CLOSING = auto()
 
 
 class ConnectionTable:
@@ -26,6 +73,9 @@ class ConnectionTable:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.unsent_bytes = 0
+        self.head_bytes = 0
+        self.body_bytes = 0
+        self._next_look_at = 0.0
         self.is_ending = False
         self._connections: set[Connection] = set()
 
@@ -68,6 +118,43 @@ class ConnectionTable:
                 return
             excess -= reader.unsent_bytes
             reader.abort()
+
+    def count_head(self, byte_count: int) -> None:
+        """Count bytes of a head. When all heads together need too much memory, those that take longest are closed."""
+        self.head_bytes += byte_count
+        now = time.monotonic()
+        if self.head_bytes <= MAX_HEAD_BYTES or now < self._next_look_at:
+            return
+        self._next_look_at = now + LOOK_SECONDS
+        excess = self.head_bytes - MAX_HEAD_BYTES * 9 // 10
+        heads = [each for each in self._connections if each.has_begun_a_request]
+        for each in sorted(heads, key=lambda each: each.overdue(now), reverse=True):
+            excess -= each.head_bytes
+            each.hang_up()
+            if excess <= 0:
+                return
+
+    def reserve(self, byte_count: int) -> None:
+        """Return as soon as there is memory for so many bytes of a body. Raises ServerBusy when it takes too long.
+
+        Clients that have stopped sending are closed for those that send.
+        """
+        deadline = time.monotonic() + BODY_WAIT_SECONDS
+        while self.body_bytes + byte_count > MAX_BODY_BYTES:
+            if time.monotonic() > deadline:
+                raise ServerBusy
+            self._close_stalled_senders()
+            gevent.sleep(POLL_SECONDS)
+        self.body_bytes += byte_count
+
+    def _close_stalled_senders(self) -> None:
+        now = time.monotonic()
+        if now < self._next_look_at:  # many wait, and one look is enough for all
+            return
+        self._next_look_at = now + LOOK_SECONDS
+        for each in list(self._connections):
+            if each.phase is Phase.BODY and each.reserved_bytes and each.overdue(now) > STALLED:
+                each.hang_up()
 
     def close_idle(self, *others: Phase) -> None:
         """Close the connections on which no request has begun, and those in other phases."""

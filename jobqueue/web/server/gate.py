@@ -90,6 +90,7 @@ class Gate:
                 return self._app(environ, start_response)
         finally:
             connection.place = None
+            connection.free()
             places.release()
             connection.settle_body()
 

@@ -15,9 +15,10 @@ from gevent.event import Event
 from gunicorn.sock import ssl_context
 from gunicorn.workers.ggevent import GeventWorker
 
+from jobqueue.web.bodies.memory import return_free_pages
 from jobqueue.web.server import serving
-from jobqueue.web.server.connection import Connection, Phase, TimeLimits
-from jobqueue.web.server.connection_table import ConnectionTable
+from jobqueue.web.server.connection import Connection
+from jobqueue.web.server.connection_table import ConnectionTable, Phase, TimeLimits
 from jobqueue.web.server.gate import Gate
 from jobqueue.web.server.listening import plain
 from jobqueue.web.server.process import connections_within, raise_descriptor_limit, signal_at_death_of
@@ -30,6 +31,7 @@ GRACE_SECONDS, ORPHAN_GRACE_SECONDS = 2.0, 0.2
 """How long a process that ends waits for the rest of a head. Orphans wait as long for clients to read their answers."""
 
 NOTIFY_SECONDS = 0.5
+RETURN_MEMORY_SECONDS = 3.0
 DRAIN_POLL_SECONDS = 0.02
 ACCEPT_PAUSE_SECONDS = 0.1
 EXHAUSTION_LOG_SECONDS = 60.0
@@ -77,9 +79,13 @@ class Worker(GeventWorker):
     def run(self) -> None:
         """Serve until SIGTERM, the last of `max_requests`, or the death of the arbiter."""
         self._tls = ssl_context(self.cfg) if self.cfg.is_ssl else None
+        returned_at = time.monotonic()
         acceptors = [gevent.spawn(self._accept_all, listener) for listener in self.sockets]
         while self.alive and not self._is_orphan():
             self.notify()
+            if time.monotonic() - returned_at > RETURN_MEMORY_SECONDS:
+                returned_at = time.monotonic()
+                return_free_pages()
             self._woken.clear()
             self._woken.wait(NOTIFY_SECONDS)
         self.alive = False

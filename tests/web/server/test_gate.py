@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,12 +12,13 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from jobqueue.errors import ServerBusy
 from jobqueue.queue.transport.limits import current
 from jobqueue.web import callers
 from jobqueue.web.server import connection_table
 from jobqueue.web.server import gate as gate_module
-from jobqueue.web.server.connection import Connection, TimeLimits
-from jobqueue.web.server.connection_table import ConnectionTable
+from jobqueue.web.server.connection import Connection
+from jobqueue.web.server.connection_table import ConnectionTable, TimeLimits
 from jobqueue.web.server.gate import ORDINARY_PLACES, Gate
 
 WHOLE_BODY = SimpleNamespace(reader=SimpleNamespace(length=0))
@@ -44,7 +45,7 @@ class App:
 def ask(gate: Gate, path: str) -> str:
     """Send a request through the gate; return the status."""
     statuses: list[str] = []
-    connection = SimpleNamespace(place=None, settle_body=lambda: None)
+    connection = SimpleNamespace(place=None, settle_body=lambda: None, free=lambda: None)
     environ = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "gunicorn.socket": connection}
     gate(environ, lambda status, _: statuses.append(status))
     return statuses[0]
@@ -162,3 +163,64 @@ def test_a_client_that_sends_faster_than_it_is_read_lets_others_run() -> None:
         gevent.spawn(others.append, "ran")
         assert connection.recv(1) + connection.recv(1) == b"xy"
         assert others == ["ran"]
+
+
+def begin_body(connection: Connection, client: Any, length: int) -> Any:
+    """Send the first byte of a body; return the greenlet that waits for the second one, with which the request ends."""
+
+    def receive() -> None:
+        try:
+            with suppress(OSError):
+                connection.recv(1)
+        finally:
+            connection.free()
+
+    connection.run(SimpleNamespace(body=SimpleNamespace(reader=SimpleNamespace(length=length)), force_close=bool))
+    client.sendall(b"x")
+    assert connection.recv(1) == b"x"
+    return gevent.spawn(receive)
+
+
+def test_bodies_that_stop_coming_make_room_for_those_that_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_table, "MAX_BODY_BYTES", 200_000)
+    monkeypatch.setattr(connection_table, "STALLED", 0)
+    table = ConnectionTable(4)
+    with connections(table, 4) as opened:
+        waiting = [begin_body(*opened[0], 8000), begin_body(*opened[1], 100_000), begin_body(*opened[2], 100_000)]
+        gevent.sleep(0)
+        waiting.append(begin_body(*opened[3], 100_000))
+        gevent.joinall(waiting[1:3], timeout=5)
+        assert [greenlet.ready() for greenlet in waiting] == [False, True, True, False]  # short bodies need no room
+        gevent.killall(waiting)
+        for connection, _ in opened:
+            connection.close()
+    assert table.body_bytes == 0
+
+
+def test_a_body_for_which_there_is_no_room_in_time_finds_the_server_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_table, "MAX_BODY_BYTES", 100_000)
+    monkeypatch.setattr(connection_table, "BODY_WAIT_SECONDS", 0.05)
+    table = ConnectionTable(2)
+    with connections(table, 2) as opened:
+        first = begin_body(*opened[0], 100_000)
+        with pytest.raises(ServerBusy):
+            begin_body(*opened[1], 100_000)
+        gevent.kill(first)
+        gevent.kill(begin_body(*opened[1], 100_000))
+
+
+def test_the_heads_that_take_longest_are_closed_when_all_together_are_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_table, "MAX_HEAD_BYTES", 2500)
+    table = ConnectionTable(4)
+    with connections(table, 4) as opened:
+        for connection, client in opened[1:]:
+            client.sendall(b"x" * 1000)
+            assert len(connection.recv(1000)) == 1000
+        assert opened[1][1].recv(1) == b""
+        for _, client in (opened[0], *opened[2:]):
+            client.settimeout(0)
+            with pytest.raises(BlockingIOError):
+                client.recv(1)
+        for connection, _ in opened:
+            connection.close()
+    assert table.head_bytes == 0
