@@ -34,6 +34,9 @@ NOTIFY_SECONDS = 0.5
 RETURN_MEMORY_SECONDS = 3.0
 DRAIN_POLL_SECONDS = 0.02
 ACCEPT_PAUSE_SECONDS = 0.1
+BURST = 16
+"""How many connections are accepted in a row. Whoever comes last waits for every turn of the others before it."""
+
 EXHAUSTION_LOG_SECONDS = 60.0
 NO_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 UNSENT_IN_KERNEL_BYTES = 131_072
@@ -118,7 +121,7 @@ class Worker(GeventWorker):
     def _accept_all(self, listener: Any) -> None:
         """Accept connections until the process ends. Nothing that a client does can stop this."""
         prepare(listener)
-        logged_at = -EXHAUSTION_LOG_SECONDS
+        logged_at, accepted = -EXHAUSTION_LOG_SECONDS, 0
         while True:
             self.table.make_room()
             try:
@@ -132,7 +135,9 @@ class Worker(GeventWorker):
                     gevent.sleep(ACCEPT_PAUSE_SECONDS)
                 continue  # Any other error is about a client that has gone already.
             self._begin(listener, client, address)
-            gevent.sleep(0)  # The other processes take their share of a burst of connections meanwhile.
+            accepted += 1
+            if accepted % BURST == 0:
+                gevent.sleep(0)  # The other processes take their share of a burst of connections meanwhile.
 
     def _accept_waiting(self, listener: Any) -> None:
         """Accept the connections that clients have opened already. Otherwise they would be reset."""
