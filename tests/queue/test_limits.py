@@ -20,6 +20,7 @@ from jobqueue.queue.connection import Connection, connect
 from jobqueue.queue.transport import names
 from jobqueue.queue.transport.limits import limited
 from jobqueue.queue.transport.names import Names
+from jobqueue.queue.transport.sockets import LimitedSocket
 from tests.support.redis_proxy import ScriptedServer, Server
 from tests.support.serving import at_once
 
@@ -111,6 +112,28 @@ def test_a_unix_socket_whose_queue_is_full_is_waited_for(tmp_path: Path) -> None
             server.start()
             Connection(client).ping()
             server.join()
+
+
+class Suspended(socket.socket):
+    """A socket whose process is suspended just before it would wait, until an answer is there and its time over."""
+
+    peer: socket.socket
+
+    def recv(self, *arguments: Any) -> bytes:
+        try:
+            return super().recv(*arguments)
+        except BlockingIOError:
+            self.peer.sendall(b"+PONG")
+            time.sleep(0.02)
+            raise
+
+
+def test_an_answer_that_came_while_this_process_was_suspended_is_read_after_the_time_limit() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, Suspended() as client:
+        client.connect(server.getsockname())
+        client.peer, _ = server.accept()
+        with client.peer, limited(0.01):
+            assert LimitedSocket(client).recv(100) == b"+PONG"
 
 
 def duration(connection: Connection) -> float:

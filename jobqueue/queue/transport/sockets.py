@@ -109,8 +109,9 @@ class LimitedSocket:
                 self._wait(select.POLLOUT)
 
     def _wait(self, events: int) -> None:
-        left_seconds = current().left_seconds
-        if left_seconds <= 0 or not self._poll(events, left_seconds):
+        # An answer that is there already counts even if the limit is over: since it asked, this process may have been
+        # suspended, or have had no processor.
+        if not self._poll(events, current().left_seconds):
             raise TimeoutError("no answer within the time limit")
 
     def _poll(self, events: int, seconds: float) -> list[tuple[int, int]]:
