@@ -27,6 +27,11 @@ LONGER = settings(DETERMINISTIC, max_examples=600)
 """For the bugs that show only after many runs."""
 
 
+def connect_without_time_limit(url: str) -> redis.Redis:
+    """Return a client that waits for every answer: in so many calls, a busy machine keeps one waiting for seconds."""
+    return redis.Redis.from_url(url, decode_responses=True, protocol=2)
+
+
 def drive(client: redis.Redis, folder: Path, how: settings) -> None:
     """Run the scripts of a folder beside their model. Raises AssertionError where they disagree."""
     connection = Connection(client)

@@ -15,9 +15,8 @@ from pathlib import Path
 import redis
 
 from jobqueue import logs
-from jobqueue.queue.connection import connect
 from jobqueue.queue.scripts import LUA
-from tests.queue.drive import DETERMINISTIC, LONGER, drive
+from tests.queue.drive import DETERMINISTIC, LONGER, connect_without_time_limit, drive
 from tests.support.redis_server import running_redis
 from tests.support.seeding import SeededBug, print_results
 
@@ -166,7 +165,8 @@ def main() -> int:
     """Try every bug and print whether it was found. Return how many were not."""
     logs.configure(sys.stderr)
     bugs = [*FOUND_SOON, *FOUND_LATE]
-    with tempfile.TemporaryDirectory() as folder, running_redis(Path(folder)) as url, connect(url) as client:
+    with tempfile.TemporaryDirectory() as folder, running_redis(Path(folder)) as url:
+        client = connect_without_time_limit(url)
         copies = (planted(bug, Path(folder) / str(number)) for number, bug in enumerate(bugs))
         return print_results(bugs, (is_found(client, copy) for copy in copies))
 
