@@ -87,7 +87,7 @@ class Claims:
             if refused.status == HTTPStatus.NOT_FOUND:
                 return None
             raise
-        return Held(_checked(answer, "heartbeat").get("cancel_requested") is True)
+        return Held(_checked(answer, "heartbeat", job.id).get("cancel_requested") is True)
 
     def report(self, job_id: str, verb: str, body: IO[bytes], within_seconds: float = ANSWER_SECONDS) -> None:
         """Report how an attempt ended: `complete`, `fail` or `release`, with the JSON in the file.
@@ -95,7 +95,7 @@ class Claims:
         A replay of `complete` or `fail` is answered like the first report. A replay of `release` is refused. The
         attempt is over either way.
         """
-        _checked(self._transport.send(METHODS[verb], f"/jobs/{job_id}/{verb}", body, within_seconds), verb)
+        _checked(self._transport.send(METHODS[verb], f"/jobs/{job_id}/{verb}", body, within_seconds), verb, job_id)
 
     def close(self) -> None:
         """Close the connections."""
@@ -138,7 +138,9 @@ def _is_job(answer: object) -> bool:
     return all(name in OPTIONAL if name not in answer else valid(answer[name]) for name, valid in FIELDS.items())
 
 
-def _checked(answer: object, verb: str) -> dict[str, Any]:
-    if not isinstance(answer, dict):
+def _checked(answer: object, verb: str, job_id: str) -> dict[str, Any]:
+    # Any server may answer 200 with some JSON. Taken for the API's, such an answer would end the sending of a result
+    # that nobody has stored, or renew a lease that goes on running out.
+    if not isinstance(answer, dict) or answer.get("id") != job_id:
         raise ApiUnavailable(f"the answer to the {verb} is not from this API")
     return answer

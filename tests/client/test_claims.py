@@ -11,7 +11,7 @@ import pytest
 
 from jobqueue.client.claims import METHODS, ClaimedJob, Claims, Held
 from jobqueue.client.transport import ApiRefused, ApiUnavailable, Transport
-from tests.support.fake_server import FakeServer, Reply, Request, in_json
+from tests.support.fake_server import JOB_ID, FakeServer, Reply, Request, in_json
 
 JOB = ClaimedJob(
     "id-1", "http://host/program", "ab" * 32, ["one", ""], {"KEY": "value"}, "token-1", 60_000, "demo", 3, 2.5
@@ -35,7 +35,8 @@ DETAILS: dict[str, Any] = {
 
 
 @pytest.fixture
-def claims(transport: Transport) -> Claims:
+def claims(server: FakeServer, transport: Transport) -> Claims:
+    server.answer = lambda _: in_json({"id": JOB_ID})
     return Claims(transport, "executor-1")
 
 
@@ -178,11 +179,14 @@ def test_a_heartbeat_without_new_output_has_no_output_field(
 def test_a_heartbeat_returns_whether_the_job_was_cancelled(
     server: FakeServer, claims: Claims, answer: dict[str, Any], requested: bool
 ) -> None:
-    server.answer = lambda _: in_json(answer)
+    server.answer = lambda _: in_json({"id": JOB.id, **answer})
     assert claims.heartbeat(JOB, 1) == Held(requested)
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"null", b'"held"', b"<html>sign in</html>"])
+FOREIGN = [b"", b"[]", b"null", b'"held"', b"<html>sign in</html>", b'{"status":"ok"}', b'{"id":"id-2"}']
+
+
+@pytest.mark.parametrize("body", FOREIGN)
 def test_an_answer_of_another_server_does_not_renew_a_lease(server: FakeServer, claims: Claims, body: bytes) -> None:
     server.answer = lambda _: Reply(200, body)
     with pytest.raises(ApiUnavailable):
@@ -250,7 +254,7 @@ def test_a_report_keeps_to_its_time_limit(server: FakeServer, claims: Claims) ->
         claims.report("id-1", "complete", in_file(), 0.05)
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"null", b"<html>sign in</html>"])
+@pytest.mark.parametrize("body", FOREIGN)
 def test_an_answer_of_another_server_is_not_taken_for_a_stored_result(
     server: FakeServer, claims: Claims, body: bytes
 ) -> None:

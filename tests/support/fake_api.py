@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jobqueue.client.claims import ClaimedJob
-from tests.support.fake_server import FakeServer, Reply, Request, in_json
+from tests.support.fake_server import JOB_ID, FakeServer, Reply, Request, in_json
 
 REFUSED = in_json({"error": "Job not found or not running", "context": {}}, 404)
 AWAY = in_json({"error": "The database cannot be reached", "context": {}}, 503)
-YES = in_json({"status": "running"})
-CANCEL = in_json({"status": "running", "cancel_requested": True})
+YES = in_json({"id": JOB_ID, "status": "running"})
+CANCEL = in_json({"id": JOB_ID, "status": "running", "cancel_requested": True})
 
 
 class FakeApi:

@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+JOB_ID = "(the id in the path)"
+"""In a body, stands for the id in the path of the request: `/jobs/<id>/<verb>`."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -108,17 +111,18 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(self.server.fake.answer(request))
 
     def _send(self, reply: Reply) -> None:
+        body = reply.body.replace(JOB_ID.encode(), self.path.rpartition("/")[0].rpartition("/")[2].encode())
         self.send_response(reply.status)
         for name, value in reply.headers.items():
             self.send_header(name, value)
-        length = len(reply.body) if reply.length is None else reply.length
+        length = len(body) if reply.length is None else reply.length
         if reply.status not in (204, 304):
             self.send_header("Content-Length", str(length))
         self.end_headers()
-        self.wfile.write(reply.body)
+        self.wfile.write(body)
         for piece in reply.pieces:
             self.wfile.write(piece)
-        self.close_connection = length != len(reply.body)
+        self.close_connection = length != len(body)
 
     do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815  # the names that http.server calls
 

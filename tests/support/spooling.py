@@ -14,9 +14,9 @@ from jobqueue.client.claims import Claims
 from jobqueue.client.transport import Transport
 from jobqueue.worker.attempts.delivery import Delivery, TimeLimits
 from jobqueue.worker.attempts.spool import Spool
-from tests.support.fake_server import FakeServer, in_json
+from tests.support.fake_server import JOB_ID, FakeServer, in_json
 
-ACCEPTED = in_json({"status": "completed"})
+ACCEPTED = in_json({"id": JOB_ID, "status": "completed"})
 UNAVAILABLE = in_json({"error": "The database cannot be reached", "context": {}}, 503)
 BODY = b'{"exit_code": 0, "stdout": "\xc3\xbc"}'
 SHORT_PAUSES = TimeLimits(min_retry_pause=0.01, max_retry_pause=0.01)
