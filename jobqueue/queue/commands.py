@@ -154,9 +154,8 @@ class Commands:
         Return the job's status after the call: cancelled, or still running. Raises JobNotFound, NotPending.
         """
         [answer] = self._cancel([job_id], FORCE if force else "")
-        error = refusal(answer)
-        if error is not None:
-            raise error
+        if answer not in ("", CANCEL_REQUESTED):
+            raise refusal(answer) or JobQueueError(answer)
         return Status.RUNNING if answer == CANCEL_REQUESTED else Status.CANCELLED
 
     def cancel_many(self, job_ids: Sequence[str]) -> list[JobQueueError | None]:

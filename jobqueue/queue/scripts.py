@@ -53,9 +53,14 @@ class Scripts:
         """
         script = self._scripts[name]
         reply = self._connection.call(lambda: self._run(script, arguments), script.changes_nothing)
-        if isinstance(reply, JobQueueError):
+        if not isinstance(reply, JobQueueError):
+            return reply
+        try:
             raise reply
-        return reply
+        finally:
+            # The error's traceback leads to this frame, and to its callers with the body of the request. If the frame
+            # led back to the error, all of that would stay in memory until the garbage collector finds the circle.
+            del reply
 
     def _run(self, script: Script, arguments: Sequence[str | int]) -> Reply | JobQueueError:
         """Return the answer. To the connection, a refusal is an answer like any other."""

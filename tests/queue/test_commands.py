@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from structlog.typing import EventDict
 
-from jobqueue.errors import JobNotFound, NotRunning, StoreUnavailable
+from jobqueue.errors import JobNotFound, JobQueueError, NotRunning, StoreUnavailable
 from jobqueue.queue.commands import Commands
 from jobqueue.queue.connection import connect
 from jobqueue.result import Holder
@@ -34,6 +37,32 @@ def test_every_verb_raises_store_unavailable_when_redis_is_away(proxy: Proxy, ve
     proxy.away = True
     with connect(proxy.url) as client, pytest.raises(StoreUnavailable):
         VERBS[verb](Bench(client).commands)
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+@pytest.mark.parametrize("verb", ["heartbeat", "complete", "release", "cancel"])
+def test_an_error_keeps_nothing_of_its_request_in_memory(proxy: Proxy, verb: str, is_away: bool) -> None:
+    """The garbage collector would free it, hundreds of megabytes later: a request may hold a body of 12 MiB."""
+
+    class Body:
+        """What a request holds."""
+
+    def request() -> weakref.ref[Body]:
+        body = Body()
+        bodies.append(weakref.ref(body))
+        VERBS[verb](commands)
+        return bodies[0]
+
+    bodies: list[weakref.ref[Body]] = []
+    with connect("redis://127.0.0.1:1" if is_away else proxy.url) as client:
+        commands = Bench(client).commands
+        gc.disable()
+        try:
+            with suppress(JobQueueError):
+                request()
+            assert bodies[0]() is None
+        finally:
+            gc.enable()
 
 
 def test_every_change_is_logged_under_its_verb(real_bench: Bench, logged: list[EventDict]) -> None:

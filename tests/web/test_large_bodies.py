@@ -138,7 +138,7 @@ def test_a_client_that_sends_slowly_loses_its_place_if_others_wait(
 UNDER_GEVENT = """
 from gevent import monkey
 monkey.patch_all()
-import gevent, time
+import gc, gevent, time, weakref
 from jobqueue.web.bodies.threads import run_apart
 
 def calculate():
@@ -159,9 +159,25 @@ try:
     run_apart(calculate)
 except LookupError as error:
     print(error, turns > 5, run_apart(lambda: 7))
+
+class Body:
+    pass
+
+def refuse():
+    body = Body()
+    bodies.append(weakref.ref(body))
+    run_apart(calculate)
+
+gc.disable()
+bodies = []
+try:
+    refuse()
+except LookupError:
+    pass
+print(bodies[0]())
 """
 
 
-def test_a_long_calculation_does_not_stop_gevents_loop() -> None:
+def test_a_long_calculation_does_not_stop_gevents_loop_nor_keeps_what_it_refuses() -> None:
     done = subprocess.run([sys.executable, "-c", UNDER_GEVENT], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.stdout, done.stderr) == ("expected True 7\n", "")
+    assert (done.stdout, done.stderr) == ("expected True 7\nNone\n", "")

@@ -132,7 +132,10 @@ def connect(address: Address, names: Names) -> LimitedSocket:
             return _connected(family, place, address)
         except OSError as error:
             failure = error
-    raise failure
+    try:
+        raise failure
+    finally:
+        del failure  # lest this frame, with all its callers, stays in memory: the error's traceback leads to it
 
 
 def _distinct(places: list[Place]) -> list[tuple[int, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -19,11 +19,17 @@ def run_apart(function: Callable[[], T]) -> T:
         return function()
     from gevent import get_hub  # noqa: PLC0415  # only a server that runs under gevent needs it
 
-    # gevent would print an exception that leaves the function, as if nobody expected it.
-    result, error = get_hub().threadpool.apply(_outcome, (function,))
-    if error is not None:
+    outcomes: list[tuple[Any, Exception | None]] = []
+    get_hub().threadpool.apply(_add_outcome, (function, outcomes))
+    result, error = outcomes.pop()
+    if error is None:
+        return cast("T", result)
+    try:
         raise error
-    return result  # type: ignore[no-any-return]
+    finally:
+        # The error's traceback leads to this frame, and to its callers with the body. If the frame led back to the
+        # error, all of that would stay in memory until the garbage collector finds the circle.
+        del error
 
 
 def under_gevent() -> bool:
@@ -32,8 +38,11 @@ def under_gevent() -> bool:
     return monkey is not None and bool(monkey.is_module_patched("threading"))
 
 
-def _outcome(function: Callable[[], T]) -> tuple[T | None, Exception | None]:
+def _add_outcome(function: Callable[[], object], outcomes: list[tuple[Any, Exception | None]]) -> None:
+    """Add what `function` returns or raises to the list. gevent would print an exception that leaves this function, and
+    keep for a while what this function returns.
+    """
     try:
-        return function(), None
+        outcomes.append((function(), None))
     except Exception as error:  # noqa: BLE001  # raised again by the caller
-        return None, error
+        outcomes.append((None, error))
