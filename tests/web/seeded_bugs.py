@@ -88,6 +88,16 @@ SCHEMAS = [
         ),
     ),
     *seeded(
+        f"{CODE}/bodies/threads.py",
+        f"{TESTS}/test_large_bodies.py",
+        (
+            "a refused body waits for the garbage collector",
+            "        del error",
+            "        pass",
+            "test_a_long_calculation_does_not_stop_gevents_loop_nor_keeps_what_it_refuses",
+        ),
+    ),
+    *seeded(
         f"{CODE}/bodies/strict_json.py",
         f"{TESTS}/test_bad_json.py",
         (
