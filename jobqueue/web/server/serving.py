@@ -8,7 +8,7 @@ from typing import Any
 
 import gevent
 from gunicorn import http
-from gunicorn.http.errors import InvalidChunkSize, NoMoreData
+from gunicorn.http.errors import ConfigurationProblem, InvalidChunkSize, NoMoreData
 
 from jobqueue.web.server.connection import Connection
 from jobqueue.web.server.error_page import write_error
@@ -28,6 +28,9 @@ def serve(worker: Any, listener: Any, connection: Connection) -> None:
             with suppress(OSError):
                 write_error(connection, 408, "The request was not complete in time", "")  # type: ignore[arg-type]
             connection.linger()
+    except ConfigurationProblem:  # the variable SCRIPT_NAME is set, and the path does not begin with it
+        write_error(connection, 404, "No such path", "")  # type: ignore[arg-type]
+        connection.linger()
     except (NoMoreData, OSError) as error:
         worker.log.debug("The client has gone: %s", error)
     except Exception as error:  # noqa: BLE001  # gunicorn answers a malformed request with 4xx, any other error with 500
