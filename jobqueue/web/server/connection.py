@@ -69,6 +69,10 @@ class Connection:
             return -1.0
         return 1 - (self._deadline - now) / self._limit_seconds
 
+    def waited_seconds(self, now: float) -> float:
+        """Return how long this connection has waited for what it waits for."""
+        return self._limit_seconds - (self._deadline - now)
+
     def start_tls(self, context: ssl.SSLContext) -> bool:
         """Speak TLS from here on; return whether the client does, too. It has the time of a head."""
         try:  # in two steps, so that the connection can be closed from outside during the second

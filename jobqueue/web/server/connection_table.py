@@ -29,6 +29,7 @@ POLL_SECONDS = 0.05
 LOOK_SECONDS = 0.02
 """Time between two looks for connections to close: a look at thousands of them takes milliseconds."""
 SHARE_CLOSED = 50
+IDLE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -157,9 +158,14 @@ class ConnectionTable:
                 each.hang_up()
 
     def close_idle(self, *others: Phase) -> None:
-        """Close the connections on which no request has begun, and those in other phases."""
+        """Close the connections on which no request has begun for half a second, and those in other phases.
+
+        On one that was in use a moment ago, the next request may be under way. It would be lost.
+        """
+        now = time.monotonic()
         for connection in list(self._connections):
-            if connection.phase in {Phase.IDLE, *others}:
+            is_idle = connection.phase is Phase.IDLE and connection.waited_seconds(now) >= IDLE_SECONDS
+            if is_idle or connection.phase in others:
                 connection.hang_up()
 
     def yield_to_others(self) -> None:

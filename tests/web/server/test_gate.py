@@ -224,3 +224,18 @@ def test_the_heads_that_take_longest_are_closed_when_all_together_are_too_long(m
         for connection, _ in opened:
             connection.close()
     assert table.head_bytes == 0
+
+
+def test_at_the_end_a_connection_that_was_in_use_a_moment_ago_may_send_one_more_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = ConnectionTable(1)
+    with connections(table, 1) as ((connection, client),):
+        connection.await_request(buffered=False)
+        table.close_idle()
+        client.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            client.recv(1)
+        monkeypatch.setattr(connection_table, "IDLE_SECONDS", 0)
+        table.close_idle()
+        assert client.recv(1) == b""
