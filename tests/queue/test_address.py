@@ -15,7 +15,7 @@ from jobqueue.queue.transport.address import IGNORED, read
     ("text", "mode"),
     [
         ("", ssl.CERT_REQUIRED),
-        *((text, ssl.CERT_NONE) for text in ("none", "None", "NONE", "CERT_NONE", "cert_none")),
+        *((text, ssl.CERT_NONE) for text in ("none", "None", "NONE", "CERT_NONE", "cert_none", "ssl.CERT_NONE")),
         *((text, ssl.CERT_OPTIONAL) for text in ("optional", "Optional", "CERT_OPTIONAL")),
         *((text, ssl.CERT_REQUIRED) for text in ("required", "REQUIRED", "CERT_REQUIRED", "cert_required")),
     ],
@@ -75,7 +75,7 @@ def test_the_password_is_not_shown() -> None:
         ("redis://host?max_connections=0", "max_connections"),
         ("redis://host?socket_timeout=soon", "socket_timeout"),
         ("redis://host?no_such_option=s3cret", "no_such_option"),
-        ("redis://host?ssl_cert_reqs=none", "rediss://"),
+        ("redis://host?ssl_cert_reqs=none", "rediss"),
         ("rediss://host?ssl_cert_reqs=s3cret", "ssl_cert_reqs"),
         ("rediss://host?ssl_ca_certs=/s3cret", "ssl_ca_certs"),
         ("rediss://host?ssl_ca_data=s3cret", "ssl_ca_data"),

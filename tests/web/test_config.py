@@ -85,6 +85,11 @@ def test_a_redis_url_with_a_wrong_path_is_refused_for_its_path() -> None:
         config.load({"REDIS_URL": "redis://h/abc"})
 
 
+def test_a_parameter_of_tls_without_tls_is_refused_in_words_that_no_redaction_changes() -> None:
+    with pytest.raises(InvalidSetting, match=r"ssl_cert_reqs needs TLS, and so a URL that starts with rediss\.$"):
+        config.load({"REDIS_URL": "redis://h?ssl_cert_reqs=none"})
+
+
 @pytest.mark.parametrize(
     "url",
     [

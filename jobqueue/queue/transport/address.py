@@ -100,7 +100,7 @@ def _options(parts: ParseResult) -> dict[str, str]:
     options = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
     for name, text in options.items():
         if name in TLS_PARAMETERS and parts.scheme != "rediss":
-            raise ValueError(f"the parameter {name} needs a URL that starts with rediss://")
+            raise ValueError(f"the parameter {name} needs TLS, and so a URL that starts with rediss")
         if name not in (*PARAMETERS, *TLS_PARAMETERS, *IGNORED):
             # What follows an unescaped `?` in a password looks like a name. Only what cannot be one is quoted.
             shown = f"the parameter {name}" if re.fullmatch("[a-z_]{2,40}", name) and "@" not in parts.query else "it"
@@ -143,7 +143,7 @@ def _tls(options: Mapping[str, str], verify: bool) -> ssl.SSLContext:
     # Python 3.13 and later refuse what many private authorities issue. As in `net/trust.py`, any Python takes it here.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    mode = VERIFY_MODES.get(options.get("ssl_cert_reqs", "required").lower().removeprefix("cert_"))
+    mode = VERIFY_MODES.get(options.get("ssl_cert_reqs", "required").lower().removeprefix("ssl.").removeprefix("cert_"))
     if mode is None:
         raise ValueError("the parameter ssl_cert_reqs must be none, optional or required")
     _load(options, context)
