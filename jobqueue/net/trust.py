@@ -22,6 +22,9 @@ def load(ca_file: Path | None, variables: Mapping[str, str]) -> ssl.SSLContext:
 
     Making one takes some 30 ms. Any number of threads may share it.
     """
+    named = {"CA_FILE": str(ca_file or ""), **{name: variables.get(name, "").strip() for name in FILES}}
+    for name, path in named.items():
+        _refuse_endless(name, Path(path))
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())
     # Python 3.13 and later refuse certificates that break rules of RFC 5280, and those of many private CAs do. They are
@@ -29,7 +32,6 @@ def load(ca_file: Path | None, variables: Mapping[str, str]) -> ssl.SSLContext:
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.sslsocket_class = GovernedTlsSocket
-    named = {"CA_FILE": str(ca_file or ""), **{name: variables.get(name, "").strip() for name in FILES}}
     for name, path in named.items():
         if path:
             _add(context, name, Path(path))
@@ -37,6 +39,12 @@ def load(ca_file: Path | None, variables: Mapping[str, str]) -> ssl.SSLContext:
         if path and Path(path).is_dir():  # OpenSSL's default is often one that does not exist
             context.load_verify_locations(capath=path)
     return context
+
+
+def _refuse_endless(name: str, path: Path) -> None:
+    """Raise InvalidSetting for a device or a named pipe: reading it may never end, also where OpenSSL does that."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InvalidSetting(f"{name} is {str(path)!r}, which is not a regular file.")
 
 
 def _add(context: ssl.SSLContext, name: str, path: Path) -> None:

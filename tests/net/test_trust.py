@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ import pytest
 from jobqueue.client.transport import ApiUnavailable, Transport
 from jobqueue.net import network, trust
 from jobqueue.settings import InvalidSetting
+from tests.support.deployment import own_directories, run_worker
 from tests.support.fake_server import in_json
 from tests.support.tls import Site, needs_openssl, serving_tls
 
@@ -80,6 +82,16 @@ def test_a_file_without_a_certificate_is_refused(tmp_path: Path, name: str, cont
     path.write_bytes(content)
     with pytest.raises(InvalidSetting, match=f"^{name} is '{path}', which holds no certificate"):
         trust.load(path if name == "CA_FILE" else None, {name: str(path)})
+
+
+@pytest.mark.parametrize("name", ["CA_FILE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
+def test_a_pipe_or_a_device_is_refused_without_reading_it(tmp_path: Path, name: str) -> None:
+    """In a process of its own, because OpenSSL reads SSL_CERT_FILE by itself, and because it would never end."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    settings = {"API_URL": "http://127.0.0.1:1/api/v1", **own_directories(tmp_path), name: str(path)}
+    ended = run_worker("--burst", **settings)
+    assert (ended.returncode, ended.stderr) == (1, f"{name} is '{path}', which is not a regular file.\n")
 
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
