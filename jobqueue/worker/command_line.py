@@ -28,7 +28,8 @@ def run() -> int:
         if options.check:
             return check.report(settings, os.environ)
         shutdown = Shutdown()
-        shutdown.listen()
+        with lifecycle.enough_processes():
+            shutdown.listen()
         policy = ClaimPolicy(1 if options.once else options.max_jobs, options.burst)
         lifecycle.run(settings, os.environ, shutdown, policy)
     except InvalidSetting as error:

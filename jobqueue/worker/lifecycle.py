@@ -11,6 +11,7 @@ from jobqueue.client.claims import Claims
 from jobqueue.client.transport import Transport
 from jobqueue.net import network as networks
 from jobqueue.net.urls import without_secrets
+from jobqueue.settings import InvalidSetting
 from jobqueue.worker.attempts.attempt import Cause, StopPolicy
 from jobqueue.worker.attempts.delivery import Delivery
 from jobqueue.worker.attempts.environment import shared_variables
@@ -73,7 +74,8 @@ def run(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutdo
         for name, meant in misspelt(variables).items():
             logs.logger().warning("setting_unknown", name=name, meant=meant)
         breaker = Breaker()
-        pool = Pool(slots, lambda: Runner(resources), breaker)
+        with enough_processes():
+            pool = Pool(slots, lambda: Runner(resources), breaker)
         claims = resources.connect()
         logs.logger().info(
             "worker_started",
@@ -98,6 +100,19 @@ def run(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutdo
 
 
 @contextmanager
+def enough_processes() -> Iterator[None]:
+    """Turn the error of a process or thread that cannot be started, in the context, into an InvalidSetting."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InvalidSetting(
+            f"The worker cannot start its processes and threads on this host now: {reason}. If there are too many, "
+            "raise the limit (ulimit -u) or set SLOTS lower."
+        ) from error
+
+
+@contextmanager
 def _resources(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutdown) -> Iterator[Resources]:
     """Yield what attempts are made with. Raises InvalidSetting.
 
@@ -111,7 +126,8 @@ def _resources(settings: WorkerSettings, variables: Mapping[str, str], shutdown:
         return Claims(Transport(settings.api_url, network), settings.executor_id)
 
     temporary, children = settings.temporary_directory, Children()
-    children.keep_reaping()
+    with enough_processes():
+        children.keep_reaping()
     with directories.usable("TMPDIR", temporary):
         remove_leftovers(temporary, children)
     cache_directory = directories.CACHE.find(settings.cache_directory, variables, temporary)
@@ -122,7 +138,7 @@ def _resources(settings: WorkerSettings, variables: Mapping[str, str], shutdown:
         stack.callback(workspaces.close, LAST_REMOVAL_SECONDS)
         with directories.usable("CACHE_DIR", cache_directory):
             cache = Cache(cache_directory, settings.cache_max_bytes, replace(settings.download, network=network))
-        with directories.usable("SPOOL_DIR", spool_directory):
+        with enough_processes(), directories.usable("SPOOL_DIR", spool_directory):
             spool = Spool(spool_directory, settings.api_url)
             delivery = Delivery(spool, connect)
             delivery.start()
@@ -150,7 +166,8 @@ def _slots(settings: WorkerSettings, resources: Resources) -> Iterator[Sequence[
         for _ in range(settings.slots):
             isolation = levels.make(settings.isolation, [*map(str, hidden)], settings.isolation_uid)
             isolation.reserve()
-            slots.append(Slot(resources.workspaces.children, isolation, settings.max_open_files))
+            with enough_processes():
+                slots.append(Slot(resources.workspaces.children, isolation, settings.max_open_files))
             stack.callback(slots[-1].close)
         yield slots
 

@@ -90,6 +90,21 @@ def test_a_worker_reaps_what_nobody_waits_for_and_drains_when_its_terminal_is_cl
         worker.kill_whole()
 
 
+NO_THREADS = "import threading; threading.Thread.start = lambda _: exec('raise RuntimeError(\"no more threads\")')"
+NO_PROCESSES = "import subprocess; subprocess._fork_exec = lambda *_: exec('raise BlockingIOError(11, \"no more\")')"
+
+
+@pytest.mark.parametrize("lack", [NO_THREADS, NO_PROCESSES])
+def test_a_worker_without_threads_or_processes_for_its_start_says_so_in_a_sentence(tmp_path: Path, lack: str) -> None:
+    """The limit itself (ulimit -u) does not hold for root, who may run this test."""
+    command = [sys.executable, "-c", f"import runpy, sys\n{lack}\nrunpy.run_path('worker.py', run_name='__main__')"]
+    environment = {"PATH": PATH, "API_URL": "http://127.0.0.1:1/api/v1", **own_directories(tmp_path)}
+    ended = subprocess.run(command, cwd=ROOT, env=environment, timeout=60, check=False, capture_output=True, text=True)
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("The worker cannot start its processes and threads on this host now: no more")
+
+
 @pytest.mark.parametrize("error", [errno.ENOSYS, errno.EPERM])
 def test_a_worker_runs_jobs_in_a_sandbox_that_refuses_pidfds(api: FakeApi, tmp_path: Path, error: int) -> None:
     api.offer(WITH_ORPHANS, tmp_path / "pids", 0)
