@@ -46,9 +46,10 @@ def report(settings: WorkerSettings, variables: Mapping[str, str]) -> int:
             # A message about a setting may begin with its name, which is the subject of the line already.
             sys.stdout.write(f"{mark} {finding.subject}: {finding.text.removeprefix(f'{finding.subject}=')}\n")
             sys.stdout.flush()
-        except BrokenPipeError:
-            # The reader, such as `head`, has ended. The other checks still decide about the exit code. Their lines go
-            # nowhere, and so does this one, which Python would otherwise try to write once more when it exits.
+        except OSError:
+            # The reader, such as `head`, has ended, or the disk is full. The other checks still decide about the exit
+            # code. Their lines go nowhere, and so does this one, which Python would otherwise try to write once more
+            # when it exits.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1 if wrong else 0
 

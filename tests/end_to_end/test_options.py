@@ -88,6 +88,14 @@ def test_a_check_whose_reader_ends_early_ends_quietly_with_its_exit_code(tmp_pat
     assert (worker.returncode, worker.stderr) == (1, b"")
 
 
+def test_a_check_that_cannot_write_its_lines_ends_with_its_exit_code(tmp_path: Path) -> None:
+    environment = {"PATH": PATH, **own_directories(tmp_path), "API_URL": "http://127.0.0.1:1/api/v1"}
+    command = [sys.executable, "worker.py", "--check"]
+    with Path("/dev/full").open("wb") as full:
+        worker = subprocess.run(command, check=False, cwd=ROOT, env=environment, stdout=full, stderr=PIPE, timeout=60)
+    assert (worker.returncode, worker.stderr) == (1, b"")
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
