@@ -10,6 +10,7 @@ from typing import Any
 
 from urllib3.exceptions import HTTPError
 
+from jobqueue.net.heads import HeadTooLarge
 from jobqueue.net.time_limit import DeadlinePassed, Stopped, TooSlow
 from jobqueue.net.urls import without_secrets
 from jobqueue.worker.failures import Failure
@@ -96,6 +97,7 @@ MEANINGS: tuple[tuple[type[Exception], Callable[[Any], Exception]], ...] = (
     (ssl.SSLEOFError, lambda _: RetryableFailure()),
     (ssl.SSLError, lambda error: RetryableFailure(f"no TLS: {error.reason}", failure=Failure.TLS)),
     (OSError, _system_failure),
+    (HeadTooLarge, lambda error: DownloadFailed(str(error), failure=Failure.NOT_HTTP)),
     (
         Exception,
         lambda error: DownloadFailed(f"the answer is not HTTP: {type(error).__name__}", failure=Failure.NOT_HTTP),
