@@ -11,9 +11,22 @@ for a busy machine; a test that is about a duration gives its own.
 """
 
 
+SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.005, 0.05
+PAUSES_PER_CONDITION = 3
+"""A pause is so many times as long as the look at the condition before it. Otherwise a test that asks a server would
+take the processor from the very processes that it waits for.
+"""
+
+
 def wait_until(what: str, condition: Callable[[], bool], seconds: float = TIME_LIMIT_SECONDS) -> None:
     """Return as soon as `condition` holds. Fail and name `what` was awaited if it does not hold in time."""
     deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.005)  # the condition is about another process: there is no event to wait for
+    while True:
+        looked_at = time.monotonic()
+        if condition():
+            return
+        now = time.monotonic()
+        assert now < deadline, f"not within {seconds} s: {what}"
+        # The condition is about another process: there is no event to wait for.
+        pause_seconds = PAUSES_PER_CONDITION * (now - looked_at)
+        time.sleep(min(max(pause_seconds, SHORTEST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS))
