@@ -27,10 +27,10 @@ from tests.support.fake_server import Reply, serving
 from tests.support.launcher import DEMO, RUN, TEMPORARY, Running, make_directory, run_once, running
 from tests.support.processes import alive, wait_for_pids
 from tests.support.programs import FOREVER
-from tests.support.redis_server import running_redis
 from tests.support.waiting import wait_until
 
 PREFIX = r"(run   |redis |web   |worker) \| .*"
+JOB = {"type": "demo", "priority": "foreground"}
 LISTENING = "0A"
 LOOPBACK = "0100007F"
 """A state and an address as /proc/net/tcp writes them."""
@@ -100,30 +100,25 @@ class TestWhileItRuns:
         assert (second.returncode, second.stdout) == (1, "")
         assert re.fullmatch(r"\.data/ is in use by another run\. .*\n", second.stderr)
 
-    def test_a_second_launcher_with_its_own_redis_is_not_refused(self, shared: Running, redis_url: str) -> None:
+    def test_a_second_launcher_with_redis_url_is_not_refused_and_starts_no_server(
+        self, shared: Running, redis_url: str
+    ) -> None:
         with running(shared.directory, {"REDIS_URL": redis_url}) as second:
             assert second.healthy()
+            with pytest.raises(AssertionError):
+                second.find("valkey-server")
+            assert not any(line.startswith("redis") for line in second.lines())
             assert second.stop() == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_stopped_launcher_leaves_no_process_and_keeps_its_data(directory: Path, number: signal.Signals) -> None:
+def test_a_stopped_launcher_leaves_no_process_and_keeps_its_data(directory: Path) -> None:
     with running(directory) as launcher, closing(Transport(launcher.api_url)) as transport:
         processes = launcher.processes()
         launcher.find(WORKER)
-        job = {
-            "type": "demo",
-            "binary_url": "http://127.0.0.1:1/",
-            "binary_sha256": "ab" * 32,
-            "priority": "foreground",
-        }
-        job_id = Jobs(transport).submit(job)
-        assert launcher.stop(number) == 0
+        job_id = Jobs(transport).submit(JOB | {"binary_url": "http://127.0.0.1:1/", "binary_sha256": "ab" * 32})
+        assert launcher.stop(signal.SIGHUP) == 0
     assert len(processes) >= 7
-    assert not any(map(alive, processes))
-    assert any(job_id in path.read_text(errors="replace") for path in (directory / ".data").rglob("*.aof"))
-    assert list((directory / TEMPORARY).iterdir()) == []
-    assert "Traceback" not in "".join(launcher.lines())
+    assert_nothing_is_left_but_data(launcher, processes, job_id)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -131,35 +126,24 @@ def test_a_job_that_ignores_signals_does_not_keep_the_launcher(
     directory: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     program = FOREVER.encode()
+    about = {"binary_sha256": hashlib.sha256(program).hexdigest(), "arguments": [str(tmp_path / "pids")]}
     with serving(lambda _: Reply(body=program)) as host, running(directory, {"ISOLATION": "none"}) as launcher:
         with closing(Transport(launcher.api_url)) as transport:
-            Jobs(transport).submit(
-                {
-                    "type": "demo",
-                    "binary_url": host.url,
-                    "binary_sha256": hashlib.sha256(program).hexdigest(),
-                    "arguments": [str(tmp_path / "pids")],
-                    "priority": "foreground",
-                }
-            )
+            job_id = Jobs(transport).submit(JOB | about | {"binary_url": host.url})
         (job,) = wait_for_pids(tmp_path / "pids", 1)
         processes = launcher.processes()
         assert job in processes
         assert launcher.stop(number) == 0
+    assert_nothing_is_left_but_data(launcher, processes, job_id)
+
+
+def assert_nothing_is_left_but_data(launcher: Running, processes: list[int], job_id: str) -> None:
+    """Check that a launcher has stopped without a complaint, and that the job is in its data."""
     assert not any(map(alive, processes))
-
-
-def test_with_redis_url_no_server_is_started(directory: Path) -> None:
-    short = Path("/tmp") / f"jq-{os.getpid()}-{free_port()}"  # The path of a socket has at most 107 bytes.
-    short.mkdir()
-    with running_redis(short) as url, running(directory, {"REDIS_URL": url}) as launcher:
-        with pytest.raises(AssertionError):
-            launcher.find("valkey-server")
-        assert not any(line.startswith("redis") for line in launcher.lines())
-        assert launcher.stop() == 0
-    for path in short.iterdir():
-        path.unlink()
-    short.rmdir()
+    data = (launcher.directory / ".data").rglob("*.aof")
+    assert any(job_id in path.read_text(errors="replace") for path in data)
+    assert list((launcher.directory / TEMPORARY).iterdir()) == []
+    assert "Traceback" not in "".join(launcher.lines())
 
 
 def test_the_api_stays_up_when_the_worker_ends(directory: Path) -> None:
