@@ -291,18 +291,18 @@ def test_a_program_whose_lease_is_over_is_not_started(supervised: Supervised, st
 
 
 def test_a_renewal_that_was_sent_in_time_counts_although_the_supervisor_was_suspended(
-    supervised: Supervised, stage: Stage, tmp_path: Path
+    ready: Supervised, stage: Stage, tmp_path: Path
 ) -> None:
     program = SHELL + 'echo $$ >> "$1"; while [ ! -e "$2" ]; do sleep 0.01; done'
-    supervised.send(leased(stage.launch(program, tmp_path / "pids", tmp_path / "go"), 2))
+    ready.send(leased(stage.launch(program, tmp_path / "pids", tmp_path / "go"), 2))
     wait_for_pids(tmp_path / "pids", 1)
     over_at = since_boot() + 2
-    supervised.process.send_signal(signal.SIGSTOP)
-    supervised.send(lease_end(600))
+    ready.process.send_signal(signal.SIGSTOP)
+    ready.send(lease_end(600))
     wait_until("the first lease is over", lambda: since_boot() > over_at)
-    supervised.process.send_signal(signal.SIGCONT)
+    ready.process.send_signal(signal.SIGCONT)
     (tmp_path / "go").touch()
-    assert not supervised.outcomes(1)[0].lease_over
+    assert not ready.outcomes(1)[0].lease_over
 
 
 def test_a_worker_that_reads_nothing_does_not_keep_a_program_alive_beyond_its_lease(
