@@ -47,13 +47,16 @@ class Termination:
         if not self.lease_over:
             self.lease_end = lease_end
 
-    def advance(self, program: Program) -> bool:
-        """Do what is due now; return whether the program has to be killed now."""
-        now = self.clock()
+    def advance(self, program: Program, moment: float | None = None) -> bool:
+        """Do what is due now, or was at an earlier moment; return whether the program has to be killed now.
+
+        The caller has read all renewals that arrived before that moment.
+        """
+        now = self.clock() if moment is None else moment
         if now >= self.time_limit_at:
             self.timed_out = True
             self._end_by(now + self.launch.kill_grace_seconds)
-        if self.lease_is_due:
+        if not self.lease_over and now >= self.lease_end.terminate_at:
             self.lease_over = True
             self.stopped = self.stopped or not self.timed_out
             self._end_by(self.lease_end.kill_at)
