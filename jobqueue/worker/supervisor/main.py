@@ -109,10 +109,10 @@ class Supervisor:
                 # that comes after this look is too late. The worker learns from the outcome that the program was
                 # stopped; the lease that it has renewed then ends, or ends with its report, as any other. Neither order
                 # lets two attempts run at once, since a renewal is counted from when its request was sent.
-                moment = since_boot()
+                looked_at = since_boot()
                 if termination.lease_is_due and not self._read_once(selector, program, 0):
                     return
-                if self._must_be_killed(program, termination, moment):
+                if self._must_be_killed(program, termination, looked_at):
                     return
                 # Waits are counted by a clock that stands still while the machine is suspended. The end of a lease that
                 # comes meanwhile is noticed when live output is due, at most a second after the machine is back.
@@ -142,8 +142,8 @@ class Supervisor:
                 self._send_live(program)
         return running
 
-    def _must_be_killed(self, program: Program, termination: Termination, moment: float) -> bool:
-        """Pass on what the worker has sent; return whether the program had to be killed at that moment."""
+    def _must_be_killed(self, program: Program, termination: Termination, looked_at: float) -> bool:
+        """Pass on what the worker has sent; return whether the program has to be killed now."""
         # A stop may have arrived together with its launch, so the inbox is examined before the first wait. A launch in
         # it is one that the worker sent ahead; it stays there until this run is over.
         inbox = self._channel.inbox
@@ -153,7 +153,7 @@ class Supervisor:
                 termination.stop(message.grace_seconds)
             else:
                 termination.renew(message)
-        return termination.advance(program, moment)
+        return termination.advance(program, looked_at)
 
     def _send_live(self, program: Program) -> None:
         """Send new output as far as the socket has room."""

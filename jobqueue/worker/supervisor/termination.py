@@ -47,16 +47,17 @@ class Termination:
         if not self.lease_over:
             self.lease_end = lease_end
 
-    def advance(self, program: Program, moment: float | None = None) -> bool:
-        """Do what is due now, or was at an earlier moment; return whether the program has to be killed now.
+    def advance(self, program: Program, renewals_read_at: float | None = None) -> bool:
+        """Do what is due now; return whether the program has to be killed now.
 
-        The caller has read all renewals that arrived before that moment.
+        The caller has read all renewals that arrived before `renewals_read_at`, or now without it. A lease that ended
+        later may have been renewed.
         """
-        now = self.clock() if moment is None else moment
+        now = self.clock()
         if now >= self.time_limit_at:
             self.timed_out = True
             self._end_by(now + self.launch.kill_grace_seconds)
-        if not self.lease_over and now >= self.lease_end.terminate_at:
+        if not self.lease_over and (renewals_read_at or now) >= self.lease_end.terminate_at:
             self.lease_over = True
             self.stopped = self.stopped or not self.timed_out
             self._end_by(self.lease_end.kill_at)
