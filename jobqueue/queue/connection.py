@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TypeVar
 
 import redis
@@ -63,35 +62,37 @@ class Connection:
         Raises StoreUnavailable or StoreFull if Redis cannot serve it; the errors of redis-py if the operation itself is
         at fault. The operation is run once more if it has certainly changed nothing.
         """
-        with self._watched():
-            try:
-                return operation()
-            except redis.RedisError as error:
-                if not _may_be_repeated(error, changes_nothing):
-                    raise
-                self._give_up_connections(error)
-            return operation()
-
-    @contextmanager
-    def _watched(self) -> Iterator[None]:
         with limited():
             self._refuse_while_away()
             began_at, had_seconds = self._monotonic(), current().left_seconds
             try:
-                yield
+                answer = self._run(operation, changes_nothing)
             except redis.RedisError as error:
-                self._give_up_connections(error)
-                # A server that answers, even with an error like READONLY, costs its callers no time limit. Refusing
-                # the next callers unasked would gain nothing and would delay the recovery.
-                if not code_of(error):
-                    # A caller that came late, with less time than a ping gets, has learned nothing about Redis.
-                    if had_seconds >= PING_SECONDS:
-                        self._examine(error, began_at)
-                elif isinstance(error, redis.ConnectionError):
-                    self._note_refusal(error)
-                else:
-                    self._note_answer()
+                # A caller that came late, with less time than a ping gets, has learned nothing about Redis.
+                self._note_failure(error, began_at, was_late=had_seconds < PING_SECONDS)
                 raise translated(error) from error
+            self._note_answer()
+            return answer
+
+    def _run(self, operation: Callable[[], T], changes_nothing: bool) -> T:
+        try:
+            return operation()
+        except redis.RedisError as error:
+            if not _may_be_repeated(error, changes_nothing):
+                raise
+            self._give_up_connections(error)
+        return operation()
+
+    def _note_failure(self, error: redis.RedisError, began_at: float, was_late: bool) -> None:
+        self._give_up_connections(error)
+        # A server that answers, even with an error like READONLY, costs its callers no time limit. Refusing the next
+        # callers unasked would gain nothing and would delay the recovery.
+        if not code_of(error):
+            if not was_late:
+                self._examine(error, began_at)
+        elif isinstance(error, redis.ConnectionError):
+            self._note_refusal(error)
+        else:
             self._note_answer()
 
     def _give_up_connections(self, error: redis.RedisError) -> None:
