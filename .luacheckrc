@@ -9,7 +9,7 @@ files["lua/*.lua"] = { read_globals = {
   "keep_live", "refuse_non_holder", "requeue", "indexes_of", "queue_due_jobs", "delay_after", "asking",
   "surplus_executors", "forget_executors",
 } }
-files["lua/lib/*.lua"] = {
+files["lua/lib/*/*.lua"] = {
   ignore = { "211", "241" }, -- a fragment defines functions that only scripts use
   read_globals = {
     "keys", "whole", "refuse", "is_full", "allow_when_full", "find_job", "set_status", "end_job", "drop_lease",

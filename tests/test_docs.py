@@ -98,9 +98,9 @@ def begins_with(text: str, beginning: str) -> bool:
 
 
 def keys() -> list[str]:
-    """Return every key that lua/lib/keys.lua names, as the documentation writes it."""
+    """Return every key that lua/lib/store/keys.lua names, as the documentation writes it."""
     names_of_keys = []
-    for parts in re.findall(r"root \.\. (.*?)(?: end|,?)$", (LUA / "lib/keys.lua").read_text(), re.MULTILINE):
+    for parts in re.findall(r"root \.\. (.*?)(?: end|,?)$", (LUA / "lib/store/keys.lua").read_text(), re.MULTILINE):
         names = re.findall(r"'([^']*)'|(\w+)", parts)
         written = "".join(literal or f"<{variable}>" for literal, variable in names)
         names_of_keys.append(ROOT + written.removesuffix("<end>"))

@@ -10,7 +10,7 @@ from jobqueue.queue.scripts import ROOT
 from jobqueue.queue.transport.answers import TAKES_NO_WRITES, code_of
 
 ABSENT = f"{ROOT}:absent"
-"""A key that never exists; `lua/lib/keys.lua` names it, too."""
+"""A key that never exists; `lua/lib/store/keys.lua` names it, too."""
 
 
 class Health(StrEnum):

@@ -70,7 +70,7 @@ def read_measured(text: str | None) -> Measured:
 
 
 def read_job(reply: Reply) -> Job:
-    """Return the job from an answer of `lua/lib/read_job.lua`."""
+    """Return the job from an answer of `lua/lib/jobs/read_job.lua`."""
     job_id, flat_fields, spec, archive, flat_output = cast("tuple[str, list[str], str, list[str], list[str]]", reply)
     fields = _paired(flat_fields)
     output = _paired(flat_output)

@@ -104,9 +104,13 @@ def refusal(text: str) -> JobQueueError | None:
 
 
 def assemble(path: Path) -> str:
-    """Return a script as Redis gets it: the fragments that its USES lines name, in that order, then the script."""
-    script = path.read_text()
-    return "\n".join([*((path.parent / "lib" / f"{name}.lua").read_text() for name in uses(script)), script])
+    """Return a script as Redis gets it: the fragments that its USES lines name, in that order, then the script.
+
+    Fragments are in folders below `lib/`, and no two have the same name. Raises FileNotFoundError for a missing one.
+    """
+    lib, script = path.parent / "lib", path.read_text()
+    fragments = {each.stem: each for each in lib.glob("*/*.lua")}
+    return "\n".join([*(fragments.get(name, lib / f"{name}.lua").read_text() for name in uses(script)), script])
 
 
 def uses(script: str) -> Sequence[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from jobqueue.queue.scripts import LUA
 
 SCRIPTS = sorted(path.stem for path in LUA.glob("*.lua"))
-FRAGMENTS = sorted(path.stem for path in (LUA / "lib").glob("*.lua"))
+FRAGMENTS = sorted(path.stem for path in (LUA / "lib").glob("*/*.lua"))
 LABELS = ("STATUSES", "KEYS", "ARGV", "RETURNS", "ERRORS", "USES")
 
 
@@ -69,7 +69,8 @@ def without_comments(text: str) -> str:
 
 def fragment(name: str) -> str:
     """Return the code of a fragment."""
-    return without_comments((LUA / "lib" / f"{name}.lua").read_text())
+    [path] = (LUA / "lib").glob(f"*/{name}.lua")
+    return without_comments(path.read_text())
 
 
 def named_in(code: str) -> set[str]:

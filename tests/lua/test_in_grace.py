@@ -1,4 +1,4 @@
-"""`lua/lib/in_grace.lua`: after an absence of the queue itself, no executor loses its job for having been silent."""
+"""`lua/lib/leases/in_grace.lua`: after an absence of the queue itself, no executor loses its job for its silence."""
 
 from __future__ import annotations
 

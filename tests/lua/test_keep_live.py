@@ -1,4 +1,4 @@
-"""`lua/lib/keep_live.lua`: the latest output of a running program is put together from heartbeats."""
+"""`lua/lib/leases/keep_live.lua`: the latest output of a running program is put together from heartbeats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`lua/lib/lose_expired_leases.lua`: what becomes of a job whose executor falls silent."""
+"""`lua/lib/leases/lose_expired_leases.lua`: what becomes of a job whose executor falls silent."""
 
 from __future__ import annotations
 

@@ -20,16 +20,16 @@ from tests.queue.drive import DETERMINISTIC, LONGER, connect_without_time_limit,
 from tests.support.redis_server import running_redis
 from tests.support.seeding import SeededBug, print_results
 
-HOLDS = "lib/holds_lease.lua"
-LOSE = "lib/lose_expired_leases.lua"
-MOVE = "lib/set_status.lua"
-DROP = "lib/drop_lease.lua"
-END = "lib/end_job.lua"
-BACK = "lib/requeue.lua"
-LIVE = "lib/keep_live.lua"
-FINISH = "lib/finish.lua"
-GRACE = "lib/in_grace.lua"
-DUE = "lib/queue_due_jobs.lua"
+HOLDS = "lib/leases/holds_lease.lua"
+LOSE = "lib/leases/lose_expired_leases.lua"
+MOVE = "lib/jobs/set_status.lua"
+DROP = "lib/leases/drop_lease.lua"
+END = "lib/jobs/end_job.lua"
+BACK = "lib/jobs/requeue.lua"
+LIVE = "lib/leases/keep_live.lua"
+FINISH = "lib/leases/finish.lua"
+GRACE = "lib/leases/in_grace.lua"
+DUE = "lib/jobs/queue_due_jobs.lua"
 TYPE_INDEX = "redis.call('ZREM', keys.jobs_of_type(job.index, job.priority, job.type), job.id)"
 
 FOUND_SOON = [
@@ -46,12 +46,12 @@ FOUND_SOON = [
     ),
     SeededBug(
         "a lost attempt keeps its token",
-        "lib/archive_attempt.lua",
+        "lib/leases/archive_attempt.lua",
         "redis.call('HDEL', keys.job(job.id), 'attempt_token')",
     ),
     SeededBug(
         "a lost attempt is not archived",
-        "lib/archive_attempt.lua",
+        "lib/leases/archive_attempt.lua",
         "redis.call('RPUSH', keys.attempts(job.id), table.concat(words, ' '))",
     ),
     SeededBug("one lost executor too few", LOSE, "lost >= max_attempts", "lost + 1 >= max_attempts"),
@@ -96,7 +96,7 @@ FOUND_SOON = [
     SeededBug("a release does not count as seen", "release.lua", "mark_seen(executor_id, now_ms)\n"),
     SeededBug("a release ignores a cancel request", "release.lua", "if job.cancel_requested then", "if false then"),
     SeededBug(
-        "a non-holder may release", "lib/refuse_non_holder.lua", "not holds_lease(", "false and not holds_lease("
+        "a non-holder may release", "lib/leases/refuse_non_holder.lua", "not holds_lease(", "false and not holds_lease("
     ),
     SeededBug("a lost job ignores a cancel request", LOSE, "if job.cancel_requested then", "if false then"),
     SeededBug("a failure ignores a cancel request", FINISH, "return job.cancel_requested and", "return false and"),
@@ -127,8 +127,8 @@ FOUND_LATE = [
     SeededBug("one host fault too many", "release.lua", "host_faults >= max", "host_faults > max"),
     SeededBug("a delayed job that ends stays due", MOVE, "redis.call('ZREM', keys.due, job.id)"),
     SeededBug("a claim queues no delayed jobs", "claim.lua", "queue_due_jobs(now_ms, MAX_DUE)\n"),
-    SeededBug("a job waits for others that do not ask", "lib/asking.lua", "return others > 0", "return true"),
-    SeededBug("nobody else is ever asking", "lib/asking.lua", "return others > 0", "return false"),
+    SeededBug("a job waits for others that do not ask", "lib/executors/asking.lua", "return others > 0", "return true"),
+    SeededBug("nobody else is ever asking", "lib/executors/asking.lua", "return others > 0", "return false"),
     SeededBug("an ended job remembers who released it", END, "if job.released_by then", "if false then"),
     SeededBug("an executor without jobs is busy", DROP, "redis.call('ZREM', keys.busy, job.executor_id)"),
     SeededBug(
@@ -149,7 +149,7 @@ FOUND_LATE = [
     SeededBug("removal comes early", "sweep.lua", "now_ms - retention_ms", "now_ms - retention_ms / 2"),
     SeededBug(
         "a forgotten executor's count stays",
-        "lib/forget_executors.lua",
+        "lib/executors/forget_executors.lua",
         "redis.call('HDEL', keys.jobs_completed, executor_id)",
     ),
     SeededBug("there is no grace", GRACE, "return left_ms > 0 and left_ms <= lease_ms", "return false"),

@@ -20,15 +20,19 @@ from tools.assemble_lua import write_assembled
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder of scripts with one in it, `greet`, that uses two fragments."""
-    (tmp_path / "lib").mkdir()
-    (tmp_path / "lib" / "greeting.lua").write_text("local greeting = 'hello '")
-    (tmp_path / "lib" / "greet_with.lua").write_text("local function greet_with(name) return greeting .. name end\n")
+    for name, code in {
+        "words/greeting": "local greeting = 'hello '",
+        "verbs/greet_with": "local function greet_with(name) return greeting .. name end\n",
+    }.items():
+        path = tmp_path / "lib" / f"{name}.lua"
+        path.parent.mkdir(parents=True)
+        path.write_text(code)
     (tmp_path / "greet.lua").write_text("-- USES greeting\n-- USES   greet_with\nreturn greet_with(ARGV[1])\n")
     return tmp_path
 
 
 def test_the_fragments_come_in_the_order_they_are_named_and_the_script_last(folder: Path) -> None:
-    parts = ["lib/greeting.lua", "lib/greet_with.lua", "greet.lua"]
+    parts = ["lib/words/greeting.lua", "lib/verbs/greet_with.lua", "greet.lua"]
     assert assemble(folder / "greet.lua") == "\n".join((folder / part).read_text() for part in parts)
 
 
