@@ -11,14 +11,14 @@ from typing import Any
 
 from jobqueue.local.run import free_port
 from tests.support.deployment import Deployment
-from tests.support.fake_server import FakeServer, Reply, nobody
+from tests.support.fake_server import FakeServer, Reply, Request, nobody
 from tests.support.paths import PATH
 from tests.support.programs import SHELL
 from tests.support.waiting import wait_until
 
 SMALL_DISK_BYTES = 100_000
 JOBS = 60
-AWAY_SECONDS = 1.5
+BROKEN_ANSWERS = 2
 
 
 def first_released(deployment: Deployment, job_id: str) -> dict[str, Any]:
@@ -76,9 +76,16 @@ def test_a_server_of_programs_that_is_away_for_a_moment_costs_no_attempt(deploym
         job["binary_url"] = job["binary_url"].replace(deployment.host.url, f"http://127.0.0.1:{port}")
     ids = [deployment.jobs.submit(job) for job in jobs]
     worker = deployment.worker("one", SLOTS="5")
-    wait_until("a job is claimed", lambda: worker.logged("event=claim"))
-    time.sleep(AWAY_SECONDS)
-    with closing(FakeServer(lambda request: Reply(body=deployment.programs[request.path]), port)) as server:
+    wait_until("nobody gets a program", lambda: worker.log.read_text().count("event=download_retried") == len(jobs))
+    requests: Counter[str] = Counter()
+
+    def answer(request: Request) -> Reply:
+        requests[request.path] += 1
+        if requests[request.path] <= BROKEN_ANSWERS:
+            raise ConnectionAbortedError  # the connection ends without an answer
+        return Reply(body=deployment.programs[request.path])
+
+    with closing(FakeServer(answer, port)) as server:
         server.start()
         for number, job_id in enumerate(ids):
             assert deployment.wait_for(job_id, "completed", "failed")["stdout"] == f"{number}\n"

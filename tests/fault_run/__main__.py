@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tests.fault_run.faults import OF_EXECUTORS, OF_STORE_AND_SERVERS, inject
 from tests.fault_run.history import History
 from tests.fault_run.stage import SERVERS, Stage
 from tests.fault_run.verdict import breaches, summary
+from tests.support.waiting import wait_until
 
 SUBMITTERS = 2
 CARELESS_EXECUTORS = 2
@@ -68,17 +70,18 @@ def _thread(target: Callable[..., object], *arguments: object) -> threading.Thre
 
 
 def _drain(stage: Stage) -> None:
-    """Wait until all jobs have ended. Those that have not by then are found by the verdict."""
+    """Wait until all jobs have ended. Those that have not in time are found by the verdict."""
     client, begun = Client(stage), time.monotonic()
-    while time.monotonic() < begun + DRAIN_SECONDS:
+
+    def all_have_ended() -> bool:
         stage.look_after()
         counts = [client.call("stats", server, "GET", "/admin/stats")[1] or {} for server in range(SERVERS)]
         by_status = [each.get("jobs_by_status", {}) for each in counts]
-        if all(each.get("pending") == each.get("running") == 0 for each in by_status):
-            print(f"drained within {time.monotonic() - begun:.1f} s")
-            return
-        time.sleep(0.5)  # jobs end in other processes: there is no event to wait for
-    print(f"not drained within {DRAIN_SECONDS} s")
+        return all(each.get("pending") == each.get("running") == 0 for each in by_status)
+
+    with suppress(AssertionError):
+        wait_until("all jobs have ended", all_have_ended, DRAIN_SECONDS)
+    print(f"drained within {time.monotonic() - begun:.1f} s, of at most {DRAIN_SECONDS:g}")
 
 
 def _read(stage: Stage) -> dict[str, dict[str, Any]]:

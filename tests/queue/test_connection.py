@@ -78,15 +78,20 @@ def test_a_connection_that_ended_while_idle_costs_no_call(real_bench: Bench, red
 
 
 def test_a_call_that_comes_too_late_to_be_answered_is_no_outage(logged: list[EventDict]) -> None:
+    in_time = threading.Event()
+    in_time.set()
+
     def answer(command: str) -> str:
-        time.sleep(0.1)
+        in_time.wait()
         return "+PONG" if command == "PING" else "+OK"
 
     server = ScriptedServer(answer)
     with server.running(), connection_to(server.url) as connection:
         connection.ping()
+        in_time.clear()
         with limited(0.01), pytest.raises(StoreUnavailable):
             connection.ping()
+        in_time.set()
         connection.ping()
     assert events(logged) == []
 

@@ -13,6 +13,7 @@ from jobqueue.queue.transport import pool
 from tests.support.bench import Bench
 from tests.support.redis_proxy import Proxy
 from tests.support.serving import at_once
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_a_silent_connection_lets_all_idle_ones_be_replaced_unasked(
 
 def test_connections_that_were_reset_are_replaced(bench: Bench, proxy: Proxy) -> None:
     proxy.away = True
-    time.sleep(0.1)  # the proxy notices within 0.02 s
+    wait_until("every connection has ended", lambda: proxy.ended == proxy.connections)
     proxy.away = False
     assert all(at_once([bench.submit] * 6))
 

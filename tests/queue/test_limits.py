@@ -18,19 +18,22 @@ import pytest
 from jobqueue.errors import StoreUnavailable
 from jobqueue.queue.connection import Connection, connect
 from jobqueue.queue.transport import names
-from jobqueue.queue.transport.limits import limited
+from jobqueue.queue.transport.limits import current, limited
 from jobqueue.queue.transport.names import Names
 from jobqueue.queue.transport.sockets import LimitedSocket
 from tests.support.redis_proxy import ScriptedServer, Server
 from tests.support.serving import at_once
+from tests.support.waiting import wait_until
 
 LONGEST_SECONDS = 5.0
 HANGING_NAME = "hangs.test"
 
 
-def slow(seconds: float) -> Callable[[str], str | None]:
+def slow(seconds: float, over: threading.Event) -> Callable[[str], str | None]:
+    """Answer each command after that time, or as soon as the test is over."""
+
     def answer(command: str) -> str:
-        time.sleep(seconds)
+        over.wait(seconds)
         return "+PONG" if command == "PING" else "+OK"
 
     return answer
@@ -75,9 +78,11 @@ def test_every_fault_ends_within_the_time_limit(hanging_name: str) -> None:
             waiting = stack.enter_context(socket.socket())
             waiting.setblocking(False)
             waiting.connect_ex(full.getsockname())
-        servers = [ScriptedServer(slow(1.9)), ScriptedServer(slow(0.9)), Server(Drip)]
+        over = threading.Event()
+        servers = [ScriptedServer(slow(1.9, over)), ScriptedServer(slow(0.9, over)), Server(Drip)]
         for server in servers:
             stack.enter_context(server.running())
+        stack.callback(over.set)
         password = ":word@127.0.0.1"
         urls = [
             servers[0].url.replace("127.0.0.1", password) + "?db=3",
@@ -124,7 +129,7 @@ class Suspended(socket.socket):
             return super().recv(*arguments)
         except BlockingIOError:
             self.peer.sendall(b"+PONG")
-            time.sleep(0.02)
+            wait_until("the time is over", lambda: current().left_seconds == 0)
             raise
 
 

@@ -25,12 +25,12 @@ EXIT_WITH = SHELL + "exit $1"
 FOREVER = (
     PYTHON
     + """
-import os, signal, sys, time
+import os, signal, sys
 for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
     signal.signal(number, signal.SIG_IGN)
 with open(sys.argv[1], "a") as file:
     file.write(f"{os.getpid()}\\n")
-time.sleep(600)
+signal.pause()
 """
 )
 """Ignores every signal that can be ignored, and writes its process id into the file that it is given. The programs
@@ -41,23 +41,23 @@ SUSPENDS_ITSELF = SHELL + "echo $$ >> $1\nkill -STOP $$\nexec sleep 600"
 WITH_ORPHANS = (
     PYTHON
     + """
-import os, sys, time
+import os, signal, sys, time
 def note():
     with open(sys.argv[1], "a") as file:
         file.write(f"{os.getpid()}\\n")
-def daemonize(seconds):
+def daemonize():
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
             note()
-            time.sleep(seconds)
+            signal.pause()
         os._exit(0)
     os.wait()
 for _ in range(3):
-    daemonize(600)
+    daemonize()
 if os.fork() == 0:
     note()
-    time.sleep(600)
+    signal.pause()
 note()
 while open(sys.argv[1]).read().count("\\n") < 5:
     time.sleep(0.01)

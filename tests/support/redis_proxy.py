@@ -26,7 +26,13 @@ class Server(socketserver.ThreadingTCPServer):
         super().__init__((host, port), handler)
         self.url = f"redis://{host}:{self.server_address[1]}/0"
         self.connections = 0
+        self.ended = 0
         self.closing = threading.Event()
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection and count it. `socketserver` calls this when its handler has returned."""
+        super().shutdown_request(request)
+        self.ended += 1
 
     @contextmanager
     def running(self) -> Iterator[None]:
