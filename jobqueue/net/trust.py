@@ -25,12 +25,7 @@ def load(ca_file: Path | None, variables: Mapping[str, str]) -> ssl.SSLContext:
     named = {"CA_FILE": str(ca_file or ""), **{name: variables.get(name, "").strip() for name in FILES}}
     for name, path in named.items():
         _refuse_endless(name, Path(path))
-    context = ssl.create_default_context()
-    context.load_verify_locations(certifi.where())
-    # Python 3.13 and later refuse certificates that break rules of RFC 5280, and those of many private CAs do. They are
-    # taken here with any Python. So is an authority that is not itself the root of its chain.
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context = usual_context()
     context.sslsocket_class = GovernedTlsSocket
     for name, path in named.items():
         if path:
@@ -38,6 +33,17 @@ def load(ca_file: Path | None, variables: Mapping[str, str]) -> ssl.SSLContext:
     for path in variables.get(DIRECTORIES, "").split(":"):
         if path and Path(path).is_dir():  # OpenSSL's default is often one that does not exist
             context.load_verify_locations(capath=path)
+    return context
+
+
+def usual_context() -> ssl.SSLContext:
+    """Return a context that trusts the system's authorities and certifi's. In slim images the system has none."""
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())
+    # Python 3.13 and later refuse certificates that break rules of RFC 5280, and those of many private CAs do. They are
+    # taken here with any Python. So is an authority that is not itself the root of its chain.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     return context
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 from urllib.parse import ParseResult, parse_qs, unquote, urlparse
 
-import certifi
+from jobqueue.net.trust import usual_context
 
 T = TypeVar("T")
 
@@ -137,12 +137,7 @@ def _number(options: Mapping[str, str], name: str, default: int, allowed: range)
 
 
 def _tls(options: Mapping[str, str], verify: bool) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    # The system's certificates may be missing, as in slim images. Those that certifi brings are trusted besides.
-    context.load_verify_locations(certifi.where())
-    # Python 3.13 and later refuse what many private authorities issue. As in `net/trust.py`, any Python takes it here.
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context = usual_context()
     mode = VERIFY_MODES.get(options.get("ssl_cert_reqs", "required").lower().removeprefix("ssl.").removeprefix("cert_"))
     if mode is None:
         raise ValueError("the parameter ssl_cert_reqs must be none, optional or required")
