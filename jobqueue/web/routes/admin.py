@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, jsonify
+from flask import Response
 
-from jobqueue.web import representations
+from jobqueue.web import pages, representations
 from jobqueue.web.openapi import JobQueueBlueprint
 from jobqueue.web.schemas import answers, executors
 from jobqueue.web.services import services
 
 blueprint = JobQueueBlueprint("admin", __name__, description="Counts of jobs, and the active executors.")
 
-PAGING = {
-    "X-Total-Count": {"schema": {"type": "integer"}, "description": "How many executors are active in all."},
-    "Link": {"schema": {"type": "string"}, "description": 'rel="next": the next page, if there is one.'},
-}
+PAGING = pages.headers("How many executors are active in all.")
 
 
 @blueprint.route("/admin/stats", methods=["GET"])
@@ -35,8 +32,4 @@ def list_executors(wanted: tuple[int, int]) -> Response:
     """List the active executors, the one seen last first"""
     limit, offset = wanted
     page = services().queries.executors(limit, offset)
-    response = jsonify([representations.executor(executor) for executor in page.executors])
-    response.headers["X-Total-Count"] = str(page.total)
-    if offset + limit < page.total:
-        response.headers["Link"] = f'<?limit={limit}&offset={offset + limit}>; rel="next"'
-    return response
+    return pages.answer([*map(representations.executor, page.executors)], page.total, limit, offset)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode
 
-from flask import Response, jsonify
+from flask import Response
 
 from jobqueue.job import NewJob, Status, Stream
 from jobqueue.queue.queries import Filter
+from jobqueue.web import pages
 from jobqueue.web.bodies import limits
 from jobqueue.web.openapi import JobQueueBlueprint
 from jobqueue.web.representations import job_details, job_summary, output, timestamp
@@ -18,16 +18,11 @@ from jobqueue.web.services import services
 blueprint = JobQueueBlueprint("jobs", __name__, description="Submit, list, read and cancel jobs.")
 
 LOCATION = {"Location": {"schema": {"type": "string"}, "description": "The job, relative to this URL."}}
-"""Both headers have references relative to the URL of the request (RFC 9110, RFC 8288). Only the client knows that URL:
-a proxy may add TLS and replace any part of the path, and what it says about that in headers anybody else can say, too.
+"""As in `Link`, the reference is relative to the URL of the request (RFC 9110, RFC 8288). Only the client knows that
+URL: a proxy may add TLS and replace any part of the path, and what it says about that in headers anybody else can say,
+too.
 """
-PAGING = {
-    "X-Total-Count": {"schema": {"type": "integer"}, "description": "How many jobs match in all."},
-    "Link": {
-        "schema": {"type": "string"},
-        "description": 'rel="next": the next page, if there is one.',
-    },
-}
+PAGING = pages.headers("How many jobs match in all.")
 BULK = {"type": "array", "items": submitters.NewJobIn(), "minItems": 1, "maxItems": submitters.MAX_BULK}
 
 
@@ -62,14 +57,8 @@ def list_jobs(wanted: tuple[Filter, int, int]) -> Response:
     """List jobs, newest first"""
     matching, limit, offset = wanted
     page = services().queries.list(matching, limit, offset)
-    response = jsonify([job_summary(job) for job in page.jobs])
-    response.headers["X-Total-Count"] = str(page.total)
-    if offset + limit < page.total:
-        names = {"status": matching.status, "type": matching.type, "priority": matching.priority}
-        sought = {name: value for name, value in names.items() if value is not None}
-        following = urlencode({**sought, "limit": limit, "offset": offset + limit})
-        response.headers["Link"] = f'<?{following}>; rel="next"'
-    return response
+    filters = {"status": matching.status, "type": matching.type, "priority": matching.priority}
+    return pages.answer([*map(job_summary, page.jobs)], page.total, limit, offset, **filters)
 
 
 @blueprint.route("/jobs/<job_id:job_id>", methods=["GET"])
