@@ -83,22 +83,15 @@ class HeartbeatIn(HolderIn):
         return _holder(data), data["output"] or LiveOutput()
 
 
-class EndIn(HolderIn):
-    """The end of an attempt, and why it ended."""
-
-    reason = fields.choice(Reason, load_default=None)
-
-
 class ReleaseIn(HolderIn):
     """A job that its executor releases, and why."""
 
     reason = basic.String(
         load_default=None,
-        allow_none=True,
         validate=validate.OneOf(RELEASE_REASONS),
         metadata={"description": "All but `worker_shutdown` are host faults: they delay the job, and are counted."},
     )
-    error_message = basic.String(load_default=None, allow_none=True)
+    error_message = basic.String(load_default=None)
 
     @post_load
     def make(self, data: dict[str, Any], **_: Any) -> tuple[Holder, Reason | None, str]:
@@ -106,9 +99,10 @@ class ReleaseIn(HolderIn):
         return _holder(data), Reason(data["reason"]) if data["reason"] else None, data["error_message"] or ""
 
 
-class CompleteIn(EndIn):
+class CompleteIn(HolderIn):
     """The result of a run that succeeded, with as much as the executor has measured."""
 
+    reason = fields.choice(Reason, load_default=None)
     exit_code = fields.WholeNumber(required=True, validate=INT32)
     stdout = basic.String(load_default="")
     stderr = basic.String(load_default="")
