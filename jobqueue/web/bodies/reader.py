@@ -62,8 +62,7 @@ def read(received: Request, limit: Limit) -> bytes | bytearray:
     if received.content_length is None and not received.environ.get("wsgi.input_terminated"):
         return b""
     body = _read(received, received.content_length, limit)
-    if len(body) > limit.bytes:
-        raise RequestEntityTooLarge(f"Request body too large: at most {limit.text} here")
+    _check_length(len(body), limit)
     return body
 
 
@@ -73,7 +72,11 @@ def _check_headers(received: Request, limit: Limit) -> None:
         raise UnacceptedEncoding
     if not received.is_json:
         raise UnsupportedMediaType("Content-Type must be application/json")
-    if (received.content_length or 0) > limit.bytes:
+    _check_length(received.content_length or 0, limit)
+
+
+def _check_length(length: int, limit: Limit) -> None:
+    if length > limit.bytes:
         raise RequestEntityTooLarge(f"Request body too large: at most {limit.text} here")
 
 
