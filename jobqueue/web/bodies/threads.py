@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
+
+from gevent import get_hub, monkey
 
 T = TypeVar("T")
 
@@ -15,10 +16,8 @@ def run_apart(function: Callable[[], T]) -> T:
     A greenlet that calculates stops all others of its process. A native thread shares the interpreter with them.
     `function` must not use the request nor anything else that belongs to the greenlet.
     """
-    if not under_gevent():
+    if not monkey.is_module_patched("threading"):
         return function()
-    from gevent import get_hub  # noqa: PLC0415  # only a server that runs under gevent needs it
-
     outcomes: list[tuple[Any, Exception | None]] = []
     get_hub().threadpool.apply(_add_outcome, (function, outcomes))
     result, error = outcomes.pop()
@@ -30,12 +29,6 @@ def run_apart(function: Callable[[], T]) -> T:
         # The error's traceback leads to this frame, and to its callers with the body. If the frame led back to the
         # error, all of that would stay in memory until the garbage collector finds the circle.
         del error
-
-
-def under_gevent() -> bool:
-    """Return whether threads are greenlets in this process."""
-    monkey = sys.modules.get("gevent.monkey")
-    return monkey is not None and bool(monkey.is_module_patched("threading"))
 
 
 def _add_outcome(function: Callable[[], object], outcomes: list[tuple[Any, Exception | None]]) -> None:
