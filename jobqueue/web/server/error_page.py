@@ -7,6 +7,8 @@ import socket
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 
+from jobqueue.errors import ServerBusy
+
 RETRY_AFTER_SECONDS = 2
 
 
@@ -24,7 +26,7 @@ def write_error(client: socket.socket, status: int, reason: str, message: str) -
 
 def answer_busy(start_response: Callable[..., object]) -> Iterable[bytes]:
     """Answer, as a WSGI app, that too many requests are waiting."""
-    body = _body("The server is busy", code="server_busy")
+    body = _body("The server is busy", code=ServerBusy.code)
     headers = {
         "Content-Type": "application/json",
         "Content-Length": str(len(body)),
