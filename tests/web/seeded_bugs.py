@@ -336,8 +336,8 @@ SERVER = [
         f"{TESTS}/server/test_gate.py",
         (
             "the fastest readers are closed",
-            "for reader in sorted(readers, key=lambda each: each.overdue(now), reverse=True):",
-            "for reader in sorted(readers, key=lambda each: each.overdue(now)):",
+            "for reader in slowest_first(readers, now):",
+            "for reader in slowest_first(readers, now)[::-1]:",
             "test_readers_that_do_not_read_are_closed_for_those_that_do",
         ),
     ),

@@ -126,7 +126,7 @@ class Connection:
                     data = self._receive(size)
                 self._extend(len(data))
                 self._body_seconds_left = self._deadline - time.monotonic()
-                self._table.yield_to_others()  # no wait does so for a client that sends faster than its bytes are read
+                gevent.sleep(0)  # lets others run: no wait does when a client sends faster than its bytes are read
         except (OSError, ServerBusy):
             self.request.force_close()  # nobody knows where the next request would begin
             raise
@@ -138,8 +138,9 @@ class Connection:
         length = getattr(self.request.body.reader, "length", LARGE_BYTES)
         if self.reserved_bytes or length <= FREE_BODY_BYTES:
             return
-        self._table.reserve(min(length, LARGE_BYTES))
-        self.reserved_bytes = min(length, LARGE_BYTES)
+        byte_count = min(length, LARGE_BYTES)
+        self._table.reserve(byte_count)
+        self.reserved_bytes = byte_count
 
     def free(self) -> None:
         """Give back the memory of a head or body: the request has ended."""
@@ -211,7 +212,7 @@ class Connection:
                 # The plain method also where the socket speaks TLS: nobody reads these bytes.
                 if not GeventSocket.recv(self._socket, 65536):
                     return
-                self._table.yield_to_others()
+                gevent.sleep(0)  # as in `_receive_body`
 
     def hang_up(self) -> None:
         """Wake this connection's greenlet as if the client had closed the connection."""

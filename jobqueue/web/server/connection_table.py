@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
@@ -100,8 +101,7 @@ class ConnectionTable:
     def close_slowest(self, count: int) -> None:
         """Close the connections that have used up most of their time limits."""
         now = time.monotonic()
-        slowest = sorted(self._connections, key=lambda connection: connection.overdue(now), reverse=True)[:count]
-        for connection in slowest:
+        for connection in slowest_first(self._connections, now)[:count]:
             if connection.phase is not Phase.RUNNING:
                 connection.hang_up()
 
@@ -114,7 +114,7 @@ class ConnectionTable:
         now = time.monotonic()
         readers = [each for each in self._connections if each.phase is Phase.ANSWER and each.overdue(now) > STALLED]
         excess = self.unsent_bytes - MAX_UNSENT_BYTES
-        for reader in sorted(readers, key=lambda each: each.overdue(now), reverse=True):
+        for reader in slowest_first(readers, now):
             if excess <= 0:
                 return
             excess -= reader.unsent_bytes
@@ -129,7 +129,7 @@ class ConnectionTable:
         self._next_look_at = now + LOOK_SECONDS
         excess = self.head_bytes - MAX_HEAD_BYTES * 9 // 10
         heads = [each for each in self._connections if each.has_begun_a_request]
-        for each in sorted(heads, key=lambda each: each.overdue(now), reverse=True):
+        for each in slowest_first(heads, now):
             excess -= each.head_bytes
             each.hang_up()
             if excess <= 0:
@@ -168,6 +168,7 @@ class ConnectionTable:
             if is_idle or connection.phase in others:
                 connection.hang_up()
 
-    def yield_to_others(self) -> None:
-        """Let every greenlet run that can run."""
-        gevent.sleep(0)
+
+def slowest_first(connections: Iterable[Connection], now: float) -> list[Connection]:
+    """Return connections, those first that have used up most of their time limits."""
+    return sorted(connections, key=lambda connection: connection.overdue(now), reverse=True)
