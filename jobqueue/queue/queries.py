@@ -10,7 +10,7 @@ from typing import cast
 from jobqueue.job import Job, JobSummary, Priority, Status, Stream
 from jobqueue.queue.output_window import Part, follow_live, follow_stored
 from jobqueue.queue.policy import Policy
-from jobqueue.queue.records import read_job, read_measured, read_summaries
+from jobqueue.queue.records import read_job, read_measured, read_rows, read_summaries
 from jobqueue.queue.scripts import Clock, Reply, Scripts, redis_clock
 
 STATUSES = " ".join(Status)
@@ -152,8 +152,7 @@ class Queries:
         timeout_ms = self._policy.executor_timeout_ms
         reply = self._scripts.call("executors", self._clock(), timeout_ms, limit, offset)
         total, *flat = cast("list[Reply]", reply)
-        rows = [cast("list[str]", flat[i : i + EXECUTOR_FIELDS]) for i in range(0, len(flat), EXECUTOR_FIELDS)]
-        return ExecutorPage([_executor(*row) for row in rows], cast("int", total))
+        return ExecutorPage([_executor(*row) for row in read_rows(flat, EXECUTOR_FIELDS)], cast("int", total))
 
 
 def _executor(executor_id: str, seen_at_ms: str, jobs_completed: str, job_id: str, job_type: str) -> Executor:

@@ -103,7 +103,7 @@ def read_attempt(reply: Reply) -> tuple[str, int]:
 
 def read_summaries(flat: Sequence[Reply]) -> list[JobSummary]:
     """Return the jobs of a page from the answer of `lua/list.lua`."""
-    rows = [cast("list[str]", flat[i : i + SUMMARY_FIELDS]) for i in range(0, len(flat), SUMMARY_FIELDS)]
+    rows = read_rows(flat, SUMMARY_FIELDS)
     return [
         JobSummary(
             id=job_id,
@@ -116,6 +116,11 @@ def read_summaries(flat: Sequence[Reply]) -> list[JobSummary]:
         )
         for job_id, type_, status, priority, executor_id, created_at_ms, started_at_ms in rows
     ]
+
+
+def read_rows(flat: Sequence[Reply], width: int) -> list[list[str]]:
+    """Return the rows of a page, which a script answers as one flat list."""
+    return [cast("list[str]", flat[i : i + width]) for i in range(0, len(flat), width)]
 
 
 def _archived_attempt(line: str) -> Attempt:
