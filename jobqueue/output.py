@@ -31,7 +31,8 @@ def cut(text: str, limit_bytes: int = OUTPUT_LIMIT_BYTES) -> str:
     # The usual output is short. Encoding it only to count its bytes would cost more than all the rest.
     if len(text) * MAX_CHARACTER_BYTES <= limit_bytes:
         return text
-    return without_partial_end(text.encode()[:limit_bytes]).decode()
+    content = text.encode()
+    return text if len(content) <= limit_bytes else without_partial_end(content[:limit_bytes]).decode()
 
 
 def shorten(text: str, limit_bytes: int) -> str:
