@@ -39,11 +39,11 @@ class Supervisor:
         self._channel = channel
         self._isolation = isolation
         self._platform_stop = PlatformStop()
+        self._platform_stop.watch()
         self._ended_children = EndedChildren()
 
     def serve(self) -> None:
         """Serve launches until the worker is gone."""
-        self._platform_stop.watch()
         with suppress(ConnectionError):
             while True:
                 self._serve_message()
@@ -175,7 +175,6 @@ def main(control_fd: str, description: str, open_files: str) -> None:
 
     The arguments are those of the command line: the worker starts this function in a new Python process.
     """
-    inheritance.restore_signals()
     log_stream.replace_stderr()
     hardening.adopt_orphans()
     hardening.wake_with_parent()
@@ -183,4 +182,8 @@ def main(control_fd: str, description: str, open_files: str) -> None:
     hardening.renounce()
     hardening.limit(int(open_files))
     os.umask(0o077)
-    Supervisor(Channel(socket.socket(fileno=int(control_fd))), from_description(json.loads(description))).serve()
+    supervisor = Supervisor(Channel(socket.socket(fileno=int(control_fd))), from_description(json.loads(description)))
+    # The worker's mask is inherited. It is lifted only now that the supervisor has its handlers: a SIGTERM to every
+    # process that came during the start has waited, and would have ended it before.
+    inheritance.restore_signals()
+    supervisor.serve()

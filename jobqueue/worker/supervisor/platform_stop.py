@@ -25,10 +25,9 @@ class PlatformStop:
     def watch(self) -> None:
         """From now on, survive these signals and note a SIGTERM."""
         # A handler, not SIG_IGN: an ignored signal would stay ignored in every program that this process starts,
-        # whereas exec resets a handler. For the same reason the signal mask of the worker must not be inherited.
+        # whereas exec resets a handler.
         for number in SURVIVED:
             signal.signal(number, self._note)
-        signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
     def reset(self) -> None:
         """Forget a SIGTERM that came before the run that begins now."""

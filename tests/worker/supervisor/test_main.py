@@ -32,6 +32,12 @@ platform_stop.LATE_SIGNAL_SECONDS = float(sys.argv[2])
 main.main(sys.argv[1], '{"level": "none"}', "4096")
 """
 
+SIGTERM_WAITS = """
+import os, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+
 
 @dataclass
 class Supervised:
@@ -66,11 +72,17 @@ def late_signal_seconds() -> float:
 
 
 @pytest.fixture
-def supervised(late_signal_seconds: float) -> Iterator[Supervised]:
+def before_start() -> str:
+    """Code that runs in the process of the supervisor first."""
+    return ""
+
+
+@pytest.fixture
+def supervised(late_signal_seconds: float, before_start: str) -> Iterator[Supervised]:
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:
-            start = command(SUPERVISOR, str(theirs.fileno()), str(late_signal_seconds))
+            start = command(before_start + SUPERVISOR, str(theirs.fileno()), str(late_signal_seconds))
             process = subprocess.Popen(start, pass_fds=[theirs.fileno()], env={"PATH": os.defpath})
         with process:
             ours.settimeout(100)  # ends a wait for what never comes; a gigabyte takes a while on a busy machine
@@ -142,6 +154,12 @@ def test_the_supervisor_exits_when_the_worker_goes_before_it_reads_the_outcome(
     wait_until("the outcome", lambda: bool(supervised.socket.recv(1, socket.MSG_PEEK)))
     supervised.channel.close()
     assert supervised.process.wait(10) == 0
+
+
+@pytest.mark.parametrize("before_start", [SIGTERM_WAITS])
+def test_a_sigterm_that_came_while_the_supervisor_started_does_not_end_it(supervised: Supervised, stage: Stage) -> None:
+    supervised.send(stage.launch(SHELL + "echo out"))
+    assert supervised.outcomes(1)[0].stdout == "out\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
