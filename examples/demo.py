@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from jobqueue.client.jobs import Jobs
 from jobqueue.client.transport import ApiRefused, ApiUnavailable, Transport
-from jobqueue.net.urls import without_secrets
+from jobqueue.redaction import without_secrets
 
 PROGRAM = b"""#!/bin/sh
 echo "Hello, $NAME! I was called with: $*"

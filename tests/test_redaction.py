@@ -90,6 +90,19 @@ def test_a_wrong_value_is_shown_as_far_as_it_holds_no_secret(value: str, shown: 
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
+        ("https://host/a/b?token=canary", "https://host/a/b"),
+        ("http://user:canary@host:8080/a#canary", "http://host:8080/a"),
+        ("http://user:can@ary@[::1]:80/", "http://[::1]:80/"),
+        ("http://canary@[::1", "an unreadable URL"),
+    ],
+)
+def test_a_url_is_shown_without_secrets(url: str, shown: str) -> None:
+    assert without_secrets(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
         ("https://cdn.example/npm/package@1.2.3/bin?token=canary", "https://cdn.example/"),
         ("https://h/a/b:c", "https://h/a/b"),
         ("canary", "an unreadable URL"),

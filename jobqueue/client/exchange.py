@@ -15,7 +15,8 @@ from jobqueue.net.network import Network
 from jobqueue.net.proxies import basic
 from jobqueue.net.sockets import governed
 from jobqueue.net.time_limit import TimeLimit
-from jobqueue.net.urls import Url, from_header, without_secrets
+from jobqueue.net.urls import Url, from_header
+from jobqueue.redaction import without_secrets
 
 MAX_IDLE_SECONDS = 10.0
 """How long a connection is kept without a request. Balancers forget older ones, some without a word."""

@@ -11,7 +11,7 @@ from jobqueue.client.exchange import Answer, Exchanges, Request
 from jobqueue.client.unavailable import ApiUnavailable
 from jobqueue.net.network import Network
 from jobqueue.net.statuses import is_retryable
-from jobqueue.net.urls import without_secrets
+from jobqueue.redaction import without_secrets
 
 __all__ = ["ANSWER_SECONDS", "CONNECT_SECONDS", "ApiRefused", "ApiUnavailable", "Transport"]
 

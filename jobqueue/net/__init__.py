@@ -10,5 +10,5 @@ proxies: which proxy a request goes through.
 trust: which certificate authorities are trusted.
 network: makes connections; what all of them share.
 statuses: which HTTP statuses are worth another try.
-urls: URL rules (parse, join, match against host patterns), and how a URL is shown without its secrets.
+urls: URL rules: parse, join, match against host patterns.
 """

@@ -1,4 +1,4 @@
-"""URL rules (parse, join, match against host patterns), and how a URL is shown without its secrets."""
+"""URL rules: parse, join, match against host patterns."""
 
 from __future__ import annotations
 
@@ -7,10 +7,6 @@ from dataclasses import dataclass
 from urllib.parse import urljoin
 
 from urllib3.util import parse_url
-
-from jobqueue.redaction import without_secrets
-
-__all__ = ["Url", "from_header", "join", "without_secrets"]
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 HOST = re.compile(r"[!-~]+")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from jobqueue.client.transport import ApiRefused, ApiUnavailable, Transport
 from jobqueue.net import network
-from jobqueue.net.urls import without_secrets
+from jobqueue.redaction import without_secrets
 from jobqueue.settings import InvalidSetting
 from jobqueue.worker.config import WorkerSettings, misspelt
 from jobqueue.worker.host import directories, hardening, open_files

@@ -7,7 +7,7 @@ import os
 import sys
 
 from jobqueue import __version__, logs
-from jobqueue.net.urls import without_secrets
+from jobqueue.redaction import without_secrets
 from jobqueue.settings import InvalidSetting
 from jobqueue.worker import check, config, lifecycle
 from jobqueue.worker.loop import ClaimPolicy

@@ -10,7 +10,7 @@ from jobqueue import logs
 from jobqueue.client.claims import Claims
 from jobqueue.client.transport import Transport
 from jobqueue.net import network as networks
-from jobqueue.net.urls import without_secrets
+from jobqueue.redaction import without_secrets
 from jobqueue.settings import InvalidSetting
 from jobqueue.worker.attempts.attempt import Cause, StopPolicy
 from jobqueue.worker.attempts.delivery import Delivery

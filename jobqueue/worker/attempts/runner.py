@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from jobqueue import logs
 from jobqueue.client.claims import ClaimedJob, Claims
 from jobqueue.job import Reason
-from jobqueue.net.urls import without_secrets
+from jobqueue.redaction import without_secrets
 from jobqueue.worker.attempts.attempt import Attempt, Cause, StopPolicy, Verdict
 from jobqueue.worker.attempts.delivery import Delivery
 from jobqueue.worker.attempts.environment import user_name, variables_of

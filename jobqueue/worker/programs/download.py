@@ -16,7 +16,7 @@ from typing import Self
 
 from jobqueue import logs
 from jobqueue.backoff import backoff
-from jobqueue.net.urls import without_secrets
+from jobqueue.redaction import without_secrets
 from jobqueue.worker.failures import Failure
 from jobqueue.worker.programs.errors import ChecksumMismatch, DownloadFailed, RetryableFailure
 from jobqueue.worker.programs.partial_file import PartialFile

@@ -12,7 +12,7 @@ from urllib3.exceptions import HTTPError
 
 from jobqueue.net.heads import HeadTooLarge
 from jobqueue.net.time_limit import DeadlinePassed, Stopped, TooSlow
-from jobqueue.net.urls import without_secrets
+from jobqueue.redaction import without_secrets
 from jobqueue.worker.failures import Failure
 from jobqueue.worker.host.error_numbers import OUT_OF_RESOURCES
 
