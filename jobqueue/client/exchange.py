@@ -10,9 +10,8 @@ from typing import IO
 
 from jobqueue import logs
 from jobqueue.client.unavailable import EXPECTED, ApiUnavailable, reason
-from jobqueue.net.connections import Connection
+from jobqueue.net.connections import Connection, headers_for, pieces_of
 from jobqueue.net.network import Network
-from jobqueue.net.proxies import basic
 from jobqueue.net.sockets import governed
 from jobqueue.net.time_limit import TimeLimit
 from jobqueue.net.urls import Url, from_header
@@ -25,7 +24,6 @@ MAX_SILENCE_SECONDS = 2.0
 """How long a connection may pass nothing before a request is sent on another one, when it may be sent twice."""
 
 MAX_ANSWER_BYTES = 64 * 1024**2
-PIECE_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True)
@@ -128,8 +126,7 @@ class Exchanges:
                 raise
         response = connection.answer()
         content = bytearray()
-        # Not `read` nor `stream`: urllib3 has a parser of its own for chunks, which believes negative sizes.
-        while piece := response.read1(PIECE_BYTES):
+        for piece in pieces_of(response):
             content += piece
             if len(content) > MAX_ANSWER_BYTES:
                 raise AnswerTooLarge
@@ -153,9 +150,7 @@ class _ConnectionLost(Exception):
 
 
 def _headers(url: Url, request: Request) -> dict[str, str]:
-    headers = {"Host": url.authority, "User-Agent": "jobqueue", "Accept": "*/*", "Accept-Encoding": "identity"}
-    if url.credentials is not None:
-        headers["Authorization"] = basic(url.credentials)
+    headers = headers_for(url, url.credentials)
     if request.body is not None:
         headers["Content-Type"] = "application/json"
     if request.body is not None and not isinstance(request.body, bytes):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPException
 from typing import IO, Any
 
@@ -13,13 +13,15 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from jobqueue.net.addresses import Suspects, connect_to_first
 from jobqueue.net.heads import StrictResponse
 from jobqueue.net.names import look_up
-from jobqueue.net.proxies import Proxy
+from jobqueue.net.proxies import Proxy, basic
 from jobqueue.net.sockets import GovernedSocket, closed_on_error, governor
 from jobqueue.net.urls import Url
 
 BLOCK_BYTES = 256 * 1024
 """How much of a body is read from its file at a time."""
 
+PIECE_BYTES = 256 * 1024
+"""How much of the body of an answer is read at a time."""
 
 EARLY_END = "the connection ended early"
 
@@ -112,6 +114,25 @@ class TlsConnection(Connection, HTTPSConnection):
     """The same with TLS, which needs a context whose `sslsocket_class` is GovernedTlsSocket."""
 
 
+def headers_for(url: Url, credentials: str | None, last: bool = False) -> dict[str, str]:
+    """Return the headers of every request that we send. `credentials` are `user:password`, percent-encoded; `last` is
+    whether no other request follows on the connection.
+    """
+    headers = {"Host": url.authority, "User-Agent": "jobqueue", "Accept": "*/*", "Accept-Encoding": "identity"}
+    if last:
+        headers["Connection"] = "close"
+    if credentials is not None:
+        headers["Authorization"] = basic(credentials)
+    return headers
+
+
+def pieces_of(response: HTTPResponse) -> Iterator[bytes]:
+    """Yield the body of an answer. Raises OSError, HTTPException, HTTPError, and what the time limit raises."""
+    # Not `stream` nor `read`: urllib3 has a parser of its own for chunks, which believes negative sizes.
+    while piece := response.read1(PIECE_BYTES):
+        yield piece
+
+
 def _tunnel(opened: GovernedSocket, proxy: Proxy, authority: str) -> None:
     """Have a proxy connect us to a server. Raises ProxyFailed, and what the time limit raises."""
     headers = {"Host": authority, "User-Agent": "jobqueue", **proxy.headers}
@@ -125,6 +146,6 @@ def _tunnel(opened: GovernedSocket, proxy: Proxy, authority: str) -> None:
     finally:
         answer.close()
     if governor().ended:
-        raise proxy.failed("did not answer CONNECT: the connection ended early")
+        raise proxy.failed(f"did not answer CONNECT: {EARLY_END}")
     if not 200 <= answer.status < 300:  # noqa: PLR2004  # any success, says RFC 9110
         raise proxy.failed(f"refused to connect to {authority}: {answer.status} {answer.reason[:100]}".rstrip())

@@ -10,6 +10,7 @@ from typing import Any
 
 from urllib3.exceptions import HTTPError
 
+from jobqueue.net.connections import EARLY_END
 from jobqueue.net.heads import HeadTooLarge
 from jobqueue.net.time_limit import DeadlinePassed, Stopped, TooSlow
 from jobqueue.redaction import without_secrets
@@ -47,9 +48,7 @@ class RetryableFailure(DownloadFailed):
 
     failure = Failure.INTERRUPTED
 
-    def __init__(
-        self, message: str = "the connection ended early", wait_seconds: float = 0.0, failure: Failure | None = None
-    ) -> None:
+    def __init__(self, message: str = EARLY_END, wait_seconds: float = 0.0, failure: Failure | None = None) -> None:
         super().__init__(message, failure=failure)
         self.wait_seconds = wait_seconds
 

@@ -15,14 +15,13 @@ from http.client import HTTPException, responses
 import urllib3
 from urllib3.exceptions import HTTPError
 
+from jobqueue.net.connections import pieces_of
 from jobqueue.net.network import Network
-from jobqueue.net.proxies import basic
 from jobqueue.net.sockets import Governor, governed
 from jobqueue.net.time_limit import TimeLimit
 from jobqueue.net.urls import Url, from_header
 from jobqueue.worker.programs.errors import NETWORK_ERRORS, RetryableFailure, meaning
 
-PIECE_BYTES = 256 * 1024
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -84,15 +83,6 @@ class Client:
                 connection.hang_up()
 
 
-def headers_for(url: Url, credentials: str | None) -> dict[str, str]:
-    """Return the headers of a GET. `credentials` are `user:password`, percent-encoded."""
-    headers = {"Host": url.authority, "User-Agent": "jobqueue", "Accept": "*/*"}
-    headers |= {"Accept-Encoding": "identity", "Connection": "close"}
-    if credentials is not None:
-        headers["Authorization"] = basic(credentials)
-    return headers
-
-
 def _answer(response: urllib3.HTTPResponse, governor: Governor) -> Answer:
     location, wait = (next(iter(response.headers.getlist(name)), None) for name in ("Location", "Retry-After"))
     return Answer(
@@ -107,13 +97,8 @@ def _answer(response: urllib3.HTTPResponse, governor: Governor) -> Answer:
 
 def _pieces(response: urllib3.HTTPResponse, governor: Governor) -> Iterator[bytes]:
     governor.limit.begin_window()
-    while True:
-        with _translated(governor):
-            # Not `stream` nor `read`: urllib3 has a parser of its own for chunks, which believes negative sizes.
-            piece = response.read1(PIECE_BYTES)
-        if not piece:
-            return
-        yield piece
+    with _translated(governor):  # whatever goes wrong while a piece is used is raised there, not here
+        yield from pieces_of(response)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from http import HTTPStatus
 
+from jobqueue.net.connections import headers_for
 from jobqueue.net.statuses import is_retryable
 from jobqueue.net.time_limit import TimeLimit, TooSlow
 from jobqueue.net.urls import join
@@ -14,7 +15,7 @@ from jobqueue.worker.failures import Failure
 from jobqueue.worker.programs.errors import DownloadFailed, RetryableFailure
 from jobqueue.worker.programs.partial_file import PartialFile
 from jobqueue.worker.programs.policy import DownloadRules
-from jobqueue.worker.programs.request import Answer, Client, headers_for
+from jobqueue.worker.programs.request import Answer, Client
 
 MOST_REDIRECTS = 5
 GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
@@ -59,7 +60,8 @@ class Transfer:
                 place = self._rules.check_url(address)
                 credentials = place.credentials or (credentials if place.origin == origin else None)
                 origin = place.origin
-                with self._client.get(place, {**headers_for(place, credentials), **headers}, limit) as answer:
+                own = headers_for(place, credentials, last=True)
+                with self._client.get(place, {**own, **headers}, limit) as answer:
                     if not answer.location:
                         self._write(answer, limit, file)
                         return
