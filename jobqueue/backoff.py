@@ -23,6 +23,6 @@ def backoff(first_seconds: float, longest_seconds: float) -> Iterator[float]:
         bound = min(bound * 2, longest_seconds)
 
 
-def growing_pause(doublings: int, first_seconds: float = FIRST_PAUSE_SECONDS) -> float:
-    """Return a pause in seconds: `first_seconds`, doubled so many times, and at most LONGEST_PAUSE_SECONDS."""
-    return min(first_seconds * (1 << min(doublings, MOST_DOUBLINGS)), LONGEST_PAUSE_SECONDS)
+def growing_pause(doublings: int) -> float:
+    """Return a pause in seconds: FIRST_PAUSE_SECONDS, doubled so many times, and at most LONGEST_PAUSE_SECONDS."""
+    return min(FIRST_PAUSE_SECONDS * (1 << min(doublings, MOST_DOUBLINGS)), LONGEST_PAUSE_SECONDS)
