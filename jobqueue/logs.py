@@ -118,9 +118,10 @@ class EventHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Log the record."""
         try:
-            facts: dict[str, Any] = {"message": record.getMessage(), "logger": record.name, "process": record.process}
+            message = record.getMessage()
         except Exception:  # noqa: BLE001  # whatever a library formats wrongly, its caller must go on
-            facts = {"message": str(record.msg), "logger": record.name, "process": record.process}
+            message = str(record.msg)
+        facts: dict[str, Any] = {"message": message, "logger": record.name, "process": record.process}
         if record.exc_info:
             facts["exc_info"] = record.exc_info
         self._log.log(record.levelno, self._event, **facts)
