@@ -39,8 +39,7 @@ BWRAP_EXEC = "bwrap: execvp "
 
 def start_failed(error: Exception, launch: Launch) -> Outcome:
     """Return the outcome of a launch whose start failed with this error."""
-    failure, reason = _why(error, launch)
-    return Outcome(start_failure=f"could not be started: {reason}", failure=failure)
+    return _not_started(*_why(error, launch))
 
 
 def never_began(outcome: Outcome, launch: Launch, level: str) -> Outcome | None:
@@ -62,13 +61,22 @@ def never_began(outcome: Outcome, launch: Launch, level: str) -> Outcome | None:
         if outcome.exit_code == BWRAP_CODE and lines[-1].startswith(BWRAP):
             return _bwrap_failed(lines[-1], launch)
         if _read_by_shell(lines, launch.program):
-            return start_failed(OSError(errno.ENOEXEC, os.strerror(errno.ENOEXEC), launch.program), launch)
+            return _refused(errno.ENOEXEC, launch)
     interpreter, words = _interpreter(launch.program)
     if _all_from_loader(lines, outcome.exit_code, [interpreter or launch.program, *words]) or (
         outcome.exit_code in (NOT_EXECUTABLE, NOT_FOUND) and _all_from_env(lines, interpreter, words)
     ):
-        return Outcome(start_failure=f"could not be started: {_shown(lines[0], launch)}", failure=Failure.MISSING)
+        return _not_started(Failure.MISSING, _shown(lines[0], launch))
     return None
+
+
+def _not_started(failure: Failure, reason: str) -> Outcome:
+    return Outcome(start_failure=f"could not be started: {reason}", failure=failure)
+
+
+def _refused(number: int, launch: Launch) -> Outcome:
+    """Return the outcome of a launch whose program the kernel refused to execute with this error."""
+    return start_failed(OSError(number, os.strerror(number), launch.program), launch)
 
 
 def _why(error: Exception, launch: Launch) -> tuple[Failure, str]:
@@ -168,8 +176,8 @@ def _read_by_shell(lines: Sequence[str], program: str) -> bool:
 def _bwrap_failed(line: str, launch: Launch) -> Outcome:
     for number in (errno.ENOENT, errno.ENOEXEC, errno.EACCES, errno.EIO):
         if line.startswith(BWRAP_EXEC) and line.endswith(os.strerror(number)):
-            return start_failed(OSError(number, os.strerror(number), launch.program), launch)
-    return Outcome(start_failure=f"could not be started: {_shown(line, launch)}", failure=Failure.HOST)
+            return _refused(number, launch)
+    return _not_started(Failure.HOST, _shown(line, launch))
 
 
 def _shown(line: str, launch: Launch) -> str:
