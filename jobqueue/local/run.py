@@ -114,11 +114,9 @@ def free_port() -> int:
     """
     while True:
         port = random.randrange(20_000, 32_000)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                return port
+        with suppress(OSError):
+            bind(port)
+            return port
 
 
 def in_use(port: int) -> bool:
@@ -127,19 +125,26 @@ def in_use(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def bind(port: int) -> None:
+    """Bind a socket to that port of loopback, as a server would, and close it again. Raises OSError."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
+
+
 def problem_with(port: int) -> str | None:
     """Return why the API could not listen on that port of loopback; None if it can."""
     # A server on all addresses may leave loopback free for us (macOS), so it is connected to, too.
-    if in_use(port):
-        return f"Port {port} is in use. Choose another one, for example PORT=8081."
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                return f"Port {port} is in use. Choose another one, for example PORT=8081."
-            return f"Port {port} cannot be used ({error.strerror}). Choose another one, for example PORT=8081."
+    problem = "is in use" if in_use(port) else refusal_of(port)
+    return problem and f"Port {port} {problem}. Choose another one, for example PORT=8081."
+
+
+def refusal_of(port: int) -> str | None:
+    """Return in a few words why that port of loopback cannot be bound; None if it can."""
+    try:
+        bind(port)
+    except OSError as error:
+        return "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
     return None
 
 
