@@ -116,6 +116,12 @@ SUPERVISORS = [
         f"{SUPERVISOR}/main.py",
         f"{SUPERVISOR_TESTS}/test_main.py",
         (
+            "a sigterm kills a supervisor that starts",
+            "    supervisor = Supervisor(",
+            "    inheritance.restore_signals()\n    supervisor = Supervisor(",
+            "test_a_sigterm_that_came_while_the_supervisor_started_does_not_end_it",
+        ),
+        (
             "a suspended supervisor outlives its worker",
             "    hardening.wake_with_parent()\n",
             "",
