@@ -21,8 +21,8 @@ MOST_BYTES = 128
 
 LONGEST_ENDING = 16
 
-RESERVED = {"work"}
-"""Other entries of the program's directory."""
+WORK = "work"
+"""The other entry of the program's directory: the directory that the program starts in."""
 
 
 def program_name(url: str) -> str:
@@ -38,7 +38,7 @@ def program_name(url: str) -> str:
         name = "_" + name[1:]
     name = _shortened(name)
     # Without a letter or a digit it says nothing, and may be "." or "..".
-    return DEFAULT if name in RESERVED or not re.search(r"[^\W_]", name) else name
+    return DEFAULT if name == WORK or not re.search(r"[^\W_]", name) else name
 
 
 def _shortened(name: str) -> str:

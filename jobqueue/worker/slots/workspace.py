@@ -19,7 +19,7 @@ from jobqueue import logs
 from jobqueue.worker.host.locked_directory import LockedDirectory
 from jobqueue.worker.isolation.levels import Isolation
 from jobqueue.worker.slots.children import Children
-from jobqueue.worker.slots.program_name import DEFAULT
+from jobqueue.worker.slots.program_name import DEFAULT, WORK
 
 PREFIX = "jobqueue-"
 ALL_MAY_PASS = 0o711
@@ -79,7 +79,7 @@ class Workspace:
         self._children = children
         self._root = Path(tempfile.mkdtemp(prefix=f"{path.name}-", dir=path.parent))
         self.program = self._root / program_name
-        self.directory = self._root / "work"
+        self.directory = self._root / WORK
         try:
             self._root.chmod(ALL_MAY_PASS)
             self.directory.mkdir(mode=0o700)
