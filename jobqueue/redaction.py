@@ -87,6 +87,11 @@ def escaped(text: str) -> str:
     return text if text.isprintable() else "".join(map(_escape_unprintable, text))
 
 
+def printable(text: str) -> str:
+    """Return the text with a question mark in place of every character that cannot be printed."""
+    return "".join(each if each.isprintable() else "?" for each in text)
+
+
 def _shown(url: str) -> _Shown | None:
     """Return what may be shown of a URL; None when its host cannot be told from a password."""
     scheme = SCHEME.match(url)

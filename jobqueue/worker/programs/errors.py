@@ -13,7 +13,7 @@ from urllib3.exceptions import HTTPError
 from jobqueue.net.connections import EARLY_END
 from jobqueue.net.heads import HeadTooLarge
 from jobqueue.net.time_limit import DeadlinePassed, Stopped, TooSlow
-from jobqueue.redaction import without_secrets
+from jobqueue.redaction import printable, without_secrets
 from jobqueue.worker.failures import Failure
 from jobqueue.worker.host.error_numbers import OUT_OF_RESOURCES
 
@@ -39,8 +39,8 @@ class DownloadFailed(Exception):
 
     def __str__(self) -> str:
         where = f" ({without_secrets(self.url)[:LONGEST_SHOWN_URL]})" if self.url else ""
-        text = f"{self.failure.reason.replace('_', ' ')}: {self.message}{where}"
-        return "".join(each if each.isprintable() else "?" for each in text)  # a server chooses where it redirects to
+        # A server chooses where it redirects to.
+        return printable(f"{self.failure.reason.replace('_', ' ')}: {self.message}{where}")
 
 
 class RetryableFailure(DownloadFailed):

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 
+from jobqueue.redaction import printable
 from jobqueue.worker.failures import Failure
 from jobqueue.worker.host.error_numbers import HOST_FAULTS
 from jobqueue.worker.isolation import executable
@@ -184,4 +185,4 @@ def _shown(line: str, launch: Launch) -> str:
     """Return a message as it may be shown: printable, not too long, without the directories of the worker."""
     for directory in (os.path.dirname(launch.program), launch.directory):
         line = line.replace(f"{directory}/", "")
-    return "".join(each if each.isprintable() else "?" for each in line)[:LONGEST_SHOWN]
+    return printable(line)[:LONGEST_SHOWN]
