@@ -81,14 +81,14 @@ class LogStream(io.TextIOBase):
             lines, end = text[:-1], "\n"
         if end:
             for line in lines.split("\n"):
-                self._receive(_fitted(escaped(line)))
+                self._receive(_fitted(line))
             self._write_incoming()
         return len(text)
 
     def finish(self, seconds: float = EXIT_SECONDS) -> None:
         """Write what waits, unless that takes longer. For the end of a process."""
         for rest in [*self._unfinished.values()]:
-            self._incoming.append(_fitted(escaped(rest)))
+            self._incoming.append(_fitted(rest))
         self._unfinished.clear()
         deadline = time.monotonic() + seconds
         while self._process == os.getpid():
@@ -132,7 +132,7 @@ class LogStream(io.TextIOBase):
         # Once full, it accepts lines again when half of it is free: a slow reader would otherwise get as many lines
         # about dropped lines as lines.
         if self._dropped and self._waiting_bytes <= WAITING_BYTES // 2:
-            self._append(_fitted(escaped(self._dropped_line(self._dropped).rstrip("\n"))))
+            self._append(_fitted(self._dropped_line(self._dropped).rstrip("\n")))
             self._dropped = 0
         if self._dropped or self._waiting_bytes + len(line) > WAITING_BYTES:
             self._dropped += bool(line)
@@ -196,8 +196,8 @@ def _finished_at_exit(stream: TextIO) -> TextIO:
 
 
 def _fitted(line: str) -> bytes:
-    """Return a line with its end, not longer than what is written whole."""
-    data = line.encode(errors="backslashreplace")
+    """Return a line, escaped, with its end, not longer than what is written whole."""
+    data = escaped(line).encode(errors="backslashreplace")
     if len(data) >= ATOMIC_BYTES:
         data = data[: ATOMIC_BYTES - 4].decode(errors="ignore").encode() + "…".encode()
     return data + b"\n"
