@@ -24,7 +24,7 @@ from jobqueue.worker.supervisor.messages import Outcome
 from tests.support.child_script import command
 from tests.support.processes import alive, children, file_descriptors, state, wait_for_pids, wait_until_gone
 from tests.support.programs import FOREVER, SHELL, SUSPENDS_ITSELF, WITH_ORPHANS, Stage
-from tests.support.slots import open_slot
+from tests.support.slots import HeldRun, open_slot
 from tests.support.waiting import wait_until
 
 WORKER = """
@@ -187,21 +187,16 @@ def test_closing_ends_a_program_that_runs(stage: Stage, tmp_path: Path) -> None:
 
 def test_a_slot_that_closes_keeps_its_descriptors_until_the_run_has_left(stage: Stage) -> None:
     """The run would otherwise poll a number that the process has given to another file."""
-    shown, seen = threading.Event(), threading.Event()
-
-    def wait_until_seen(_: object) -> None:
-        shown.set()
-        assert seen.wait(20)
-
-    run = stage.begin_launch(stage.launch(SHELL + "echo; exec sleep 600"), wait_until_seen)
-    assert shown.wait(20)
+    held = HeldRun()
+    run = stage.begin_launch(stage.launch(SHELL + "echo; exec sleep 600"), held)
+    held.wait_until_held()
     before, supervisor = file_descriptors(os.getpid()), stage.slot.supervisor_pid
     close = threading.Thread(target=stage.slot.close)
     close.start()
     wait_until_gone([supervisor])
     close.join(0.5)
     assert file_descriptors(os.getpid()) == before
-    seen.set()
+    held.release()
     with pytest.raises(SupervisorDied):
         run.result(20)
     close.join(20)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from jobqueue.worker.slots.slot import SupervisorDied
 from jobqueue.worker.supervisor.messages import Launch
 from tests.support.processes import alive, state, wait_for_pids, wait_until_gone
 from tests.support.programs import FOREVER, SHELL, SUSPENDS_ITSELF, Stage
+from tests.support.slots import HeldRun
 from tests.support.waiting import wait_until
 
 
@@ -59,17 +59,12 @@ def test_a_second_stop_shortens_the_grace(stage: Stage, tmp_path: Path) -> None:
 
 def test_a_later_stop_does_not_lengthen_the_grace(stage: Stage) -> None:
     """Both arrive before the thread of the run can send the first."""
-    shown, stopped_twice = threading.Event(), threading.Event()
-
-    def wait_for_stops(_: object) -> None:
-        shown.set()
-        assert stopped_twice.wait(20)
-
-    run = stage.begin_launch(stage.launch(SHELL + "trap '' TERM; echo; while :; do sleep 0.1; done"), wait_for_stops)
-    assert shown.wait(20)
+    held = HeldRun()
+    run = stage.begin_launch(stage.launch(SHELL + "trap '' TERM; echo; while :; do sleep 0.1; done"), held)
+    held.wait_until_held()
     stage.slot.stop(0)
     stage.slot.stop(600)
-    stopped_twice.set()
+    held.release()
     assert run.result(20).measured.signal == "SIGKILL"
 
 
