@@ -9,21 +9,13 @@ import pytest
 
 from jobqueue.net import time_limit
 from jobqueue.net.time_limit import TICK_SECONDS, DeadlinePassed, MinimumSpeed, Silent, Stopped, TimeLimit, TooSlow
-
-
-class Clock:
-    """A monotonic clock that tests set by hand."""
-
-    seconds = 0.0
-
-    def monotonic(self) -> float:
-        return self.seconds
+from tests.support.clock import HandClock
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(time_limit, "time", SimpleNamespace(monotonic=clock.monotonic))
+def clock(monkeypatch: pytest.MonkeyPatch) -> HandClock:
+    clock = HandClock(0)
+    monkeypatch.setattr(time_limit, "time", SimpleNamespace(monotonic=clock))
     return clock
 
 
@@ -51,42 +43,42 @@ def test_a_stop_is_noticed_by_the_next_check() -> None:
         limit.check()
 
 
-def test_a_window_with_too_few_bytes_is_too_slow(clock: Clock) -> None:
+def test_a_window_with_too_few_bytes_is_too_slow(clock: HandClock) -> None:
     limit = TimeLimit(60, speed=MinimumSpeed(bytes_per_second=10, window_seconds=5))
     limit.count(49)
-    clock.seconds = 4.9
+    clock.now = 4.9
     limit.check()
-    clock.seconds = 5
+    clock.now = 5
     with pytest.raises(TooSlow, match="49 bytes in 5 s"):
         limit.check()
 
 
-def test_every_window_needs_bytes_of_its_own(clock: Clock) -> None:
+def test_every_window_needs_bytes_of_its_own(clock: HandClock) -> None:
     limit = TimeLimit(60, speed=MinimumSpeed(bytes_per_second=10, window_seconds=5))
     limit.count(1000)
-    clock.seconds = 5
+    clock.now = 5
     limit.check()
-    clock.seconds = 10
+    clock.now = 10
     with pytest.raises(TooSlow, match="0 bytes"):
         limit.check()
 
 
-def test_silence_is_tolerated_without_a_minimum_speed(clock: Clock) -> None:
+def test_silence_is_tolerated_without_a_minimum_speed(clock: HandClock) -> None:
     limit = TimeLimit(60)
     limit.begin_window(1)
-    clock.seconds = 59
+    clock.now = 59
     limit.check()
 
 
-def test_silence_ends_an_operation_and_progress_does_not(clock: Clock) -> None:
+def test_silence_ends_an_operation_and_progress_does_not(clock: HandClock) -> None:
     limit = TimeLimit(60, silence_seconds=2)
     for seconds in (1.9, 3.8, 5.7):
-        clock.seconds = seconds
+        clock.now = seconds
         limit.check()
         limit.note_progress()
-    clock.seconds = 7.6
+    clock.now = 7.6
     assert 0 < limit.check() < 0.2
-    clock.seconds = 7.7
+    clock.now = 7.7
     with pytest.raises(Silent, match="nothing passed for 2 s"):
         limit.check()
     limit.tolerate_silence(None)

@@ -21,21 +21,13 @@ from jobqueue.queue.transport import pool
 from jobqueue.queue.transport.limits import limited
 from tests.support.attempts import claim
 from tests.support.bench import Bench
+from tests.support.clock import HandClock
 from tests.support.consistency import check
 from tests.support.redis_proxy import Proxy, ScriptedServer
 from tests.support.redis_server import running_redis
 from tests.support.waiting import wait_until
 
 LONGEST_SECONDS = 5.0
-
-
-class HandClock:
-    """A monotonic clock set by hand, in seconds."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @contextmanager

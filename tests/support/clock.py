@@ -1,4 +1,4 @@
-"""A clock that tests set by hand."""
+"""Clocks that tests set by hand."""
 
 from __future__ import annotations
 
@@ -19,3 +19,13 @@ class Clock:
     def advance(self, milliseconds: int) -> None:
         """Let time pass."""
         self.now_ms += milliseconds
+
+
+@dataclass
+class HandClock:
+    """In the place of `time.monotonic`: a clock that tests set by hand, in seconds."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now

@@ -18,6 +18,7 @@ import pytest
 from jobqueue.errors import ServerBusy
 from jobqueue.web.bodies.large import LARGE_BYTES, LargeBodies, LargeBodyRules
 from jobqueue.web.bodies.limits import MIB
+from tests.support.clock import HandClock
 from tests.support.paths import ROOT
 from tests.support.redis_server import running_redis
 from tests.support.serving import Server, at_once, running_api
@@ -80,16 +81,6 @@ def test_clients_that_send_slowly_keep_nobody_away(single: Server) -> None:
         assert 404 in [report(single) for _ in range(3)]
 
 
-class HandClock:
-    """A clock that a test sets."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
-
-
 def test_a_large_body_that_finds_no_place_in_time_is_refused() -> None:
     bodies = LargeBodies(LargeBodyRules(at_once=1, wait_seconds=0.05))
     place = bodies.enter(lambda: None)
@@ -113,7 +104,7 @@ def test_only_so_many_wait_for_a_place() -> None:
 def test_a_client_that_sends_slowly_loses_its_place_if_others_wait(
     seconds: float, received: int, is_reading: bool, is_interrupted: bool
 ) -> None:
-    clock = HandClock()
+    clock = HandClock(0)
     bodies = LargeBodies(LargeBodyRules(at_once=1, wait_seconds=60), clock)
     interrupted = threading.Event()
 

@@ -9,25 +9,16 @@ from structlog.testing import capture_logs
 
 from jobqueue.backoff import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
 from jobqueue.worker.breaker import FAULTS, Breaker
-
-
-class Clock:
-    """A clock that is set by hand, in seconds."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.clock import HandClock
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> HandClock:
+    return HandClock()
 
 
 @pytest.fixture
-def breaker(clock: Clock) -> Breaker:
+def breaker(clock: HandClock) -> Breaker:
     return Breaker(clock)
 
 
@@ -66,7 +57,7 @@ def test_faults_with_a_made_attempt_between_them_are_not_in_a_row(breaker: Break
     assert not breaker.tripped
 
 
-def test_a_pause_ends_and_one_job_is_tried(breaker: Breaker, clock: Clock) -> None:
+def test_a_pause_ends_and_one_job_is_tried(breaker: Breaker, clock: HandClock) -> None:
     fail(breaker, FAULTS)
     clock.now += FIRST_PAUSE_SECONDS - 1
     assert breaker.seconds_left() == 1
@@ -75,7 +66,7 @@ def test_a_pause_ends_and_one_job_is_tried(breaker: Breaker, clock: Clock) -> No
     assert breaker.tripped
 
 
-def test_each_further_fault_pauses_for_twice_as_long_up_to_a_bound(breaker: Breaker, clock: Clock) -> None:
+def test_each_further_fault_pauses_for_twice_as_long_up_to_a_bound(breaker: Breaker, clock: HandClock) -> None:
     fail(breaker, FAULTS - 1)
     pauses = []
     for _ in range(8):
@@ -116,7 +107,7 @@ def test_faults_of_one_job_count_once(breaker: Breaker) -> None:
 
 
 def test_faults_about_one_server_cost_a_pause_each_and_are_no_evidence_against_the_host(
-    breaker: Breaker, clock: Clock
+    breaker: Breaker, clock: HandClock
 ) -> None:
     """Somebody may have submitted any number of jobs with a misspelt name."""
     fail(breaker, FAULTS - 1, "typo.example")
@@ -127,7 +118,7 @@ def test_faults_about_one_server_cost_a_pause_each_and_are_no_evidence_against_t
         clock.now += FIRST_PAUSE_SECONDS
 
 
-def test_faults_about_several_servers_are_evidence_against_the_host(breaker: Breaker, clock: Clock) -> None:
+def test_faults_about_several_servers_are_evidence_against_the_host(breaker: Breaker, clock: HandClock) -> None:
     fail(breaker, FAULTS, "one.example")
     assert not breaker.suspects_host
     pauses = []

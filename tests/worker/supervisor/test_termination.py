@@ -9,14 +9,7 @@ import pytest
 from jobqueue.worker.supervisor.messages import Launch, LeaseEnd
 from jobqueue.worker.supervisor.program import Program
 from jobqueue.worker.supervisor.termination import Termination
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.clock import HandClock
 
 
 class CountedProgram(Program):
@@ -30,8 +23,8 @@ class CountedProgram(Program):
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> HandClock:
+    return HandClock()
 
 
 @pytest.fixture
@@ -39,17 +32,17 @@ def program() -> CountedProgram:
     return CountedProgram()
 
 
-def launched(clock: Clock, timeout_seconds: float | None = None, kill_grace_seconds: float = 10) -> Termination:
+def launched(clock: HandClock, timeout_seconds: float | None = None, kill_grace_seconds: float = 10) -> Termination:
     return Termination(Launch("/program", [], {}, "/", timeout_seconds, kill_grace_seconds), clock)
 
 
-def leased(clock: Clock, seconds: float, timeout_seconds: float | None = None) -> Termination:
+def leased(clock: HandClock, seconds: float, timeout_seconds: float | None = None) -> Termination:
     """A program whose lease ends after that time, and which is killed ten seconds later."""
     end = LeaseEnd(clock.now + seconds, clock.now + seconds + 10)
     return Termination(Launch("/program", [], {}, "/", timeout_seconds, lease_end=end), clock)
 
 
-def test_a_program_without_a_time_limit_is_never_due_to_end(clock: Clock, program: CountedProgram) -> None:
+def test_a_program_without_a_time_limit_is_never_due_to_end(clock: HandClock, program: CountedProgram) -> None:
     termination = launched(clock)
     clock.now += 1e8
     assert not termination.advance(program)
@@ -57,7 +50,7 @@ def test_a_program_without_a_time_limit_is_never_due_to_end(clock: Clock, progra
 
 
 def test_a_program_at_its_time_limit_receives_one_sigterm_and_is_killed_after_its_grace(
-    clock: Clock, program: CountedProgram
+    clock: HandClock, program: CountedProgram
 ) -> None:
     termination = launched(clock, 60, 10)
     clock.now += 59.9
@@ -73,14 +66,14 @@ def test_a_program_at_its_time_limit_receives_one_sigterm_and_is_killed_after_it
     assert (termination.timed_out, termination.stopped) == (True, False)
 
 
-def test_a_program_without_a_grace_is_killed_without_sigterm(clock: Clock, program: CountedProgram) -> None:
+def test_a_program_without_a_grace_is_killed_without_sigterm(clock: HandClock, program: CountedProgram) -> None:
     termination = launched(clock, 60, 0)
     clock.now += 60
     assert termination.advance(program)
     assert program.times == 0
 
 
-def test_a_stop_sends_one_sigterm_and_kills_later(clock: Clock, program: CountedProgram) -> None:
+def test_a_stop_sends_one_sigterm_and_kills_later(clock: HandClock, program: CountedProgram) -> None:
     termination = launched(clock)
     termination.stop(5)
     assert not termination.advance(program)
@@ -91,14 +84,14 @@ def test_a_stop_sends_one_sigterm_and_kills_later(clock: Clock, program: Counted
     assert (termination.stopped, termination.timed_out) == (True, False)
 
 
-def test_a_stop_without_a_grace_kills_at_once(clock: Clock, program: CountedProgram) -> None:
+def test_a_stop_without_a_grace_kills_at_once(clock: HandClock, program: CountedProgram) -> None:
     termination = launched(clock)
     termination.stop(0)
     assert termination.advance(program)
     assert program.times == 0
 
 
-def test_a_second_stop_can_bring_the_end_forward_and_never_delay_it(clock: Clock, program: CountedProgram) -> None:
+def test_a_second_stop_can_bring_the_end_forward_and_never_delay_it(clock: HandClock, program: CountedProgram) -> None:
     termination = launched(clock)
     termination.stop(5)
     termination.stop(60)
@@ -112,7 +105,7 @@ def test_a_second_stop_can_bring_the_end_forward_and_never_delay_it(clock: Clock
     assert program.times == 1
 
 
-def test_a_time_limit_reached_during_a_stop_is_no_time_out(clock: Clock, program: CountedProgram) -> None:
+def test_a_time_limit_reached_during_a_stop_is_no_time_out(clock: HandClock, program: CountedProgram) -> None:
     termination = launched(clock, 3, 10)
     termination.stop(5)
     clock.now += 4
@@ -123,7 +116,7 @@ def test_a_time_limit_reached_during_a_stop_is_no_time_out(clock: Clock, program
 
 
 def test_a_stop_after_the_time_out_keeps_the_reason_but_may_bring_the_end_forward(
-    clock: Clock, program: CountedProgram
+    clock: HandClock, program: CountedProgram
 ) -> None:
     termination = launched(clock, 3, 10)
     clock.now += 3
@@ -133,7 +126,7 @@ def test_a_stop_after_the_time_out_keeps_the_reason_but_may_bring_the_end_forwar
     assert (termination.stopped, termination.timed_out) == (False, True)
 
 
-def test_the_next_moment_is_the_earliest_of_all_that_is_due(clock: Clock, program: CountedProgram) -> None:
+def test_the_next_moment_is_the_earliest_of_all_that_is_due(clock: HandClock, program: CountedProgram) -> None:
     assert launched(clock).seconds_until(clock.now + 1) == 1
     termination = launched(clock, 60, 10)
     assert termination.seconds_until(math.inf) == 60
@@ -149,7 +142,7 @@ def test_the_next_moment_is_the_earliest_of_all_that_is_due(clock: Clock, progra
 
 
 def test_a_program_receives_sigterm_at_the_end_of_its_lease_and_is_killed_after_its_grace(
-    clock: Clock, program: CountedProgram
+    clock: HandClock, program: CountedProgram
 ) -> None:
     termination = leased(clock, 60)
     assert termination.seconds_until(math.inf) == 60
@@ -166,7 +159,7 @@ def test_a_program_receives_sigterm_at_the_end_of_its_lease_and_is_killed_after_
 
 
 def test_a_machine_that_was_suspended_beyond_the_end_of_the_lease_kills_the_program_at_once(
-    clock: Clock, program: CountedProgram
+    clock: HandClock, program: CountedProgram
 ) -> None:
     termination = leased(clock, 60)
     clock.now += 3600
@@ -174,7 +167,7 @@ def test_a_machine_that_was_suspended_beyond_the_end_of_the_lease_kills_the_prog
     assert program.times == 0
 
 
-def test_a_renewal_puts_off_the_end_of_the_lease(clock: Clock, program: CountedProgram) -> None:
+def test_a_renewal_puts_off_the_end_of_the_lease(clock: HandClock, program: CountedProgram) -> None:
     termination = leased(clock, 60)
     termination.renew(LeaseEnd(clock.now + 100, clock.now + 110))
     clock.now += 99
@@ -185,7 +178,9 @@ def test_a_renewal_puts_off_the_end_of_the_lease(clock: Clock, program: CountedP
     assert termination.lease_over
 
 
-def test_a_renewal_that_comes_after_the_end_of_the_lease_revives_nothing(clock: Clock, program: CountedProgram) -> None:
+def test_a_renewal_that_comes_after_the_end_of_the_lease_revives_nothing(
+    clock: HandClock, program: CountedProgram
+) -> None:
     termination = leased(clock, 60)
     clock.now += 60
     assert not termination.advance(program)
@@ -195,7 +190,7 @@ def test_a_renewal_that_comes_after_the_end_of_the_lease_revives_nothing(clock: 
 
 
 def test_the_end_of_the_lease_brings_the_end_of_a_stop_and_of_a_time_out_forward(
-    clock: Clock, program: CountedProgram
+    clock: HandClock, program: CountedProgram
 ) -> None:
     stopped, timed_out = leased(clock, 5), leased(clock, 5, timeout_seconds=4)
     stopped.stop(60)
