@@ -44,12 +44,6 @@ sleep 600
 """
 
 
-@pytest.fixture(params=levels.LEVELS)
-def any_level(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    with sandbox(request.param) as made:
-        yield made
-
-
 @pytest.fixture(params=CONFINING)
 def sandboxed(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     with sandbox(request.param) as made:

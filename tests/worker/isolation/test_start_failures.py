@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from jobqueue.worker.failures import Failure
-from jobqueue.worker.isolation import levels
 from jobqueue.worker.supervisor.messages import Outcome
 from tests.support import elf_files
-from tests.support.confined import Sandbox, sandbox
-
-
-@pytest.fixture(params=levels.LEVELS)
-def any_level(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    with sandbox(request.param) as made:
-        yield made
+from tests.support.confined import Sandbox
 
 
 def run(sandbox: Sandbox, content: bytes) -> Outcome:

@@ -1,8 +1,9 @@
-"""Hosts of programs, a path to download to, and a cache."""
+"""Hosts of programs, a path to download to, a cache, and threads that wait for it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -29,3 +30,10 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
     """A cache, and a host that has every program."""
     with serving(lambda _: Reply(500)) as host:
         yield Shop(tmp_path, host)
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    """Threads of which each can wait for a program."""
+    with ThreadPoolExecutor(8) as pool:
+        yield pool
