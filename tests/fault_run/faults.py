@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import socket
@@ -11,7 +10,7 @@ from contextlib import ExitStack, suppress
 
 from tests.fault_run.relay import Mode, Relay
 from tests.fault_run.stage import LEASE_SECONDS, Stage, fill, remove_metrics
-from tests.support.processes import children
+from tests.support.processes import children, signal_all
 
 STORE_KILLED, STORE_STOPPED, STORE_HELD = "store killed", "store stopped", "store half-open"
 STORE_RESET, STORE_ANSWERS_LOST = "store connections reset", "answers of the store lost"
@@ -66,9 +65,9 @@ def kill_store(stage: Stage, rng: random.Random) -> None:
 
 def stop_store(stage: Stage, rng: random.Random) -> None:
     with stage.history.fault(STORE_STOPPED):
-        stage.store.primary.signal(signal.SIGSTOP)
+        stage.store.primary.pause()
         stage.pause(rng.uniform(1, 4))
-        stage.store.primary.signal(signal.SIGCONT)
+        stage.store.primary.resume()
 
 
 def fail_over_store(stage: Stage, _: random.Random) -> None:
@@ -112,7 +111,7 @@ def kill_server(stage: Stage, rng: random.Random) -> None:
 def kill_process(stage: Stage, rng: random.Random) -> None:
     number = rng.randrange(len(stage.servers))
     with stage.history.fault(PROCESS_KILLED, number):
-        _signal(rng.choice(stage.servers[number].processes()), signal.SIGKILL)
+        signal_all([rng.choice(stage.servers[number].processes())], signal.SIGKILL)
         stage.pause(1)
 
 
@@ -120,9 +119,9 @@ def stop_process(stage: Stage, rng: random.Random) -> None:
     number = rng.randrange(len(stage.servers))
     with stage.history.fault(PROCESS_STOPPED, number):
         pid = rng.choice(stage.servers[number].processes())
-        _signal(pid, signal.SIGSTOP)
+        signal_all([pid], signal.SIGSTOP)
         stage.pause(rng.uniform(1, 6))
-        _signal(pid, signal.SIGCONT)
+        signal_all([pid], signal.SIGCONT)
 
 
 def reload_server(stage: Stage, rng: random.Random) -> None:
@@ -165,7 +164,7 @@ def kill_supervisor(stage: Stage, rng: random.Random) -> None:
     with stage.history.fault(SUPERVISOR_KILLED):
         pids = children(worker.pid)
         if pids:
-            _signal(rng.choice(pids), signal.SIGKILL)
+            signal_all([rng.choice(pids)], signal.SIGKILL)
 
 
 def take_program_host_away(stage: Stage, _: random.Random) -> None:
@@ -195,11 +194,6 @@ def _store_relay(stage: Stage, _: random.Random) -> Relay:
 
 def _link(stage: Stage, rng: random.Random) -> Relay:
     return rng.choice(stage.links)
-
-
-def _signal(pid: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, number)
 
 
 OF_STORE_AND_SERVERS: list[Fault] = [

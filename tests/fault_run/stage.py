@@ -13,9 +13,10 @@ from tests.fault_run.history import History
 from tests.fault_run.programs import PROGRAM
 from tests.fault_run.relay import Relays
 from tests.fault_run.store import Store
+from tests.support.deployment import own_directories
 from tests.support.fake_server import FakeServer, Reply, Request, serving
 from tests.support.service import Service
-from tests.support.serving import Server
+from tests.support.serving import PREFIX, running_api
 
 LEASE_SECONDS = 3.0
 SERVERS = 2
@@ -56,11 +57,9 @@ class Stage:
             folders = [self._folder(f"server-{number}", number == SERVERS - 1, stack) for number in range(SERVERS)]
             settings = {"REDIS_URL": self.store.url, "HEARTBEAT_TIMEOUT_SECONDS": str(LEASE_SECONDS), **PATIENT}
             self.servers = [
-                Server(each, {**settings, "PROMETHEUS_MULTIPROC_DIR": str(each / METRICS)}) for each in folders
+                stack.enter_context(running_api(each, **settings, PROMETHEUS_MULTIPROC_DIR=str(each / METRICS)))
+                for each in folders
             ]
-            for server in self.servers:
-                stack.callback(server.stop)
-                server.start()
             self.links = [relays.open(server.port) for server in self.servers]
             self._worker_folders = [
                 self._folder(f"worker-{number}", number == WORKERS - 1, stack) for number in range(WORKERS)
@@ -108,13 +107,10 @@ class Stage:
             worker.kill_whole()
 
     def _start_worker(self, number: int) -> Service:
-        folder = self._worker_folders[number]
         settings = {
-            "API_URL": f"http://127.0.0.1:{self.links[number % SERVERS].port}/api/v1",
+            "API_URL": f"http://127.0.0.1:{self.links[number % SERVERS].port}{PREFIX}",
             "SLOTS": str(SLOTS),
-            "CACHE_DIR": str(folder / "cache"),
-            "SPOOL_DIR": str(folder / "spool"),
-            "TMPDIR": str(folder),
+            **own_directories(self._worker_folders[number]),
             "DOWNLOAD_RETRY_SECONDS": PATIENT["DOWNLOAD_RETRY_SECONDS"],
         }
         # The log is elsewhere: without it nobody could tell why a worker on a full disk ended.

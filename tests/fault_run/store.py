@@ -2,67 +2,21 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import redis
 
-from jobqueue.local import redis_server
-from jobqueue.local.run import free_port
 from tests.fault_run.relay import Relays
+from tests.support.restartable_redis import RestartableRedis
 from tests.support.waiting import wait_until
 
 
-@dataclass
-class Node:
-    """One server, with an append-only file that it writes before it answers."""
-
-    folder: Path
-    port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
-
-    def start(self, primary: Node | None = None) -> None:
-        """Start it with what is on disk, as the replica of `primary` if there is one."""
-        self.folder.mkdir(exist_ok=True)
-        options = [
-            "--port",
-            str(self.port),
-            "--dir",
-            str(self.folder),
-            "--appendonly",
-            "yes",
-            "--appendfsync",
-            "always",
-        ]
-        if primary is not None:
-            options += ["--replicaof", f"127.0.0.1 {primary.port}"]
-        self.process = subprocess.Popen(redis_server.command(*options), stdout=subprocess.DEVNULL)
-        wait_until("Redis answers", self._is_ready)
+class Node(RestartableRedis):
+    """One of the two servers."""
 
     def client(self) -> redis.Redis:
         """Return a client that goes to this server itself, not through the relay."""
         return redis.Redis(port=self.port, decode_responses=True, socket_timeout=5)
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send it a signal."""
-        assert self.process is not None
-        self.process.send_signal(number)
-
-    def kill(self) -> None:
-        """End it as a crash would."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-    def _is_ready(self) -> bool:
-        with self.client() as client:
-            try:
-                return bool(client.ping())
-            except redis.RedisError:  # not listening yet, or loading
-                return False
 
 
 class Store:
@@ -70,8 +24,10 @@ class Store:
 
     def __init__(self, folder: Path, relays: Relays) -> None:
         self.primary, self.replica = Node(folder / "redis-a"), Node(folder / "redis-b")
+        for node in (self.primary, self.replica):
+            node.folder.mkdir()
         self.primary.start()
-        self.replica.start(self.primary)
+        self.replica.start("--replicaof", f"127.0.0.1 {self.primary.port}")
         self.relay = relays.open(self.primary.port)
 
     @property

@@ -28,7 +28,6 @@ EXPECTED = {
     "list": {200},
 }
 """The statuses that a request may be answered with at any time, by the names that the clients give it."""
-ENOUGH_STALE = 5
 PROCESSES = 2
 
 

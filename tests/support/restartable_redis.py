@@ -32,7 +32,7 @@ class RestartableRedis:
         """The URL for the setting REDIS_URL."""
         return f"redis://127.0.0.1:{self.port}/0"
 
-    def start(self) -> None:
+    def start(self, *more_options: str) -> None:
         """Start it with what is on disk; returns when it answers."""
         options = {
             "--port": str(self.port),
@@ -41,7 +41,7 @@ class RestartableRedis:
             "--appendfsync": "always",
         }
         arguments = [word for option in options.items() for word in option]
-        self.process = subprocess.Popen(redis_server.command(*arguments), stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen(redis_server.command(*arguments, *more_options), stdout=subprocess.DEVNULL)
         wait_until("Redis answers", lambda: answers(self.url))
 
     def pause(self) -> None:
