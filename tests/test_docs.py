@@ -24,7 +24,6 @@ from jobqueue.worker.failures import Failure
 from jobqueue.worker.isolation.levels import LEVELS
 from tests.support.paths import ROOT as HERE
 
-NOT_OURS = {"PATH", "LANG", "HOME"}
 LINE_LENGTH = 120
 PAGES = sorted(
     page.relative_to(HERE).as_posix()
