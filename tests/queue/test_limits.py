@@ -21,6 +21,7 @@ from jobqueue.queue.transport import names
 from jobqueue.queue.transport.limits import current, limited
 from jobqueue.queue.transport.names import Names
 from jobqueue.queue.transport.sockets import LimitedSocket
+from tests.support.hosts import swallowing
 from tests.support.redis_proxy import ScriptedServer, Server
 from tests.support.serving import at_once
 from tests.support.waiting import wait_until
@@ -72,12 +73,7 @@ def test_every_fault_ends_within_the_time_limit(hanging_name: str) -> None:
     with ExitStack() as stack:
         silent = socket.create_server(("127.0.0.1", 0))  # the system accepts; nobody ever answers, nor shakes hands
         stack.enter_context(silent)
-        full = socket.create_server(("127.0.0.1", 0), backlog=0)
-        stack.enter_context(full)
-        for _ in range(3):  # its queue is full: further connections are not even accepted
-            waiting = stack.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(full.getsockname())
+        full = stack.enter_context(swallowing())
         over = threading.Event()
         servers = [ScriptedServer(slow(1.9, over)), ScriptedServer(slow(0.9, over)), Server(Drip)]
         for server in servers:
@@ -90,7 +86,7 @@ def test_every_fault_ends_within_the_time_limit(hanging_name: str) -> None:
             servers[2].url,
             f"redis://127.0.0.1:{silent.getsockname()[1]}",
             f"rediss://127.0.0.1:{silent.getsockname()[1]}",
-            f"redis://127.0.0.1:{full.getsockname()[1]}",
+            full.replace("http", "redis"),
             f"redis://{hanging_name}:6379",
         ]
         connections = [Connection(stack.enter_context(connect(url))) for url in urls]
