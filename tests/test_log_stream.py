@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 import subprocess
@@ -15,7 +14,7 @@ import pytest
 
 from jobqueue.log_stream import WAITING_BYTES, LogStream
 from tests.support.paths import ROOT
-from tests.support.unread import SMALLEST_PIPE, unread
+from tests.support.unread import small_pipe, unread
 
 OTHER_USER = 65534
 IMPORTS = "import os, sys; from jobqueue import log_stream\n"
@@ -25,8 +24,7 @@ PRINTS = f"{IMPORTS}log_stream.replace_stderr()\n"
 @pytest.fixture
 def pipe() -> Iterator[tuple[int, LogStream]]:
     """The reading end of a small pipe, and a stream to the other."""
-    reads, writes = os.pipe()
-    fcntl.fcntl(writes, fcntl.F_SETPIPE_SZ, SMALLEST_PIPE)
+    reads, writes = small_pipe()
     os.set_blocking(reads, False)
     yield reads, LogStream(writes)
     os.close(reads)
@@ -97,8 +95,7 @@ def test_a_child_of_fork_does_not_write_the_lines_of_its_parent(pipe: tuple[int,
 
 def test_lines_of_several_processes_are_not_mixed() -> None:
     program = PRINTS + "for n in range(300): print(sys.argv[1] * (n * 31 % 5000 + 1), file=sys.stderr)"
-    reads, writes = os.pipe()
-    fcntl.fcntl(writes, fcntl.F_SETPIPE_SZ, SMALLEST_PIPE)
+    reads, writes = small_pipe()
     children = [subprocess.Popen([sys.executable, "-c", program, letter], cwd=ROOT, stderr=writes) for letter in "abc"]
     os.close(writes)
     with open(reads) as lines:

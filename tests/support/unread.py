@@ -18,6 +18,13 @@ from tests.support.waiting import TIME_LIMIT_SECONDS
 SMALLEST_PIPE = 4096
 
 
+def small_pipe() -> tuple[int, int]:
+    """Return the reading and the writing end of the smallest pipe that there is."""
+    reads, writes = os.pipe()
+    fcntl.fcntl(writes, fcntl.F_SETPIPE_SZ, SMALLEST_PIPE)
+    return reads, writes
+
+
 @dataclass
 class Unread:
     """A running process, and the end of the pipe that is not read."""
@@ -37,8 +44,7 @@ class Unread:
 @contextmanager
 def unread(command: Sequence[str], variables: Mapping[str, str]) -> Iterator[Unread]:
     """Run Python with these arguments in the project's folder. What is left of it at the end is killed."""
-    ours, theirs = os.pipe()
-    fcntl.fcntl(theirs, fcntl.F_SETPIPE_SZ, SMALLEST_PIPE)
+    ours, theirs = small_pipe()
     environment = {"PATH": PATH, "PYTHONDONTWRITEBYTECODE": "1", **variables}
     process = subprocess.Popen(
         [sys.executable, *command], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stderr=theirs
