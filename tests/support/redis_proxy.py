@@ -5,13 +5,14 @@ from __future__ import annotations
 import select
 import socket
 import socketserver
-import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from tests.support.tls import server_context
 
 CHUNK_BYTES = 65_536
 
@@ -85,8 +86,7 @@ class TlsProxy(Proxy):
 
     def __init__(self, url_behind: str, folder: Path) -> None:
         super().__init__(url_behind)
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+        self.context = server_context(folder)
         self.url = self.url.replace("redis://127.0.0.1", "rediss://localhost")
 
     def get_request(self) -> tuple[socket.socket, Any]:

@@ -33,12 +33,18 @@ def make_certificate(folder: Path, name: str = "localhost") -> None:
     subprocess.run([*MAKE.split(), *names], cwd=folder, check=True, capture_output=True)
 
 
+def server_context(folder: Path) -> ssl.SSLContext:
+    """Return what a server speaks TLS with that has the certificate in this folder."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    return context
+
+
 @contextmanager
 def serving_tls(folder: Path, answer: Callable[[Request], Reply], name: str = "localhost") -> Iterator[Site]:
     """Serve as that name; the certificate is made in `folder`."""
     make_certificate(folder, name)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    context = server_context(folder)
     handshakes: list[str | None] = []
     context.sni_callback = lambda _socket, name, _context: handshakes.append(name)
     with serving(answer) as server:
