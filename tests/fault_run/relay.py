@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 import threading
 from collections.abc import Coroutine
 from contextlib import suppress
@@ -12,11 +10,10 @@ from enum import Enum, auto
 from typing import Any, TypeVar
 
 from jobqueue.local.run import free_port
+from tests.support.hosts import reset_when_closed
 
 T = TypeVar("T")
 CHUNK_BYTES = 65_536
-RESET = struct.pack("ii", 1, 0)
-"""The value of SO_LINGER with which closing a connection resets it."""
 
 
 class Mode(Enum):
@@ -126,5 +123,5 @@ class Relay:
 
 
 def _reset(client: asyncio.StreamWriter) -> None:
-    client.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    reset_when_closed(client.get_extra_info("socket"))
     client.transport.abort()

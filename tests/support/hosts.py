@@ -78,11 +78,16 @@ def dripping_header(connection: socket.socket, over: threading.Event) -> None:
     _drip(connection, over)
 
 
+def reset_when_closed(connection: socket.socket) -> None:
+    """Let the end of a connection be a reset."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
 def resetting_after(sent: bytes, read_first: bool = True) -> Behaviour:
     """Return what a host does that sends these bytes, after the request or at once, and resets the connection."""
 
     def reset(connection: socket.socket, _: threading.Event) -> None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        reset_when_closed(connection)
         if read_first:
             connection.recv(65536)
         if sent:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,23 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.deployment import own_directories
 from tests.support.fake_api import FakeApi
+from tests.support.hosts import reset_when_closed
 from tests.support.programs import SHELL
 from tests.support.service import Service
 from tests.support.silencing import Way
 from tests.support.waiting import wait_until
 
 
-@pytest.fixture
-def api() -> FakeApi:
-    api = FakeApi()
-    api.server.start()
-    return api
-
-
 def start(folder: Path, **variables: str) -> Service:
-    own = {"CACHE_DIR": str(folder / "cache"), "SPOOL_DIR": str(folder / "spool"), "SLOTS": "1"}
-    return Service.start(["worker.py"], folder, "worker", {**own, **variables})
+    return Service.start(["worker.py"], folder, "worker", {**own_directories(folder), "SLOTS": "1", **variables})
 
 
 @contextmanager
@@ -42,7 +35,7 @@ def resetting_at_first(api_url: str, resets: int) -> Iterator[str]:
     def accept(listener: socket.socket) -> None:
         for _ in range(resets):  # in this very thread, so that the reset is there before the request
             connection, _ = listener.accept()
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            reset_when_closed(connection)
             connection.close()
         with suppress(OSError):
             while True:
@@ -69,7 +62,6 @@ def test_a_worker_lives_through_an_api_that_accepts_and_resets(api: FakeApi, tmp
     assert "event=api_away" in worker.log.read_text()
     assert "Traceback" not in worker.log.read_text()
     assert api.only_report()[1]["stdout"] == "done\n"
-    api.server.close()
 
 
 @pytest.mark.parametrize(
