@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from tests.support.paths import ROOT
-from tests.support.redis_server import running_redis
-from tests.support.serving import running_api
+from tests.support.serving import standing_api
 
 SECONDS = 120
 
@@ -19,12 +17,10 @@ def fuzz(seconds: int, capture: bool = False) -> subprocess.CompletedProcess[str
 
     It runs in the root of the repository, where schemathesis.toml lists what is not a fault, and why.
     """
-    with tempfile.TemporaryDirectory(prefix="jq-") as name:
-        folder = Path(name)
-        with running_redis(folder) as redis_url, running_api(folder, REDIS_URL=redis_url) as api:
-            program = str(Path(sys.executable).with_name("schemathesis"))
-            command = [program, "run", f"{api.url}/openapi.json", "--max-time", str(seconds), "--no-color"]
-            return subprocess.run(command, cwd=ROOT, text=True, capture_output=capture, check=False)
+    with standing_api() as api:
+        program = str(Path(sys.executable).with_name("schemathesis"))
+        command = [program, "run", f"{api.url}/openapi.json", "--max-time", str(seconds), "--no-color"]
+        return subprocess.run(command, cwd=ROOT, text=True, capture_output=capture, check=False)
 
 
 def main(arguments: list[str]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ import requests
 from jobqueue.local.run import free_port
 from tests.support.paths import PATH
 from tests.support.processes import children
+from tests.support.redis_server import running_redis
 from tests.support.service import Service
 from tests.support.waiting import wait_until
 
@@ -132,6 +134,15 @@ def running_api(folder: Path, **variables: str) -> Iterator[Server]:
         yield server
     finally:
         server.stop()
+
+
+@contextmanager
+def standing_api(**variables: str) -> Iterator[Server]:
+    """A running server with a Redis and a folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="jq-") as name:
+        folder = Path(name)
+        with running_redis(folder) as redis_url, running_api(folder, REDIS_URL=redis_url, **variables) as server:
+            yield server
 
 
 def at_once(calls: Sequence[Callable[[], T]]) -> list[T]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import redis
@@ -13,8 +11,7 @@ from jobqueue.queue.connection import connect
 from jobqueue.queue.policy import Policy
 from tests.support.bench import Bench
 from tests.support.clock import START_MS
-from tests.support.redis_server import running_redis
-from tests.support.serving import Server, running_api
+from tests.support.serving import Server, standing_api
 from tests.support.web import Api
 
 
@@ -43,7 +40,5 @@ def api(real_client: redis.Redis, usual_api: Api, policy: Policy) -> Api:
 @pytest.fixture(scope="session")
 def served() -> Iterator[Server]:
     """The API under gunicorn with two processes, on a Redis of its own. All tests share it; nobody empties it."""
-    with tempfile.TemporaryDirectory(prefix="jq-") as name:
-        folder = Path(name)
-        with running_redis(folder) as redis_url, running_api(folder, REDIS_URL=redis_url) as server:
-            yield server
+    with standing_api() as server:
+        yield server

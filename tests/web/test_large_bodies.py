@@ -7,7 +7,6 @@ import re
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -20,8 +19,7 @@ from jobqueue.web.bodies.large import LARGE_BYTES, LargeBodies, LargeBodyRules
 from jobqueue.web.bodies.limits import MIB
 from tests.support.clock import HandClock
 from tests.support.paths import ROOT
-from tests.support.redis_server import running_redis
-from tests.support.serving import Server, at_once, running_api
+from tests.support.serving import Server, at_once, standing_api
 from tests.support.web import JOB, UNKNOWN_ID
 
 COMPLETE = f"/jobs/{UNKNOWN_ID}/complete"
@@ -32,10 +30,8 @@ JSON = {"Content-Type": "application/json"}
 @pytest.fixture(scope="module")
 def single() -> Iterator[Server]:
     """A server with one process."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jq-")))
-        redis_url = stack.enter_context(running_redis(folder))
-        yield stack.enter_context(running_api(folder, REDIS_URL=redis_url, WEB_CONCURRENCY="1"))
+    with standing_api(WEB_CONCURRENCY="1") as server:
+        yield server
 
 
 def peak_mebibytes(server: Server) -> int:
