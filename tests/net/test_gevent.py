@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support.child_script import output_of
 from tests.support.fake_server import in_json
-from tests.support.paths import ROOT
 from tests.support.tls import needs_openssl, serving_tls
 
 pytest.importorskip("gevent")
@@ -49,6 +47,4 @@ print("done")
 @needs_openssl
 def test_requests_block_nothing_under_gevent(tmp_path: Path) -> None:
     with serving_tls(tmp_path, lambda _: in_json({"status": "healthy"})) as site:
-        command = [sys.executable, "-c", SCRIPT, site.url, str(site.certificate)]
-        done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout.strip()) == (0, "done"), done.stderr
+        assert output_of(SCRIPT, site.url, site.certificate).strip() == "done"

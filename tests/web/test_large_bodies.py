@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
@@ -19,6 +17,7 @@ from jobqueue.web.bodies.large import LARGE_BYTES, LargeBodies, LargeBodyRules
 from jobqueue.web.bodies.limits import MIB
 from tests.support.clock import HandClock
 from tests.support.paths import ROOT
+from tests.support.processes import peak_megabytes
 from tests.support.serving import Server, at_once, standing_api
 from tests.support.web import JOB, UNKNOWN_ID
 
@@ -34,12 +33,10 @@ def single() -> Iterator[Server]:
         yield server
 
 
-def peak_mebibytes(server: Server) -> int:
+def peak_mebibytes(server: Server) -> float:
     """Return the most memory that the server's process has had."""
     (pid,) = server.processes()
-    peak = re.search(r"^VmHWM:\s+(\d+) kB$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
-    assert peak
-    return int(peak[1]) // 1024
+    return peak_megabytes(pid)
 
 
 def report(server: Server) -> int:

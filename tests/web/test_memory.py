@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from tests.support.child_script import output_of
 
 SCRIPT = """
 from jobqueue.web.bodies.memory import return_free_pages, return_large_blocks
@@ -19,5 +18,4 @@ print(before - resident())
 
 
 def test_free_memory_below_a_block_in_use_is_returned() -> None:
-    returned = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True).stdout
-    assert int(returned) > 50_000
+    assert int(output_of(SCRIPT)) > 50_000
