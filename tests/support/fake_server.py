@@ -8,10 +8,12 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.support.hosts import misbehaving
 
 JOB_ID = "(the id in the path)"
 """In a body, stands for the id in the path of the request: `/jobs/<id>/<verb>`."""
@@ -141,28 +143,14 @@ def serving(answer: Callable[[Request], Reply]) -> Iterator[FakeServer]:
         server.close()
 
 
-@contextmanager
-def serving_bytes(reply: bytes) -> Iterator[str]:
+def serving_bytes(reply: bytes) -> AbstractContextManager[str]:
     """Run a server that sends these bytes on every connection, HTTP or not, and hangs up; yield its URL."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
 
-        def serve() -> None:
-            while True:
-                try:
-                    connection, _ = listener.accept()
-                    with connection:
-                        connection.recv(65536)
-                        connection.sendall(reply)
-                except OSError:
-                    return
+    def answer(connection: socket.socket, _: threading.Event) -> None:
+        connection.recv(65536)
+        connection.sendall(reply)
 
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)
-            thread.join()
+    return misbehaving(answer)
 
 
 @contextmanager
