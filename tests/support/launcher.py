@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -18,7 +17,8 @@ import requests
 from jobqueue.local.run import free_port
 from jobqueue.worker.host.hardening import LAST_CAPABILITY, LIBC, PR_CAPBSET_DROP
 from tests.support.paths import PATH, ROOT
-from tests.support.processes import alive, family
+from tests.support.processes import family
+from tests.support.service import Service
 from tests.support.waiting import wait_until
 
 RUN = "jobqueue.local.run"
@@ -132,6 +132,4 @@ def launched(
     try:
         yield launcher
     finally:
-        for pid in filter(alive, launcher.processes()):
-            os.kill(pid, signal.SIGKILL)
-        process.wait()
+        Service(process, log).kill_whole()

@@ -16,6 +16,7 @@ import pytest
 from jobqueue.web.metrics.processes import REGION_BYTES
 from jobqueue.web.metrics.saved import SavedCounts
 from jobqueue.web.metrics.shared_memory import regions
+from tests.support.processes import signal_all
 from tests.support.serving import Server
 from tests.support.waiting import wait_until
 
@@ -53,8 +54,7 @@ def count(server: Server) -> float:
 def replace_processes(server: Server) -> None:
     """Kill every process of the server but the master, and wait for new ones."""
     before = server.processes()
-    for pid in before:
-        os.kill(pid, signal.SIGKILL)
+    signal_all(before, signal.SIGKILL)
     wait_until("they are replaced", lambda: len(server.processes()) == 2 and not set(server.processes()) & set(before))
     wait_until("they answer", server.is_up)
 
