@@ -6,7 +6,8 @@ health: whether Redis answers, takes writes and has space.
 scripts: loads the Lua scripts, calls them by name and turns their refusals into errors.
 records: how jobs and reports are written in Redis and read back.
 policy: the durations and limits that the scripts are given.
-commands: everything that changes the queue, one method per script.
+commands: what changes the queue for those who submit jobs, one method per script.
+claims: what changes the queue for executors, one method per script.
 queries: everything that reads the queue.
 output_window: finds the part of an output that begins at a byte offset.
 sweeper: calls the sweep script twice a second.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
+from jobqueue.queue.claims import Claims
 from jobqueue.queue.commands import Commands
 from jobqueue.queue.connection import Connection, connect
 from jobqueue.queue.queries import Queries
@@ -20,7 +21,8 @@ def create_services(settings: ServerSettings) -> services.Services:
     """Return the services that the settings describe. Nothing is sent to Redis yet: it may start after the server."""
     connection = Connection(connect(settings.redis_url, settings.verifies_redis))
     scripts = Scripts(connection)
-    return services.Services(connection, Commands(scripts, settings.policy), Queries(scripts, settings.policy))
+    given = scripts, settings.policy
+    return services.Services(connection, Commands(*given), Claims(*given), Queries(*given))
 
 
 def create_app(provided: services.Services) -> Flask:

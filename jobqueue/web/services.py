@@ -7,6 +7,7 @@ from typing import cast
 
 from flask import Flask, current_app
 
+from jobqueue.queue.claims import Claims
 from jobqueue.queue.commands import Commands
 from jobqueue.queue.connection import Connection
 from jobqueue.queue.queries import Queries
@@ -20,6 +21,7 @@ class Services:
 
     connection: Connection
     commands: Commands
+    claims: Claims
     queries: Queries
 
 

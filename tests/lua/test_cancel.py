@@ -39,7 +39,7 @@ def test_a_cancelled_job_is_never_handed_out(bench: Bench) -> None:
     first, second = bench.submit(2)
     bench.commands.cancel(first)
     assert claim(bench).job_id == second
-    assert bench.commands.claim("executor-1", None) is None
+    assert bench.claims.claim("executor-1", None) is None
 
 
 def test_a_requeued_job_can_be_cancelled_and_keeps_its_attempts(bench: Bench) -> None:
@@ -61,9 +61,9 @@ def test_a_running_job_cannot_be_cancelled(bench: Bench) -> None:
 
 def test_an_ended_job_cannot_be_cancelled(bench: Bench) -> None:
     completed = start(bench)
-    bench.commands.complete(completed.job_id, completed.holder, DONE)
+    bench.claims.complete(completed.job_id, completed.holder, DONE)
     failed = start(bench)
-    bench.commands.fail(failed.job_id, failed.holder, BROKEN)
+    bench.claims.fail(failed.job_id, failed.holder, BROKEN)
     [cancelled] = bench.submit()
     bench.commands.cancel(cancelled)
     assert refused(bench, completed.job_id) == "completed"
@@ -95,7 +95,7 @@ def test_the_time_of_the_first_cancel_request_is_kept(bench: Bench) -> None:
 
 def test_force_does_not_cancel_an_ended_job(bench: Bench) -> None:
     attempt = start(bench)
-    bench.commands.complete(attempt.job_id, attempt.holder, DONE)
+    bench.claims.complete(attempt.job_id, attempt.holder, DONE)
     assert refused(bench, attempt.job_id, force=True) == "completed"
     with pytest.raises(JobNotFound):
         bench.commands.cancel("no-such-job", force=True)

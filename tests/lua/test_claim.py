@@ -12,13 +12,13 @@ from tests.support.clock import START_MS
 
 
 def test_a_claim_from_an_empty_queue_returns_nothing(bench: Bench) -> None:
-    assert bench.commands.claim("executor-1", None) is None
+    assert bench.claims.claim("executor-1", None) is None
 
 
 def test_a_claimed_job_runs_under_its_executor(bench: Bench) -> None:
     [job_id] = bench.submit()
     bench.clock.advance(5)
-    claimed = bench.commands.claim("executor-1", "10.0.0.1")
+    claimed = bench.claims.claim("executor-1", "10.0.0.1")
     assert claimed is not None
     assert claimed.job == bench.queries.get(job_id)
     assert (claimed.job.status, claimed.job.executor_id) == (Status.RUNNING, "executor-1")
@@ -31,7 +31,7 @@ def test_a_claimed_job_runs_under_its_executor(bench: Bench) -> None:
 
 def test_an_unknown_address_stays_unknown(bench: Bench) -> None:
     bench.submit()
-    claimed = bench.commands.claim("executor-1", None)
+    claimed = bench.claims.claim("executor-1", None)
     assert claimed is not None
     assert claimed.job.attempts[0].executor_ip is None
 
@@ -46,7 +46,7 @@ def test_a_claim_makes_a_lease_that_ends_by_itself(bench: Bench) -> None:
 def test_a_claim_returns_the_number_of_the_attempt(bench: Bench) -> None:
     bench.submit()
     for number in (1, 2):
-        claimed = bench.commands.claim("executor-1", None)
+        claimed = bench.claims.claim("executor-1", None)
         assert claimed is not None
         assert claimed.attempt == number
         let_leases_end(bench)
@@ -89,7 +89,7 @@ def test_one_executor_may_hold_several_jobs_each_with_a_token_of_its_own(bench: 
 def test_a_claim_ends_an_expired_lease_before_any_sweep(bench: Bench) -> None:
     attempt = start(bench)
     for _ in range(2):
-        assert bench.commands.claim("executor-2", None) is None
+        assert bench.claims.claim("executor-2", None) is None
         bench.clock.advance(bench.policy.lease_ms // 2)
     assert claim(bench, "executor-2").job_id == attempt.job_id
 
@@ -99,7 +99,7 @@ def test_a_claim_ends_ten_leases_at_most(bench: Bench) -> None:
     for _ in range(12):
         claim(bench)
     bench.clock.advance(bench.policy.lease_ms // 2)
-    assert bench.commands.claim("executor-2", None) is None
+    assert bench.claims.claim("executor-2", None) is None
     bench.clock.advance(bench.policy.lease_ms // 2)
     claim(bench, "executor-2")
     counts = bench.queries.stats().by_status()
@@ -108,7 +108,7 @@ def test_a_claim_ends_ten_leases_at_most(bench: Bench) -> None:
 
 def test_an_entry_without_a_pending_job_behind_it_is_dropped(bench: Bench) -> None:
     ended = start(bench)
-    bench.commands.complete(ended.job_id, ended.holder, DONE)
+    bench.claims.complete(ended.job_id, ended.holder, DONE)
     queue = f"{ROOT}:jobs:pending:background"
     bench.client.zadd(queue, {"no-such-job": 0, ended.job_id: 0.5})
     [job_id] = bench.submit()
@@ -120,7 +120,7 @@ def test_an_entry_without_a_pending_job_behind_it_is_dropped(bench: Bench) -> No
 def test_a_claim_drops_fifty_such_entries_at_most(bench: Bench) -> None:
     bench.client.zadd(f"{ROOT}:jobs:pending:background", {f"no-such-job-{number}": 0 for number in range(60)})
     [job_id] = bench.submit()
-    assert bench.commands.claim("executor-1", None) is None
+    assert bench.claims.claim("executor-1", None) is None
     assert claim(bench).job_id == job_id
 
 
@@ -129,4 +129,4 @@ def test_no_job_is_handed_out_twice_to_a_crowd(real_bench: Bench) -> None:
     with ThreadPoolExecutor(8) as crowd:
         claimed = list(crowd.map(lambda number: claim(real_bench, f"executor-{number % 8}").job_id, range(200)))
     assert sorted(claimed) == sorted(job_ids)
-    assert real_bench.commands.claim("executor-1", None) is None
+    assert real_bench.claims.claim("executor-1", None) is None

@@ -20,13 +20,13 @@ def test_an_empty_queue_has_no_executors(bench: Bench) -> None:
 
 
 def test_an_executor_that_claimed_no_job_was_seen(bench: Bench) -> None:
-    bench.commands.claim("executor-1", None)
+    bench.claims.claim("executor-1", None)
     assert bench.executors() == [Executor("executor-1", START_MS, 0, None, None)]
 
 
 def test_the_executor_seen_last_comes_first(bench: Bench) -> None:
     for number in (2, 1, 3):
-        bench.commands.claim(f"executor-{number}", None)
+        bench.claims.claim(f"executor-{number}", None)
         bench.clock.advance(1)
     assert [executor.executor_id for executor in bench.executors()] == [
         "executor-3",
@@ -36,11 +36,11 @@ def test_the_executor_seen_last_comes_first(bench: Bench) -> None:
 
 
 SIGNS: dict[str, Callable[[Bench, Attempt], object]] = {
-    "claim": lambda bench, attempt: bench.commands.claim("executor-1", None),
-    "heartbeat": lambda bench, attempt: bench.commands.heartbeat(attempt.job_id, attempt.holder),
-    "release": lambda bench, attempt: bench.commands.release(attempt.job_id, attempt.holder),
-    "complete": lambda bench, attempt: bench.commands.complete(attempt.job_id, attempt.holder, DONE),
-    "fail": lambda bench, attempt: bench.commands.fail(attempt.job_id, attempt.holder, BROKEN),
+    "claim": lambda bench, attempt: bench.claims.claim("executor-1", None),
+    "heartbeat": lambda bench, attempt: bench.claims.heartbeat(attempt.job_id, attempt.holder),
+    "release": lambda bench, attempt: bench.claims.release(attempt.job_id, attempt.holder),
+    "complete": lambda bench, attempt: bench.claims.complete(attempt.job_id, attempt.holder, DONE),
+    "fail": lambda bench, attempt: bench.claims.fail(attempt.job_id, attempt.holder, BROKEN),
 }
 
 
@@ -53,7 +53,7 @@ def test_every_call_of_an_executor_counts_as_seen(bench: Bench, sign: str) -> No
 
 
 def test_an_executor_is_listed_until_its_time_out(bench: Bench) -> None:
-    bench.commands.claim("executor-1", None)
+    bench.claims.claim("executor-1", None)
     bench.clock.advance(bench.policy.executor_timeout_ms - 1)
     assert len(bench.executors()) == 1
     bench.clock.advance(1)
@@ -67,9 +67,9 @@ def test_an_executor_is_listed_with_the_job_it_claimed_last(bench: Bench) -> Non
     bench.clock.advance(1)
     newer = claim(bench)
     assert current_job(bench) == (newer.job_id, "newer")
-    bench.commands.complete(newer.job_id, newer.holder, DONE)
+    bench.claims.complete(newer.job_id, newer.holder, DONE)
     assert current_job(bench) == (older.job_id, "older")
-    bench.commands.complete(older.job_id, older.holder, DONE)
+    bench.claims.complete(older.job_id, older.holder, DONE)
     assert current_job(bench) == (None, None)
 
 
@@ -82,7 +82,7 @@ def test_completed_jobs_are_counted_for_each(bench: Bench) -> None:
     for executor_id, count in (("executor-1", 3), ("executor-2", 1)):
         for _ in range(count):
             attempt = start(bench, executor_id)
-            bench.commands.complete(attempt.job_id, attempt.holder, DONE)
+            bench.claims.complete(attempt.job_id, attempt.holder, DONE)
     counts = {executor.executor_id: executor.jobs_completed for executor in bench.executors()}
     assert counts == {"executor-1": 3, "executor-2": 1}
 
@@ -100,7 +100,7 @@ def test_at_most_ten_thousand_executors_are_remembered_the_longest_silent_go_fir
     bench.client.zadd(f"{ROOT}:executors", {f"executor-{number}": START_MS + number for number in range(10_000)})
     bench.client.hset(f"{ROOT}:jobs_completed", mapping={"executor-0": 5, "executor-1": 5})
     bench.clock.advance(10_000)
-    bench.commands.claim("another", None)
+    bench.claims.claim("another", None)
     assert bench.queries.stats().active_executors == 10_000
     assert bench.client.zscore(f"{ROOT}:executors", "executor-0") is None
     assert bench.client.hgetall(f"{ROOT}:jobs_completed") == {"executor-1": "5"}
@@ -109,7 +109,7 @@ def test_at_most_ten_thousand_executors_are_remembered_the_longest_silent_go_fir
 def test_a_set_of_executors_that_is_too_large_shrinks_with_every_call_and_sweep(bench: Bench) -> None:
     bench.client.zadd(f"{ROOT}:executors", {f"executor-{number}": START_MS for number in range(10_300)})
     bench.clock.advance(1)
-    bench.commands.claim("another", None)
+    bench.claims.claim("another", None)
     assert bench.client.zcard(f"{ROOT}:executors") == 10_298
     assert [bench.commands.sweep().executors_forgotten for _ in range(4)] == [100, 100, 98, 0]
     assert bench.client.zcard(f"{ROOT}:executors") == 10_000
@@ -121,7 +121,7 @@ def test_an_executor_that_is_forgotten_keeps_its_job(bench: Bench) -> None:
     bench.commands.sweep()
     assert bench.client.zscore(f"{ROOT}:executors", "executor-1") is None
     bench.clock.advance(5)
-    bench.commands.complete(attempt.job_id, attempt.holder, DONE)
+    bench.claims.complete(attempt.job_id, attempt.holder, DONE)
     assert bench.queries.executors(1, 0).executors == [Executor("executor-1", START_MS + 5, 1, None, None)]
 
 

@@ -53,7 +53,7 @@ def test_a_lost_job_has_no_executor_until_it_runs_again(bench: Bench) -> None:
 def test_a_job_that_was_lost_and_then_completed_has_both_attempts(bench: Bench) -> None:
     lost = lose(bench)
     again = claim(bench, "executor-2")
-    bench.commands.complete(again.job_id, again.holder, DONE)
+    bench.claims.complete(again.job_id, again.holder, DONE)
     job = bench.queries.get(lost.job_id)
     assert [attempt.status for attempt in job.attempts] == [AttemptStatus.LOST, AttemptStatus.COMPLETED]
     assert (job.executor_id, job.started_at_ms) == ("executor-2", bench.clock.now_ms)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from jobqueue.job import Status, Stream
-from jobqueue.queue import commands, queries
+from jobqueue.queue import claims, commands, queries
 from jobqueue.queue.scripts import LUA, REFUSALS, Reply, Scripts, assemble
 from tests.lua.headers import FRAGMENTS, LABELS, SCRIPTS, Script, fragment, named_in, needed_by, without_comments
 from tests.support.attempts import BROKEN, DONE, claim
@@ -147,6 +147,7 @@ class RecordedScripts(Scripts):
 def test_python_passes_as_many_arguments_as_the_headers_name(bench: Bench) -> None:
     bench.scripts = scripts = RecordedScripts(bench)
     bench.commands = commands.Commands(scripts, bench.policy, bench.clock)
+    bench.claims = claims.Claims(scripts, bench.policy, bench.clock)
     bench.queries = queries.Queries(scripts, bench.policy, bench.clock)
     call_every_script(bench)
     assert sorted(scripts.calls) == SCRIPTS
@@ -159,13 +160,13 @@ def call_every_script(bench: Bench) -> None:
     job_ids = bench.submit(2)
     bench.queries.list(queries.Filter(), 10, 0)
     bench.queries.get(job_ids[0])
-    for finish, result in ((bench.commands.complete, DONE), (bench.commands.fail, BROKEN)):
+    for finish, result in ((bench.claims.complete, DONE), (bench.claims.fail, BROKEN)):
         attempt = claim(bench)
-        bench.commands.heartbeat(attempt.job_id, attempt.holder)
+        bench.claims.heartbeat(attempt.job_id, attempt.holder)
         finish(attempt.job_id, attempt.holder, result)
     bench.submit(2)
     released = claim(bench)
-    bench.commands.release(released.job_id, released.holder)
+    bench.claims.release(released.job_id, released.holder)
     bench.queries.output(job_ids[0], Stream.STDOUT, 0)
     bench.commands.cancel_many(job_ids)
     bench.commands.sweep()

@@ -6,7 +6,7 @@ import pytest
 
 from jobqueue.errors import JobNotFound, NotHeld
 from jobqueue.job import Status
-from jobqueue.queue.commands import Renewed
+from jobqueue.queue.claims import Renewed
 from jobqueue.queue.scripts import ROOT
 from jobqueue.result import Holder, LiveOutput, Piece
 from tests.support.attempts import BROKEN, DONE, Attempt, claim, let_leases_end, lose, start, status_of
@@ -18,7 +18,7 @@ def refused(bench: Bench, job_id: str, holder: Holder) -> object:
     """Return the status in the refusal, after checking that it changed nothing."""
     before = contents(bench.client)
     with pytest.raises(NotHeld) as refusal:
-        bench.commands.heartbeat(job_id, holder, LiveOutput(Piece(0, "out"), Piece(0, "err")))
+        bench.claims.heartbeat(job_id, holder, LiveOutput(Piece(0, "out"), Piece(0, "err")))
     assert contents(bench.client) == before
     return refusal.value.facts["status"]
 
@@ -27,7 +27,7 @@ def test_a_job_runs_on_as_long_as_heartbeats_arrive(bench: Bench) -> None:
     attempt = start(bench)
     for _ in range(4):
         bench.clock.advance(bench.policy.lease_ms // 2)
-        assert bench.commands.heartbeat(attempt.job_id, attempt.holder).lease_ms == bench.policy.lease_ms
+        assert bench.claims.heartbeat(attempt.job_id, attempt.holder).lease_ms == bench.policy.lease_ms
         bench.commands.sweep()
     assert status_of(bench, attempt.job_id) is Status.RUNNING
     assert len(bench.queries.get(attempt.job_id).attempts) == 1
@@ -36,7 +36,7 @@ def test_a_job_runs_on_as_long_as_heartbeats_arrive(bench: Bench) -> None:
 def test_a_heartbeat_gives_exactly_one_more_lease(bench: Bench) -> None:
     attempt = start(bench)
     bench.clock.advance(10)
-    bench.commands.heartbeat(attempt.job_id, attempt.holder)
+    bench.claims.heartbeat(attempt.job_id, attempt.holder)
     assert bench.client.zscore(f"{ROOT}:deadlines", attempt.job_id) == bench.clock.now_ms + bench.policy.lease_ms
 
 
@@ -51,27 +51,27 @@ def test_a_heartbeat_returns_a_cancel_request(bench: Bench) -> None:
     attempt, other = start(bench), start(bench)
     bench.commands.cancel(attempt.job_id, force=True)
     for _ in range(2):
-        assert bench.commands.heartbeat(attempt.job_id, attempt.holder) == Renewed(bench.policy.lease_ms, True)
-    assert bench.commands.heartbeat(other.job_id, other.holder) == Renewed(bench.policy.lease_ms, False)
+        assert bench.claims.heartbeat(attempt.job_id, attempt.holder) == Renewed(bench.policy.lease_ms, True)
+    assert bench.claims.heartbeat(other.job_id, other.holder) == Renewed(bench.policy.lease_ms, False)
 
 
 def test_a_heartbeat_without_output_keeps_none(bench: Bench) -> None:
     attempt = start(bench)
-    bench.commands.heartbeat(attempt.job_id, attempt.holder)
+    bench.claims.heartbeat(attempt.job_id, attempt.holder)
     assert bench.client.exists(f"{ROOT}:live:{attempt.job_id}") == 0
 
 
 def test_a_heartbeat_without_a_token_is_identified_by_its_executor_id(bench: Bench) -> None:
     attempt = start(bench)
     bench.clock.advance(10)
-    bench.commands.heartbeat(attempt.job_id, attempt.without_token)
+    bench.claims.heartbeat(attempt.job_id, attempt.without_token)
     assert bench.client.get(f"{ROOT}:lease:{attempt.job_id}") == attempt.holder.attempt_token
 
 
 def test_a_heartbeat_restores_a_lease_key_that_vanished(bench: Bench) -> None:
     attempt = start(bench)
     bench.client.delete(f"{ROOT}:lease:{attempt.job_id}")
-    bench.commands.heartbeat(attempt.job_id, attempt.holder)
+    bench.claims.heartbeat(attempt.job_id, attempt.holder)
     assert bench.client.get(f"{ROOT}:lease:{attempt.job_id}") == attempt.holder.attempt_token
     assert 0 < bench.client.pttl(f"{ROOT}:lease:{attempt.job_id}") <= bench.policy.lease_ms
 
@@ -79,7 +79,7 @@ def test_a_heartbeat_restores_a_lease_key_that_vanished(bench: Bench) -> None:
 def test_a_late_heartbeat_counts_until_the_lease_is_ended(bench: Bench) -> None:
     attempt = start(bench)
     bench.clock.advance(bench.policy.lease_ms * 2)
-    bench.commands.heartbeat(attempt.job_id, attempt.holder)
+    bench.claims.heartbeat(attempt.job_id, attempt.holder)
     let_half_a_lease_go_by(bench)
     assert status_of(bench, attempt.job_id) is Status.RUNNING
 
@@ -92,7 +92,7 @@ def let_half_a_lease_go_by(bench: Bench) -> None:
 
 def test_an_unknown_job_is_not_found(bench: Bench) -> None:
     with pytest.raises(JobNotFound):
-        bench.commands.heartbeat("no-such-job", Holder("executor-1"))
+        bench.claims.heartbeat("no-such-job", Holder("executor-1"))
     assert contents(bench.client).names() == set()
 
 
@@ -127,9 +127,9 @@ def end(bench: Bench, status: str) -> Attempt:
         return Attempt(job_id, Holder("executor-1", "a token"))
     attempt = start(bench)
     if status == "completed":
-        bench.commands.complete(attempt.job_id, attempt.holder, DONE)
+        bench.claims.complete(attempt.job_id, attempt.holder, DONE)
     else:
-        bench.commands.fail(attempt.job_id, attempt.holder, BROKEN)
+        bench.claims.fail(attempt.job_id, attempt.holder, BROKEN)
     return attempt
 
 

@@ -21,7 +21,7 @@ def test_a_host_fault_is_shown_in_the_attempt(bench: Bench, reason: Reason) -> N
     attempt = start(bench)
     bench.clock.advance(1_500)
     message = f"line 1: {FULL}\nline 2: ü"
-    assert bench.commands.release(attempt.job_id, attempt.holder, reason, message) is Status.PENDING
+    assert bench.claims.release(attempt.job_id, attempt.holder, reason, message) is Status.PENDING
     job = bench.queries.get(attempt.job_id)
     assert (job.status, job.executor_id, job.reason, job.error_message) == (Status.PENDING, None, None, None)
     assert list(job.attempts) == [
@@ -32,7 +32,7 @@ def test_a_host_fault_is_shown_in_the_attempt(bench: Bench, reason: Reason) -> N
 
 def test_a_message_without_a_reason_is_shown_and_counts_nothing(bench: Bench) -> None:
     attempt = start(bench)
-    bench.commands.release(attempt.job_id, attempt.holder, None, "a b")
+    bench.claims.release(attempt.job_id, attempt.holder, None, "a b")
     [archived] = bench.queries.get(attempt.job_id).attempts
     assert (archived.reason, archived.error_message) == (None, "a b")
     assert claimed_by(bench, "executor-1") == attempt.job_id
@@ -108,7 +108,7 @@ def test_after_the_last_host_fault_allowed_the_job_fails_with_its_reason_and_mes
     assert fault(bench, claim(bench)) is Status.PENDING
     bench.pass_time(10_000)
     last = claim(bench)
-    assert bench.commands.release(job_id, last.holder, Reason.DOWNLOAD_FAILED, "unknown host") is Status.FAILED
+    assert bench.claims.release(job_id, last.holder, Reason.DOWNLOAD_FAILED, "unknown host") is Status.FAILED
     job = bench.queries.get(job_id)
     assert (job.status, job.reason, job.error_message) == (Status.FAILED, Reason.DOWNLOAD_FAILED, "unknown host")
     assert (job.exit_code, job.completed_at_ms) == (None, bench.clock.now_ms)
@@ -138,7 +138,7 @@ def test_host_faults_and_lost_attempts_are_counted_apart(bench: Bench) -> None:
         let_leases_end(bench)
     bench.pass_time(5_000)
     attempt = claim(bench, "executor-2")
-    assert bench.commands.release(job_id, attempt.holder, Reason.WORKER_SHUTDOWN) is Status.PENDING
+    assert bench.claims.release(job_id, attempt.holder, Reason.WORKER_SHUTDOWN) is Status.PENDING
     assert fault(bench, claim(bench, "executor-2")) is Status.PENDING
     bench.pass_time(10_000)
     assert fault(bench, claim(bench, "executor-2")) is Status.FAILED

@@ -37,7 +37,7 @@ def test_nothing_is_lost_for_one_whole_lease_after_an_absence(bench: Bench) -> N
 def test_an_executor_that_sends_a_heartbeat_in_time_keeps_its_job(bench: Bench) -> None:
     attempt = come_back_after(bench, bench.policy.lease_ms * 10)
     bench.clock.advance(bench.policy.lease_ms // 2)
-    bench.commands.heartbeat(attempt.job_id, attempt.holder)
+    bench.claims.heartbeat(attempt.job_id, attempt.holder)
     bench.commands.sweep()
     bench.clock.advance(bench.policy.lease_ms // 2)
     bench.commands.sweep()
@@ -46,14 +46,14 @@ def test_an_executor_that_sends_a_heartbeat_in_time_keeps_its_job(bench: Bench) 
 
 def test_a_result_that_was_delayed_by_an_absence_is_accepted(bench: Bench) -> None:
     attempt = come_back_after(bench, bench.policy.lease_ms * 10)
-    bench.commands.complete(attempt.job_id, attempt.holder, DONE)
+    bench.claims.complete(attempt.job_id, attempt.holder, DONE)
     assert status_of(bench, attempt.job_id) is Status.COMPLETED
 
 
 def test_a_claim_ends_no_lease_after_an_absence(bench: Bench) -> None:
     attempt = start(bench)
     bench.clock.advance(bench.policy.lease_ms * 10)
-    assert bench.commands.claim("executor-2", None) is None
+    assert bench.claims.claim("executor-2", None) is None
     assert bench.commands.sweep().leases_lost == 0
     assert status_of(bench, attempt.job_id) is Status.RUNNING
 

@@ -19,7 +19,7 @@ from tests.support.bench import Bench
 def report(bench: Bench, attempt: Attempt, *pieces: tuple[int, str]) -> tuple[str | None, int]:
     """Report these pieces of stdout, one heartbeat each. Return the text that is stored, and its offset."""
     for piece in pieces:
-        bench.commands.heartbeat(attempt.job_id, attempt.holder, LiveOutput(Piece(*piece)))
+        bench.claims.heartbeat(attempt.job_id, attempt.holder, LiveOutput(Piece(*piece)))
     return stored(bench, attempt.job_id)
 
 
@@ -62,8 +62,8 @@ def test_pieces_are_put_together_by_their_offsets(
 def test_the_streams_are_kept_apart(bench: Bench) -> None:
     attempt = start(bench)
     both = LiveOutput(Piece(0, "out"), Piece(5, "err"))
-    bench.commands.heartbeat(attempt.job_id, attempt.holder, both)
-    bench.commands.heartbeat(attempt.job_id, attempt.holder, LiveOutput(stderr=Piece(8, "or")))
+    bench.claims.heartbeat(attempt.job_id, attempt.holder, both)
+    bench.claims.heartbeat(attempt.job_id, attempt.holder, LiveOutput(stderr=Piece(8, "or")))
     assert stored(bench, attempt.job_id, "stdout") == ("out", 0)
     assert stored(bench, attempt.job_id, "stderr") == ("error", 5)
 

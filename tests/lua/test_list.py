@@ -34,9 +34,9 @@ def fill(bench: Bench, count: int) -> list[Job]:
         attempt = claim(bench, f"executor-{chance.randrange(3)}")
         fate = chance.randrange(3)
         if fate == 0:
-            bench.commands.complete(attempt.job_id, attempt.holder, DONE)
+            bench.claims.complete(attempt.job_id, attempt.holder, DONE)
         elif fate == 1:
-            bench.commands.fail(attempt.job_id, attempt.holder, BROKEN)
+            bench.claims.fail(attempt.job_id, attempt.holder, BROKEN)
     return [bench.queries.get(job_id) for job_id in reversed(job_ids)]
 
 
@@ -104,7 +104,7 @@ def test_pages_stay_where_they_are_while_jobs_run_and_end(bench: Bench) -> None:
     job_ids = bench.submit(6)
     first = bench.queries.list(Filter(), 3, 0)
     attempt = claim(bench)
-    bench.commands.complete(attempt.job_id, attempt.holder, DONE)
+    bench.claims.complete(attempt.job_id, attempt.holder, DONE)
     bench.commands.cancel(job_ids[5])
     second = bench.queries.list(Filter(), 3, 3)
     assert [job.id for page in (first, second) for job in page.jobs] == job_ids[::-1]

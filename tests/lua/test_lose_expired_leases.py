@@ -51,7 +51,7 @@ def test_a_lost_attempt_is_archived(bench: Bench) -> None:
 
 def test_an_unknown_address_of_a_lost_attempt_stays_unknown(bench: Bench) -> None:
     [job_id] = bench.submit()
-    bench.commands.claim("executor-1", None)
+    bench.claims.claim("executor-1", None)
     let_leases_end(bench)
     assert bench.queries.get(job_id).attempts[0].executor_ip is None
 
@@ -88,7 +88,7 @@ def test_a_job_that_was_given_up_is_never_handed_out(bench: Bench) -> None:
     bench = Bench(bench.client, Policy(max_attempts=1), bench.clock)
     lost = lose(bench)
     assert status_of(bench, lost.job_id) is Status.FAILED
-    assert bench.commands.claim("executor-2", None) is None
+    assert bench.claims.claim("executor-2", None) is None
 
 
 @pytest.mark.parametrize("max_attempts", [1, 3])
@@ -99,14 +99,14 @@ def test_a_lost_job_with_a_cancel_request_is_cancelled_and_not_handed_out(
     bench = Bench(bench.client, Policy(max_attempts=max_attempts), bench.clock)
     attempt = start(bench)
     bench.commands.cancel(attempt.job_id, force=True)
-    bench.commands.heartbeat(attempt.job_id, attempt.holder, LiveOutput(Piece(0, "out")))
+    bench.claims.heartbeat(attempt.job_id, attempt.holder, LiveOutput(Piece(0, "out")))
     if script == "sweep":
         let_leases_end(bench)
     else:
         for _ in range(3):
-            assert bench.commands.claim("executor-2", None) is None
+            assert bench.claims.claim("executor-2", None) is None
             bench.clock.advance(bench.policy.lease_ms // 2)
-    assert bench.commands.claim("executor-2", None) is None
+    assert bench.claims.claim("executor-2", None) is None
     job = bench.queries.get(attempt.job_id)
     assert (job.status, job.reason, job.executor_id) == (Status.CANCELLED, Reason.CANCELLED, "executor-1")
     assert (job.error_message, job.cancel_requested, job.completed_at_ms is None) == (None, True, False)
@@ -140,7 +140,7 @@ def test_every_lost_job_is_requeued_and_no_other(bench: Bench) -> None:
     bench.commands.sweep()
     for _ in range(2):
         bench.clock.advance(bench.policy.lease_ms // 2)
-        bench.commands.heartbeat(seen.job_id, seen.holder)
+        bench.claims.heartbeat(seen.job_id, seen.holder)
         bench.commands.sweep()
     assert [status_of(bench, attempt.job_id) for attempt in silent] == [Status.PENDING] * 2
     assert status_of(bench, seen.job_id) is Status.RUNNING

@@ -105,5 +105,5 @@ def test_a_job_that_has_ended_remembers_nobody(bench: Bench) -> None:
     job_id = faulted(bench)
     bench.pass_time(5_000)
     attempt = claim(bench, "executor-2")
-    bench.commands.complete(job_id, attempt.holder, DONE)
+    bench.claims.complete(job_id, attempt.holder, DONE)
     assert bench.client.hmget(f"{ROOT}:job:{job_id}", "released_by", "others_first_until_ms") == [None, None]

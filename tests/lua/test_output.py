@@ -29,7 +29,7 @@ def test_a_pending_job_has_written_nothing(bench: Bench, offset: int) -> None:
 def test_live_output_is_available_as_soon_as_it_is_reported(bench: Bench) -> None:
     attempt = start(bench)
     assert bench.queries.output(attempt.job_id, Stream.STDOUT, 0) == Output(Status.RUNNING, Part(0, "", 0))
-    bench.commands.heartbeat(attempt.job_id, attempt.holder, LiveOutput(Piece(0, "out"), Piece(9, "err")))
+    bench.claims.heartbeat(attempt.job_id, attempt.holder, LiveOutput(Piece(0, "out"), Piece(9, "err")))
     assert bench.queries.output(attempt.job_id, Stream.STDOUT, 1) == Output(Status.RUNNING, Part(1, "ut", 3))
     assert bench.queries.output(attempt.job_id, Stream.STDERR, 1) == Output(Status.RUNNING, Part(9, "err", 12))
     assert not bench.queries.output(attempt.job_id, Stream.STDERR, 1).ended
@@ -37,16 +37,16 @@ def test_live_output_is_available_as_soon_as_it_is_reported(bench: Bench) -> Non
 
 def test_the_output_of_a_lost_attempt_is_gone(bench: Bench) -> None:
     attempt = start(bench)
-    bench.commands.heartbeat(attempt.job_id, attempt.holder, LiveOutput(Piece(0, "out")))
+    bench.claims.heartbeat(attempt.job_id, attempt.holder, LiveOutput(Piece(0, "out")))
     let_leases_end(bench)
     assert bench.queries.output(attempt.job_id, Stream.STDOUT, 3) == Output(Status.PENDING, Part(0, "", 0))
 
 
 def test_the_output_of_an_ended_job_is_the_stored_output(bench: Bench) -> None:
     completed, failed = start(bench), start(bench)
-    bench.commands.heartbeat(completed.job_id, completed.holder, LiveOutput(Piece(0, "ou")))
-    bench.commands.complete(completed.job_id, completed.holder, DONE)
-    bench.commands.fail(failed.job_id, failed.holder, BROKEN)
+    bench.claims.heartbeat(completed.job_id, completed.holder, LiveOutput(Piece(0, "ou")))
+    bench.claims.complete(completed.job_id, completed.holder, DONE)
+    bench.claims.fail(failed.job_id, failed.holder, BROKEN)
     assert bench.queries.output(completed.job_id, Stream.STDOUT, 2) == Output(Status.COMPLETED, Part(2, "t", 3))
     assert bench.queries.output(failed.job_id, Stream.STDERR, 0) == Output(Status.FAILED, Part(0, "err", 3))
     assert bench.queries.output(failed.job_id, Stream.STDERR, 0).ended
@@ -67,7 +67,7 @@ def test_each_stream_is_truncated_on_its_own(bench: Bench) -> None:
     attempt = start(bench)
     text = "h" * HALF_BYTES + missing_line(100) + "t" * HALF_BYTES
     measured = Measured(stdout_bytes=2 * HALF_BYTES + 100, stdout_truncated=True)
-    bench.commands.complete(attempt.job_id, attempt.holder, Result(0, text, text, measured=measured))
+    bench.claims.complete(attempt.job_id, attempt.holder, Result(0, text, text, measured=measured))
     total_bytes = 2 * HALF_BYTES + 100
     offset = total_bytes - 3
     assert bench.queries.output(attempt.job_id, Stream.STDOUT, offset).part == Part(offset, "ttt", total_bytes)
@@ -77,7 +77,7 @@ def test_each_stream_is_truncated_on_its_own(bench: Bench) -> None:
 
 def test_reading_changes_nothing(bench: Bench) -> None:
     attempt = start(bench)
-    bench.commands.heartbeat(attempt.job_id, attempt.holder, LiveOutput(Piece(0, "out")))
+    bench.claims.heartbeat(attempt.job_id, attempt.holder, LiveOutput(Piece(0, "out")))
     before = contents(bench.client)
     bench.queries.output(attempt.job_id, Stream.STDOUT, 0)
     assert contents(bench.client) == before

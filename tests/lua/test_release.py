@@ -19,7 +19,7 @@ def refused(bench: Bench, job_id: str, holder: Holder) -> tuple[type[JobQueueErr
     """Return the class and the status of the refusal, after checking that it changed nothing."""
     before = contents(bench.client)
     with pytest.raises((NotRunning, LeaseLost)) as refusal:
-        bench.commands.release(job_id, holder)
+        bench.claims.release(job_id, holder)
     assert contents(bench.client) == before
     return type(refusal.value), refusal.value.facts["status"]
 
@@ -28,7 +28,7 @@ def refused(bench: Bench, job_id: str, holder: Holder) -> tuple[type[JobQueueErr
 def test_a_released_job_is_pending_and_its_attempt_is_archived(bench: Bench, reason: Reason | None) -> None:
     attempt = start(bench)
     bench.clock.advance(1_500)
-    assert bench.commands.release(attempt.job_id, attempt.holder, reason) is Status.PENDING
+    assert bench.claims.release(attempt.job_id, attempt.holder, reason) is Status.PENDING
     job = bench.queries.get(attempt.job_id)
     assert (job.status, job.executor_id, job.started_at_ms, job.reason) == (Status.PENDING, None, None, None)
     assert list(job.attempts) == [
@@ -38,21 +38,21 @@ def test_a_released_job_is_pending_and_its_attempt_is_archived(bench: Bench, rea
 
 def test_an_executor_without_a_token_may_release_its_job(bench: Bench) -> None:
     attempt = start(bench)
-    assert bench.commands.release(attempt.job_id, attempt.without_token) is Status.PENDING
+    assert bench.claims.release(attempt.job_id, attempt.without_token) is Status.PENDING
 
 
 def test_a_released_job_waits_at_its_old_place(bench: Bench) -> None:
     first, second, third = (start(bench) for _ in range(3))
     for attempt in (third, first, second):
-        bench.commands.release(attempt.job_id, attempt.holder)
+        bench.claims.release(attempt.job_id, attempt.holder)
     bench.submit()
     assert [claim(bench).job_id for _ in range(3)] == [first.job_id, second.job_id, third.job_id]
 
 
 def test_a_released_lease_leaves_nothing_behind(bench: Bench) -> None:
     attempt = start(bench)
-    bench.commands.heartbeat(attempt.job_id, attempt.holder, LiveOutput(Piece(0, "out")))
-    bench.commands.release(attempt.job_id, attempt.holder)
+    bench.claims.heartbeat(attempt.job_id, attempt.holder, LiveOutput(Piece(0, "out")))
+    bench.claims.release(attempt.job_id, attempt.holder)
     for key in (f"lease:{attempt.job_id}", f"live:{attempt.job_id}", "deadlines", "held:executor-1"):
         assert bench.client.exists(f"{ROOT}:{key}") == 0
 
@@ -62,7 +62,7 @@ def test_a_released_attempt_does_not_count_as_lost(bench: Bench) -> None:
     job_id = lose(bench).job_id
     for _ in range(5):
         attempt = claim(bench)
-        assert bench.commands.release(attempt.job_id, attempt.holder) is Status.PENDING
+        assert bench.claims.release(attempt.job_id, attempt.holder) is Status.PENDING
     assert bench.queries.stats().attempts_lost == 1
     claim(bench)
     let_leases_end(bench)
@@ -73,10 +73,10 @@ def test_attempts_are_numbered_however_the_last_one_ended(bench: Bench) -> None:
     lose(bench)
     numbers = []
     for _ in range(105):
-        claimed = bench.commands.claim("executor-1", None)
+        claimed = bench.claims.claim("executor-1", None)
         assert claimed is not None
         numbers.append(claimed.attempt)
-        bench.commands.release(claimed.job.id, Holder("executor-1", claimed.attempt_token))
+        bench.claims.release(claimed.job.id, Holder("executor-1", claimed.attempt_token))
     assert numbers == list(range(2, 107))
 
 
@@ -84,7 +84,7 @@ def test_a_released_job_remembers_its_newest_hundred_attempts(bench: Bench) -> N
     [job_id] = bench.submit()
     for number in range(105):
         attempt = claim(bench, f"executor-{number}")
-        bench.commands.release(job_id, attempt.holder)
+        bench.claims.release(job_id, attempt.holder)
     attempts = bench.queries.get(job_id).attempts
     assert [attempt.executor_id for attempt in attempts] == [f"executor-{number}" for number in range(5, 105)]
 
@@ -92,7 +92,7 @@ def test_a_released_job_remembers_its_newest_hundred_attempts(bench: Bench) -> N
 def test_a_release_counts_as_seen(bench: Bench) -> None:
     attempt = start(bench)
     bench.clock.advance(1_000)
-    bench.commands.release(attempt.job_id, attempt.holder)
+    bench.claims.release(attempt.job_id, attempt.holder)
     [executor] = bench.executors()
     assert (executor.last_heartbeat_ms, executor.current_job_id) == (bench.clock.now_ms, None)
 
@@ -101,18 +101,18 @@ def test_a_job_with_a_cancel_request_ends_when_it_is_released(bench: Bench) -> N
     attempt = start(bench)
     bench.commands.cancel(attempt.job_id, force=True)
     bench.clock.advance(10)
-    assert bench.commands.release(attempt.job_id, attempt.holder, Reason.WORKER_SHUTDOWN) is Status.CANCELLED
+    assert bench.claims.release(attempt.job_id, attempt.holder, Reason.WORKER_SHUTDOWN) is Status.CANCELLED
     job = bench.queries.get(attempt.job_id)
     assert (job.status, job.reason, job.completed_at_ms) == (Status.CANCELLED, Reason.CANCELLED, bench.clock.now_ms)
     [only] = job.attempts
     assert (only.status, only.reason) == (AttemptStatus.RELEASED, Reason.WORKER_SHUTDOWN)
     assert bench.queries.stats().finished[Status.CANCELLED] == 1
-    assert bench.commands.claim("executor-2", None) is None
+    assert bench.claims.claim("executor-2", None) is None
 
 
 def test_an_unknown_job_is_not_found(bench: Bench) -> None:
     with pytest.raises(JobNotFound):
-        bench.commands.release("no-such-job", Holder("executor-1"))
+        bench.claims.release("no-such-job", Holder("executor-1"))
     assert contents(bench.client).names() == set()
 
 
@@ -124,8 +124,8 @@ def test_a_job_that_does_not_run_cannot_be_released(bench: Bench) -> None:
 
 
 def test_an_ended_job_cannot_be_released(bench: Bench) -> None:
-    bench.commands.complete((completed := start(bench)).job_id, completed.holder, DONE)
-    bench.commands.fail((failed := start(bench)).job_id, failed.holder, BROKEN)
+    bench.claims.complete((completed := start(bench)).job_id, completed.holder, DONE)
+    bench.claims.fail((failed := start(bench)).job_id, failed.holder, BROKEN)
     assert refused(bench, completed.job_id, completed.holder) == (NotRunning, "completed")
     assert refused(bench, failed.job_id, failed.holder) == (NotRunning, "failed")
 
@@ -142,9 +142,9 @@ def test_only_the_holder_may_release_a_job(bench: Bench) -> None:
 
 def test_a_released_job_is_no_longer_held(bench: Bench) -> None:
     attempt = start(bench)
-    bench.commands.release(attempt.job_id, attempt.holder)
+    bench.claims.release(attempt.job_id, attempt.holder)
     assert refused(bench, attempt.job_id, attempt.holder) == (NotRunning, "pending")
     claim(bench, "executor-1")
     assert refused(bench, attempt.job_id, attempt.holder) == (LeaseLost, "running")
     with pytest.raises(LeaseLost):
-        bench.commands.complete(attempt.job_id, attempt.holder, DONE)
+        bench.claims.complete(attempt.job_id, attempt.holder, DONE)

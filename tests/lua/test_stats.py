@@ -17,9 +17,9 @@ def test_an_empty_queue_counts_nothing(bench: Bench) -> None:
 
 def test_jobs_are_counted_by_status_and_priority(bench: Bench) -> None:
     completed = start(bench, priority=Priority.BEST_EFFORT)
-    bench.commands.complete(completed.job_id, completed.holder, DONE)
+    bench.claims.complete(completed.job_id, completed.holder, DONE)
     failed = start(bench)
-    bench.commands.fail(failed.job_id, failed.holder, BROKEN)
+    bench.claims.fail(failed.job_id, failed.holder, BROKEN)
     [cancelled] = bench.submit(1, Priority.BEST_EFFORT)
     bench.commands.cancel(cancelled)
     start(bench, priority=Priority.FOREGROUND)
@@ -62,9 +62,9 @@ def test_lost_attempts_are_counted(bench: Bench) -> None:
 
 
 def test_executors_are_active_until_their_time_out(bench: Bench) -> None:
-    bench.commands.claim("executor-1", None)
+    bench.claims.claim("executor-1", None)
     bench.clock.advance(1)
-    bench.commands.claim("executor-2", None)
+    bench.claims.claim("executor-2", None)
     assert bench.queries.stats().active_executors == 2
     bench.clock.advance(bench.policy.executor_timeout_ms - 1)
     assert bench.queries.stats().active_executors == 1

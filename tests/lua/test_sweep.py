@@ -20,7 +20,7 @@ def test_an_empty_queue_has_nothing_to_sweep(bench: Bench) -> None:
 
 def test_a_job_is_removed_when_its_retention_ends_and_not_before(bench: Bench) -> None:
     attempt = start(bench)
-    bench.commands.complete(attempt.job_id, attempt.holder, DONE)
+    bench.claims.complete(attempt.job_id, attempt.holder, DONE)
     bench.clock.advance(bench.policy.retention_ms - 1)
     assert bench.commands.sweep().jobs_removed == 0
     assert bench.queries.get(attempt.job_id).stdout == DONE.stdout
@@ -33,7 +33,7 @@ def test_a_job_is_removed_when_its_retention_ends_and_not_before(bench: Bench) -
 def test_a_removed_job_leaves_nothing_behind(bench: Bench) -> None:
     lost = lose(bench)
     again = claim(bench)
-    bench.commands.complete(again.job_id, again.holder, DONE)
+    bench.claims.complete(again.job_id, again.holder, DONE)
     bench.clock.advance(bench.policy.retention_ms)
     bench.commands.sweep()
     remaining = contents(bench.client)
@@ -46,7 +46,7 @@ def test_a_job_is_removed_whichever_way_it_ended(bench: Bench) -> None:
     [cancelled] = bench.submit()
     bench.commands.cancel(cancelled)
     failed = start(bench)
-    bench.commands.fail(failed.job_id, failed.holder, BROKEN)
+    bench.claims.fail(failed.job_id, failed.holder, BROKEN)
     bench.clock.advance(bench.policy.retention_ms)
     assert bench.commands.sweep().jobs_removed == 2
     assert named_after_jobs(bench) == []
@@ -67,7 +67,7 @@ def test_a_job_that_has_not_ended_is_never_removed(bench: Bench) -> None:
 
 def test_the_totals_outlive_the_jobs(bench: Bench) -> None:
     attempt = start(bench)
-    bench.commands.complete(attempt.job_id, attempt.holder, DONE)
+    bench.claims.complete(attempt.job_id, attempt.holder, DONE)
     bench.clock.advance(bench.policy.retention_ms)
     bench.commands.sweep()
     assert bench.queries.stats().finished[Status.COMPLETED] == 1
@@ -81,12 +81,12 @@ def test_an_ended_entry_without_a_job_is_dropped(bench: Bench) -> None:
 
 def test_a_silent_executor_is_forgotten_with_its_count(bench: Bench) -> None:
     attempt = start(bench)
-    bench.commands.complete(attempt.job_id, attempt.holder, DONE)
+    bench.claims.complete(attempt.job_id, attempt.holder, DONE)
     bench.clock.advance(bench.policy.executor_timeout_ms - 1)
     assert bench.commands.sweep().executors_forgotten == 0
     bench.clock.advance(1)
     assert bench.commands.sweep().executors_forgotten == 1
-    bench.commands.claim("executor-1", None)
+    bench.claims.claim("executor-1", None)
     assert bench.executors()[0].jobs_completed == 0
 
 
@@ -112,7 +112,7 @@ def test_a_sweep_removes_a_limited_number_of_jobs(bench: Bench) -> None:
 
 def test_a_sweep_forgets_a_limited_number_of_executors(bench: Bench) -> None:
     for number in range(SWEEP_LIMIT + 20):
-        bench.commands.claim(f"executor-{number}", None)
+        bench.claims.claim(f"executor-{number}", None)
     bench.clock.advance(bench.policy.executor_timeout_ms)
     first, second = bench.commands.sweep(), bench.commands.sweep()
     assert (first.executors_forgotten, first.more) == (SWEEP_LIMIT, True)
@@ -134,7 +134,7 @@ def test_a_clock_that_was_set_back_takes_no_job_from_an_executor_that_sends_hear
     bench.commands.sweep()
     for _ in range(3):
         bench.clock.advance(bench.policy.lease_ms // 2)
-        bench.commands.heartbeat(attempt.job_id, attempt.holder)
+        bench.claims.heartbeat(attempt.job_id, attempt.holder)
         bench.commands.sweep()
     assert status_of(bench, attempt.job_id) is Status.RUNNING
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from jobqueue.errors import JobQueueError
 from jobqueue.job import Priority, Reason, Status, Stream
+from jobqueue.queue.claims import Claims
 from jobqueue.queue.commands import Commands
 from jobqueue.queue.connection import Connection
 from jobqueue.queue.policy import Policy
@@ -32,6 +33,7 @@ class SideBySide:
         self.client = connection.client
         self.clock = Clock()
         self.commands = Commands(scripts, policy, self.clock)
+        self.claims = Claims(scripts, policy, self.clock)
         self.queries = Queries(scripts, policy, self.clock)
         self.model = Model(policy, self.clock.now_ms)
         self.attempts: list[Attempt] = []
@@ -65,7 +67,7 @@ class SideBySide:
         """Claim a job, if one is pending."""
         self.advance(1)
         due = self.model.next_job(executor_id)
-        claimed = self.commands.claim(executor_id, None)
+        claimed = self.claims.claim(executor_id, None)
         assert (claimed and claimed.job.id) == (due and due.id)
         if claimed and due:
             holder = Holder(executor_id, claimed.attempt_token)
@@ -76,14 +78,14 @@ class SideBySide:
     def heartbeat(self, attempt: Attempt, with_token: bool, piece: Piece = ONE_BYTE) -> None:
         """Send a heartbeat with some output."""
         holder = attempt.holder if with_token else attempt.without_token
-        answer = answer_of(lambda: self.commands.heartbeat(attempt.job_id, holder, LiveOutput(piece)))
+        answer = answer_of(lambda: self.claims.heartbeat(attempt.job_id, holder, LiveOutput(piece)))
         assert answer == self.model.heartbeat(attempt.job_id, holder, piece)
 
     def release(self, attempt: Attempt, reason: Reason | None, with_token: bool) -> None:
         """Release a job, with a message if there is a reason."""
         holder = attempt.holder if with_token else attempt.without_token
         message = "no space left" if reason else ""
-        answer = answer_of(lambda: self.commands.release(attempt.job_id, holder, reason, message))
+        answer = answer_of(lambda: self.claims.release(attempt.job_id, holder, reason, message))
         assert answer == self.model.release(attempt.job_id, holder, reason, message)
 
     def finish(self, attempt: Attempt, status: Status, result: Result, with_token: bool) -> None:
@@ -91,7 +93,7 @@ class SideBySide:
         holder = attempt.holder if with_token else attempt.without_token
         if status is Status.COMPLETED:
             result = replace(result, exit_code=result.exit_code or 0)  # the API requires one
-        verb = self.commands.complete if status is Status.COMPLETED else self.commands.fail
+        verb = self.claims.complete if status is Status.COMPLETED else self.claims.fail
         answer = answer_of(lambda: verb(attempt.job_id, holder, result))
         assert answer == self.model.finish(status, attempt.job_id, holder, result)
 

@@ -1,4 +1,4 @@
-"""`queue/commands.py`: every verb fails when Redis is away, and is logged in one line when it is done."""
+"""The verbs of `queue/commands.py` and `queue/claims.py`: each fails when Redis is away, and is logged in one line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pytest
 from structlog.typing import EventDict
 
 from jobqueue.errors import JobNotFound, JobQueueError, NotRunning, StoreUnavailable
-from jobqueue.queue.commands import Commands
 from jobqueue.queue.connection import connect
 from jobqueue.result import Holder
 from tests.support.attempts import BROKEN, DONE, claim, lose, start
@@ -19,16 +18,16 @@ from tests.support.bench import Bench, new_job
 from tests.support.redis_proxy import Proxy
 
 HOLDER = Holder("executor-1", "a token")
-VERBS: dict[str, Callable[[Commands], object]] = {
-    "submit": lambda commands: commands.submit([new_job()]),
-    "claim": lambda commands: commands.claim("executor-1", None),
-    "heartbeat": lambda commands: commands.heartbeat("any", HOLDER),
-    "complete": lambda commands: commands.complete("any", HOLDER, DONE),
-    "fail": lambda commands: commands.fail("any", HOLDER, BROKEN),
-    "release": lambda commands: commands.release("any", HOLDER),
-    "cancel": lambda commands: commands.cancel("any"),
-    "cancel_many": lambda commands: commands.cancel_many(["any"]),
-    "sweep": lambda commands: commands.sweep(),
+VERBS: dict[str, Callable[[Bench], object]] = {
+    "submit": lambda bench: bench.commands.submit([new_job()]),
+    "claim": lambda bench: bench.claims.claim("executor-1", None),
+    "heartbeat": lambda bench: bench.claims.heartbeat("any", HOLDER),
+    "complete": lambda bench: bench.claims.complete("any", HOLDER, DONE),
+    "fail": lambda bench: bench.claims.fail("any", HOLDER, BROKEN),
+    "release": lambda bench: bench.claims.release("any", HOLDER),
+    "cancel": lambda bench: bench.commands.cancel("any"),
+    "cancel_many": lambda bench: bench.commands.cancel_many(["any"]),
+    "sweep": lambda bench: bench.commands.sweep(),
 }
 
 
@@ -36,7 +35,7 @@ VERBS: dict[str, Callable[[Commands], object]] = {
 def test_every_verb_raises_store_unavailable_when_redis_is_away(proxy: Proxy, verb: str) -> None:
     proxy.away = True
     with connect(proxy.url) as client, pytest.raises(StoreUnavailable):
-        VERBS[verb](Bench(client).commands)
+        VERBS[verb](Bench(client))
 
 
 @pytest.mark.parametrize("is_away", [False, True])
@@ -50,12 +49,12 @@ def test_an_error_keeps_nothing_of_its_request_in_memory(proxy: Proxy, verb: str
     def request() -> weakref.ref[Body]:
         body = Body()
         bodies.append(weakref.ref(body))
-        VERBS[verb](commands)
+        VERBS[verb](bench)
         return bodies[0]
 
     bodies: list[weakref.ref[Body]] = []
     with connect("redis://127.0.0.1:1" if is_away else proxy.url) as client:
-        commands = Bench(client).commands
+        bench = Bench(client)
         gc.disable()
         try:
             with suppress(JobQueueError):
@@ -67,14 +66,14 @@ def test_an_error_keeps_nothing_of_its_request_in_memory(proxy: Proxy, verb: str
 
 def test_every_change_is_logged_under_its_verb(real_bench: Bench, logged: list[EventDict]) -> None:
     completed = start(real_bench)
-    real_bench.commands.complete(completed.job_id, completed.holder, DONE)
+    real_bench.claims.complete(completed.job_id, completed.holder, DONE)
     failed = start(real_bench)
-    real_bench.commands.fail(failed.job_id, failed.holder, BROKEN)
+    real_bench.claims.fail(failed.job_id, failed.holder, BROKEN)
     [cancelled] = real_bench.submit()
     real_bench.commands.cancel(cancelled)
     stopped = start(real_bench)
     real_bench.commands.cancel(stopped.job_id, force=True)
-    real_bench.commands.release(stopped.job_id, stopped.holder)
+    real_bench.claims.release(stopped.job_id, stopped.holder)
     lose(real_bench)
     verbs = ["submit", "claim", "complete", "submit", "claim", "fail", "submit", "cancel"]
     verbs += ["submit", "claim", "cancel", "release", "submit", "claim", "sweep"]
@@ -85,7 +84,7 @@ def test_a_refused_change_is_not_logged(real_bench: Bench, logged: list[EventDic
     [job_id] = real_bench.submit()
     logged.clear()
     with pytest.raises(NotRunning):
-        real_bench.commands.complete(job_id, HOLDER, DONE)
+        real_bench.claims.complete(job_id, HOLDER, DONE)
     with pytest.raises(JobNotFound):
         real_bench.commands.cancel("no-such-job")
     real_bench.commands.sweep()
@@ -95,7 +94,7 @@ def test_a_refused_change_is_not_logged(real_bench: Bench, logged: list[EventDic
 def test_no_token_and_no_output_is_ever_logged(real_bench: Bench, logged: list[EventDict]) -> None:
     real_bench.submit()
     attempt = claim(real_bench)
-    real_bench.commands.complete(attempt.job_id, attempt.holder, DONE)
+    real_bench.claims.complete(attempt.job_id, attempt.holder, DONE)
     assert attempt.holder.attempt_token not in repr(logged)
     assert DONE.stderr not in [value for event in logged for value in event.values()]
 
@@ -109,6 +108,6 @@ def test_tokens_are_long_and_never_the_same(real_bench: Bench) -> None:
 
 def test_a_claim_returns_how_long_the_executor_may_be_silent(real_bench: Bench) -> None:
     real_bench.submit()
-    claimed = real_bench.commands.claim("executor-1", None)
+    claimed = real_bench.claims.claim("executor-1", None)
     assert claimed is not None
     assert claimed.lease_ms == real_bench.policy.lease_ms

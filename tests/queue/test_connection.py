@@ -58,7 +58,7 @@ def test_a_claim_whose_answer_got_lost_took_one_job(proxy: Proxy, real_client: r
         claim(bench)
         proxy.cut_answers = True
         with pytest.raises(StoreUnavailable):
-            bench.commands.claim("executor-1", None)
+            bench.claims.claim("executor-1", None)
     assert real_client.zcard(f"{ROOT}:deadlines") == 2
 
 

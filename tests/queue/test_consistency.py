@@ -19,9 +19,9 @@ def jobs(real_bench: Bench) -> dict[str, str]:
     lost = lose(real_bench)
     completed = claim(real_bench)
     assert completed.job_id == lost.job_id
-    real_bench.commands.complete(completed.job_id, completed.holder, DONE)
+    real_bench.claims.complete(completed.job_id, completed.holder, DONE)
     failed = start(real_bench)
-    real_bench.commands.fail(failed.job_id, failed.holder, BROKEN)
+    real_bench.claims.fail(failed.job_id, failed.holder, BROKEN)
     running = start(real_bench)
     pending, cancelled = real_bench.submit(2)
     real_bench.commands.cancel(cancelled)

@@ -9,7 +9,7 @@ import redis
 
 from jobqueue.errors import NotRunning, StoreFull
 from jobqueue.job import Status, Stream
-from jobqueue.queue.commands import Finished
+from jobqueue.queue.claims import Finished
 from jobqueue.queue.scripts import ROOT
 from jobqueue.result import Holder, LiveOutput, Piece, Result
 from tests.support.attempts import BROKEN, DONE, claim, let_leases_end, start, status_of
@@ -62,12 +62,12 @@ def test_a_pending_job_is_claimed(bench: Bench) -> None:
 def test_a_heartbeat_keeps_a_lease(bench: Bench) -> None:
     attempt = start(bench)
     fill_up(bench)
-    assert bench.commands.heartbeat(attempt.job_id, attempt.holder).lease_ms == bench.policy.lease_ms
+    assert bench.claims.heartbeat(attempt.job_id, attempt.holder).lease_ms == bench.policy.lease_ms
 
 
 FINISHES: dict[Status, Callable[[Bench, str, Holder], Finished]] = {
-    Status.COMPLETED: lambda bench, job_id, holder: bench.commands.complete(job_id, holder, DONE),
-    Status.FAILED: lambda bench, job_id, holder: bench.commands.fail(job_id, holder, BROKEN),
+    Status.COMPLETED: lambda bench, job_id, holder: bench.claims.complete(job_id, holder, DONE),
+    Status.FAILED: lambda bench, job_id, holder: bench.claims.fail(job_id, holder, BROKEN),
 }
 
 
@@ -95,10 +95,10 @@ def test_reports_with_large_outputs_do_not_fill_a_full_store_further(bench: Benc
     ended = []
     for _ in range(30):
         attempt = claim(bench)
-        bench.commands.heartbeat(attempt.job_id, attempt.holder, LiveOutput(Piece(0, "x" * 200_000)))
+        bench.claims.heartbeat(attempt.job_id, attempt.holder, LiveOutput(Piece(0, "x" * 200_000)))
         ended.append(attempt.job_id)
-        assert bench.commands.fail(attempt.job_id, attempt.holder, large).replayed is False
-        assert bench.commands.fail(attempt.job_id, attempt.holder, large).replayed is True
+        assert bench.claims.fail(attempt.job_id, attempt.holder, large).replayed is False
+        assert bench.claims.fail(attempt.job_id, attempt.holder, large).replayed is True
     assert used_bytes(bench) < limit + 4 * MEBIBYTE
     jobs = [bench.queries.get(job_id) for job_id in ended]
     assert {(job.status, job.exit_code) for job in jobs} == {(Status.FAILED, 3)}
@@ -112,7 +112,7 @@ def test_reports_with_large_outputs_do_not_fill_a_full_store_further(bench: Benc
     bench.client.config_set("maxmemory", 0)
     bench.submit()
     attempt = claim(bench)
-    bench.commands.complete(attempt.job_id, attempt.holder, large)
+    bench.claims.complete(attempt.job_id, attempt.holder, large)
     assert len(bench.queries.get(attempt.job_id).stdout) == MEBIBYTE
 
 
@@ -123,15 +123,15 @@ def test_after_a_mebibyte_of_short_outputs_a_full_store_keeps_none(bench: Bench)
     fill_up(bench)
     for expected in (True, False):
         attempt = claim(bench)
-        bench.commands.complete(attempt.job_id, attempt.holder, large)
-        assert bench.commands.complete(attempt.job_id, attempt.holder, large).replayed is True
+        bench.claims.complete(attempt.job_id, attempt.holder, large)
+        assert bench.claims.complete(attempt.job_id, attempt.holder, large).replayed is True
         job = bench.queries.get(attempt.job_id)
         assert (job.exit_code, bool(job.stdout), bool(job.stderr)) == (0, expected, expected)
         assert (job.measured.stdout_truncated, job.measured.stderr_truncated) == (True, True)
-    assert bench.commands.complete(attempt.job_id, attempt.holder, large).replayed is True
+    assert bench.claims.complete(attempt.job_id, attempt.holder, large).replayed is True
     other = Result(0, stdout="O" * 5000, stderr="e" * 5001)
     with pytest.raises(NotRunning):
-        bench.commands.complete(attempt.job_id, attempt.holder, other)
+        bench.claims.complete(attempt.job_id, attempt.holder, other)
 
 
 def test_a_pending_job_is_cancelled(bench: Bench) -> None:
@@ -145,20 +145,20 @@ def test_a_running_job_is_asked_to_stop_and_released(bench: Bench) -> None:
     cancelled, released = start(bench), start(bench)
     fill_up(bench)
     assert bench.commands.cancel(cancelled.job_id, force=True) is Status.RUNNING
-    assert bench.commands.release(cancelled.job_id, cancelled.holder) is Status.CANCELLED
-    assert bench.commands.release(released.job_id, released.holder) is Status.PENDING
+    assert bench.claims.release(cancelled.job_id, cancelled.holder) is Status.CANCELLED
+    assert bench.claims.release(released.job_id, released.holder) is Status.PENDING
 
 
 def test_a_running_program_s_output_is_dropped_and_its_offset_is_kept(bench: Bench) -> None:
     attempt = start(bench)
-    bench.commands.heartbeat(attempt.job_id, attempt.holder, LiveOutput(Piece(0, "begin ")))
+    bench.claims.heartbeat(attempt.job_id, attempt.holder, LiveOutput(Piece(0, "begin ")))
     fill_up(bench)
-    renewed = bench.commands.heartbeat(attempt.job_id, attempt.holder, LiveOutput(Piece(0, "begin, middle, ")))
+    renewed = bench.claims.heartbeat(attempt.job_id, attempt.holder, LiveOutput(Piece(0, "begin, middle, ")))
     assert renewed.lease_ms == bench.policy.lease_ms
     part = bench.queries.output(attempt.job_id, Stream.STDOUT, 0).part
     assert (part.offset, part.data) == (15, "")
     bench.client.config_set("maxmemory", 0)
-    bench.commands.heartbeat(attempt.job_id, attempt.holder, LiveOutput(Piece(15, "end")))
+    bench.claims.heartbeat(attempt.job_id, attempt.holder, LiveOutput(Piece(15, "end")))
     part = bench.queries.output(attempt.job_id, Stream.STDOUT, 0).part
     assert (part.offset, part.data, part.next_offset) == (15, "end", 18)
 

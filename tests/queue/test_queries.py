@@ -15,7 +15,7 @@ from tests.support.redis_proxy import Proxy
 def test_counts_add_up(real_bench: Bench) -> None:
     for count, priority in enumerate(Priority, start=1):
         real_bench.submit(count, priority)
-    real_bench.commands.claim("executor-1", None)
+    real_bench.claims.claim("executor-1", None)
     stats = real_bench.queries.stats()
     assert stats.by_status() == {
         status: sum(stats.jobs[status, priority] for priority in Priority) for status in Status

@@ -67,7 +67,7 @@ def test_two_roots_are_two_queues(client: redis.Redis) -> None:
 def test_scripts_that_redis_no_longer_has_are_loaded_again(real_bench: Bench) -> None:
     real_bench.submit()
     real_bench.client.script_flush()
-    assert real_bench.commands.claim("executor-1", None) is not None
+    assert real_bench.claims.claim("executor-1", None) is not None
     real_bench.client.script_flush()
     assert len(real_bench.submit(2)) == 2
     assert real_bench.queries.list(Filter(), 10, 0).total == 3

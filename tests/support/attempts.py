@@ -27,7 +27,7 @@ class Attempt:
 
 def claim(bench: Bench, executor_id: str = "executor-1") -> Attempt:
     """Claim the next job. One must be pending."""
-    claimed = bench.commands.claim(executor_id, "10.0.0.1")
+    claimed = bench.claims.claim(executor_id, "10.0.0.1")
     assert claimed is not None, "no job is pending"
     return Attempt(claimed.job.id, Holder(executor_id, claimed.attempt_token))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import redis
 
 from jobqueue.job import NewJob, Priority, Spec
+from jobqueue.queue.claims import Claims
 from jobqueue.queue.commands import Commands
 from jobqueue.queue.connection import Connection
 from jobqueue.queue.policy import Policy
@@ -30,6 +31,7 @@ class Bench:
         self.connection = Connection(self.client)
         self.scripts = Scripts(self.connection)
         self.commands = Commands(self.scripts, self.policy, self.clock)
+        self.claims = Claims(self.scripts, self.policy, self.clock)
         self.queries = Queries(self.scripts, self.policy, self.clock)
 
     def submit(self, count: int = 1, priority: Priority = Priority.BACKGROUND, type: str = "demo") -> list[str]:

@@ -11,7 +11,7 @@ FULL = "no space left on device"
 
 def fault(bench: Bench, attempt: Attempt, message: str = FULL) -> Status:
     """Release a job after a host fault."""
-    return bench.commands.release(attempt.job_id, attempt.holder, Reason.HOST_FAULT, message)
+    return bench.claims.release(attempt.job_id, attempt.holder, Reason.HOST_FAULT, message)
 
 
 def faulted(bench: Bench, executor_id: str = "executor-1") -> str:
@@ -23,5 +23,5 @@ def faulted(bench: Bench, executor_id: str = "executor-1") -> str:
 
 def claimed_by(bench: Bench, executor_id: str) -> str | None:
     """Let an executor claim; return the id of the job that it gets."""
-    claimed = bench.commands.claim(executor_id, None)
+    claimed = bench.claims.claim(executor_id, None)
     return claimed.job.id if claimed else None

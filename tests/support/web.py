@@ -47,7 +47,7 @@ class Api:
 
     def __post_init__(self) -> None:
         bench = self.bench
-        self.app = create_app(Services(bench.connection, bench.commands, bench.queries))
+        self.app = create_app(Services(bench.connection, bench.commands, bench.claims, bench.queries))
         self.client = self.app.test_client()
 
     def call(self, method: str, path: str, body: Any = None, **more: Any) -> TestResponse:

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response, jsonify, request
 
 from jobqueue.job import Reason, Status
-from jobqueue.queue.commands import Finished
+from jobqueue.queue.claims import Finished
 from jobqueue.result import Holder, LiveOutput, Result
 from jobqueue.web import callers
 from jobqueue.web.bodies import limits
@@ -34,7 +34,7 @@ def claim(executor: tuple[str, str | None]) -> Response:
     # and a client may submit a job without waiting for the answer.
     if not callers.is_waiting(request.environ):
         return Response(status=204)
-    claimed = services().commands.claim(executor_id, executor_ip or request.remote_addr)
+    claimed = services().claims.claim(executor_id, executor_ip or request.remote_addr)
     if claimed is None:
         return Response(status=204)
     attempt = {"attempt_token": claimed.attempt_token, "attempt": claimed.attempt, "lease_ms": claimed.lease_ms}
@@ -47,7 +47,7 @@ def claim(executor: tuple[str, str | None]) -> Response:
 @blueprint.refuses(404)
 def heartbeat(report: tuple[Holder, LiveOutput], job_id: str) -> dict[str, Any]:
     """Renew the lease of a running job"""
-    renewed = services().commands.heartbeat(job_id, *report)
+    renewed = services().claims.heartbeat(job_id, *report)
     lease = {"lease_ms": renewed.lease_ms, "cancel_requested": renewed.cancel_requested}
     return {"id": job_id, "status": Status.RUNNING, **lease}
 
@@ -58,7 +58,7 @@ def heartbeat(report: tuple[Holder, LiveOutput], job_id: str) -> dict[str, Any]:
 @blueprint.refuses(400, 404)
 def complete(report: tuple[Holder, Result], job_id: str) -> FinishedAnswer:
     """Report a job as completed"""
-    return _finished(job_id, services().commands.complete(job_id, *report))
+    return _finished(job_id, services().claims.complete(job_id, *report))
 
 
 @blueprint.route("/jobs/<job_id:job_id>/fail", methods=["PUT"])
@@ -67,7 +67,7 @@ def complete(report: tuple[Holder, Result], job_id: str) -> FinishedAnswer:
 @blueprint.refuses(400, 404)
 def fail(report: tuple[Holder, Result], job_id: str) -> FinishedAnswer:
     """Report a job as failed, or as stopped by a cancel"""
-    return _finished(job_id, services().commands.fail(job_id, *report))
+    return _finished(job_id, services().claims.fail(job_id, *report))
 
 
 @blueprint.route("/jobs/<job_id:job_id>/release", methods=["POST"])
@@ -76,7 +76,7 @@ def fail(report: tuple[Holder, Result], job_id: str) -> FinishedAnswer:
 @blueprint.refuses(400, 404)
 def release(report: tuple[Holder, Reason | None, str], job_id: str) -> dict[str, Any]:
     """Release a running job to its old place in the queue; after a host fault, with a delay"""
-    return {"id": job_id, "status": services().commands.release(job_id, *report)}
+    return {"id": job_id, "status": services().claims.release(job_id, *report)}
 
 
 def _finished(job_id: str, finished: Finished) -> FinishedAnswer:
