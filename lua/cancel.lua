@@ -9,7 +9,7 @@
 -- RETURNS  for each job, in order: "" when it was cancelled, "cancel_requested" when it runs and was asked to stop,
 --          else the refusal ("NOT_PENDING running")
 -- ERRORS   none
--- USES     keys clock whole allow_when_full find_job set_status end_job
+-- USES     keys clock whole allow_when_full find_job notify set_status end_job
 local now_ms = clock(ARGV[1])
 local force = ARGV[2]
 

@@ -11,7 +11,7 @@
 --          6 max_attempts   how many executors a job may lose
 -- RETURNS  the job as read_job returns it, or nothing when no job is pending
 -- ERRORS   none
--- USES     keys clock whole allow_when_full find_job set_status end_job drop_lease archive_attempt requeue
+-- USES     keys clock whole allow_when_full find_job notify set_status end_job drop_lease archive_attempt requeue
 -- USES     mark_seen surplus_executors forget_executors asking read_job in_grace lose_expired_leases queue_due_jobs
 local now_ms = clock(ARGV[1])
 local executor_id = ARGV[2]

@@ -13,7 +13,7 @@
 --          9 stderr         the same for standard error
 -- RETURNS  the new deadline in milliseconds; 1 when cancellation was requested, else 0
 -- ERRORS   JOB_NOT_FOUND NOT_HELD
--- USES     keys clock whole refuse is_full allow_when_full find_job holds_lease mark_seen keep_live
+-- USES     keys clock whole refuse is_full allow_when_full find_job holds_lease mark_seen notify keep_live
 local now_ms = clock(ARGV[1])
 local job_id = ARGV[2]
 local executor_id = ARGV[3]

@@ -12,8 +12,8 @@
 --          7 max_host_faults  how many host faults a job may meet, or "" when this release is none
 -- RETURNS  the job's new status
 -- ERRORS   JOB_NOT_FOUND NOT_RUNNING LEASE_LOST
--- USES     keys clock whole refuse allow_when_full find_job set_status end_job drop_lease holds_lease refuse_non_holder
--- USES     archive_attempt requeue mark_seen delay_after
+-- USES     keys clock whole refuse allow_when_full find_job notify set_status end_job drop_lease holds_lease
+-- USES     refuse_non_holder archive_attempt requeue mark_seen delay_after
 local now_ms = clock(ARGV[1])
 local job_id = ARGV[2]
 local executor_id = ARGV[3]

@@ -10,9 +10,10 @@
 --          4 retention_ms         how long ended jobs are kept
 --          5 executor_timeout_ms  silence after which an executor is forgotten
 --          6 limit                how many of each to handle at most
--- RETURNS  the numbers of leases lost, jobs removed, executors forgotten and jobs queued
+-- RETURNS  the numbers of leases lost, jobs removed, executors forgotten and jobs queued; the number of milliseconds
+--          until the next lease or delay ends, 0 if none does or one has ended already
 -- ERRORS   none
--- USES     keys clock whole allow_when_full find_job set_status end_job drop_lease archive_attempt requeue
+-- USES     keys clock whole allow_when_full find_job notify set_status end_job drop_lease archive_attempt requeue
 -- USES     in_grace lose_expired_leases queue_due_jobs delay_after surplus_executors forget_executors asking
 local now_ms = clock(ARGV[1])
 local lease_ms = tonumber(ARGV[2])
@@ -70,6 +71,16 @@ local function forget_silent_executors()
   return #silent
 end
 
+-- Returns how many milliseconds it takes until the next lease or delay ends, 0 for none and for what is overdue: that
+-- is left to the next sweep, or is kept by the grace after an absence.
+local function until_next()
+  local earliest = math.huge
+  for _, index in ipairs({ keys.deadlines, keys.due }) do
+    earliest = math.min(earliest, tonumber(redis.call('ZRANGE', index, 0, 0, 'WITHSCORES')[2] or nil) or math.huge)
+  end
+  return earliest < math.huge and math.max(math.ceil(earliest - now_ms), 0) or 0
+end
+
 allow_when_full()
 clamp_deadlines()
 clamp_delays()
@@ -78,4 +89,5 @@ return {
   remove_ended_jobs(),
   forget_silent_executors(),
   queue_due_jobs(now_ms, limit),
+  until_next(),
 }

@@ -6,8 +6,8 @@ One method per script, of the same name. What executors do is in `claims`.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from jobqueue import logs
@@ -32,12 +32,13 @@ class Submitted:
 
 @dataclass(frozen=True)
 class Swept:
-    """What one sweep did."""
+    """What one sweep did, and after how many milliseconds the next lease or delay ends (0: none does)."""
 
     leases_lost: int
     jobs_removed: int
     executors_forgotten: int
     jobs_queued: int = 0
+    next_due_ms: int = field(default=0, compare=False)
 
     @property
     def more(self) -> bool:
@@ -95,6 +96,14 @@ class Commands:
         if swept.leases_lost or swept.jobs_removed:
             logs.logger().info("sweep", leases_lost=swept.leases_lost, jobs_removed=swept.jobs_removed)
         return swept
+
+    def look(self, executor_ids: Iterable[str], groups: Sequence[Sequence[str]]) -> list[int]:
+        """Note that executors still ask for jobs. Return how many pending jobs there are for each group of executors.
+
+        A group is given by the types of the jobs that it takes; without any, it takes all.
+        """
+        reply = self._scripts.call("look", self._clock(), " ".join(executor_ids), *map(" ".join, groups))
+        return cast("list[int]", reply)
 
     def _with_timeout(self, spec: Spec) -> Spec:
         return spec if spec.timeout_seconds is not None else replace(spec, timeout_seconds=self._policy.timeout_seconds)

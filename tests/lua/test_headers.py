@@ -170,5 +170,6 @@ def call_every_script(bench: Bench) -> None:
     bench.queries.output(job_ids[0], Stream.STDOUT, 0)
     bench.commands.cancel_many(job_ids)
     bench.commands.sweep()
+    bench.commands.look(["executor-1"], [[], ["demo"]])
     bench.queries.stats()
     bench.executors()

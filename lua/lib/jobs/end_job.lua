@@ -10,4 +10,5 @@ local function end_job(job, status, reason, now_ms)
   end
   redis.call('ZADD', keys.ended, now_ms, job.id)
   redis.call('HINCRBY', keys.counters, 'finished_' .. status, 1)
+  notify(keys.job(job.id), 'ended')
 end

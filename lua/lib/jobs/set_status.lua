@@ -4,6 +4,8 @@
 -- With `not_before_ms`, a job becomes pending but is not handed out before that time. The three `pending` sets are the
 -- queues, and a claim must not have to step over jobs whose time has not come. So a delayed job is in two indexes of
 -- its own instead, which lists and counts add to those of the pending jobs, and in `due`, which says when to queue it.
+--
+-- A job that can be claimed from now on is announced to the servers at which executors wait.
 local function set_status(job, status, not_before_ms)
   redis.call('ZREM', keys.jobs(job.index, job.priority), job.id)
   redis.call('ZREM', keys.jobs_of_type(job.index, job.priority, job.type), job.id)
@@ -18,5 +20,8 @@ local function set_status(job, status, not_before_ms)
   if not_before_ms then
     redis.call('ZADD', keys.due, not_before_ms, job.id)
     redis.call('HSET', keys.job(job.id), 'not_before_ms', whole(not_before_ms))
+  end
+  if job.index == 'pending' then
+    notify(keys.work, '1 ' .. job.type)
   end
 end

@@ -37,4 +37,5 @@ local function keep_live(id, stream, offset, data, full)
   end
   local dropped = to_character(text, math.max(#text - (full and 0 or MAX_LIVE), 0))
   redis.call('HSET', keys.live(id), stream, string.sub(text, dropped + 1), stream .. '_offset', whole(begin + dropped))
+  notify(keys.job(id), 'output')
 end

@@ -23,5 +23,6 @@ local keys = {
   sequence = root .. ':sequence',
   claims = root .. ':claims',
   sweep = root .. ':sweep',
+  work = root .. ':work',
   absent = root .. ':absent',
 }
