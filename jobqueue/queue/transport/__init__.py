@@ -5,5 +5,6 @@ address: what REDIS_URL says: where Redis is, who we are, and how TLS is verifie
 names: DNS look-ups that share one another's answers, so that a name server that hangs piles up no threads.
 sockets: opens a socket to Redis, and waits on it no longer than the time limit allows.
 pool: the connections of one process, each checked before it is used.
+exchange: sends commands in one go, and reads the answers.
 answers: what the errors that Redis answers mean: full, unavailable, or our own fault.
 """

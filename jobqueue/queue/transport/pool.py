@@ -28,6 +28,9 @@ REPLACE_AFTER_SECONDS = 15.0
 """A connection that was idle for longer is replaced unasked: a balancer may have forgotten it without a word, and then
 the question costs PING_SECONDS. A busy server has no such connection.
 """
+GIVEN_UP = -1
+"""The generation of a connection that is closed when it would be used next."""
+
 RENEWAL_SECONDS = 0.25
 """All connections are given up at most once in this time, however many callers ask for it."""
 
@@ -63,13 +66,13 @@ class StoreConnection(AbstractConnection):
             raise CannotConnect(str(error)) from error
 
     def read_response(self, *arguments: Any, **options: Any) -> Any:
-        """Read the answer to a command. One that speaks for another server is the connection's last."""
+        """Read the answer to a command. After one that speaks for another server, the connection is not used again."""
         try:
             with limited(ANSWER_SECONDS):
                 response = super().read_response(*arguments, **options)
         except redis.ResponseError as error:
             if code_of(error) in LAST_ON_A_CONNECTION:
-                self.disconnect()  # type: ignore[no-untyped-call]
+                self.generation = GIVEN_UP  # and not closed yet: the answers to other commands may follow
             raise
         self._used_at = time.monotonic()
         return response
