@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import cast
 
 import redis
 from redis.exceptions import NoScriptError
@@ -90,19 +89,23 @@ class Scripts:
 
     def _run(self, script: Script, arguments: Sequence[str | int]) -> Reply | JobQueueError:
         """Return the answer. To the connection, a refusal is an answer like any other."""
-        client, rest = self._connection.client, (self._root, *arguments)
-        try:
+        client, rest = self._connection.client, (1, self._root, *arguments)
+        answers: list[Reply | redis.ResponseError] = []
+        exchange(client, [("EVALSHA", script.sha1, *rest)], answers)
+        # Redis has never had the script, or has forgotten it, and has done nothing. EVAL brings the text with it,
+        # so that nothing can be forgotten between a load and a call.
+        if isinstance(answers[0], NoScriptError):
+            exchange(client, [("EVAL", script.text, *rest)], answers)
+        answer = answers.pop()
+        if not isinstance(answer, redis.ResponseError):
+            return answer
+        refused = refusal(str(answer))
+        if refused is None:
             try:
-                return cast("Reply", client.evalsha(script.sha1, 1, *rest))
-            # Redis has never had the script, or has forgotten it, and has done nothing. EVAL brings the text with it,
-            # so that nothing can be forgotten between a load and a call.
-            except NoScriptError:
-                return cast("Reply", client.eval(script.text, 1, *rest))
-        except redis.ResponseError as error:
-            refused = refusal(str(error))
-            if refused is None:
-                raise
-            return refused
+                raise answer
+            finally:
+                del answer  # as in `call`
+        return refused
 
 
 class _Batch:

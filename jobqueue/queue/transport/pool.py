@@ -14,8 +14,10 @@ from redis.retry import Retry
 from jobqueue.queue.transport import sockets
 from jobqueue.queue.transport.address import Address
 from jobqueue.queue.transport.answers import LAST_ON_A_CONNECTION, code_of
+from jobqueue.queue.transport.idle import Idle
 from jobqueue.queue.transport.limits import current, limited
 from jobqueue.queue.transport.names import Names
+from jobqueue.queue.transport.replies import CLOSED, Replies
 
 ANSWER_SECONDS = 2.0
 WAIT_SECONDS = 1.0
@@ -77,6 +79,40 @@ class StoreConnection(AbstractConnection):
         self._used_at = time.monotonic()
         return response
 
+    def exchange(self, commands: bytes, count: int, answers: list[Any]) -> None:
+        """Send so many commands, and append the answer to each, or the error that Redis answered.
+
+        Raises redis.RedisError if that fails before the last answer. The connection is closed then: what was not read
+        must not become the answer to another command.
+        """
+        sock = self._sock
+        if sock is None:
+            raise redis.ConnectionError(CLOSED)
+        replies = Replies(sock.recv, self._parser.parse_error)
+        try:
+            sock.sendall(commands)
+            for _ in range(count):
+                answers.append(self._next(replies))  # noqa: PERF401  # what was read before an error counts
+        except TimeoutError as error:
+            self.disconnect()  # type: ignore[no-untyped-call]
+            raise redis.TimeoutError(f"Timeout reading from {self._host_error()}") from error
+        except OSError as error:
+            self.disconnect()  # type: ignore[no-untyped-call]
+            raise redis.ConnectionError(f"Error while reading from {self._host_error()}: {error}") from error
+        except BaseException:
+            self.disconnect()  # type: ignore[no-untyped-call]
+            raise
+        if replies.has_more:  # nobody asked for that
+            self.generation = GIVEN_UP
+        self._used_at = time.monotonic()
+
+    def _next(self, replies: Replies) -> Any:
+        with limited(ANSWER_SECONDS):
+            answer = replies.read()
+        if isinstance(answer, redis.ResponseError) and code_of(answer) in LAST_ON_A_CONNECTION:
+            self.generation = GIVEN_UP
+        return answer
+
     def is_usable(self) -> bool:
         """Whether the connection, idle until now, still leads to a server. May ask the server."""
         if self._sock is None or self._sock.is_readable():
@@ -108,6 +144,7 @@ class Pool(redis.BlockingConnectionPool):
         # RESP2 is what every server and every proxy speaks. Without driver_info the handshake needs two answers fewer.
         super().__init__(  # type: ignore[no-untyped-call]
             max_connections=address.max_connections,
+            queue_class=Idle,
             connection_class=StoreConnection,
             address=address,
             names=Names(address.host, address.port),
@@ -140,9 +177,16 @@ class Pool(redis.BlockingConnectionPool):
         try:
             self._prepare(connection)
         except BaseException:
-            self.release(connection)  # type: ignore[no-untyped-call]
+            self.release(connection)
             raise
         return connection
+
+    def release(self, connection: Any) -> None:
+        """Take a connection back."""
+        if connection.pid == self.pid:
+            self.pool.put_nowait(connection)
+        else:  # it is the parent process's
+            super().release(connection)  # type: ignore[no-untyped-call]
 
     def _free_connection(self) -> StoreConnection:
         try:
