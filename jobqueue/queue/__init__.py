@@ -7,6 +7,7 @@ scripts: loads the Lua scripts, calls them by name and turns their refusals into
 records: how jobs and reports are written in Redis and read back.
 policy: the durations and limits that the scripts are given.
 commands: what changes the queue for those who submit jobs, one method per script.
+submissions: new jobs as the script takes them, with new ids.
 claims: what changes the queue for executors, one method per script.
 queries: everything that reads the queue.
 output_window: finds the part of an output that begins at a byte offset.

@@ -5,17 +5,16 @@ One method per script, of the same name. What executors do is in `claims`.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import cast
 
 from jobqueue import logs
 from jobqueue.errors import JobQueueError
-from jobqueue.job import NewJob, Spec, Status
+from jobqueue.job import NewJob, Status
 from jobqueue.queue.policy import Policy
-from jobqueue.queue.records import write_spec
 from jobqueue.queue.scripts import Clock, Scripts, redis_clock, refusal
+from jobqueue.queue.submissions import Submission, prepare
 
 SWEEP_LIMIT = 100
 FORCE, CANCEL_REQUESTED = "force", "cancel_requested"
@@ -59,16 +58,17 @@ class Commands:
 
     def submit(self, jobs: Sequence[NewJob]) -> Submitted:
         """Store new jobs, all or none. Raises StoreFull."""
-        job_ids = [str(uuid.uuid4()) for _ in jobs]
-        arguments = [
-            argument
-            for job_id, job in zip(job_ids, jobs, strict=True)
-            for argument in (job_id, job.type, job.priority, write_spec(self._with_timeout(job.spec)))
-        ]
-        created_at_ms = cast("int", self._scripts.call("submit", self._clock(), *arguments))
-        for job_id, job in zip(job_ids, jobs, strict=True):
-            logs.logger().info("submit", job_id=job_id, type=job.type, priority=str(job.priority))
-        return Submitted(job_ids, created_at_ms)
+        return self.store(self.prepare(jobs))
+
+    def prepare(self, jobs: Sequence[NewJob]) -> Submission:
+        """Return jobs as `store` takes them. For many of them this takes a while, and asks nobody."""
+        return prepare(jobs, self._policy.timeout_seconds)
+
+    def store(self, submission: Submission) -> Submitted:
+        """Store the jobs of a submission, all or none. Raises StoreFull."""
+        created_at_ms = cast("int", self._scripts.call("submit", self._clock(), *submission.records))
+        logs.logger().info("submit", **submission.facts)
+        return Submitted(submission.job_ids, created_at_ms)
 
     def cancel(self, job_id: str, force: bool = False) -> Status:
         """Cancel a pending job. With force, a running job is asked to stop instead of being refused.
@@ -104,9 +104,6 @@ class Commands:
         """
         reply = self._scripts.call("look", self._clock(), " ".join(executor_ids), *map(" ".join, groups))
         return cast("list[int]", reply)
-
-    def _with_timeout(self, spec: Spec) -> Spec:
-        return spec if spec.timeout_seconds is not None else replace(spec, timeout_seconds=self._policy.timeout_seconds)
 
     def _cancel(self, job_ids: Sequence[str], force: str) -> list[str]:
         answers = cast("list[str]", self._scripts.call("cancel", self._clock(), force, *job_ids))

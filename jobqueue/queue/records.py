@@ -17,6 +17,9 @@ UNKNOWN = "-"
 ARCHIVED_WORDS = 6
 """How many words of an archived attempt come before its message, which may have spaces of its own."""
 
+ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"))
+"""Made once: `json.dumps` with options makes one for each call, which takes as long as using it."""
+
 SUMMARY_FIELDS = 7
 FULL_OUTPUT_BYTES = 1024
 FULL_MESSAGE_BYTES = 256
@@ -155,7 +158,7 @@ def _latest_attempt(fields: dict[str, str], output: dict[str, str]) -> Iterator[
 
 
 def _json(value: Mapping[str, object]) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return ENCODER.encode(value)
 
 
 def _paired(flat: list[str]) -> dict[str, str]:

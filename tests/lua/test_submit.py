@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import RFC_4122, UUID
+
 import pytest
 import redis
 
@@ -41,6 +43,23 @@ def test_a_thousand_jobs_are_stored_in_the_order_sent(bench: Bench) -> None:
     page = bench.queries.list(Filter(), 1000, 0)
     assert [job.id for job in page.jobs] == job_ids[::-1]
     assert [claim(bench).job_id for _ in range(20)] == job_ids[:20]
+
+
+def test_more_jobs_than_an_index_takes_at_once_are_stored_in_the_order_sent(bench: Bench) -> None:
+    types = ["common", *(f"rare-{number}" for number in range(10))]
+    jobs = [new_job(type=types[max(number - 2095, 0)]) for number in range(2105)]
+    job_ids = bench.commands.submit(jobs).job_ids
+    assert [job.id for job in bench.queries.list(Filter(), 1000, 1105).jobs] == list(job_ids[999::-1])
+    assert bench.queries.list(Filter(type="common"), 1, 0).total == 2096
+    assert [bench.queries.list(Filter(type=type), 1, 0).total for type in types[1:]] == [1] * 9 + [0]
+
+
+def test_the_ids_of_jobs_are_random_uuids(bench: Bench) -> None:
+    job_ids = bench.submit(500) + bench.submit(500)
+    assert len(set(job_ids)) == 1000
+    assert {(UUID(job_id).version, UUID(job_id).variant, str(UUID(job_id)) == job_id) for job_id in job_ids} == {
+        (4, RFC_4122, True)
+    }
 
 
 def test_submitting_no_jobs_stores_nothing(bench: Bench) -> None:

@@ -80,6 +80,12 @@ def test_every_change_is_logged_under_its_verb(real_bench: Bench, logged: list[E
     assert [event["event"] for event in logged] == verbs
 
 
+def test_a_bulk_is_logged_in_one_line(real_bench: Bench, logged: list[EventDict]) -> None:
+    job_ids = real_bench.submit(5)
+    [line] = logged
+    assert (line["event"], line["count"], line["job_ids"]) == ("submit", 5, " ".join(job_ids[:3]))
+
+
 def test_a_refused_change_is_not_logged(real_bench: Bench, logged: list[EventDict]) -> None:
     [job_id] = real_bench.submit()
     logged.clear()
