@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from jobqueue.job import Attempt, Job, JobSummary, Measured
+from jobqueue.job import Attempt, Job, JobSummary, Measured, Status
 from jobqueue.queue.queries import Executor, Output, Stats
 
 
@@ -28,6 +30,13 @@ def job_summary(job: JobSummary) -> dict[str, object]:
         "created_at": timestamp(job.created_at_ms),
         "started_at": _optional_timestamp(job.started_at_ms),
     }
+
+
+def new_jobs(job_ids: Iterable[str]) -> str:
+    """Return new jobs as JSON text. There may be 10,000 of them, and only their ids differ."""
+    before, after = json.dumps({"id": "", "status": Status.PENDING}, separators=(",", ":")).split('""')
+    rows = f'"{after},{before}"'.join(job_ids)
+    return f'[{before}"{rows}"{after}]'
 
 
 def job_details(job: Job) -> dict[str, object]:

@@ -12,7 +12,7 @@ from jobqueue.job import Reason
 from jobqueue.queue.policy import Policy
 from jobqueue.result import LiveOutput, Piece
 from tests.support.attempts import BROKEN, DONE, claim, let_leases_end, start
-from tests.support.bench import Bench
+from tests.support.bench import Bench, new_job
 
 Notices = list[tuple[str, str]]
 
@@ -34,7 +34,7 @@ def test_a_submit_announces_how_many_jobs_of_each_type_there_are(bench: Bench) -
         bench.submit(3, type="render")
     assert notices == [("work", "3 render")]
     with noticed(bench) as notices:
-        bench.scripts.call("submit", "1", *("1", "a", "background", "{}"), *("2", "b", "background", "{}"))
+        bench.commands.submit([new_job(type="a"), new_job(type="b")])
     assert sorted(notices[0][1].split()) == ["1", "1", "a", "b"]
 
 

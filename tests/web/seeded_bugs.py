@@ -44,8 +44,30 @@ SCHEMAS = [
         ),
     ),
     *seeded(
+        f"{CODE}/schemas/shortcut.py",
+        f"{TESTS}/test_shortcut.py",
+        (
+            "the shortcut takes an argument that is too long",
+            "size + len(texts) * (OVERHEAD_BYTES + 1) > MAX_ARGUMENT_BYTES",
+            "len(texts) > MAX_ARGUMENT_BYTES",
+            "test_the_shortcut_is_not_wider_than_the_schema_at_the_edges_of_a_field",
+        ),
+        (
+            "the shortcut takes unknown fields",
+            " or not data.keys() <= NAMES",
+            "",
+            "test_the_shortcut_is_not_wider_than_the_schema_at_the_edges_of_a_field",
+        ),
+    ),
+    *seeded(
         f"{CODE}/schemas/submitters.py",
         f"{TESTS}/test_bad_input.py",
+        (
+            "the faults of a bulk are named by their place among the unusual jobs",
+            "{indexes[place]: fault",
+            "{place: fault",
+            f"{TESTS}/test_shortcut.py::test_the_faults_of_a_bulk_are_named_by_index_whoever_checks_its_jobs",
+        ),
         (
             "a bulk may be empty",
             "if not 1 <= len(data) <= MAX_BULK:",
@@ -60,7 +82,7 @@ SCHEMAS = [
         ),
         (
             "the overhead of arguments is not counted",
-            "len(text.encode()) + OVERHEAD_BYTES for",
+            "len(text.encode()) + fields.OVERHEAD_BYTES for",
             "len(text.encode()) for",
             "test_a_job_with_a_bad_value_is_refused_by_field",
         ),

@@ -38,8 +38,8 @@ A job may have 10,000 arguments and as many variables. What is just beyond that 
 names the field.
 """
 
-JOBS = Limit(13 * MIB, 125_000)
-"""1,000 jobs with seven fields, an array, and an object each, and 100,000 arguments and variables in all."""
+JOBS = Limit(13 * MIB, 225_000)
+"""10,000 jobs with seven fields, an array, and an object each, and 100,000 arguments and variables in all."""
 
 JOB_IDS = Limit(2 * MIB, 5000)
 """1,000 texts of up to 128 characters, each character written as twelve bytes (`\\ud83c\\udf89`)."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import islice
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import marshmallow
-from flask import Request
+from flask import Request, request
 from webargs.flaskparser import FlaskParser
 
 from jobqueue.errors import InvalidRequest
@@ -28,6 +29,9 @@ MAX_ENTRIES_SHOWN = 20
 
 MAX_NAME_SHOWN = 200
 """How many characters of a field's name an answer shows."""
+
+
+T = TypeVar("T")
 
 
 class BodyParser(FlaskParser):
@@ -54,10 +58,8 @@ class BodyParser(FlaskParser):
         body = reader.read(received, self._limit)
         schema: marshmallow.Schema = argmap
         try:
-            if len(body) < APART_BYTES:
-                return schema.load(strict_json.loads(body, self._limit.entries))
-            with callers.waiting(received.environ), reader.large_bodies().calculating:
-                return run_apart(lambda: schema.load(strict_json.loads(body, self._limit.entries)))
+            is_long = len(body) >= APART_BYTES
+            return calculate(is_long, lambda: schema.load(strict_json.loads(body, self._limit.entries)))
         except marshmallow.ValidationError as error:
             _refuse(error.normalized_messages())
 
@@ -65,6 +67,17 @@ class BodyParser(FlaskParser):
         """Raise InvalidRequest with the messages for every invalid parameter by name."""
         (messages,) = error.normalized_messages().values()
         _refuse(messages)
+
+
+def calculate(is_long: bool, function: Callable[[], T]) -> T:
+    """Return what `function` returns. If that takes long, it runs outside of the event loop, one at a time.
+
+    `function` must not use the request nor anything else that belongs to the greenlet.
+    """
+    if not is_long:
+        return function()
+    with callers.waiting(request.environ), reader.large_bodies().calculating:
+        return run_apart(function)
 
 
 def _refuse(messages: Any) -> NoReturn:

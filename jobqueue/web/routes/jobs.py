@@ -10,8 +10,9 @@ from jobqueue.job import NewJob, Status, Stream
 from jobqueue.queue.queries import Filter
 from jobqueue.web import pages
 from jobqueue.web.bodies import limits
+from jobqueue.web.bodies.parser import calculate
 from jobqueue.web.openapi import JobQueueBlueprint
-from jobqueue.web.representations import job_details, job_summary, output, timestamp
+from jobqueue.web.representations import job_details, job_summary, new_jobs, output, timestamp
 from jobqueue.web.schemas import answers, submitters
 from jobqueue.web.services import services
 
@@ -23,6 +24,9 @@ URL: a proxy may add TLS and replace any part of the path, and what it says abou
 too.
 """
 PAGING = pages.headers("How many jobs match in all.")
+APART_JOBS = 100
+"""From how many jobs on a bulk is prepared outside of the event loop."""
+
 BULK = {"type": "array", "items": submitters.NewJobIn(), "minItems": 1, "maxItems": submitters.MAX_BULK}
 
 
@@ -43,10 +47,11 @@ def submit(job: NewJob) -> tuple[dict[str, Any], int, dict[str, str]]:
 @blueprint.answers(201, answers.JobStatusOut(many=True))
 @blueprint.refuses()
 @blueprint.doc(requestBody={"content": {"application/json": {"schema": BULK}}})
-def submit_many(jobs: list[NewJob]) -> tuple[list[dict[str, Any]], int]:
+def submit_many(jobs: list[NewJob]) -> Response:
     """Submit many jobs, all or nothing"""
-    submitted = services().commands.submit(jobs)
-    return [{"id": job_id, "status": Status.PENDING} for job_id in submitted.job_ids], 201
+    commands = services().commands
+    submitted = commands.store(calculate(len(jobs) >= APART_JOBS, lambda: commands.prepare(jobs)))
+    return Response(new_jobs(submitted.job_ids), 201, content_type="application/json")
 
 
 @blueprint.route("/jobs", methods=["GET"])

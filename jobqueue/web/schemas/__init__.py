@@ -5,6 +5,7 @@ text: rules for text, as patterns that every language reads alike.
 fields: field types and their rules.
 measured: the measured fields of a run, made from the domain's `Measured`.
 submitters: requests of submitters.
+shortcut: a shortcut for jobs that are certainly valid.
 executors: requests of executors.
 answers: the documented shape of every answer.
 """

@@ -18,6 +18,16 @@ from jobqueue.web.schemas.text import VISIBLE, Pattern, no_hidden_characters
 MAX_ARGUMENT_BYTES = 128 * 1024 - 1
 """Linux refuses to start a program with a longer argument or `NAME=value` (MAX_ARG_STRLEN, with its final NUL)."""
 
+MAX_PASSED_BYTES = 1024 * 1024
+"""Most bytes of arguments and environment together. Linux refuses to start a program with much more."""
+
+OVERHEAD_BYTES = 9
+"""What Linux counts for each argument or variable beside its text: a NUL and a pointer."""
+
+MAX_ENTRIES = 10_000
+"""Most arguments, and most variables, of one job."""
+
+MAX_URL_CHARACTERS = 8192
 MAX_EXACT = 2**53
 MAX_FLOAT = sys.float_info.max
 MAX_PORT = 65535
@@ -32,11 +42,17 @@ ENV_NAME = [
 ]
 """The rules for the name of an environment variable."""
 
-HTTP_URL = Pattern(f"^[Hh][Tt][Tt][Pp][Ss]?://{VISIBLE}+$", error="Must be an absolute http or https URL.")
+SCHEME = "[Hh][Tt][Tt][Pp][Ss]?://"
+HOST_NAME = "[A-Za-z0-9._~-]+"
+SMALL_PORT = "[0-9]{1,4}"
+HTTP_URL = Pattern(f"^{SCHEME}{VISIBLE}+$", error="Must be an absolute http or https URL.")
 AUTHORITY = re.compile(
-    r"([A-Za-z0-9._~!$&'()*+,;=:%-]*@)?([A-Za-z0-9._~-]+|\[(?P<ipv6>[0-9A-Fa-f:]+)\])(:(?P<port>[0-9]{1,4}|[1-9][0-9]{4}))?"
+    rf"([A-Za-z0-9._~!$&'()*+,;=:%-]*@)?({HOST_NAME}|\[(?P<ipv6>[0-9A-Fa-f:]+)\])(:(?P<port>{SMALL_PORT}|[1-9][0-9]{{4}}))?"
 )
 """What may stand between `//` and the path of a URL: user and password, a host name or an address, and a port."""
+
+PLAIN_URL = re.compile(f"{SCHEME}{HOST_NAME}(:{SMALL_PORT})?([/?#]{VISIBLE}*)?")
+"""URLs whose host and port are certainly valid: most of them."""
 
 choice = partial(fields.Enum, by_value=fields.String)
 """Makes the field of one value of an enumeration."""
@@ -137,7 +153,12 @@ class Number(fields.Float):
     def _validated(self, value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or not -MAX_FLOAT <= value <= MAX_FLOAT:
             raise self.make_error("invalid", input=value)
-        return int(value) if abs(value) < MAX_EXACT and value == int(value) else float(value)
+        return exactly(value)
+
+
+def exactly(value: float) -> float:
+    """Return a finite number without a fraction of zero: 8.0 is 8."""
+    return int(value) if abs(value) < MAX_EXACT and value == int(value) else float(value)
 
 
 class Flag(fields.Boolean):

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
-from marshmallow import Schema, ValidationError, post_load, pre_load, validate, validates_schema
+from marshmallow import Schema, ValidationError, post_load, validate, validates_schema
 from marshmallow import fields as basic
 
 from jobqueue.job import NewJob, Priority, Spec, Status, Stream
 from jobqueue.queue.queries import Filter
 from jobqueue.settings import LONGEST_SECONDS
 from jobqueue.web.job_ids import normalized
-from jobqueue.web.schemas import fields
+from jobqueue.web.schemas import fields, shortcut
 from jobqueue.web.schemas.requests import Request
 from jobqueue.web.schemas.text import WORD
 
-MAX_BULK = 1000
+MAX_BULK = 10_000
+MAX_BULK_CANCEL = 1000
 MAX_LIMIT = 1000
-MAX_URL_CHARACTERS = 8192
-MAX_PASSED_BYTES = 1024 * 1024
-"""Most bytes of arguments and environment together. Linux refuses to start a program with much more."""
-
-OVERHEAD_BYTES = 9
-"""What Linux counts for each argument or variable beside its text: a NUL and a pointer."""
-
-MAX_ENTRIES = 10_000
-"""Most arguments, and most variables, of one job."""
-
 MAX_BULK_ENTRIES = 100_000
 """Most arguments and variables together, of all jobs of a bulk."""
+
+CHECKED_AT_ONCE = 1000
+"""How many jobs of a bulk the schema checks before it names what is wrong with them."""
 
 TIMEOUT = validate.Range(0, LONGEST_SECONDS, min_inclusive=False)
 
@@ -37,13 +32,15 @@ class NewJobIn(Request):
     """A job to run."""
 
     type = basic.String(required=True, validate=WORD, metadata={"example": "data-processing"})
-    binary_url = basic.String(required=True, validate=fields.http_url(MAX_URL_CHARACTERS), metadata={"format": "uri"})
+    binary_url = basic.String(
+        required=True, validate=fields.http_url(fields.MAX_URL_CHARACTERS), metadata={"format": "uri"}
+    )
     binary_sha256 = basic.String(required=True, validate=fields.SHA256)
-    arguments = fields.Texts(basic.String(validate=fields.passable()), at_most=MAX_ENTRIES, load_default=list)
+    arguments = fields.Texts(basic.String(validate=fields.passable()), at_most=fields.MAX_ENTRIES, load_default=list)
     env_variables = fields.Variables(
         basic.String(validate=fields.ENV_NAME),
         basic.String(validate=fields.passable()),
-        at_most=MAX_ENTRIES,
+        at_most=fields.MAX_ENTRIES,
         load_default=dict,
     )
     priority = fields.choice(Priority, required=True)
@@ -52,6 +49,10 @@ class NewJobIn(Request):
         validate=TIMEOUT,
         metadata={"exclusiveMinimum": 0, "description": "The program's time limit; null for the server's default."},
     )
+
+    def load(self, data: Any, **options: Any) -> Any:
+        """Return the job, by the shortcut if that is possible. Raises ValidationError."""
+        return (None if self.many else shortcut.new_job(data)) or super().load(data, **options)
 
     @validates_schema(skip_on_field_errors=False)
     def check_size(self, data: dict[str, Any], **_: Any) -> None:
@@ -62,10 +63,13 @@ class NewJobIn(Request):
             raise ValidationError(
                 f"NAME=value must be at most {fields.MAX_ARGUMENT_BYTES} bytes of UTF-8.", "env_variables"
             )
-        if sum(len(text.encode()) + OVERHEAD_BYTES for text in [*arguments, *variables]) > MAX_PASSED_BYTES:
+        if (
+            sum(len(text.encode()) + fields.OVERHEAD_BYTES for text in [*arguments, *variables])
+            > fields.MAX_PASSED_BYTES
+        ):
             message = (
-                f"Arguments and environment together must be at most {MAX_PASSED_BYTES} bytes of UTF-8, "
-                f"with {OVERHEAD_BYTES} more for each."
+                f"Arguments and environment together must be at most {fields.MAX_PASSED_BYTES} bytes of UTF-8, "
+                f"with {fields.OVERHEAD_BYTES} more for each."
             )
             raise ValidationError({"arguments": [message], "env_variables": [message]})
 
@@ -80,17 +84,37 @@ class NewJobIn(Request):
 class BulkNewJobIn(NewJobIn):
     """One job of a bulk. Use it with `many=True`."""
 
-    @pre_load(pass_collection=True)
-    def check_count(self, data: Any, **_: Any) -> Any:
-        """Refuse a bulk that is too large before any of its jobs is checked."""
-        if not isinstance(data, list):
-            raise ValidationError("Must be a list of jobs.")
-        if not 1 <= len(data) <= MAX_BULK:
-            raise ValidationError(f"Must be 1 to {MAX_BULK} jobs, not {len(data)}.")
-        entries = sum(map(_count_entries, data))
-        if entries > MAX_BULK_ENTRIES:
-            raise ValidationError(f"Must be at most {MAX_BULK_ENTRIES} arguments and variables in all, not {entries}.")
-        return data
+    def load(self, data: Any, **_: Any) -> list[NewJob]:
+        """Return the jobs. Raises ValidationError, whose messages have the indexes of the invalid jobs.
+
+        A bulk that is too large is refused before any of its jobs is checked.
+        """
+        _check_count(data)
+        jobs = [shortcut.new_job(job) for job in data]
+        others = [index for index, job in enumerate(jobs) if job is None]
+        for first in range(0, len(others), CHECKED_AT_ONCE):
+            indexes = others[first : first + CHECKED_AT_ONCE]
+            for index, job in zip(indexes, self._load_each(data, indexes), strict=True):
+                jobs[index] = job
+        return cast("list[NewJob]", jobs)
+
+    def _load_each(self, data: list[Any], indexes: Sequence[int]) -> list[NewJob]:
+        """Return the jobs at these indexes, checked by the rules."""
+        try:
+            return cast("list[NewJob]", super().load([data[index] for index in indexes]))
+        except ValidationError as error:
+            faults = cast("dict[int, Any]", error.messages)
+            raise ValidationError({indexes[place]: fault for place, fault in faults.items()}) from None
+
+
+def _check_count(data: Any) -> None:
+    if not isinstance(data, list):
+        raise ValidationError("Must be a list of jobs.")
+    if not 1 <= len(data) <= MAX_BULK:
+        raise ValidationError(f"Must be 1 to {MAX_BULK} jobs, not {len(data)}.")
+    entries = sum(map(_count_entries, data))
+    if entries > MAX_BULK_ENTRIES:
+        raise ValidationError(f"Must be at most {MAX_BULK_ENTRIES} arguments and variables in all, not {entries}.")
 
 
 def _count_entries(job: Any) -> int:
@@ -103,7 +127,7 @@ class BulkCancelIn(Request):
 
     job_ids = fields.Texts(
         basic.String(validate=validate.Length(max=128)),
-        at_most=MAX_BULK,
+        at_most=MAX_BULK_CANCEL,
         required=True,
         validate=validate.Length(min=1),
     )

@@ -38,9 +38,13 @@ LATIN1_SIZE = 0x100
 class Pattern(validate.Regexp):
     """A regular expression that the whole text has to match."""
 
+    def matches(self, value: Any) -> bool:
+        """Whether a text is valid."""
+        return self.regex.fullmatch(value) is not None
+
     def __call__(self, value: Any) -> Any:
         """Return the text. Raises ValidationError."""
-        if self.regex.fullmatch(value) is None:
+        if not self.matches(value):
             raise ValidationError(self._format_error(value))
         return value
 
@@ -58,18 +62,21 @@ VISIBLE = _outside(HIDDEN)
 _VISIBLE_BEYOND = re.compile(f"{_outside(HIDDEN_BEYOND)}*")
 
 
+def has_hidden_beyond(text: str) -> bool:
+    """Whether a text has one of HIDDEN_BEYOND: patterns cannot say so."""
+    return not text.isascii() and _VISIBLE_BEYOND.fullmatch(text) is None
+
+
 def no_hidden_characters(text: str) -> str:
-    """Return the text. Raises ValidationError if it has one of HIDDEN_BEYOND: patterns cannot say so."""
-    if _VISIBLE_BEYOND.fullmatch(text) is None:
+    """Return the text. Raises ValidationError if it has one of HIDDEN_BEYOND."""
+    if has_hidden_beyond(text):
         raise ValidationError("Must have no invisible characters.")
     return text
 
 
-WORD: list[Callable[[str], object]] = [
-    validate.Length(1, 128),
-    Pattern(f"^{VISIBLE}+$", error="Must be visible characters without white space."),
-    no_hidden_characters,
-]
+MAX_WORD_CHARACTERS = 128
+VISIBLE_TEXT = Pattern(f"^{VISIBLE}+$", error="Must be visible characters without white space.")
+WORD: list[Callable[[str], object]] = [validate.Length(1, MAX_WORD_CHARACTERS), VISIBLE_TEXT, no_hidden_characters]
 """The rules for a name that appears in lists and logs: two that look the same are the same, and none looks like text
 of the log. So a name has no emoji that are made of several characters.
 """
