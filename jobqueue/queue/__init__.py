@@ -8,7 +8,8 @@ records: how jobs and reports are written in Redis and read back.
 policy: the durations and limits that the scripts are given.
 commands: what changes the queue for those who submit jobs, one method per script.
 submissions: new jobs as the script takes them, with new ids.
-claims: what changes the queue for executors, one method per script.
+claims: what changes the queue for executors: claims, heartbeats and reports, of one job or of many.
+reports: what executors report about the end of attempts, as the scripts take it and answer it.
 queries: everything that reads the queue.
 output_window: finds the part of an output that begins at a byte offset.
 sweeper: calls the sweep script twice a second.

@@ -1,26 +1,49 @@
-"""What changes the queue for an executor: it claims a job, renews its lease, and completes, fails or releases it.
+"""What changes the queue for an executor: it claims jobs, renews their leases, and completes, fails or releases them.
 
-One method per script, of the same name.
+A method for one job is named like its script. The methods for many do the same in few round trips.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
 from jobqueue import logs
-from jobqueue.job import HOST_FAULTS, Job, Reason, Status
-from jobqueue.output import cut
+from jobqueue.errors import JobQueueError, StoreFull, StoreUnavailable
+from jobqueue.job import Job, Reason, Status
 from jobqueue.queue.policy import Policy
-from jobqueue.queue.records import UNKNOWN, read_attempt, read_job, write_live_output, write_result
-from jobqueue.queue.scripts import Clock, Scripts, redis_clock
+from jobqueue.queue.records import UNKNOWN, read_attempt, read_job, write_live_output
+from jobqueue.queue.reports import Finished, Report, Verb, log_report, log_reports
+from jobqueue.queue.scripts import Call, Clock, Reply, Scripts, redis_clock, refusal
 from jobqueue.result import Holder, LiveOutput, Result
 
-RELEASE_MESSAGE_BYTES = 4096
-"""How much is stored of the message of a release. A job keeps up to a hundred of them, one for each attempt."""
+MAX_JOBS = 100
+"""How many jobs one claim hands out, and how many reports are sent to Redis at once."""
+
+HEARTBEAT_JOBS = 100
+"""How many leases one call of the script renews. More would keep others waiting."""
+
+TOKEN_BYTES = 16
+ALL, CANCEL_REQUESTED = "all", "cancel_requested"
+"""The argument of `lua/heartbeat.lua` for all jobs of an executor, and its answer for a job that was asked to stop."""
 
 NO_OUTPUT = LiveOutput()
+
+
+@dataclass(frozen=True)
+class ClaimRequest:
+    """What an executor asks for: up to `max_jobs` jobs of some types, or of all if it names none.
+
+    A claim that has an id can be repeated.
+    """
+
+    executor_id: str
+    executor_ip: str | None = None
+    max_jobs: int = 1
+    claim_id: str = ""
+    types: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -34,6 +57,23 @@ class Claimed:
 
 
 @dataclass(frozen=True)
+class ClaimedJobs:
+    """The jobs of a claim, and whether it was a replay: then they are those that it got before and still holds."""
+
+    jobs: Sequence[Claimed]
+    replayed: bool
+
+
+@dataclass(frozen=True)
+class Beat:
+    """What a heartbeat says about one job: the attempt that runs it, and its latest output."""
+
+    job_id: str
+    attempt_token: str
+    output: LiveOutput = NO_OUTPUT
+
+
+@dataclass(frozen=True)
 class Renewed:
     """A renewed lease: how long it lasts from now on, and whether the job's cancellation was requested."""
 
@@ -42,11 +82,11 @@ class Renewed:
 
 
 @dataclass(frozen=True)
-class Finished:
-    """The status that a report gave its job, and whether it was a replay: the same report had been stored before."""
+class FinishedJobs:
+    """For each report what became of its job, or why it was refused; the jobs of the claim if there was one."""
 
-    status: Status
-    replayed: bool
+    results: Sequence[Finished | JobQueueError]
+    claimed: ClaimedJobs | None
 
 
 class Claims:
@@ -60,39 +100,60 @@ class Claims:
         self._policy = policy
         self._clock = clock
 
+    @property
+    def lease_ms(self) -> int:
+        """How long an executor may be silent about a job."""
+        return self._policy.lease_ms
+
     def claim(self, executor_id: str, executor_ip: str | None) -> Claimed | None:
         """Hand the next pending job to an executor. Return None when no job is pending that it may have now.
 
         It may not have a job that is delayed, nor one that it released after a host fault as long as others ask.
         """
-        lease_ms, max_attempts = self._policy.lease_ms, self._policy.max_attempts
-        attempt = (executor_id, executor_ip or UNKNOWN, secrets.token_hex(16))
-        reply = self._scripts.call("claim", self._clock(), *attempt, lease_ms, max_attempts)
-        if reply is None:
-            return None
-        attempt_token, number = read_attempt(reply)
-        job = read_job(reply)
-        logs.logger().info("claim", job_id=job.id, executor_id=executor_id, attempt=number)
-        return Claimed(job, attempt_token, number, lease_ms)
+        return next(iter(self.claim_many(ClaimRequest(executor_id, executor_ip)).jobs), None)
+
+    def claim_many(self, request: ClaimRequest) -> ClaimedJobs:
+        """Hand the next pending jobs to an executor, as many as it asks for if there are so many.
+
+        A claim that is repeated under its id is answered with the jobs that it got and that the executor still holds.
+        """
+        name, arguments = self._claim_call(request)
+        return self._claimed(request, self._scripts.call(name, *arguments))
 
     def heartbeat(self, job_id: str, holder: Holder, output: LiveOutput = NO_OUTPUT) -> Renewed:
         """Renew a lease, and keep the latest output of the program. Raises JobNotFound, NotHeld."""
-        lease_ms = self._policy.lease_ms
-        live = write_live_output(output)
-        reply = self._scripts.call("heartbeat", self._clock(), job_id, *_arguments(holder), lease_ms, *live)
-        _, cancel_requested = cast("list[int]", reply)
-        return Renewed(lease_ms, cancel_requested == 1)
+        beat = Beat(job_id, holder.attempt_token, output)
+        [answer], _ = self._heartbeat(holder.executor_id, [beat], "")
+        if answer not in ("", CANCEL_REQUESTED):
+            raise refusal(answer) or JobQueueError(answer)
+        return self._renewed(answer)
+
+    def heartbeat_many(self, executor_id: str, beats: Sequence[Beat]) -> list[Renewed | JobQueueError]:
+        """Renew the leases of all jobs that an executor has received. Return for each the new lease, or the error that
+        heartbeat would raise.
+
+        A job that the executor claimed more than ten seconds ago and has never named in a heartbeat was not received:
+        it is pending again, and the attempt does not count as lost.
+        """
+        answers: list[str] = []
+        for start in range(0, max(len(beats), 1), HEARTBEAT_JOBS):
+            end = start + HEARTBEAT_JOBS
+            some, taken_back = self._heartbeat(executor_id, beats[start:end], ALL if end >= len(beats) else "")
+            answers += some
+            if taken_back:
+                logs.logger().warning("never_received", executor_id=executor_id, job_ids=" ".join(taken_back))
+        return [refusal(answer) or self._renewed(answer) for answer in answers]
 
     def complete(self, job_id: str, holder: Holder, result: Result) -> Finished:
         """End a job as completed. Raises JobNotFound, NotRunning, LeaseLost."""
-        return self._finish("complete", job_id, holder, result)
+        return self._finish(Report(Verb.COMPLETE, job_id, holder, result))
 
     def fail(self, job_id: str, holder: Holder, result: Result) -> Finished:
         """End a job as failed, or as cancelled if its cancellation was requested and that is why it ended.
 
         Raises JobNotFound, NotRunning, LeaseLost.
         """
-        return self._finish("fail", job_id, holder, result)
+        return self._finish(Report(Verb.FAIL, job_id, holder, result))
 
     def release(self, job_id: str, holder: Holder, reason: Reason | None = None, error_message: str = "") -> Status:
         """Release a running job to its old place in the queue. Raises JobNotFound, NotRunning, LeaseLost.
@@ -100,26 +161,67 @@ class Claims:
         After a host fault (HOST_FAULTS) the job is delayed, and fails if it has met too many of them. Return the job's
         new status: pending, failed, or cancelled if its cancellation was requested.
         """
-        host_fault = reason in HOST_FAULTS
-        message = cut(error_message, RELEASE_MESSAGE_BYTES)
-        report = (reason or "", message, self._policy.max_host_faults if host_fault else "")
-        status = Status(str(self._scripts.call("release", self._clock(), job_id, *_arguments(holder), *report)))
-        facts = {"status": str(status), "reason": str(reason or "")}
-        logs.logger().info("release", job_id=job_id, executor_id=holder.executor_id, **facts)
-        return status
+        result = Result(None, error_message=error_message, reason=reason)
+        return self._finish(Report(Verb.RELEASE, job_id, holder, result)).status
 
-    def _finish(self, verb: str, job_id: str, holder: Holder, result: Result) -> Finished:
-        # What is compared with a stored result must have been cut in the same way, so it is cut before the script runs.
-        stored = result.cut()
-        exit_code = "" if stored.exit_code is None else str(stored.exit_code)
-        texts = write_result(stored, with_message=verb == "fail")
-        reply = self._scripts.call(verb, self._clock(), job_id, *_arguments(holder), exit_code, *texts)
-        replayed, status = cast("tuple[int, str]", reply)
-        finished = Finished(Status(status), replayed == 1)
-        facts = {"exit_code": exit_code, "status": status, "replay": finished.replayed}
-        logs.logger().info(verb, job_id=job_id, executor_id=holder.executor_id, **facts)
+    def finish_many(self, reports: Sequence[Report], request: ClaimRequest | None = None) -> FinishedJobs:
+        """Store up to MAX_JOBS reports of one executor, and then claim, in one round trip.
+
+        Each report is one atomic step, and so is the claim. If it is not certain that all were answered, the error is
+        raised, and all of them can be sent again: reports that were stored are replays.
+        """
+        calls = [report.call(self._clock(), self._policy.max_host_faults) for report in reports]
+        if request:
+            calls.append(self._claim_call(request))
+        replies = self._scripts.call_many(calls)
+        if any(isinstance(reply, StoreUnavailable | StoreFull) for reply in replies):
+            raise StoreUnavailable
+        results = [
+            reply if isinstance(reply, JobQueueError) else report.read(reply)
+            for report, reply in zip(reports, replies, strict=False)
+        ]
+        log_reports(reports, results)
+        return FinishedJobs(results, self._claimed(request, cast("Reply", replies[-1])) if request else None)
+
+    def _claim_call(self, request: ClaimRequest) -> Call:
+        tokens = secrets.token_hex(TOKEN_BYTES * request.max_jobs)
+        executor = request.executor_id, request.executor_ip or UNKNOWN
+        limits = self._policy.lease_ms, self._policy.max_attempts, request.max_jobs
+        more = tokens, request.claim_id, *request.types
+        return "claim", (self._clock(), *executor, *limits, *more)
+
+    def _claimed(self, request: ClaimRequest, reply: Reply) -> ClaimedJobs:
+        replayed, *replies = cast("list[Reply]", reply)
+        jobs = [Claimed(read_job(each), *read_attempt(each), self._policy.lease_ms) for each in replies]
+        claimed = ClaimedJobs(jobs, replayed == 1)
+        _log_claim(request.executor_id, claimed)
+        return claimed
+
+    def _heartbeat(self, executor_id: str, beats: Sequence[Beat], which: str) -> tuple[list[str], list[str]]:
+        jobs = (text for beat in beats for text in _beat_arguments(beat))
+        reply = self._scripts.call("heartbeat", self._clock(), executor_id, self._policy.lease_ms, which, *jobs)
+        return cast("tuple[list[str], list[str]]", reply)
+
+    def _renewed(self, answer: str) -> Renewed:
+        return Renewed(self._policy.lease_ms, answer == CANCEL_REQUESTED)
+
+    def _finish(self, report: Report) -> Finished:
+        name, arguments = report.call(self._clock(), self._policy.max_host_faults)
+        finished = report.read(self._scripts.call(name, *arguments))
+        log_report(report, finished)
         return finished
 
 
-def _arguments(holder: Holder) -> tuple[str, str]:
-    return holder.executor_id, holder.attempt_token
+def _beat_arguments(beat: Beat) -> list[str]:
+    return [beat.job_id, beat.attempt_token, *write_live_output(beat.output)]
+
+
+def _log_claim(executor_id: str, claimed: ClaimedJobs) -> None:
+    """Log a claim in one line, with the ids of all its jobs."""
+    replay = {"replay": True} if claimed.replayed else {}
+    if len(claimed.jobs) == 1:
+        [only] = claimed.jobs
+        logs.logger().info("claim", job_id=only.job.id, executor_id=executor_id, attempt=only.attempt, **replay)
+    elif claimed.jobs:
+        job_ids = " ".join(each.job.id for each in claimed.jobs)
+        logs.logger().info("claim", executor_id=executor_id, jobs=len(claimed.jobs), job_ids=job_ids, **replay)

@@ -16,7 +16,7 @@ from jobqueue.queue.scripts import Clock, Reply, Scripts, redis_clock
 STATUSES = " ".join(Status)
 PRIORITIES = " ".join(Priority)
 FINAL = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
-COUNTERS = (*(f"finished_{status}" for status in FINAL), "attempts_lost", "host_faults")
+COUNTERS = (*(f"finished_{status}" for status in FINAL), "attempts_lost", "host_faults", "never_received")
 EXECUTOR_FIELDS = 5
 
 
@@ -43,8 +43,8 @@ class Stats:
 
     jobs: the number of jobs by status and priority.
     oldest_pending_ms: how long the oldest pending job of each priority has waited, 0 if there is none.
-    finished, attempts_lost, host_faults: totals since the queue was created, of jobs that ended, of attempts that were
-    lost, and of releases after a host fault.
+    finished, attempts_lost, host_faults, never_received: totals since the queue was created, of jobs that ended, of
+    attempts that were lost, of releases after a host fault, and of attempts whose executor never received the job.
     active_executors: the number of executors seen within the executor time-out.
     busy_executors: how many of them run jobs.
     """
@@ -54,6 +54,7 @@ class Stats:
     finished: dict[Status, int]
     attempts_lost: int
     host_faults: int
+    never_received: int
     active_executors: int
     busy_executors: int
 
@@ -142,6 +143,7 @@ class Queries:
             finished={status: counters[f"finished_{status}"] for status in FINAL},
             attempts_lost=counters["attempts_lost"],
             host_faults=counters["host_faults"],
+            never_received=counters["never_received"],
             active_executors=active,
             # An executor that fell silent may still hold a lease that is longer than the executor time-out.
             busy_executors=min(busy, active),

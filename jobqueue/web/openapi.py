@@ -14,6 +14,7 @@ from jobqueue.web.bodies.limits import SMALL, Limit
 from jobqueue.web.bodies.parser import BodyParser
 from jobqueue.web.job_ids import JobIdConverter
 from jobqueue.web.schemas.answers import ErrorOut
+from jobqueue.web.schemas.batches import ReportIn
 
 PREFIX = "/api/v1"
 REFUSALS = (503,)
@@ -80,6 +81,7 @@ def install(app: Flask, blueprints: Iterable[JobQueueBlueprint]) -> None:
     documented = JobQueueApi(app, spec_kwargs={"title": "jobqueue", "version": "v1", "openapi_version": "3.1.0"})
     documented.register_converter(JobIdConverter, lambda _: {"type": "string", "format": "uuid"})
     documented.ma_plugin.converter.add_attribute_function(publish_key_rules)
+    documented.ma_plugin.converter.add_attribute_function(publish_reports)
     for blueprint in blueprints:
         documented.register_blueprint(blueprint, url_prefix=PREFIX)
 
@@ -89,3 +91,10 @@ def publish_key_rules(converter: Any, field: Any, **_: object) -> dict[str, obje
     if not isinstance(field, fields.Dict) or field.key_field is None:
         return {}
     return {"propertyNames": converter.field2property(field.key_field)}
+
+
+def publish_reports(converter: Any, field: Any, **_: object) -> dict[str, object]:
+    """Return the kinds of reports: each has fields of its own."""
+    if not isinstance(field, ReportIn):
+        return {}
+    return {"oneOf": [converter.resolve_nested_schema(schema) for schema in field.SCHEMAS.values()]}

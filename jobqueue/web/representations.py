@@ -6,8 +6,11 @@ import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from jobqueue.errors import JobQueueError
 from jobqueue.job import Attempt, Job, JobSummary, Measured, Status
+from jobqueue.queue.claims import Claimed, Renewed
 from jobqueue.queue.queries import Executor, Output, Stats
+from jobqueue.queue.reports import Finished
 
 
 def timestamp(milliseconds: int) -> str:
@@ -54,6 +57,26 @@ def job_details(job: Job) -> dict[str, object]:
         "completed_at": _optional_timestamp(job.completed_at_ms),
         "attempts": [_fields(attempt) for attempt in job.attempts],
     }
+
+
+def claimed_job(claimed: Claimed) -> dict[str, object]:
+    """Return a job for the executor that claimed it."""
+    attempt = {"attempt_token": claimed.attempt_token, "attempt": claimed.attempt, "lease_ms": claimed.lease_ms}
+    return job_details(claimed.job) | attempt
+
+
+def beat_answer(job_id: str, renewed: Renewed | JobQueueError) -> dict[str, object]:
+    """Return what became of a job that a heartbeat named."""
+    if isinstance(renewed, JobQueueError):
+        return {"id": job_id, "held": False, "code": renewed.code}
+    return {"id": job_id, "held": True, "cancel_requested": renewed.cancel_requested}
+
+
+def report_answer(job_id: str, finished: Finished | JobQueueError) -> dict[str, object]:
+    """Return what became of one of many reports."""
+    if isinstance(finished, JobQueueError):
+        return {"id": job_id, "error": str(finished), "code": finished.code}
+    return {"id": job_id, "status": finished.status, "replayed": finished.replayed}
 
 
 def _fields(part: Measured | Attempt) -> dict[str, object]:

@@ -9,6 +9,7 @@ import pytest
 
 from jobqueue.job import Status, Stream
 from jobqueue.queue import claims, commands, queries
+from jobqueue.queue.claims import Beat, ClaimRequest
 from jobqueue.queue.scripts import LUA, REFUSALS, Reply, Scripts, assemble
 from tests.lua.headers import FRAGMENTS, LABELS, SCRIPTS, Script, fragment, named_in, needed_by, without_comments
 from tests.support.attempts import BROKEN, DONE, claim
@@ -162,11 +163,12 @@ def call_every_script(bench: Bench) -> None:
     bench.queries.get(job_ids[0])
     for finish, result in ((bench.claims.complete, DONE), (bench.claims.fail, BROKEN)):
         attempt = claim(bench)
-        bench.claims.heartbeat(attempt.job_id, attempt.holder)
         finish(attempt.job_id, attempt.holder, result)
     bench.submit(2)
     released = claim(bench)
+    bench.claims.heartbeat_many("executor-1", [Beat(job_id, "a token") for job_id in job_ids])
     bench.claims.release(released.job_id, released.holder)
+    bench.claims.claim_many(ClaimRequest("executor-1", types=["demo", "other"]))
     bench.queries.output(job_ids[0], Stream.STDOUT, 0)
     bench.commands.cancel_many(job_ids)
     bench.commands.sweep()

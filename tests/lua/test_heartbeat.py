@@ -40,13 +40,6 @@ def test_a_heartbeat_gives_exactly_one_more_lease(bench: Bench) -> None:
     assert bench.client.zscore(f"{ROOT}:deadlines", attempt.job_id) == bench.clock.now_ms + bench.policy.lease_ms
 
 
-def test_the_script_answers_the_new_deadline(bench: Bench) -> None:
-    attempt = start(bench)
-    holder = (attempt.holder.executor_id, attempt.holder.attempt_token)
-    answer = bench.scripts.call("heartbeat", bench.clock(), attempt.job_id, *holder, 7_000, "", "", "", "")
-    assert answer == [bench.clock.now_ms + 7_000, 0]
-
-
 def test_a_heartbeat_returns_a_cancel_request(bench: Bench) -> None:
     attempt, other = start(bench), start(bench)
     bench.commands.cancel(attempt.job_id, force=True)

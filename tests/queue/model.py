@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 
 from jobqueue.errors import JobNotFound, JobQueueError, LeaseLost, NotHeld, NotPending, NotRunning
 from jobqueue.job import HOST_FAULTS, AttemptStatus, Priority, Reason, Status
-from jobqueue.queue.claims import Finished, Renewed
+from jobqueue.queue.claims import Renewed
 from jobqueue.queue.commands import Swept
 from jobqueue.queue.policy import Policy
+from jobqueue.queue.reports import Finished
 from jobqueue.result import Holder, Piece, Result
 from tests.queue.model_job import NOTHING, ModelExecutor, ModelJob
 

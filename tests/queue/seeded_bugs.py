@@ -29,6 +29,8 @@ BACK = "lib/jobs/requeue.lua"
 LIVE = "lib/leases/keep_live.lua"
 FINISH = "lib/leases/finish.lua"
 GRACE = "lib/leases/in_grace.lua"
+LEASE = "lib/leases/set_lease.lua"
+PENDING = "lib/jobs/pending_jobs.lua"
 DUE = "lib/jobs/queue_due_jobs.lua"
 TYPE_INDEX = "redis.call('ZREM', keys.jobs_of_type(job.index, job.priority, job.type), job.id)"
 
@@ -36,7 +38,8 @@ FOUND_SOON = [
     SeededBug("the token is not checked", HOLDS, "job.attempt_token == attempt_token", "true"),
     SeededBug("the executor is not checked", HOLDS, "and job.executor_id == executor_id"),
     SeededBug("the status is not checked", HOLDS, "job.status == 'running' and "),
-    SeededBug("a heartbeat renews no deadline", "heartbeat.lua", "now_ms + lease_ms, job_id)", "now_ms, job_id)"),
+    SeededBug("a lease ends at once", LEASE, "now_ms + lease_ms, job.id)", "now_ms, job.id)"),
+    SeededBug("a heartbeat renews no lease", "heartbeat.lua", "  set_lease(job, now_ms, lease_ms)\n"),
     SeededBug("a heartbeat does not count as seen", "heartbeat.lua", "mark_seen(executor_id, now_ms)\n"),
     SeededBug(
         "a requeued job goes to the end",
@@ -70,7 +73,7 @@ FOUND_SOON = [
     SeededBug("a dropped lease keeps its key", DROP, "'DEL', keys.lease(job.id), ", "'DEL', "),
     SeededBug("a dropped lease is still held", DROP, "redis.call('ZREM', keys.held(job.executor_id), job.id)"),
     SeededBug("any result with the token is a replay", FINISH, " is_replay(job, report, reason) then", " true then"),
-    SeededBug("the reason is not compared in a replay", FINISH, " and (ended[2] or '') == reason\n", "\n"),
+    SeededBug("the reason is not compared in a replay", FINISH, " or (ended[2] or '') ~= reason then", " then"),
     SeededBug("any token is a replay", FINISH, "report.attempt_token == job.attempt_token", "true"),
     SeededBug("no result is a replay", FINISH, "    return { 1, status }\n", "\n"),
     SeededBug("an ended job has no end time", END, "'completed_at_ms', whole(now_ms)", "'ended', '1'"),
@@ -82,7 +85,7 @@ FOUND_SOON = [
         "job.status ~= 'pending' and job.status ~= 'running'",
     ),
     SeededBug("an ended job can be cancelled", "cancel.lua", "job.status ~= 'pending'", "job.status == 'running'"),
-    SeededBug("a claim has no deadline", "claim.lua", "redis.call('ZADD', keys.deadlines, now_ms + lease_ms, job.id)"),
+    SeededBug("a lease has no deadline", LEASE, "redis.call('ZADD', keys.deadlines, now_ms + lease_ms, job.id)"),
     SeededBug("removal leaves the output", "sweep.lua", "keys.spec(id), keys.output(id),", "keys.spec(id),"),
     SeededBug("removal leaves the attempts", "sweep.lua", ", keys.attempts(id),", ","),
     SeededBug(
@@ -101,7 +104,9 @@ FOUND_SOON = [
     SeededBug("a lost job ignores a cancel request", LOSE, "if job.cancel_requested then", "if false then"),
     SeededBug("a failure ignores a cancel request", FINISH, "return job.cancel_requested and", "return false and"),
     SeededBug("a completed job becomes cancelled", FINISH, "and status == 'failed' and", "and"),
-    SeededBug("a heartbeat hides a cancel request", "heartbeat.lua", "job.cancel_requested and 1 or 0", "0"),
+    SeededBug(
+        "a heartbeat hides a cancel request", "heartbeat.lua", "job.cancel_requested and 'cancel_requested'", "false"
+    ),
     SeededBug("force changes an ended job", "cancel.lua", "job.status == 'running' and", "job.status ~= 'pending' and"),
     SeededBug(
         "attempts are not counted", "claim.lua", "keys.job(job.id), 'attempt', 1", "keys.job(job.id), 'attempt', 0"
@@ -112,8 +117,8 @@ FOUND_SOON = [
     SeededBug("one host fault too few", "release.lua", "host_faults >= max", "host_faults + 1 >= max"),
     SeededBug(
         "an executor gets a job that it released again",
-        "claim.lua",
-        "elseif is_for_others(job) then",
+        PENDING,
+        "elseif search.is_for_others(job) then",
         "elseif false then",
     ),
     SeededBug(
@@ -141,10 +146,10 @@ FOUND_LATE = [
     SeededBug(
         "background goes before foreground",
         "claim.lua",
-        "next_pending('foreground') or next_pending('background')",
-        "next_pending('background') or next_pending('foreground')",
+        "{ 'foreground', 'background',",
+        "{ 'background', 'foreground',",
     ),
-    SeededBug("the last comes first", "claim.lua", "'ZRANGE', queue, rank", "'ZREVRANGE', queue, rank"),
+    SeededBug("the last comes first", PENDING, "'ZRANGE', index.key", "'ZREVRANGE', index.key"),
     SeededBug("a claim ends no leases", "claim.lua", "lose_expired_leases(now_ms, lease_ms, max_attempts, MAX_LOST)"),
     SeededBug("removal comes early", "sweep.lua", "now_ms - retention_ms", "now_ms - retention_ms / 2"),
     SeededBug(

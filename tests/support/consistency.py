@@ -89,10 +89,12 @@ def named(values: Mapping[str, T], prefix: str) -> dict[str, T]:
 def _unknown_keys(keys: Keys) -> Iterator[str]:
     known = {
         *_of_kind(keys.all.strings, ("spec:", "lease:"), ("sequence", "claims")),
-        *_of_kind(keys.all.hashes, ("job:", "output:", "live:"), ("jobs_completed", "counters", "sweep")),
+        *_of_kind(keys.all.hashes, ("job:", "output:", "live:", "claim_ids:"), ("jobs_completed", "counters", "sweep")),
         *_of_kind(keys.all.lists, ("attempts:",), ()),
         *_of_kind(
-            keys.all.sorted_sets, ("jobs:", "held:"), ("deadlines", "due", "ended", "executors", "askers", "busy")
+            keys.all.sorted_sets,
+            ("jobs:", "held:", "unreceived:"),
+            ("deadlines", "due", "ended", "executors", "askers", "busy"),
         ),
     }
     for name in sorted(keys.all.names() - known):
@@ -162,6 +164,9 @@ def _leases(keys: Keys) -> Iterator[str]:
         actual = held.get(executor_id, {})
         own = [job_id for job_id, job in running.items() if job["executor_id"] == executor_id]
         yield from _compare(f"held:{executor_id}", {job_id: actual.get(job_id, 0.0) for job_id in own}, actual)
+    for executor_id, unreceived in named(keys.all.sorted_sets, "unreceived:").items():
+        for job_id in sorted(unreceived.keys() - held.get(executor_id, {}).keys()):
+            yield f"The executor {executor_id} has not received job {job_id}, which it does not run."
     for executor_id in sorted(held.keys() ^ keys.all.sorted_sets.get(f"{ROOT}:busy", {}).keys()):
         yield f"The executor {executor_id} runs jobs or is busy, but not both."
     for job_id, token in named(keys.all.strings, "lease:").items():

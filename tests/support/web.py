@@ -18,6 +18,7 @@ START = "2023-11-14T22:13:20Z"
 UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
 JOB = {"type": "demo", "binary_url": "https://example.com/binary", "binary_sha256": SHA256, "priority": "background"}
 HOLDER = {"executor_id": "worker-1"}
+ATTEMPT = {"id": UNKNOWN_ID, "attempt_token": "a token"}
 RESULT = {**HOLDER, "exit_code": 0}
 NEEDS_REDIS: list[tuple[str, str, Any]] = [
     ("POST", "/jobs", JOB),
@@ -29,6 +30,8 @@ NEEDS_REDIS: list[tuple[str, str, Any]] = [
     ("DELETE", f"/jobs/{UNKNOWN_ID}", None),
     ("POST", "/jobs/claim", HOLDER),
     ("PUT", f"/jobs/{UNKNOWN_ID}/heartbeat", HOLDER),
+    ("POST", "/jobs/bulk/heartbeat", HOLDER | {"jobs": [ATTEMPT]}),
+    ("POST", "/jobs/bulk/finish", HOLDER | {"results": [ATTEMPT | {"outcome": "release"}]}),
     ("GET", f"/jobs/{UNKNOWN_ID}/output", None),
     ("POST", f"/jobs/{UNKNOWN_ID}/release", HOLDER),
     ("PUT", f"/jobs/{UNKNOWN_ID}/complete", HOLDER | {"exit_code": 0}),

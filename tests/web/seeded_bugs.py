@@ -206,14 +206,14 @@ ROUTES = [
         f"{TESTS}/test_claims.py",
         (
             "a replay has no header",
-            "if finished.replayed else {}",
-            "if not finished else {}",
+            "if is_replay else {}",
+            "if False else {}",
             f"{TESTS}/test_results.py::test_a_replay_with_the_token_is_answered_like_the_first_report",
         ),
         (
             "an executor without an address has none",
-            "executor_ip or request.remote_addr",
-            "executor_ip",
+            "executor_ip=request.remote_addr",
+            "executor_ip=None",
             "test_the_address_of_an_executor_is_the_callers_unless_it_sends_one",
         ),
     ),

@@ -20,6 +20,8 @@ ROUTES: list[tuple[str, str, Limit, int]] = [
     ("POST", "/jobs/bulk", limits.JOBS, 13 * MIB),
     ("POST", "/jobs/bulk/cancel", limits.JOB_IDS, 2 * MIB),
     ("POST", "/jobs/claim", limits.SMALL, 256 * KIB),
+    ("POST", "/jobs/bulk/heartbeat", limits.BEATS, 13 * MIB),
+    ("POST", "/jobs/bulk/finish", limits.REPORTS, 13 * MIB),
     ("PUT", f"/jobs/{UNKNOWN_ID}/heartbeat", limits.REPORT, 13 * MIB),
     ("PUT", f"/jobs/{UNKNOWN_ID}/complete", limits.REPORT, 13 * MIB),
     ("PUT", f"/jobs/{UNKNOWN_ID}/fail", limits.REPORT, 13 * MIB),

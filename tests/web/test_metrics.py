@@ -25,6 +25,7 @@ QUEUE = {
     *(f'jobqueue_executors{{state="{state}"}}' for state in ("busy", "idle")),
     *(f'jobqueue_jobs_finished_total{{status="{status}"}}' for status in ("completed", "failed", "cancelled")),
     "jobqueue_attempts_lost_total",
+    "jobqueue_attempts_never_received_total",
     "jobqueue_host_faults_total",
     "jobqueue_redis_up",
     "jobqueue_store_full",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -26,6 +26,8 @@ OPERATIONS = {
     "heartbeat": "PUT /jobs/{job_id}/heartbeat",
     "complete": "PUT /jobs/{job_id}/complete",
     "fail": "PUT /jobs/{job_id}/fail",
+    "heartbeat_many": "POST /jobs/bulk/heartbeat",
+    "finish_many": "POST /jobs/bulk/finish",
     "release": "POST /jobs/{job_id}/release",
     "stats": "GET /admin/stats",
     "list_executors": "GET /admin/executors",
@@ -155,6 +157,19 @@ def assert_documented(document: dict[str, Any], method: str, path: str, response
     OAS31Validator(whole, format_checker=OAS31Validator.FORMAT_CHECKER).validate(answer)
 
 
+def call_for_many_jobs(call: Callable[..., Any]) -> None:
+    """Call the routes that serve many jobs of an executor. No job must be pending."""
+    call("POST", "/jobs/claim", HOLDER | {"max_jobs": 2}, 204)
+    batch = [call("POST", "/jobs", JOB, 201)["id"] for _ in range(2)]
+    claimed = call("POST", "/jobs/claim", HOLDER | {"max_jobs": 1})["jobs"]
+    beats = [{"id": job["id"], "attempt_token": job["attempt_token"], "output": OUTPUT} for job in claimed]
+    call("POST", "/jobs/bulk/heartbeat", HOLDER | {"jobs": [*beats, {"id": "?", "attempt_token": "x"}]})
+    results = [{"id": beats[0]["id"], "attempt_token": beats[0]["attempt_token"], **MEASURED, "exit_code": 1}]
+    body = {**HOLDER, "results": [{**results[0], "outcome": "fail"}, {**results[0], "outcome": "complete"}]}
+    assert [job["id"] for job in call("POST", "/jobs/bulk/finish", body | {"claim": {}})["jobs"]] == batch[1:]
+    call("POST", "/jobs/bulk/finish", body)
+
+
 def test_the_answers_of_all_routes_match_the_document(api: Api, document: dict[str, Any]) -> None:
     document = closed(document)
     seen = set()
@@ -201,6 +216,7 @@ def test_the_answers_of_all_routes_match_the_document(api: Api, document: dict[s
         call("GET", "/jobs/{job_id}", job_id=job_id)
         call("DELETE", "/jobs/{job_id}", None, 400, job_id)
         call("PUT", "/jobs/{job_id}/heartbeat", HOLDER, 404, job_id)
+    call_for_many_jobs(call)
     for path in ("/jobs", "/admin/stats", "/admin/executors", "/health", "/metrics"):
         call("GET", path)
     call("GET", "/jobs/{job_id}", None, 404)

@@ -31,6 +31,12 @@ SMALL = Limit(256 * KIB, 1000)
 REPORT = Limit(13 * MIB, 1000)
 """Two outputs of 1 MiB, each byte of them written as six (`\\u0000`), and some space for the other fields."""
 
+REPORTS = Limit(13 * MIB, 5000)
+"""100 reports with some 20 fields each, and a claim with 100 types."""
+
+BEATS = Limit(13 * MIB, 15_000)
+"""1,000 jobs with three fields, and output of two streams, each."""
+
 JOB = Limit(7 * MIB, 25_000)
 """1 MiB of arguments and variables, each byte written as six, a URL of 8,192 characters, and some space for the rest.
 
@@ -44,5 +50,5 @@ JOBS = Limit(13 * MIB, 225_000)
 JOB_IDS = Limit(2 * MIB, 5000)
 """1,000 texts of up to 128 characters, each character written as twelve bytes (`\\ud83c\\udf89`)."""
 
-MAX_BODY_BYTES = max(limit.bytes for limit in (SMALL, REPORT, JOB, JOBS, JOB_IDS))
+MAX_BODY_BYTES = max(limit.bytes for limit in (SMALL, REPORT, REPORTS, BEATS, JOB, JOBS, JOB_IDS))
 """What a proxy in front has to let through."""

@@ -49,6 +49,7 @@ def _families(stats: Stats) -> Iterator[Metric]:
     yield _labelled(gauge, "jobqueue_executors", "Active executors.", state=states)
     yield _labelled(counter, "jobqueue_jobs_finished", "Jobs that ended.", status=stats.finished)
     yield counter("jobqueue_attempts_lost", "Attempts whose executor fell silent.", stats.attempts_lost)
+    yield counter("jobqueue_attempts_never_received", "Attempts whose claim's answer was lost.", stats.never_received)
     yield counter("jobqueue_host_faults", "Attempts that could not be made because of a host.", stats.host_faults)
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from flask import Response, jsonify, request
 
 from jobqueue.job import Reason, Status
-from jobqueue.queue.claims import Finished
+from jobqueue.queue.claims import Beat, ClaimedJobs, ClaimRequest
+from jobqueue.queue.reports import Finished
 from jobqueue.result import Holder, LiveOutput, Result
 from jobqueue.web import callers
 from jobqueue.web.bodies import limits
 from jobqueue.web.openapi import JobQueueBlueprint
-from jobqueue.web.representations import job_details
-from jobqueue.web.schemas import answers, executors
+from jobqueue.web.representations import beat_answer, claimed_job, report_answer
+from jobqueue.web.schemas import answers, batches, executors
+from jobqueue.web.schemas.executors import Wanted
 from jobqueue.web.services import services
 
 blueprint = JobQueueBlueprint("claims", __name__, description="Claim jobs, renew their leases, report their results.")
@@ -23,22 +26,63 @@ FinishedAnswer = tuple[dict[str, Any], int, dict[str, str]]
 
 @blueprint.route("/jobs/claim", methods=["POST"])
 @blueprint.arguments(executors.ClaimIn())
-@blueprint.answers(200, answers.ClaimedOut())
+@blueprint.answers(200, {"oneOf": [answers.ClaimedOut(), answers.ClaimedJobsOut()]})
 @blueprint.answers(204)
 @blueprint.refuses()
-def claim(executor: tuple[str, str | None]) -> Response:
-    """Claim the next job"""
-    executor_id, executor_ip = executor
+def claim(wanted: Wanted) -> Response:
+    """Claim the next job, or up to so many"""
     # Of all routes only this one harms if it acts for nobody: the job would wait for the end of a lease that nobody
     # holds, and lose an attempt. A report, a heartbeat or a cancel means the same whether its answer is read or not,
     # and a client may submit a job without waiting for the answer.
     if not callers.is_waiting(request.environ):
         return Response(status=204)
-    claimed = services().claims.claim(executor_id, executor_ip or request.remote_addr)
-    if claimed is None:
-        return Response(status=204)
-    attempt = {"attempt_token": claimed.attempt_token, "attempt": claimed.attempt, "lease_ms": claimed.lease_ms}
-    return jsonify(job_details(claimed.job) | attempt)
+    claimed = take(with_address(wanted.request))
+    if not claimed.jobs:
+        return Response(status=204, headers=_replay(claimed.replayed))
+    jobs = [claimed_job(each) for each in claimed.jobs]
+    response = jsonify({"jobs": jobs} if wanted.many else jobs[0])
+    response.headers.update(_replay(claimed.replayed))
+    return response
+
+
+@blueprint.route("/jobs/bulk/heartbeat", methods=["POST"])
+@blueprint.arguments(batches.HeartbeatManyIn(), limit=limits.BEATS)
+@blueprint.answers(200, answers.HeartbeatManyOut())
+@blueprint.refuses()
+def heartbeat_many(sent: tuple[str, list[Beat]]) -> dict[str, Any]:
+    """Renew the leases of all jobs of an executor"""
+    executor_id, beats = sent
+    claims = services().claims
+    renewed = claims.heartbeat_many(executor_id, beats)
+    jobs = [beat_answer(beat.job_id, each) for beat, each in zip(beats, renewed, strict=True)]
+    return {"lease_ms": claims.lease_ms, "drain": False, "jobs": jobs}
+
+
+@blueprint.route("/jobs/bulk/finish", methods=["POST"])
+@blueprint.arguments(batches.FinishManyIn(), limit=limits.REPORTS)
+@blueprint.answers(200, answers.FinishManyOut())
+@blueprint.refuses()
+def finish_many(sent: batches.FinishMany) -> FinishedAnswer:
+    """Report the ends of several attempts and, if wanted, claim the next jobs"""
+    wanted = sent.wanted
+    # Reports are stored whether anybody reads the answer or not; jobs are only claimed for somebody.
+    claims = wanted is not None and callers.is_waiting(request.environ)
+    finished = services().claims.finish_many(sent.reports, with_address(wanted.request) if wanted and claims else None)
+    results = [report_answer(report.job_id, each) for report, each in zip(sent.reports, finished.results, strict=True)]
+    if wanted is None:
+        return {"results": results}, 200, {}
+    claimed = finished.claimed or ClaimedJobs([], replayed=False)
+    return {"results": results, "jobs": [*map(claimed_job, claimed.jobs)]}, 200, _replay(claimed.replayed)
+
+
+def with_address(claim: ClaimRequest) -> ClaimRequest:
+    """Return a claim with the address of its executor: the one that it sent, or the one that the request came from."""
+    return claim if claim.executor_ip else replace(claim, executor_ip=request.remote_addr)
+
+
+def take(claim: ClaimRequest) -> ClaimedJobs:
+    """Return jobs for an executor."""
+    return services().claims.claim_many(claim)
 
 
 @blueprint.route("/jobs/<job_id:job_id>/heartbeat", methods=["PUT"])
@@ -80,5 +124,8 @@ def release(report: tuple[Holder, Reason | None, str], job_id: str) -> dict[str,
 
 
 def _finished(job_id: str, finished: Finished) -> FinishedAnswer:
-    headers = {"Idempotent-Replay": "true"} if finished.replayed else {}
-    return {"id": job_id, "status": finished.status}, 200, headers
+    return {"id": job_id, "status": finished.status}, 200, _replay(finished.replayed)
+
+
+def _replay(is_replay: bool) -> dict[str, str]:
+    return {"Idempotent-Replay": "true"} if is_replay else {}

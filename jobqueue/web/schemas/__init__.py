@@ -7,5 +7,6 @@ measured: the measured fields of a run, made from the domain's `Measured`.
 submitters: requests of submitters.
 shortcut: a shortcut for jobs that are certainly valid.
 executors: requests of executors.
+batches: requests of executors that are about many jobs.
 answers: the documented shape of every answer.
 """

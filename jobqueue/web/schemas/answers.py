@@ -100,6 +100,46 @@ class ClaimedOut(JobOut):
     lease_ms = basic.Integer(required=True, metadata={"description": "How long the executor may stay silent."})
 
 
+class ClaimedJobsOut(Schema):
+    """The jobs of a claim that asked for several."""
+
+    jobs = basic.List(basic.Nested(ClaimedOut()), required=True)
+
+
+class BeatOut(Schema):
+    """What became of a job that a heartbeat named: whether its lease was renewed."""
+
+    id = basic.String(required=True)
+    held = basic.Boolean(required=True, metadata={"description": "False: stop the program, the job is lost."})
+    cancel_requested = basic.Boolean(metadata={"description": "Whether the job was asked to stop. Only if it is held."})
+    code = basic.String(metadata={"description": "Why the lease was not renewed: `not_held` or `job_not_found`."})
+
+
+class HeartbeatManyOut(Schema):
+    """The leases of an executor's jobs."""
+
+    lease_ms = basic.Integer(required=True, metadata={"description": "How long the executor may stay silent now."})
+    drain = basic.Boolean(required=True, metadata={"description": "Whether the executor should claim no more jobs."})
+    jobs = basic.List(basic.Nested(BeatOut()), required=True)
+
+
+class ReportedOut(Schema):
+    """What became of a job that was reported about: its status, or why the report was refused."""
+
+    id = basic.String(required=True)
+    status = choice(Status)
+    replayed = basic.Boolean(metadata={"description": "Whether the same report had been stored before."})
+    error = basic.String(metadata={"description": "A sentence for people, if the report was refused."})
+    code = basic.String(metadata={"description": "The code of that error."})
+
+
+class FinishManyOut(Schema):
+    """What became of several reports, and the next jobs if a claim was sent."""
+
+    results = basic.List(basic.Nested(ReportedOut()), required=True)
+    jobs = basic.List(basic.Nested(ClaimedOut()))
+
+
 class OutputOut(JobStatusOut):
     """A part of what a job's program has written."""
 

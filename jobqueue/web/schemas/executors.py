@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from marshmallow import Schema, post_load, validate
 from marshmallow import fields as basic
 
 from jobqueue.job import RELEASES, Reason
+from jobqueue.queue.claims import MAX_JOBS, ClaimRequest
 from jobqueue.result import Holder, LiveOutput, Piece, Result
 from jobqueue.web.schemas import fields, measured
 from jobqueue.web.schemas.requests import Request
@@ -16,21 +18,55 @@ from jobqueue.web.schemas.text import WORD
 INT32 = validate.Range(-(2**31), 2**31 - 1)
 MAX_PIECE_BYTES = 1024 * 1024
 MAX_LIMIT = 1000
+MAX_TYPES = 100
+TOKEN = validate.Length(1, 128)
 RELEASE_REASONS = [reason.value for reason in Reason if reason in RELEASES]
 
 
-class ClaimIn(Request):
-    """An executor that asks for a job."""
+@dataclass(frozen=True)
+class Wanted:
+    """A claim, and whether it is answered with a list of jobs."""
 
-    executor_id = basic.String(required=True, validate=WORD)
+    request: ClaimRequest
+    many: bool
+
+
+class NextJobsIn(Request):
+    """Which jobs an executor asks for."""
+
     executor_ip = fields.IpAddress(
         load_default=None, metadata={"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}], "example": "192.168.1.100"}
     )
+    max_jobs = fields.WholeNumber(
+        load_default=None,
+        validate=validate.Range(1, MAX_JOBS),
+        metadata={"description": "How many jobs to claim at most. If it is sent, the answer is an object with `jobs`."},
+    )
+    claim_id = basic.String(
+        load_default=str,  # a callable default is not published: nobody should send ""
+        validate=WORD,
+        metadata={"description": "Names this claim, so that it can be repeated when its answer was lost."},
+    )
+    types = fields.Texts(
+        basic.String(validate=WORD),
+        at_most=MAX_TYPES,
+        load_default=list,
+        validate=validate.Length(min=1),
+    )
 
     @post_load
-    def make(self, data: dict[str, Any], **_: Any) -> tuple[str, str | None]:
-        """Return the executor's id, and its address or None."""
-        return data["executor_id"], data["executor_ip"]
+    def make(self, data: dict[str, Any], **_: Any) -> Wanted:
+        """Return what the executor asks for."""
+        many = data["max_jobs"] is not None
+        types = tuple(dict.fromkeys(data["types"]))
+        executor_id, max_jobs = data.get("executor_id", ""), data["max_jobs"] or 1
+        return Wanted(ClaimRequest(executor_id, data["executor_ip"], max_jobs, data["claim_id"], types), many)
+
+
+class ClaimIn(NextJobsIn):
+    """An executor that asks for jobs."""
+
+    executor_id = basic.String(required=True, validate=WORD)
 
 
 class HolderIn(Request):
@@ -39,7 +75,7 @@ class HolderIn(Request):
     executor_id = basic.String(required=True, validate=WORD)
     attempt_token = basic.String(
         load_default=str,  # a callable default is not published: nobody should send ""
-        validate=validate.Length(1, 128),
+        validate=TOKEN,
         metadata={"description": "From the answer to the claim. If it is sent, it must match."},
     )
 
@@ -115,9 +151,7 @@ class CompleteIn(HolderIn):
     @post_load
     def make(self, data: dict[str, Any], **_: Any) -> tuple[Holder, Result]:
         """Return the holder and its result."""
-        texts = data["stdout"], data["stderr"], data.get("error_message") or ""
-        # Cut at once: a result that waits for Redis should not keep 13 MiB in memory.
-        return _holder(data), Result(data["exit_code"], *texts, data["reason"], measured.loaded(data)).cut()
+        return _holder(data), result(data)
 
 
 class FailIn(CompleteIn):
@@ -137,6 +171,13 @@ class ListExecutorsIn(Schema):
     def make(self, data: dict[str, Any], **_: Any) -> tuple[int, int]:
         """Return the size of the page, and how many executors to skip."""
         return data["limit"], data["offset"]
+
+
+def result(data: dict[str, Any]) -> Result:
+    """Return the result of a report."""
+    texts = data["stdout"], data["stderr"], data.get("error_message") or ""
+    # Cut at once: a result that waits for Redis should not keep 13 MiB in memory.
+    return Result(data["exit_code"], *texts, data["reason"], measured.loaded(data)).cut()
 
 
 def _holder(data: dict[str, Any]) -> Holder:

@@ -119,6 +119,12 @@ class Texts(Counted, fields.List[str]):
     LIMIT = "maxItems"
 
 
+class Entries(Counted, fields.List[Any]):
+    """A list of objects."""
+
+    LIMIT = "maxItems"
+
+
 class Variables(Counted, fields.Dict):
     """An object of texts by name."""
 
