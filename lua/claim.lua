@@ -84,7 +84,7 @@ local function claim_jobs()
       local handed_out = #answer - 1
       local first = handed_out * TOKEN_LENGTH + 1
       hand_out(job, string.sub(tokens, first, first + TOKEN_LENGTH - 1), number + handed_out / PARTS)
-      answer[#answer + 1] = read_job(job.id, true)
+      answer[#answer + 1] = read_job(job.id)
     end
   end
   if number then
@@ -105,7 +105,7 @@ local function repeat_claim(number)
     if job and job.status == 'running' then
       set_lease(job, now_ms, lease_ms)
       redis.call('ZADD', keys.unreceived(executor_id), 'XX', now_ms, id)
-      answer[#answer + 1] = read_job(id, true)
+      answer[#answer + 1] = read_job(id)
     end
   end
   claim_ids.remember(executor_id, claim_id, number, now_ms, lease_ms)

@@ -17,7 +17,7 @@
 -- RETURNS  1 for a replay, when this very result is stored already, else 0; the job's new status
 -- ERRORS   JOB_NOT_FOUND NOT_RUNNING LEASE_LOST
 -- USES     keys clock whole refuse is_full allow_when_full find_job notify set_status end_job drop_lease holds_lease
--- USES     refuse_non_holder mark_seen finish
+-- USES     refuse_non_holder mark_seen texts finish
 local executor_id = ARGV[3]
 local answer = finish('completed', {
   now_ms = clock(ARGV[1]),

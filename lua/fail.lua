@@ -20,7 +20,7 @@
 -- RETURNS  1 for a replay, when this very result is stored already, else 0; the job's new status
 -- ERRORS   JOB_NOT_FOUND NOT_RUNNING LEASE_LOST
 -- USES     keys clock whole refuse is_full allow_when_full find_job notify set_status end_job drop_lease holds_lease
--- USES     refuse_non_holder mark_seen finish
+-- USES     refuse_non_holder mark_seen texts finish
 return finish('failed', {
   now_ms = clock(ARGV[1]),
   job_id = ARGV[2],

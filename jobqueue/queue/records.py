@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
+from itertools import count, pairwise, takewhile
 from typing import cast
 
 from jobqueue.job import Attempt, AttemptStatus, Job, JobSummary, Measured, Priority, Reason, Spec, Status
@@ -19,6 +20,8 @@ ARCHIVED_WORDS = 6
 
 ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"))
 """Made once: `json.dumps` with options makes one for each call, which takes as long as using it."""
+TEXTS = ("stdout", "stderr", "error_message", "measured")
+"""The texts of a result, by the names of their fields in Redis."""
 
 SUMMARY_FIELDS = 7
 FULL_OUTPUT_BYTES = 1024
@@ -63,20 +66,47 @@ def write_result(stored: Result, with_message: bool) -> list[str]:
 
 
 def write_measured(measured: Measured) -> str:
-    """Return measured fields as the JSON text that is stored. Fields that say nothing, None and False, are left out."""
-    return _json({name: value for name, value in asdict(measured).items() if value is not None and value is not False})
+    """Return measured fields as the JSON text that is stored: their values in the order in which the class lists them.
+
+    A moment after the first is stored as the milliseconds since the one before. So a usual text has at most 64 bytes,
+    and fits into one field of the job's hash.
+    """
+    values = vars(measured)
+    moments = [name for name in values if name.endswith("_at_ms") and values[name] is not None]
+    since = {name: values[name] - values[before] for before, name in pairwise(moments)}
+    stored = [int(value) if isinstance(value, bool) else value for value in (values | since).values()]
+    return json.dumps(stored, ensure_ascii=False, separators=(",", ":"))
 
 
 def read_measured(text: str | None) -> Measured:
-    """Return measured fields from the stored text; all are unknown when there is none."""
-    return Measured(**json.loads(text)) if text else Measured()
+    """Return measured fields from the stored text; all are unknown when there is none.
+
+    An object with the names of the fields, and all moments since 1970, was stored by an older server.
+    """
+    stored = json.loads(text) if text else {}
+    if isinstance(stored, dict):
+        return Measured(**stored)
+    values = dict(zip((field.name for field in fields(Measured)), stored, strict=False))
+    moment = 0
+    for name, value in values.items():
+        if name.endswith("_at_ms") and value is not None:
+            values[name] = moment = moment + value
+        elif name.endswith("_truncated"):
+            values[name] = bool(value)
+    return Measured(**values)
+
+
+def read_spec(text: str) -> Spec:
+    """Return a spec from its stored text. The names of its fields are left out once the job has ended."""
+    stored = json.loads(text)
+    return Spec(*stored) if isinstance(stored, list) else Spec(**stored)
 
 
 def read_job(reply: Reply) -> Job:
     """Return the job from an answer of `lua/lib/jobs/read_job.lua`."""
     job_id, flat_fields, spec, archive, flat_output = cast("tuple[str, list[str], str, list[str], list[str]]", reply)
     fields = _paired(flat_fields)
-    output = _paired(flat_output)
+    output = {name: _text(fields, name) for name in TEXTS} | _paired(flat_output)
     return Job(
         id=job_id,
         type=fields["type"],
@@ -85,14 +115,14 @@ def read_job(reply: Reply) -> Job:
         executor_id=fields.get("executor_id"),
         created_at_ms=int(fields["created_at_ms"]),
         started_at_ms=_number(fields.get("started_at_ms")),
-        spec=Spec(**json.loads(spec)),
+        spec=read_spec(spec or _text(fields, "spec") or ""),
         completed_at_ms=_number(fields.get("completed_at_ms")),
         exit_code=_number(fields.get("exit_code")),
-        stdout=output.get("stdout", ""),
-        stderr=output.get("stderr", ""),
-        error_message=output.get("error_message"),
+        stdout=output["stdout"] or "",
+        stderr=output["stderr"] or "",
+        error_message=output["error_message"],
         reason=_reason(fields.get("reason")),
-        measured=read_measured(output.get("measured")),
+        measured=read_measured(output["measured"]),
         cancel_requested="cancel_requested_at_ms" in fields,
         attempts=[*map(_archived_attempt, archive), *_latest_attempt(fields, output)],
     )
@@ -139,7 +169,7 @@ def _archived_attempt(line: str) -> Attempt:
     )
 
 
-def _latest_attempt(fields: dict[str, str], output: dict[str, str]) -> Iterator[Attempt]:
+def _latest_attempt(fields: Mapping[str, str], output: Mapping[str, str | None]) -> Iterator[Attempt]:
     """Yield the latest attempt, which is stored in the job's hash and not yet archived.
 
     It is there as long as the hash has a token: releasing or losing an attempt archives it and deletes the token. The
@@ -153,8 +183,16 @@ def _latest_attempt(fields: dict[str, str], output: dict[str, str]) -> Iterator[
             ended_at_ms=_number(fields.get("completed_at_ms")),
             status=AttemptStatus(fields["status"]),
             reason=_reason(fields.get("reason")),
-            error_message=output.get("error_message"),
+            error_message=output["error_message"],
         )
+
+
+def _text(fields: Mapping[str, str], name: str) -> str | None:
+    """Return a text from its pieces in a job's hash (`lua/lib/jobs/texts.lua`); None when it is not there."""
+    if name not in fields:
+        return None
+    following = takewhile(fields.__contains__, (f"{name}{number}" for number in count(2)))
+    return "".join(fields[piece] for piece in (name, *following))
 
 
 def _json(value: Mapping[str, object]) -> str:

@@ -28,6 +28,7 @@ END = "lib/jobs/end_job.lua"
 BACK = "lib/jobs/requeue.lua"
 LIVE = "lib/leases/keep_live.lua"
 FINISH = "lib/leases/finish.lua"
+TEXTS = "lib/jobs/texts.lua"
 GRACE = "lib/leases/in_grace.lua"
 LEASE = "lib/leases/set_lease.lua"
 PENDING = "lib/jobs/pending_jobs.lua"
@@ -76,7 +77,14 @@ FOUND_SOON = [
     SeededBug("the reason is not compared in a replay", FINISH, " or (ended[2] or '') ~= reason then", " then"),
     SeededBug("any token is a replay", FINISH, "report.attempt_token == job.attempt_token", "true"),
     SeededBug("no result is a replay", FINISH, "    return { 1, status }\n", "\n"),
-    SeededBug("an ended job has no end time", END, "'completed_at_ms', whole(now_ms)", "'ended', '1'"),
+    SeededBug("an ended job has no end time", END, "'completed_at_ms'\n", "'ended'\n"),
+    SeededBug("a moved spec is stored twice", FINISH, "redis.call('DEL', keys.spec(id))"),
+    SeededBug(
+        "the pieces of a text are in the wrong order",
+        TEXTS,
+        "name .. number\n    fields",
+        "name .. 5 - number\n    fields",
+    ),
     SeededBug("an ended job is never removed", END, "redis.call('ZADD', keys.ended, now_ms, job.id)"),
     SeededBug(
         "a running job can be cancelled",

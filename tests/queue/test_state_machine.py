@@ -27,6 +27,6 @@ def test_the_queue_does_what_its_model_does(client: redis.Redis) -> None:
 
 @pytest.mark.parametrize("bug", FOUND_SOON, ids=[bug.name for bug in FOUND_SOON])
 def test_a_seeded_bug_is_found(bug: SeededBug, client: redis.Redis, tmp_path: Path) -> None:
-    folder = planted(bug, tmp_path)
+    folder = planted(bug, tmp_path)  # raises AssertionError as well, if the bug's place is not there
     with pytest.raises(AssertionError):
         drive(client, folder, DETERMINISTIC)

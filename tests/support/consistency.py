@@ -28,15 +28,19 @@ MUST_HAVE = {
     Status.CANCELLED: ALWAYS | {"completed_at_ms", "reason"},
 }
 COUNTS = {"lost_attempts", "host_faults"}
+TEXTS = {"spec", "stdout", "stderr", "error_message", "measured"}
+"""Texts of an ended job, each in one field or in numbered ones."""
+
+PIECE_BYTES = 64
 RELEASED = {"released_by", "others_first_until_ms"}
 MAY_HAVE = {
     Status.PENDING: {*COUNTS, *RELEASED, "attempt", "not_before_ms"},
     Status.RUNNING: {*COUNTS, *RELEASED, "cancel_requested_at_ms"},
-    Status.COMPLETED: {*COUNTS, "cancel_requested_at_ms"},
-    Status.FAILED: {*COUNTS, "cancel_requested_at_ms", "attempt_token", "exit_code", "reason"},
+    Status.COMPLETED: {*COUNTS, *TEXTS, "cancel_requested_at_ms"},
+    Status.FAILED: {*COUNTS, *TEXTS, "cancel_requested_at_ms", "attempt_token", "exit_code", "reason"},
     Status.CANCELLED: {*COUNTS, "attempt"},
 }
-STOPPED_MAY_HAVE = {"cancel_requested_at_ms", "attempt_token", "exit_code"}
+STOPPED_MAY_HAVE = {*TEXTS, "cancel_requested_at_ms", "attempt_token", "exit_code"}
 """What else a job may have that was cancelled while it ran. It also has the fields that a claim sets."""
 
 
@@ -70,6 +74,7 @@ def judge(stored: Contents) -> list[str]:
     keys = Keys.of(stored)
     wrong = [*_unknown_keys(keys), *_fields(keys)]
     return wrong or [
+        *_texts(keys),
         *_indexes(keys),
         *_sequences(keys),
         *_leases(keys),
@@ -117,8 +122,24 @@ def _fields(keys: Keys) -> Iterator[str]:
             must, may = must | CLAIMED, may | STOPPED_MAY_HAVE
         for missing in sorted(must - job.keys()):
             yield f"Job {job_id} is {status} but has no {missing}."
-        for excess in sorted(job.keys() - must - may):
+        for excess in sorted({name for name in job if _unnumbered(name) not in must | may}):
             yield f"Job {job_id} is {status} but has {excess}."
+
+
+def _unnumbered(name: str) -> str:
+    """Return the name of the text that a field is a piece of; the name of any other field itself."""
+    return text if (text := name.rstrip("23456789")) in TEXTS else name
+
+
+def _texts(keys: Keys) -> Iterator[str]:
+    for job_id, job in keys.jobs.items():
+        for name in sorted(name for name in job if _unnumbered(name) in TEXTS):
+            number = int(name.removeprefix(_unnumbered(name)) or "1")
+            before = _unnumbered(name) + (str(number - 1) if number > 2 else "")
+            if number > 1 and before not in job:
+                yield f"Job {job_id} has {name} but no {before}."
+            if not 0 < len(job[name].encode()) <= PIECE_BYTES:
+                yield f"Job {job_id} has {len(job[name].encode())} bytes of {name}."
 
 
 def _indexes(keys: Keys) -> Iterator[str]:
@@ -181,8 +202,9 @@ def _companions(keys: Keys) -> Iterator[str]:
     for kind, owners in (("spec", specs), ("output", outputs), ("attempts", named(keys.all.lists, "attempts:"))):
         for job_id in sorted(set(owners) - keys.jobs.keys()):
             yield f"There are {kind} of job {job_id}, which does not exist."
-    for job_id in sorted(keys.jobs.keys() - specs.keys()):
-        yield f"Job {job_id} has no spec."
+    for job_id, job in sorted(keys.jobs.items()):
+        if (job_id in specs) == ("spec" in job):
+            yield f"Job {job_id} has {'two specs' if job_id in specs else 'no spec'}."
     for job_id, output in outputs.items():
         for name in sorted(name for name, text in output.items() if not text):
             yield f"The output of job {job_id} holds an empty {name}."
