@@ -55,6 +55,9 @@ def job_details(job: Job) -> dict[str, object]:
         **_fields(job.measured),
         "cancel_requested": job.cancel_requested,
         "completed_at": _optional_timestamp(job.completed_at_ms),
+        "created_at_ms": job.created_at_ms,
+        "started_at_ms": job.started_at_ms,
+        "completed_at_ms": job.completed_at_ms,
         "attempts": [_fields(attempt) for attempt in job.attempts],
     }
 

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from jobqueue.queue.policy import Policy
+from tests.support.clock import START_MS
 from tests.support.web import JOB, START, UNKNOWN_ID, Api
 
 DOCUMENTED: dict[str, Any] = {
@@ -66,6 +67,9 @@ def test_a_pending_job_shows_every_field_and_null_where_there_is_no_value_yet(ap
         "created_at": START,
         "started_at": None,
         "completed_at": None,
+        "created_at_ms": START_MS,
+        "started_at_ms": None,
+        "completed_at_ms": None,
         "attempts": [],
     }
 
@@ -241,3 +245,14 @@ def test_every_timestamp_is_in_utc_to_the_second(api: Api) -> None:
     times = re.findall(r'_at":"([^"]+)"', api.call("GET", "/jobs").text)
     assert len(times) == 2
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", time) for time in times)
+
+
+def test_the_times_of_a_job_have_milliseconds_as_well(api: Api) -> None:
+    job_id = api.submit()
+    api.bench.clock.advance(1_001)
+    api.claim()
+    api.bench.clock.advance(1_001)
+    api.report("complete", job_id)
+    job = api.get(f"/jobs/{job_id}")
+    times = [job[f"{name}_at_ms"] for name in ("created", "started", "completed")]
+    assert times == [START_MS, START_MS + 1_001, START_MS + 2_002]

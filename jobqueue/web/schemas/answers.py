@@ -12,6 +12,8 @@ from jobqueue.queue.health import Health
 from jobqueue.web.schemas import measured
 from jobqueue.web.schemas.fields import choice, timestamp
 
+IN_MS = {"description": "In milliseconds since 1970."}
+
 
 class ErrorOut(Schema):
     """An error."""
@@ -84,6 +86,9 @@ class JobOut(JobSummaryOut):
     reason = choice(Reason, required=True, allow_none=True)
     cancel_requested = basic.Boolean(required=True)
     completed_at = timestamp(required=True, allow_none=True)
+    created_at_ms = basic.Integer(required=True, metadata=IN_MS)
+    started_at_ms = basic.Integer(required=True, allow_none=True, metadata=IN_MS)
+    completed_at_ms = basic.Integer(required=True, allow_none=True, metadata=IN_MS)
     attempts = basic.List(basic.Nested(AttemptOut()), required=True)
 
     class Meta(Schema.Meta):
