@@ -18,6 +18,8 @@ PRIORITIES = " ".join(Priority)
 FINAL = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
 COUNTERS = (*(f"finished_{status}" for status in FINAL), "attempts_lost", "host_faults", "never_received")
 EXECUTOR_FIELDS = 5
+FIRST_CURSOR = 10**15
+"""Where a walk through a list begins: above the number of any job."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,13 @@ class Filter:
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a list, newest job first, and the number of all jobs that match."""
+    """One page of a list, newest job first, the number of all jobs that match, and where the next page begins: at a
+    cursor that is 0 if there is none.
+    """
 
     jobs: Sequence[JobSummary]
     total: int
+    next_cursor: int = 0
 
 
 @dataclass(frozen=True)
@@ -123,12 +128,18 @@ class Queries:
         total_bytes = read_measured(measured).length_of_truncated(stream)
         return Output(Status(status), follow_stored(text, total_bytes, offset))
 
-    def list(self, wanted: Filter, limit: int, offset: int) -> Page:
-        """Return at most `limit` of the matching jobs, newest first, after skipping the newest `offset`."""
+    def list(self, wanted: Filter, limit: int, offset: int = 0, cursor: int | None = None) -> Page:
+        """Return at most `limit` of the matching jobs, newest first: after the newest `offset`, or from a cursor on.
+
+        A cursor is the number of a job in the order in which jobs were submitted. The page has only older ones. So a
+        walk that begins at FIRST_CURSOR and goes on at each `next_cursor` shows no job twice, whatever is submitted or
+        changes meanwhile, and leaves out none that matches all the time.
+        """
         status, priority = wanted.status or STATUSES, wanted.priority or PRIORITIES
-        reply = self._scripts.call("list", status, priority, wanted.type or "", limit, offset)
-        total, *flat = cast("list[Reply]", reply)
-        return Page(read_summaries(flat), cast("int", total))
+        begin = (offset, "" if cursor is None else cursor)
+        reply = self._scripts.call("list", status, priority, wanted.type or "", limit, *begin)
+        total, next_cursor, *flat = cast("list[Reply]", reply)
+        return Page(read_summaries(flat), cast("int", total), cast("int", next_cursor))
 
     def stats(self) -> Stats:
         """Return all counts, from one moment."""

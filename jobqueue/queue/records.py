@@ -23,7 +23,6 @@ ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=
 TEXTS = ("stdout", "stderr", "error_message", "measured")
 """The texts of a result, by the names of their fields in Redis."""
 
-SUMMARY_FIELDS = 7
 FULL_OUTPUT_BYTES = 1024
 FULL_MESSAGE_BYTES = 256
 """How much of each output, and of the error message, is stored when Redis is full."""
@@ -135,19 +134,20 @@ def read_attempt(reply: Reply) -> tuple[str, int]:
 
 
 def read_summaries(flat: Sequence[Reply]) -> list[JobSummary]:
-    """Return the jobs of a page from the answer of `lua/list.lua`."""
-    rows = read_rows(flat, SUMMARY_FIELDS)
+    """Return the jobs of a page from the answer of `lua/list.lua`: each an id and a list of its fields."""
     return [
         JobSummary(
             id=job_id,
             type=type_,
             priority=Priority(priority),
             status=Status(status),
-            executor_id=executor_id or None,
+            executor_id=executor_id,
             created_at_ms=int(created_at_ms),
             started_at_ms=_number(started_at_ms),
         )
-        for job_id, type_, status, priority, executor_id, created_at_ms, started_at_ms in rows
+        for job_id, (type_, status, priority, executor_id, created_at_ms, started_at_ms) in cast(
+            "Iterator[tuple[str, list[str]]]", zip(flat[::2], flat[1::2], strict=True)
+        )
     ]
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 
 from flask import Response, jsonify
+
+Following = Mapping[str, int] | None
+"""The query parameter that leads to the next page; None if there is no next page."""
 
 
 def headers(total: str) -> dict[str, object]:
@@ -18,10 +21,22 @@ def headers(total: str) -> dict[str, object]:
 
 def answer(entries: Sequence[object], total: int, limit: int, offset: int, **filters: str | None) -> Response:
     """Return the page of `entries`, which were listed with these query parameters. A filter that is None is not set."""
+    following = {"offset": offset + limit} if offset + limit < total else None
+    return _page(entries, total, filters, limit, following)
+
+
+def step(entries: Sequence[object], total: int, limit: int, next_cursor: int, **filters: str | None) -> Response:
+    """Return the page of `entries` as one of a walk that goes on at `next_cursor`, or ends here if that is 0."""
+    return _page(entries, total, filters, limit, {"cursor": next_cursor} if next_cursor else None)
+
+
+def _page(
+    entries: Sequence[object], total: int, filters: Mapping[str, str | None], limit: int, following: Following
+) -> Response:
     response = jsonify(entries)
     response.headers["X-Total-Count"] = str(total)
-    if offset + limit < total:
+    if following:
         sought = {name: value for name, value in filters.items() if value is not None}
-        following = urlencode({**sought, "limit": limit, "offset": offset + limit})
-        response.headers["Link"] = f'<?{following}>; rel="next"'
+        query = urlencode({**sought, "limit": limit, **following})
+        response.headers["Link"] = f'<?{query}>; rel="next"'
     return response

@@ -9,7 +9,7 @@ from itertools import product
 import pytest
 
 from jobqueue.job import Job, JobSummary, Priority, Status
-from jobqueue.queue.queries import Filter
+from jobqueue.queue.queries import FIRST_CURSOR, Filter
 from tests.support.attempts import BROKEN, DONE, claim, lose, start
 from tests.support.bench import Bench
 from tests.support.contents import contents
@@ -92,6 +92,32 @@ def test_a_page_far_down_a_list_with_gaps_is_right(real_bench: Bench) -> None:
     for offset in (0, 1, 70, 140, len(pending) - 1):
         page = real_bench.queries.list(Filter(Status.PENDING), 3, offset)
         assert [job.id for job in page.jobs] == pending[offset : offset + 3]
+
+
+@pytest.mark.parametrize("size", [1, 7, 16])
+def test_a_walk_shows_the_whole_list_of_any_filter(bench: Bench, size: int) -> None:
+    jobs = fill(bench, 40)
+    for wanted in FILTERS[:: size + 5]:
+        cursor, walked = FIRST_CURSOR, list[JobSummary]()
+        while cursor:
+            page = bench.queries.list(wanted, size, cursor=cursor)
+            walked += page.jobs
+            cursor = page.next_cursor
+        assert walked == matching(jobs, wanted), wanted
+
+
+def test_a_list_whose_jobs_lie_in_a_few_clusters_has_the_right_pages(real_bench: Bench) -> None:
+    wanted = list[str]()
+    for type, count in (("wanted", 40), ("other", 950), ("wanted", 20), ("other", 980), ("wanted", 1)):
+        job_ids = real_bench.submit(count, type=type)
+        wanted += job_ids if type == "wanted" else []
+    for _ in range(10):
+        claim(real_bench)
+    real_bench.commands.cancel_many(wanted[15:50])
+    newest_first = wanted[::-1]
+    for offset in range(0, len(wanted), 3):
+        page = real_bench.queries.list(Filter(type="wanted"), 5, offset)
+        assert [job.id for job in page.jobs] == newest_first[offset : offset + 5], offset
 
 
 def test_a_requeued_job_is_listed_at_its_old_place(bench: Bench) -> None:

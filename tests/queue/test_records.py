@@ -138,8 +138,8 @@ def test_an_exit_code_of_zero_is_not_none() -> None:
 
 
 def test_a_page_is_cut_into_its_jobs() -> None:
-    page: list[Reply] = ["1", "demo", "running", "foreground", "executor-1", "1000", "2000"]
-    page += ["2", "größe", "pending", "best_effort", "", "3000", ""]
+    page: list[Reply] = ["1", ["demo", "running", "foreground", "executor-1", "1000", "2000"]]
+    page += ["2", ["größe", "pending", "best_effort", None, "3000", None]]
     assert read_summaries(page) == [
         JobSummary("1", "demo", Priority.FOREGROUND, Status.RUNNING, "executor-1", 1000, 2000),
         JobSummary("2", "größe", Priority.BEST_EFFORT, Status.PENDING, None, 3000, None),

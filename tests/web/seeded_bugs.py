@@ -75,6 +75,12 @@ SCHEMAS = [
             "test_a_bulk_with_too_few_or_too_many_jobs_is_refused",
         ),
         (
+            "a page may have two beginnings",
+            'if "cursor" in data and "offset" in data:',
+            "if False:",
+            f"{TESTS}/test_bad_queries.py::test_a_page_has_one_beginning",
+        ),
+        (
             "a list may have no entries",
             "validate.Range(1, MAX_LIMIT)",
             "validate.Range(0, MAX_LIMIT)",
@@ -193,6 +199,12 @@ ROUTES = [
             '{**sought, "limit"',
             '{"limit"',
             "test_a_link_keeps_the_filters",
+        ),
+        (
+            "a walk ends after its first page",
+            '{"cursor": next_cursor} if next_cursor else None',
+            "None",
+            "test_a_walk_shows_every_job_once_newest_first",
         ),
         (
             "the last page has a link to an empty one",

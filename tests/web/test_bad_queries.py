@@ -15,6 +15,7 @@ NO_NUMBERS = [
 BAD = {
     "limit": [*NO_NUMBERS, "0", "00", "1001", "9007199254740993", str(2**63)],
     "offset": [*NO_NUMBERS, str(2**53), str(2**63 - 1), str(2**63), str(2**64)],
+    "cursor": [*NO_NUMBERS[1:], "9" * 16],
     "status": ["", "PENDING", "pending ", "done", "pending,running", "lost", "pending\x00", "%"],
     "priority": ["", "Background", "urgent", "best-effort", "background\n", "foreground background"],
     "type": [""],
@@ -35,6 +36,12 @@ def test_a_bad_parameter_is_refused_by_name(api: Api, name: str, value: str) -> 
     assert response.status_code == 400, response.text
     assert list(response.get_json()["context"]) == [name]
     assert api.bench.client.dbsize() == 0
+
+
+@pytest.mark.parametrize("query", ["cursor=&offset=0", "cursor=5&offset=1"])
+def test_a_page_has_one_beginning(api: Api, query: str) -> None:
+    response = api.call("GET", f"/jobs?{query}")
+    assert (response.status_code, list(response.get_json()["context"])) == (400, ["cursor"])
 
 
 @pytest.mark.parametrize(

@@ -160,3 +160,46 @@ def test_a_list_shows_no_output_no_environment_and_no_token(api: Api) -> None:
     shown = api.call("GET", "/jobs").text
     assert "canary" not in shown
     assert token not in shown
+
+
+def test_a_walk_shows_every_job_once_newest_first(api: Api) -> None:
+    submitted = [api.submit() for _ in range(5)]
+    pages = walk(api, "cursor=&limit=2")
+    assert pages == [submitted[:2:-1], submitted[2:0:-1], submitted[:1]]
+    assert walk(api, "cursor=&limit=5") == [submitted[::-1]]
+
+
+def test_a_walk_keeps_the_filters_and_counts_all_that_match(api: Api) -> None:
+    for type_ in "abab":
+        api.submit(type=type_)
+    first = api.call("GET", "/jobs?cursor=&limit=1&type=a&status=pending&priority=background")
+    assert first.headers["X-Total-Count"] == "2"
+    url = next_page(first)
+    assert url is not None
+    assert {"type=a", "status=pending", "priority=background", "limit=1"} < {*url.partition("?")[2].split("&")}
+    second = api.client.get(url)
+    assert (ids(first), ids(second)) == (
+        ids(api.call("GET", "/jobs?type=a"))[:1],
+        ids(api.call("GET", "/jobs?type=a"))[1:],
+    )
+    assert "Link" not in second.headers
+
+
+def test_an_empty_queue_is_walked_in_one_step(api: Api) -> None:
+    assert walk(api, "cursor=") == [[]]
+
+
+def test_a_walk_is_not_disturbed_by_jobs_that_arrive_end_or_come_back(api: Api) -> None:
+    submitted = [api.submit() for _ in range(7)]
+    first = api.call("GET", "/jobs?cursor=&limit=2&status=pending")
+    api.submit()  # newer than the walk
+    api.call("DELETE", f"/jobs/{submitted[6]}")  # shown already
+    api.call("DELETE", f"/jobs/{submitted[3]}")  # not shown yet, and no longer matching
+    oldest = api.claim()
+    second = api.client.get(next_page(first) or "")
+    assert api.report("release", oldest["id"]).status_code == 200
+    third = api.client.get(next_page(second) or "")
+    assert ids(first) == submitted[:4:-1]
+    assert ids(second) == [submitted[4], submitted[2]]
+    assert ids(third) == [submitted[1], submitted[0]]
+    assert next_page(third) is None

@@ -58,12 +58,15 @@ def submit_many(jobs: list[NewJob]) -> Response:
 @blueprint.arguments(submitters.ListIn(), location="query")
 @blueprint.answers(200, answers.JobSummaryOut(many=True), headers=PAGING)
 @blueprint.refuses()
-def list_jobs(wanted: tuple[Filter, int, int]) -> Response:
+def list_jobs(wanted: tuple[Filter, int, int, int | None]) -> Response:
     """List jobs, newest first"""
-    matching, limit, offset = wanted
-    page = services().queries.list(matching, limit, offset)
+    matching, limit, offset, cursor = wanted
+    page = services().queries.list(*wanted)
     filters = {"status": matching.status, "type": matching.type, "priority": matching.priority}
-    return pages.answer([*map(job_summary, page.jobs)], page.total, limit, offset, **filters)
+    entries = [*map(job_summary, page.jobs)]
+    if cursor is None:
+        return pages.answer(entries, page.total, limit, offset, **filters)
+    return pages.step(entries, page.total, limit, page.next_cursor, **filters)
 
 
 @blueprint.route("/jobs/<job_id:job_id>", methods=["GET"])

@@ -9,12 +9,12 @@ from marshmallow import Schema, ValidationError, post_load, validate, validates_
 from marshmallow import fields as basic
 
 from jobqueue.job import NewJob, Priority, Spec, Status, Stream
-from jobqueue.queue.queries import Filter
+from jobqueue.queue.queries import FIRST_CURSOR, Filter
 from jobqueue.settings import LONGEST_SECONDS
 from jobqueue.web.job_ids import normalized
 from jobqueue.web.schemas import fields, shortcut
 from jobqueue.web.schemas.requests import Request
-from jobqueue.web.schemas.text import WORD
+from jobqueue.web.schemas.text import WORD, Pattern
 
 MAX_BULK = 10_000
 MAX_BULK_CANCEL = 1000
@@ -25,6 +25,7 @@ MAX_BULK_ENTRIES = 100_000
 CHECKED_AT_ONCE = 1000
 """How many jobs of a bulk the schema checks before it names what is wrong with them."""
 
+CURSOR = Pattern("^[0-9]{0,15}$", error="Not a cursor: take it from the header Link of the page before.")
 TIMEOUT = validate.Range(0, LONGEST_SECONDS, min_inclusive=False)
 
 
@@ -145,12 +146,23 @@ class ListIn(Schema):
     type = basic.String(load_default=None, validate=validate.Length(min=1))
     priority = fields.choice(Priority, load_default=None)
     limit = fields.QueryNumber(load_default=100, validate=validate.Range(1, MAX_LIMIT))
-    offset = fields.QueryNumber(load_default=0, validate=fields.EXACT)
+    offset = fields.QueryNumber(validate=fields.EXACT, metadata={"description": "0 if it is left out.", "minimum": 0})
+    cursor = basic.String(
+        validate=CURSOR,
+        metadata={"description": "Empty to begin a walk, then from `Link`. Not together with `offset`."},
+    )
+
+    @validates_schema
+    def check_beginning(self, data: dict[str, Any], **_: Any) -> None:
+        """Refuse two beginnings of one page."""
+        if "cursor" in data and "offset" in data:
+            raise ValidationError("Must not be sent together with offset.", "cursor")
 
     @post_load
-    def make(self, data: dict[str, Any], **_: Any) -> tuple[Filter, int, int]:
-        """Return the filter, the size of the page, and how many newer jobs to skip."""
-        return Filter(data["status"], data["priority"], data["type"]), data["limit"], data["offset"]
+    def make(self, data: dict[str, Any], **_: Any) -> tuple[Filter, int, int, int | None]:
+        """Return the filter, the size of the page, how many newer jobs to skip, and the cursor or None."""
+        cursor = int(data["cursor"] or FIRST_CURSOR) if "cursor" in data else None
+        return Filter(data["status"], data["priority"], data["type"]), data["limit"], data.get("offset", 0), cursor
 
 
 class CancelIn(Schema):
