@@ -180,8 +180,8 @@ ROUTES = [
         ),
         (
             "the total is that of the page",
-            "page.total",
-            "len(page.jobs)",
+            "pages.answer(entries, page.total,",
+            "pages.answer(entries, len(page.jobs),",
             "test_limit_and_offset_select_a_page",
         ),
         (
