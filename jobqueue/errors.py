@@ -30,6 +30,24 @@ class InvalidRequest(JobQueueError):
     code = "invalid_request"
 
 
+class InvalidIdempotencyKey(JobQueueError):
+    """Idempotency-Key must be 1 to 255 visible ASCII characters, bare or as a quoted string.
+
+    Nothing was changed.
+    """
+
+    code = "invalid_idempotency_key"
+
+
+class IdempotencyKeyReused(JobQueueError):
+    """Idempotency-Key was used for another request.
+
+    It came with another body before. Nothing was changed.
+    """
+
+    code = "idempotency_key_reused"
+
+
 class JobNotFound(JobQueueError):
     """Job not found."""
 

@@ -1,15 +1,36 @@
--- submit: Stores new jobs, each at the end of its priority's queue. On an error none of them is stored.
+-- submit: Stores new jobs, each at the end of its priority's queue. On an error none of them is stored. With a key, the
+-- same request again stores nothing and is answered as the first time.
 -- STATUSES (none) -> pending
 -- KEYS     1 root
 -- ARGV     1 now_ms       the time in milliseconds, or "" for Redis's own
+--          2 key          the operation and the client's Idempotency-Key, or "" for none
+--          3 fingerprint  hash of the jobs: with the same key it must be the same
+--          4 seed         what the ids of the jobs were made from
+--          5 keep_ms      how long the key is remembered
 --          then for each job:
 --            job          its new UUID, priority, type and spec (JSON text, never decoded here) with spaces between
--- RETURNS  created_at_ms, the same for all of them
--- ERRORS   none
--- USES     keys clock whole notify
+-- RETURNS  { created_at_ms, the same for all of them; the seed of the ids that they got before, "" if they are new }
+-- ERRORS   IDEMPOTENCY_KEY_REUSED
+-- USES     keys clock refuse whole notify
 local now_ms = clock(ARGV[1])
-local count = #ARGV - 1
+local key = ARGV[2]
+local fingerprint = ARGV[3]
+local seed = ARGV[4]
+local keep_ms = ARGV[5]
+local count = #ARGV - 5
 local MEMBERS = 1000
+
+-- An answer is remembered by the seed of its ids, so that it takes as little space for 10,000 jobs as for one.
+if key ~= '' then
+  local stored = redis.call('GET', keys.idempotency(key))
+  if stored then
+    local first_fingerprint, first_seed, first_ms = string.match(stored, '^(%S+) (%S+) (%S+)$')
+    if first_fingerprint ~= fingerprint then
+      return refuse('IDEMPOTENCY_KEY_REUSED')
+    end
+    return { tonumber(first_ms), first_seed }
+  end
+end
 
 -- Adds jobs to indexes with one ZADD for up to MEMBERS jobs of an index: a call costs more than what it does for one
 -- job. Lua passes at most about 8,000 values to a function.
@@ -38,7 +59,7 @@ end
 local sequence = redis.call('INCRBY', keys.sequence, count) - count
 local created_at_ms = whole(now_ms)
 local count_of_type = {}
-for number = 2, #ARGV do
+for number = 6, #ARGV do
   local id, priority, type, spec = string.match(ARGV[number], '^(%S+) (%S+) (%S+) (.*)$')
   sequence = sequence + 1
   redis.call('HSET', keys.job(id), 'status', 'pending', 'priority', priority, 'type', type, 'sequence', whole(sequence),
@@ -51,9 +72,13 @@ end
 for index in pairs(batches) do
   add_batch(index)
 end
+if key ~= '' then
+  local answer = fingerprint .. ' ' .. seed .. ' ' .. created_at_ms
+  redis.call('SET', keys.idempotency(key), answer, 'PX', keep_ms)
+end
 local notices = {}
 for type, number in pairs(count_of_type) do
   notices[#notices + 1] = number .. ' ' .. type
 end
 notify(keys.work, table.concat(notices, ' '))
-return now_ms
+return { now_ms, '' }

@@ -14,7 +14,7 @@ from jobqueue.errors import JobQueueError
 from jobqueue.job import NewJob, Status
 from jobqueue.queue.policy import Policy
 from jobqueue.queue.scripts import Clock, Scripts, redis_clock, refusal
-from jobqueue.queue.submissions import Submission, prepare
+from jobqueue.queue.submissions import Submission, make_ids, prepare
 
 SWEEP_LIMIT = 100
 FORCE, CANCEL_REQUESTED = "force", "cancel_requested"
@@ -23,10 +23,13 @@ FORCE, CANCEL_REQUESTED = "force", "cancel_requested"
 
 @dataclass(frozen=True)
 class Submitted:
-    """New jobs: their ids, in the order in which the jobs were sent, and when they were stored."""
+    """New jobs: their ids, in the order in which the jobs were sent, when they were stored, and whether this was a
+    replay: the same request had stored them before.
+    """
 
     job_ids: Sequence[str]
     created_at_ms: int
+    replayed: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,19 +59,26 @@ class Commands:
         self._policy = policy
         self._clock = clock
 
-    def submit(self, jobs: Sequence[NewJob]) -> Submitted:
-        """Store new jobs, all or none. Raises StoreFull."""
-        return self.store(self.prepare(jobs))
+    def submit(self, jobs: Sequence[NewJob], key: str = "") -> Submitted:
+        """Store new jobs, all or none. With a key, the same jobs again are not stored again, but answered as before.
 
-    def prepare(self, jobs: Sequence[NewJob]) -> Submission:
+        Raises StoreFull, and IdempotencyKeyReused for other jobs with the same key.
+        """
+        return self.store(self.prepare(jobs, key))
+
+    def prepare(self, jobs: Sequence[NewJob], key: str = "") -> Submission:
         """Return jobs as `store` takes them. For many of them this takes a while, and asks nobody."""
-        return prepare(jobs, self._policy.timeout_seconds)
+        return prepare(jobs, self._policy.timeout_seconds, key)
 
     def store(self, submission: Submission) -> Submitted:
-        """Store the jobs of a submission, all or none. Raises StoreFull."""
-        created_at_ms = cast("int", self._scripts.call("submit", self._clock(), *submission.records))
-        logs.logger().info("submit", **submission.facts)
-        return Submitted(submission.job_ids, created_at_ms)
+        """Do what `submit` does with jobs that are prepared."""
+        key = (submission.key, submission.fingerprint, submission.seed, self._policy.idempotency_key_ms)
+        reply = self._scripts.call("submit", self._clock(), *key, *submission.records)
+        created_at_ms, first_seed = cast("tuple[int, str]", reply)
+        job_ids = make_ids(first_seed, len(submission.jobs)) if first_seed else submission.job_ids
+        replay = {"replay": True} if first_seed else {}
+        logs.logger().info("submit", **submission.facts(job_ids), **replay)
+        return Submitted(job_ids, created_at_ms, replayed=bool(first_seed))
 
     def cancel(self, job_id: str, force: bool = False) -> Status:
         """Cancel a pending job. With force, a running job is asked to stop instead of being refused.

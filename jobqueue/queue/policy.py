@@ -15,6 +15,7 @@ class Policy:
     retention_ms: how long a job is kept after it has ended.
     timeout_seconds: the time limit of a program whose job names none; None for no limit.
     max_host_faults: after how many host faults a job fails.
+    idempotency_key_ms: how long the answer to a request with an Idempotency-Key is kept.
     """
 
     lease_ms: int = 60_000
@@ -23,3 +24,4 @@ class Policy:
     retention_ms: int = 604_800_000
     timeout_seconds: float | None = None
     max_host_faults: int = 3
+    idempotency_key_ms: int = 86_400_000

@@ -12,7 +12,7 @@ from pathlib import Path
 import redis
 from redis.exceptions import NoScriptError
 
-from jobqueue.errors import JobNotFound, JobQueueError, LeaseLost, NotHeld, NotPending, NotRunning
+from jobqueue.errors import IdempotencyKeyReused, JobNotFound, JobQueueError, LeaseLost, NotHeld, NotPending, NotRunning
 from jobqueue.queue.connection import Connection
 from jobqueue.queue.transport.answers import NOT_THE_SERVER, code_of, translated
 from jobqueue.queue.transport.exchange import exchange
@@ -22,6 +22,7 @@ ROOT = "{jobqueue}"
 """The beginning of every key. The braces make it a hash tag: a cluster keeps all keys of a queue on one node."""
 
 REFUSALS: dict[str, type[JobQueueError]] = {
+    "IDEMPOTENCY_KEY_REUSED": IdempotencyKeyReused,
     "JOB_NOT_FOUND": JobNotFound,
     "NOT_PENDING": NotPending,
     "NOT_HELD": NotHeld,

@@ -11,6 +11,7 @@ job_ids: which texts in a path are job ids.
 schemas: the shapes of requests and answers.
 bodies: reads request bodies within limits, as strict JSON.
 representations: jobs and executors as answers show them.
+idempotency: the header by which a client may send a request again.
 pages: answers that are one page of a list.
 errors: turns every error into one JSON shape.
 openapi: flask-smorest adapted to this API.

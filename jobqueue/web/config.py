@@ -37,6 +37,9 @@ class ServerSettings:
     retention_seconds: float = seconds(
         "JOB_RETENTION_SECONDS", Policy.retention_ms / 1000, 0, "how long ended jobs are kept"
     )
+    idempotency_key_seconds: float = seconds(
+        "IDEMPOTENCY_KEY_SECONDS", Policy.idempotency_key_ms / 1000, 0.1, "how long an Idempotency-Key is remembered"
+    )
     job_timeout_seconds: float | None = job_timeout()
 
     @property
@@ -54,6 +57,7 @@ class ServerSettings:
             retention_ms=round(self.retention_seconds * 1000),
             timeout_seconds=self.job_timeout_seconds,
             max_host_faults=self.max_host_faults,
+            idempotency_key_ms=round(self.idempotency_key_seconds * 1000),
         )
 
 

@@ -12,6 +12,8 @@ from jobqueue.web import job_ids
 
 STATUSES: dict[type[errors.JobQueueError], HTTPStatus] = {
     errors.InvalidRequest: HTTPStatus.BAD_REQUEST,
+    errors.InvalidIdempotencyKey: HTTPStatus.BAD_REQUEST,
+    errors.IdempotencyKeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.JobNotFound: HTTPStatus.NOT_FOUND,
     errors.NotPending: HTTPStatus.BAD_REQUEST,
     errors.NotHeld: HTTPStatus.NOT_FOUND,

@@ -13,7 +13,7 @@ from jobqueue.queue.reports import Finished
 from jobqueue.queue.scripts import ROOT
 from jobqueue.result import Holder, LiveOutput, Piece, Result
 from tests.support.attempts import BROKEN, DONE, claim, let_leases_end, start, status_of
-from tests.support.bench import Bench
+from tests.support.bench import Bench, new_job
 from tests.support.consistency import check
 from tests.support.contents import contents
 
@@ -36,12 +36,13 @@ def fill_up(bench: Bench) -> None:
         bench.client.set("anything", "more")
 
 
-def test_a_new_job_is_refused_and_nothing_of_it_is_stored(bench: Bench) -> None:
+@pytest.mark.parametrize("key", ["", "submit:k"])
+def test_a_new_job_is_refused_and_nothing_of_it_is_stored(bench: Bench, key: str) -> None:
     bench.submit()
     before = contents(bench.client)
     fill_up(bench)
     with pytest.raises(StoreFull):
-        bench.submit(3)
+        bench.commands.submit([new_job()] * 3, key)
     assert contents(bench.client) == before
 
 

@@ -93,7 +93,7 @@ def named(values: Mapping[str, T], prefix: str) -> dict[str, T]:
 
 def _unknown_keys(keys: Keys) -> Iterator[str]:
     known = {
-        *_of_kind(keys.all.strings, ("spec:", "lease:"), ("sequence", "claims")),
+        *_of_kind(keys.all.strings, ("spec:", "lease:", "idempotency:"), ("sequence", "claims")),
         *_of_kind(keys.all.hashes, ("job:", "output:", "live:", "claim_ids:"), ("jobs_completed", "counters", "sweep")),
         *_of_kind(keys.all.lists, ("attempts:",), ()),
         *_of_kind(

@@ -80,7 +80,8 @@ def is_found(bug: SeededBug) -> bool:
         root = Path(folder)
         _copy(root)
         bug.plant(root)
-        _require_importable(bug.file, root)
+        if bug.file.endswith(".py"):
+            _require_importable(bug.file, root)
         return _fails(bug.tests, root)
 
 

@@ -260,6 +260,40 @@ ROUTES = [
         ),
     ),
 ]
+IDEMPOTENCY = [
+    *seeded(
+        f"{CODE}/idempotency.py",
+        f"{TESTS}/test_idempotency.py",
+        (
+            "two routes share their keys",
+            'return f"{operation}:{word}"',
+            "return word",
+            "test_the_key_of_one_route_says_nothing_about_another",
+        ),
+        (
+            "a malformed key is no key",
+            "raise InvalidIdempotencyKey",
+            'return ""',
+            "test_a_malformed_key_is_refused_and_nothing_is_stored",
+        ),
+    ),
+    *seeded(
+        "lua/submit.lua",
+        "tests/lua/test_idempotency.py",
+        (
+            "other jobs get the answer of the first ones",
+            "if first_fingerprint ~= fingerprint then",
+            "if false then",
+            "test_other_jobs_with_the_same_key_are_refused_and_not_stored",
+        ),
+        (
+            "a key is remembered for ever",
+            ", 'PX', keep_ms)",
+            ")",
+            "test_a_key_is_remembered_for_its_time_and_takes_as_little_space_for_many_jobs",
+        ),
+    ),
+]
 STORE = [
     *seeded(
         "jobqueue/queue/connection.py",
@@ -396,7 +430,7 @@ SERVER = [
         ),
     ),
 ]
-SEEDED_BUGS = [*SCHEMAS, *ROUTES, *STORE, *ERRORS, *SERVER]
+SEEDED_BUGS = [*SCHEMAS, *ROUTES, *IDEMPOTENCY, *STORE, *ERRORS, *SERVER]
 
 if __name__ == "__main__":
     sys.exit(main(SEEDED_BUGS, sys.argv[1:]))

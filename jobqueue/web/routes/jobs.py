@@ -8,7 +8,7 @@ from flask import Response
 
 from jobqueue.job import NewJob, Status, Stream
 from jobqueue.queue.queries import Filter
-from jobqueue.web import pages
+from jobqueue.web import idempotency, pages
 from jobqueue.web.bodies import limits
 from jobqueue.web.bodies.parser import calculate
 from jobqueue.web.openapi import JobQueueBlueprint
@@ -23,6 +23,7 @@ LOCATION = {"Location": {"schema": {"type": "string"}, "description": "The job, 
 URL: a proxy may add TLS and replace any part of the path, and what it says about that in headers anybody else can say,
 too.
 """
+REPLAY = {"Idempotent-Replay": idempotency.REPLAY}
 PAGING = pages.headers("How many jobs match in all.")
 APART_JOBS = 100
 """From how many jobs on a bulk is prepared outside of the event loop."""
@@ -32,26 +33,28 @@ BULK = {"type": "array", "items": submitters.NewJobIn(), "minItems": 1, "maxItem
 
 @blueprint.route("/jobs", methods=["POST"])
 @blueprint.arguments(submitters.NewJobIn(), limit=limits.JOB)
-@blueprint.answers(201, answers.SubmittedOut(), headers=LOCATION)
-@blueprint.refuses()
+@blueprint.answers(201, answers.SubmittedOut(), headers=LOCATION | REPLAY)
+@blueprint.refuses(422)
+@blueprint.doc(parameters=[idempotency.PARAMETER])
 def submit(job: NewJob) -> tuple[dict[str, Any], int, dict[str, str]]:
     """Submit a job"""
-    submitted = services().commands.submit([job])
+    submitted = services().commands.submit([job], idempotency.key("submit"))
     (job_id,) = submitted.job_ids
     body = {"id": job_id, "type": job.type, "status": Status.PENDING, "created_at": timestamp(submitted.created_at_ms)}
-    return body, 201, {"Location": f"./jobs/{job_id}"}
+    return body, 201, {"Location": f"./jobs/{job_id}", **idempotency.replayed(submitted.replayed)}
 
 
 @blueprint.route("/jobs/bulk", methods=["POST"])
 @blueprint.arguments(submitters.BulkNewJobIn(many=True), limit=limits.JOBS)
-@blueprint.answers(201, answers.JobStatusOut(many=True))
-@blueprint.refuses()
-@blueprint.doc(requestBody={"content": {"application/json": {"schema": BULK}}})
+@blueprint.answers(201, answers.JobStatusOut(many=True), headers=REPLAY)
+@blueprint.refuses(422)
+@blueprint.doc(requestBody={"content": {"application/json": {"schema": BULK}}}, parameters=[idempotency.PARAMETER])
 def submit_many(jobs: list[NewJob]) -> Response:
     """Submit many jobs, all or nothing"""
-    commands = services().commands
-    submitted = commands.store(calculate(len(jobs) >= APART_JOBS, lambda: commands.prepare(jobs)))
-    return Response(new_jobs(submitted.job_ids), 201, content_type="application/json")
+    commands, key = services().commands, idempotency.key("submit_many")
+    submitted = commands.store(calculate(len(jobs) >= APART_JOBS, lambda: commands.prepare(jobs, key)))
+    headers = idempotency.replayed(submitted.replayed)
+    return Response(new_jobs(submitted.job_ids), 201, headers, content_type="application/json")
 
 
 @blueprint.route("/jobs", methods=["GET"])

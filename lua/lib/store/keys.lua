@@ -11,6 +11,7 @@ local keys = {
   jobs_of_type = function(index, priority, type) -- the type comes last, as it may contain colons
     return root .. ':jobs:' .. index .. ':' .. priority .. ':' .. type
   end,
+  idempotency = function(key) return root .. ':idempotency:' .. key end,
   held = function(executor_id) return root .. ':held:' .. executor_id end,
   unreceived = function(executor_id) return root .. ':unreceived:' .. executor_id end,
   claim_ids = function(span, executor_id) return root .. ':claim_ids:' .. span .. ':' .. executor_id end,
