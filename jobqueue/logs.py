@@ -12,6 +12,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, TextIO, cast
 
@@ -19,7 +20,7 @@ import structlog
 from structlog.typing import EventDict, FilteringBoundLogger
 
 from jobqueue.log_stream import ATOMIC_BYTES, never_waiting, replace_stderr
-from jobqueue.redaction import SUSPICIOUS, escaped, redacted_text
+from jobqueue.redaction import escaped, is_suspicious, redacted_text
 
 Logger = FilteringBoundLogger
 
@@ -43,6 +44,12 @@ class _Lines:
     debug = info = warning = error = critical = exception = msg
 
 
+class _Configured:
+    """The logger of this process. structlog would make another one for every line, which costs more than the line."""
+
+    logger: Logger | None = None
+
+
 def configure(stream: TextIO | None) -> None:
     """Write events to `stream` (None: nowhere), each on a single line whatever its values contain."""
     lines = _Lines(never_waiting(stream, _dropped).write if stream else lambda _: None)
@@ -51,6 +58,7 @@ def configure(stream: TextIO | None) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=lambda *_: lines,
     )
+    _Configured.logger = structlog.get_logger().bind()
 
 
 def install() -> None:
@@ -68,7 +76,7 @@ def install() -> None:
 
 def logger() -> Logger:
     """Return a logger: `logger().info("claim", job_id=…)`."""
-    return cast("Logger", structlog.get_logger())
+    return _Configured.logger or cast("Logger", structlog.get_logger())
 
 
 def render(_logger: object, level: str, event: EventDict) -> str:
@@ -77,10 +85,9 @@ def render(_logger: object, level: str, event: EventDict) -> str:
     A line that a pipe would not take whole is shortened: its longest values lose their middle.
     """
     what = event.pop("event")
-    timestamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    event = {"timestamp": timestamp, "level": LEVELS.get(level, level), "event": what, **event}
+    event = {"timestamp": _timestamp(int(time.time())), "level": LEVELS.get(level, level), "event": what, **event}
     line = _logfmt(event)
-    if SUSPICIOUS.search(line):
+    if is_suspicious(line):
         event = {name: redacted_text(str(value)) if _is_text(value) else value for name, value in event.items()}
         line = _logfmt(event)
     for _ in range(len(event) + SHORTENINGS):
@@ -90,6 +97,11 @@ def render(_logger: object, level: str, event: EventDict) -> str:
         event = _shortened(event, excess)
         line = _logfmt(event)
     return line
+
+
+@lru_cache(maxsize=1)
+def _timestamp(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def _logfmt(event: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from jobqueue.redaction import redacted, redacted_text, without_secrets
+from jobqueue.redaction import SUSPICIOUS, is_suspicious, redacted, redacted_text, without_secrets
 from jobqueue.settings import InvalidSetting, Setting, url
 
 CANARY = "cAnArY"
@@ -121,3 +121,12 @@ def test_no_secret_of_a_url_within_a_message_is_shown(text: str) -> None:
 def test_a_message_without_a_url_is_shown_as_it_is() -> None:
     message = "host is not the API of a job queue (does the URL end in /api/v1?): it answered 404, lasting 1:30"
     assert redacted_text(message) == message
+
+
+WORDS = ["PassWord", "AUTHORIZATION", "Beginning With", "pa\u017f\u017fw"]
+
+
+@given(st.text(st.sampled_from("aS\u017f?@\\:/é")) | st.sampled_from(WORDS))
+@settings(max_examples=200, deadline=None)
+def test_the_quick_test_of_a_text_says_what_the_expression_says(text: str) -> None:
+    assert is_suspicious(text) == bool(SUSPICIOUS.search(text))

@@ -153,6 +153,32 @@ def test_http_is_measured_by_route_rule(own_api: Api) -> None:
     assert series[f'{count}{{method="GET",status="404",url_rule="unmatched"}}'] == 1
 
 
+def test_a_request_that_no_handler_could_answer_is_counted_once_as_an_exception(own_api: Api) -> None:
+    class Killed(BaseException):
+        """The end of a greenlet."""
+
+    @own_api.app.get("/killed")
+    def killed() -> str:
+        raise Killed
+
+    with pytest.raises(Killed):
+        own_api.client.get("/killed")
+    series = scrape(own_api)
+    assert series['flask_http_request_exceptions_total{method="GET",status="500"}'] == 1
+    assert series['flask_http_request_total{method="GET",status="500"}'] == 1
+    count = "flask_http_request_duration_seconds_count"
+    assert series[f'{count}{{method="GET",status="500",url_rule="/killed"}}'] == 1
+
+
+def test_a_request_is_measured_from_its_beginning_to_its_answer(own_api: Api) -> None:
+    own_api.call("GET", "/health")
+    series = scrape(own_api)
+    name = "flask_http_request_duration_seconds"
+    labels = 'method="GET",status="200",url_rule="/api/v1/health"'
+    assert 0 < series[f"{name}_sum{{{labels}}}"] < 10
+    assert series[f"{name}_count{{{labels}}}"] == 1
+
+
 def test_no_client_can_create_new_series(own_api: Api) -> None:
     def ask(rounds: int, methods: int) -> None:
         for _ in range(rounds):
