@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from flask import Flask
+from collections.abc import Callable
+from json import JSONEncoder
+from typing import Any
+
+from flask import Flask, Response
 from flask.json.provider import DefaultJSONProvider
+from werkzeug.datastructures import Headers
 
 from jobqueue.queue.claims import Claims
 from jobqueue.queue.commands import Commands
@@ -27,7 +32,7 @@ def create_services(settings: ServerSettings) -> services.Services:
 
 def create_app(provided: services.Services) -> Flask:
     """Return an app whose views use these services."""
-    app = Flask("jobqueue", static_folder=None)
+    app = App("jobqueue", static_folder=None)
     app.url_map.merge_slashes = False  # or werkzeug would answer `//` in a path with a redirect, in HTML
     app.json = PlainJson(app)
     services.install(app, provided)
@@ -37,9 +42,43 @@ def create_app(provided: services.Services) -> Flask:
     return app
 
 
+class Answer(Response):
+    """Flask's response, which leaves the headers of a success as they are."""
+
+    def get_wsgi_headers(self, environ: Any) -> Headers:
+        """Return the headers to send.
+
+        werkzeug would copy them, add a length that is there, and encode a `Location` that holds nothing but ASCII.
+        """
+        if self.status_code in (200, 201) and "Content-Length" in self.headers:
+            return self.headers
+        return super().get_wsgi_headers(environ)
+
+
+class App(Flask):
+    """Flask without what it does at every call for views that are coroutines: there are none here."""
+
+    response_class = Answer
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function."""
+        return func
+
+
 class PlainJson(DefaultJSONProvider):
     """Flask's JSON, with fields in the documented order and text as UTF-8 instead of escapes."""
 
     sort_keys = False
     ensure_ascii = False
     compact = True
+
+    def __init__(self, app: Flask) -> None:
+        super().__init__(app)
+        # Flask would make an encoder for every answer.
+        settings: dict[str, Any] = {"sort_keys": self.sort_keys, "ensure_ascii": self.ensure_ascii}
+        self._encoder = JSONEncoder(separators=(",", ":"), default=self.default, **settings)
+
+    def response(self, *args: Any, **kwargs: Any) -> Response:
+        """Return a response with a value as JSON."""
+        text = self._encoder.encode(self._prepare_response_obj(args, kwargs))
+        return Answer(f"{text}\n", mimetype=self.mimetype)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 from flask import Flask
+from flask.globals import request_ctx
 from flask_smorest import Api, Blueprint
 from marshmallow import Schema, fields
 
@@ -38,7 +40,7 @@ class JobQueueBlueprint(Blueprint):
     def route(self, rule: str, **options: Any) -> Callable[[View], View]:
         """Serve a view at a path. Its name is its operation id in the document: generated clients name methods so."""
         register = super().route(rule, **options)
-        return lambda view: register(self.doc(operationId=view.__name__)(view))
+        return lambda view: register(_described(view, self.doc(operationId=view.__name__)))
 
     def arguments(self, schema: Schema, location: str = "json", limit: Limit = SMALL) -> Callable[[View], View]:
         """Hand a view what `schema` makes of the request's body, or of its query string with `location="query"`.
@@ -47,16 +49,17 @@ class JobQueueBlueprint(Blueprint):
         """
 
         def decorate(view: View) -> View:
-            self.ARGUMENTS_PARSER = BodyParser(limit)  # where flask-smorest looks for it in the next call
-            parsed: View = super(JobQueueBlueprint, self).arguments(schema, location=location)(view)
-            return parsed if location != "json" else self._document_body(parsed, limit)
+            self.ARGUMENTS_PARSER = parser = BodyParser(limit)  # where flask-smorest looks for the status of refusals
+            parsing = cast("View", _parsing(view, schema, parser, location))
+            _described(parsing, super(JobQueueBlueprint, self).arguments(schema, location=location))
+            return parsing if location != "json" else self._document_body(parsing, limit)
 
         return decorate
 
     def answers(self, status: int, schema: Any = None, **described: Any) -> Callable[[View], View]:
         """Document what a view answers. It is not checked at run time: tests compare answers with the document."""
-        decorate: Callable[[View], View] = self.alt_response(status, schema=schema, success=True, **described)
-        return decorate
+        decorate = self.alt_response(status, schema=schema, success=True, **described)
+        return lambda view: _described(view, decorate)
 
     def refuses(self, *statuses: int) -> Callable[[View], View]:
         """Document the error statuses of a view that uses the queue: these, and those of REFUSALS."""
@@ -65,13 +68,33 @@ class JobQueueBlueprint(Blueprint):
     def _document_body(self, view: View, limit: Limit) -> View:
         """Document the error statuses of a view with a body, and its limits; flask-smorest adds the 400."""
         large = f"The body is larger than {limit.text} ({limit.bytes} bytes)."
-        view = self.alt_response(413, schema=ErrorOut(), description=large)(view)
+        _described(view, self.alt_response(413, schema=ErrorOut(), description=large))
         return self._document_errors(view, (415,))
 
     def _document_errors(self, view: View, statuses: Iterable[int]) -> View:
         for status in statuses:
-            view = self.alt_response(status, schema=ErrorOut())(view)
+            _described(view, self.alt_response(status, schema=ErrorOut()))
         return view
+
+
+def _described(view: View, decorate: Callable[[Any], Any]) -> View:
+    """Return the view itself, with what a decorator of flask-smorest says about it in the document.
+
+    What the decorator returns is a function around the view that only asks, at every call, whether the view is a
+    coroutine. Half a dozen of them would cost as much as reading a body.
+    """
+    view._apidoc = decorate(view)._apidoc  # type: ignore[attr-defined]
+    return view
+
+
+def _parsing(view: Callable[..., Any], schema: Schema, parser: BodyParser, location: str) -> Callable[..., Any]:
+    """Return a view that is called with what a request says, and calls this one with what the schema makes of it."""
+
+    @wraps(view)
+    def call(**path: Any) -> Any:
+        return view(parser.parse(schema, request_ctx.request, location=location), **path)
+
+    return call
 
 
 def install(app: Flask, blueprints: Iterable[JobQueueBlueprint]) -> None:

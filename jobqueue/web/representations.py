@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from jobqueue.errors import JobQueueError
 from jobqueue.job import Attempt, Job, JobSummary, Measured, Status
@@ -15,7 +16,12 @@ from jobqueue.queue.reports import Finished
 
 def timestamp(milliseconds: int) -> str:
     """Return a time in milliseconds since 1970 as UTC, rounded down to the second."""
-    return datetime.fromtimestamp(milliseconds // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _timestamp(milliseconds // 1000)
+
+
+@lru_cache(maxsize=1024)  # the jobs of a list, or of a busy second, have few different times
+def _timestamp(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _optional_timestamp(milliseconds: int | None) -> str | None:
