@@ -13,6 +13,7 @@ import signal
 import struct
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
@@ -28,6 +29,24 @@ read others.
 """
 
 LIBC = ctypes.CDLL(None, use_errno=True)
+
+Argument = int | ctypes.c_void_p | ctypes.Array[Any] | None
+
+
+class Call:
+    """A call of a C function that returns a negative number when it fails, as in `Call(LIBC.close, 3)`.
+
+    It can be made here, or by a child in which no Python code can run (`supervisor/vfork.py`).
+    """
+
+    def __init__(self, function: Any, *arguments: Argument) -> None:
+        self.function = function
+        self.arguments = arguments
+
+    def make(self) -> None:
+        """Make the call. Raises OSError."""
+        checked(self.function(*self.arguments))
+
 
 OOM_SCORE = "/proc/self/oom_score_adj"
 OOM_SCORE_ADJUSTMENT = 500
@@ -64,7 +83,13 @@ def drop_capabilities() -> None:
 
     Raises OSError.
     """
-    checked(LIBC.capset(struct.pack("=Ii", CAPABILITY_VERSION, 0), bytes(24)))
+    without_capabilities().make()
+
+
+def without_capabilities() -> Call:
+    """Return the call that drops all capabilities."""
+    header = ctypes.create_string_buffer(struct.pack("=Ii", CAPABILITY_VERSION, 0))
+    return Call(LIBC.capset, header, ctypes.create_string_buffer(24))
 
 
 def limit(open_files: int) -> None:
@@ -82,6 +107,32 @@ def oom_score_of_jobs() -> bytes:
     with suppress(OSError):
         own = int(Path(OOM_SCORE).read_text())
     return b"%d" % max(OOM_SCORE_ADJUSTMENT, own)
+
+
+class OomScore:
+    """The `oom_score_adj` of this process, which a child of vfork inherits. Make it before `close_memory`: afterwards
+    an ordinary user cannot open the file any more.
+    """
+
+    def __init__(self) -> None:
+        self.of_jobs = oom_score_of_jobs()
+        self._fd = -1
+        with suppress(OSError):  # some platforms forbid to change the score, and give every process a higher one
+            self._fd = os.open(OOM_SCORE, os.O_RDWR | os.O_CLOEXEC)
+            self._own = os.read(self._fd, 16)
+
+    def take_that_of_jobs(self) -> None:
+        """Take the score of jobs for a moment."""
+        self._write(self.of_jobs)
+
+    def take_own(self) -> None:
+        """Take this process's own score again. That takes no privilege, as it is not lower than it was before."""
+        self._write(self._own)
+
+    def _write(self, score: bytes) -> None:
+        if self._fd >= 0:
+            with suppress(OSError):
+                os.write(self._fd, score)
 
 
 def yield_to_the_worker(oom_score: bytes) -> None:

@@ -19,6 +19,9 @@ WITHOUT_PROC = (
     "The worker needs it to find and end the processes that jobs have started; mount a proc file system there."
 )
 
+WALL = 0x40000000
+"""__WALL of wait(2): all children, also those whose end sends another signal than SIGCHLD."""
+
 TRACED_PAUSE_SECONDS = 0.005
 """Poll interval for a dead process that its tracer has not let go, and for a dying one on a host without pidfds."""
 
@@ -55,6 +58,30 @@ def kill_children(spare: Collection[int] = frozenset()) -> int:
         peak_memory_bytes = max([peak_memory_bytes, *reaped.values()])
         # What could not be reaped would be found again in every round, so it is spared from now on.
         spared |= set(doomed) - reaped.keys()
+    return peak_memory_bytes
+
+
+def has_children() -> bool:
+    """Whether this process has children, dead ones included, or ones that somebody traces."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT | WALL)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def reap_all() -> int:
+    """Reap every child of this process that has ended, and kill nobody. For a process that waits for none of them.
+
+    Returns the most memory, in bytes, that any one of them held.
+    """
+    peak_memory_bytes = 0
+    with suppress(ChildProcessError):
+        while True:
+            pid, _, usage = os.wait4(-1, os.WNOHANG | WALL)
+            if not pid:
+                break
+            peak_memory_bytes = max(peak_memory_bytes, usage.ru_maxrss * 1024)
     return peak_memory_bytes
 
 

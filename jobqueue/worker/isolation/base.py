@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from jobqueue.settings import InvalidSetting
+from jobqueue.worker.host.hardening import Call
 
 
 class ImpossibleIsolation(InvalidSetting):
@@ -38,7 +39,7 @@ class Isolation:
     """Level `none`, which adds nothing to what every program gets. The other levels override what they do differently.
 
     The worker calls `reserve` and `describe`. The supervisor makes the same object again from the description. For
-    each start it calls `prepare`, then `command`, then `enter` in the child process, then `close_descriptor`.
+    each start it calls `prepare`, `command` and `calls`, has the child make those calls, and calls `close_descriptor`.
     """
 
     level: ClassVar[str] = "none"
@@ -77,8 +78,12 @@ class Isolation:
     def prepare(self, paths: Paths) -> None:
         """Build what the sandbox around these paths needs. Raises OSError."""
 
-    def enter(self) -> None:
-        """Confine this process, a new child that has not executed the program yet. Raises OSError."""
+    def calls(self, outputs: Sequence[int]) -> Sequence[Call]:  # noqa: ARG002  # the level `user` needs them
+        """Return the calls of C functions by which a new child, before it executes the program, confines itself.
+
+        `outputs` are the descriptors of the pipes that the program writes to. Raises OSError.
+        """
+        return []
 
     def close_descriptor(self) -> None:
         """Close what `prepare` or `command` opened. May be called again."""

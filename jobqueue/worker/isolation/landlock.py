@@ -1,6 +1,6 @@
 """Level `landlock`: the kernel allows a program only the files on a list, for good.
 
-The three system calls are made by ctypes. They run in a child between fork and exec, where little may happen, and the
+The three system calls are made by ctypes. One runs in a child between fork and exec, where little may happen, and the
 packages on PyPI (landlockpy 0.2.0 has 850 lines) are young. The numbers are those of <linux/landlock.h>.
 """
 
@@ -10,9 +10,9 @@ import ctypes
 import os
 import stat
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from jobqueue.worker.host.hardening import LIBC, PR_SET_NO_NEW_PRIVS, checked, drop_capabilities
+from jobqueue.worker.host.hardening import LIBC, PR_SET_NO_NEW_PRIVS, Call, checked, without_capabilities
 from jobqueue.worker.isolation import system_paths
 from jobqueue.worker.isolation.base import ImpossibleIsolation, Isolation, Paths
 
@@ -71,20 +71,22 @@ class LandlockIsolation(Isolation):
         rules += [(path, USE_DEVICE) for path in DEVICES]
         rules += [("/dev/shm", SHARE)]  # noqa: S108  # shared memory has no other place
         rules += [(paths.program, RUN), (paths.directory, OWN)]
-        # The ruleset is built here and not in `enter`: walking directories allocates memory and takes time, which
+        # The ruleset is built here and not in the child: walking directories allocates memory and takes time, which
         # should not happen between fork and exec. The child inherits the descriptor.
         self.descriptor = create_ruleset(rules)
 
-    def enter(self) -> None:
-        """Apply the ruleset to this process and everything it starts, for ever, and drop the capabilities that could
-        circumvent it.
+    def calls(self, outputs: Sequence[int]) -> Sequence[Call]:  # noqa: ARG002  # as in the base class
+        """Return the calls that apply the ruleset to a process and everything it starts, for ever, and drop the
+        capabilities that could circumvent it.
         """
         assert self.descriptor is not None, "prepare comes first"  # noqa: S101
         # Landlock requires no_new_privs. It is set again here although the supervisor has set it already, so that this
         # module does not depend on that.
-        checked(LIBC.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-        checked(LIBC.syscall(RESTRICT_SELF, ctypes.c_int(self.descriptor), ctypes.c_uint32(0)))
-        drop_capabilities()
+        return [
+            Call(LIBC.prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0),
+            Call(LIBC.syscall, RESTRICT_SELF, self.descriptor, 0),
+            without_capabilities(),
+        ]
 
 
 def version() -> int:

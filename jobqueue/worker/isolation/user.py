@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import pwd
 import socket
-import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from jobqueue.worker.host.hardening import drop_capabilities
+from jobqueue.worker.host.hardening import LIBC, Call, without_capabilities
 from jobqueue.worker.isolation.base import ImpossibleIsolation, Isolation
 
 FIRST_UID = 59000
@@ -51,24 +50,25 @@ class UserIsolation(Isolation):
         """Return the description with the reserved user id."""
         return super().describe() | {"uid": self.uid}
 
-    def enter(self) -> None:
-        """Become the user, in the group of the same number and no other, irrevocably."""
+    def calls(self, outputs: Sequence[int]) -> Sequence[Call]:
+        """Give the pipes to the user; return the calls that become the user, in the group of the same number and no
+        other, irrevocably.
+        """
         assert self.uid is not None, "reserve comes first"  # noqa: S101
-        give_pipes(self.uid)
+        give_pipes(outputs, self.uid)
         # The user id comes last: only root can change groups.
-        os.setgroups([])
-        os.setresgid(self.uid, self.uid, self.uid)
-        os.setresuid(self.uid, self.uid, self.uid)
-        drop_capabilities()
+        return [
+            Call(LIBC.setgroups, 0, None),
+            Call(LIBC.setresgid, self.uid, self.uid, self.uid),
+            Call(LIBC.setresuid, self.uid, self.uid, self.uid),
+            without_capabilities(),
+        ]
 
 
-def give_pipes(user: int) -> None:
-    """Make a user the owner of the pipes behind this process's outputs. Only the owner can open them by name, as
-    /dev/stdout and /dev/stderr.
-    """
-    for descriptor in (1, 2):
-        if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
-            os.fchown(descriptor, user, user)
+def give_pipes(outputs: Sequence[int], user: int) -> None:
+    """Make a user the owner of pipes. Only the owner can open them by name, as /dev/stdout and /dev/stderr."""
+    for descriptor in outputs:
+        os.fchown(descriptor, user, user)
 
 
 def reserve_user(first: int) -> tuple[int, socket.socket]:

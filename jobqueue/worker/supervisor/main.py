@@ -18,13 +18,14 @@ from jobqueue import log_stream
 from jobqueue.clock import since_boot
 from jobqueue.job import Measured
 from jobqueue.worker.host import hardening, inheritance
+from jobqueue.worker.host.hardening import OomScore
 from jobqueue.worker.isolation.levels import Isolation, from_description
 from jobqueue.worker.supervisor import capture
 from jobqueue.worker.supervisor.channel import Channel
 from jobqueue.worker.supervisor.ended_children import EndedChildren
 from jobqueue.worker.supervisor.messages import Begun, Launch, LeaseEnd, Live, Outcome, Stop
 from jobqueue.worker.supervisor.platform_stop import PlatformStop
-from jobqueue.worker.supervisor.program import Program
+from jobqueue.worker.supervisor.program import OomKills, Program, Starter
 from jobqueue.worker.supervisor.start_failure import never_began, start_failed
 from jobqueue.worker.supervisor.termination import Termination
 
@@ -35,12 +36,14 @@ LIVE_SECONDS = 1.0
 class Supervisor:
     """Runs one program at a time for the worker at the other end of the channel."""
 
-    def __init__(self, channel: Channel, isolation: Isolation) -> None:
+    def __init__(self, channel: Channel, isolation: Isolation, oom_score: OomScore) -> None:
         self._channel = channel
         self._isolation = isolation
         self._platform_stop = PlatformStop()
         self._platform_stop.watch()
         self._ended_children = EndedChildren()
+        self._starter = Starter(isolation, oom_score)
+        self._oom_kills = OomKills()
 
     def serve(self) -> None:
         """Serve launches until the worker is gone."""
@@ -66,7 +69,7 @@ class Supervisor:
         # to know then that the program may be to blame.
         self._channel.send(Begun())
         try:
-            program = Program(launch, self._isolation)
+            program = Program(launch, self._starter, self._oom_kills)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             return start_failed(error, launch)
         termination = Termination(launch)
@@ -178,11 +181,16 @@ def main(control_fd: str, description: str, open_files: str) -> None:
     log_stream.replace_stderr()
     hardening.adopt_orphans()
     hardening.wake_with_parent()
+    oom_score = hardening.OomScore()
     hardening.close_memory()
     hardening.renounce()
     hardening.limit(int(open_files))
     os.umask(0o077)
-    supervisor = Supervisor(Channel(socket.socket(fileno=int(control_fd))), from_description(json.loads(description)))
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)  # the standard input of every program
+    control = socket.socket(fileno=int(control_fd))
+    control.set_inheritable(False)
+    supervisor = Supervisor(Channel(control), from_description(json.loads(description)), oom_score)
     # The worker's mask is inherited. It is lifted only now that the supervisor has its handlers: a SIGTERM to every
     # process that came during the start has waited, and would have ended it before.
     inheritance.restore_signals()

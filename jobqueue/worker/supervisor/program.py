@@ -1,25 +1,27 @@
-"""A program and everything it starts: begun in a session of its own, read until it ends, then completely removed.
-
-Belongs to a process with a single thread: only there is it safe to run Python between fork and exec.
-"""
+"""A program and everything it starts: begun in a session of its own, read until it ends, then completely removed."""
 
 from __future__ import annotations
 
 import errno
+import io
+import math
 import os
 import resource
 import signal
-import subprocess
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 
 from jobqueue.job import Measured
 from jobqueue.worker.host import child_process
-from jobqueue.worker.host.hardening import die_with, oom_score_of_jobs, yield_to_the_worker
-from jobqueue.worker.host.process_tree import children_of, kill_children, reap_ended
+from jobqueue.worker.host.hardening import OomScore, die_with, yield_to_the_worker
+from jobqueue.worker.host.process_tree import children_of, has_children, kill_children, reap_all, reap_ended
 from jobqueue.worker.isolation.levels import Isolation, Paths
 from jobqueue.worker.supervisor.capture import Capture
 from jobqueue.worker.supervisor.messages import Launch, signal_name
+from jobqueue.worker.supervisor.vfork import Order, Vfork
+
+OUTPUTS = ("stdout", "stderr")
 
 LAST_OUTPUT_SECONDS = 0.25
 """Time limit for reading what a program that has ended left in its pipes."""
@@ -30,43 +32,128 @@ that was forked meanwhile has closed its copy of the descriptor.
 """
 
 
+RECENT_SECONDS = 1.0
+"""How old the count of processes killed for want of memory may be when a program starts."""
+
+
+class Starter:
+    """Starts programs at a level of isolation, by vfork where that works.
+
+    Belongs to a process with a single thread: only there is it safe to run code between fork and exec.
+    """
+
+    def __init__(self, isolation: Isolation, oom_score: OomScore) -> None:
+        self.isolation = isolation
+        self._oom_score = oom_score
+        self._vfork = Vfork.make()
+
+    def start(self, launch: Launch) -> tuple[int, Mapping[str, int]]:
+        """Start a program; try again while its file is busy. Return its process id, and the descriptors of its outputs.
+
+        Raises OSError, ValueError or SubprocessError when it cannot be started.
+        """
+        paths = Paths(launch.program, launch.directory)
+        self.isolation.prepare(paths)
+        try:
+            for pause in BUSY_PAUSES_SECONDS:
+                try:
+                    return self._start_once(launch, paths)
+                except OSError as error:
+                    if error.errno != errno.ETXTBSY:
+                        raise
+                time.sleep(pause)
+            return self._start_once(launch, paths)
+        finally:
+            self.isolation.close_descriptor()
+
+    def _start_once(self, launch: Launch, paths: Paths) -> tuple[int, Mapping[str, int]]:
+        command = self.isolation.command(paths, launch.arguments, launch.environment)
+        readers: dict[str, int] = {}
+        writers: dict[str, int] = {}
+        try:
+            for name in OUTPUTS:
+                readers[name], writers[name] = os.pipe2(os.O_CLOEXEC)
+                os.set_blocking(readers[name], False)
+            calls = self.isolation.calls([*writers.values()])
+            order = Order(command, launch.directory, writers["stdout"], writers["stderr"], readers["stdout"], calls)
+            return (self._by_vfork if self._vfork else self._by_fork)(order), readers
+        except BaseException:
+            for reader in readers.values():
+                os.close(reader)
+            raise
+        finally:
+            for writer in writers.values():
+                os.close(writer)
+
+    def _by_vfork(self, order: Order) -> int:
+        assert self._vfork is not None  # noqa: S101  # the caller has looked
+        # The child inherits the directory and the score. For less than a millisecond this process is as likely to be
+        # killed as its program when memory runs out; the kernel accepts a new score of the child only from itself, and
+        # there is no Python in it.
+        os.chdir(order.directory)
+        self._oom_score.take_that_of_jobs()
+        try:
+            return self._vfork.start(order)
+        finally:
+            self._oom_score.take_own()
+            os.chdir("/")
+
+    def _by_fork(self, order: Order) -> int:
+        supervisor = os.getpid()
+
+        def in_the_child() -> None:
+            yield_to_the_worker(self._oom_score.of_jobs)
+            for call in order.calls:
+                call.make()
+            die_with(supervisor)  # last: a change of user would undo it
+
+        process = child_process.start(
+            order.command.words,
+            order.command.environment,
+            pass_fds=order.command.descriptors,
+            cwd=order.directory,
+            stdout=order.stdout_fd,
+            stderr=order.stderr_fd,
+            preexec_fn=in_the_child,  # safe: this process has one thread
+        )
+        process.returncode = 0  # so that nobody but `Program` waits for it
+        return process.pid
+
+
 class Program:
     """A program that was started. Its first process is the leader."""
 
-    def __init__(self, launch: Launch, isolation: Isolation) -> None:
+    def __init__(self, launch: Launch, starter: Starter, oom_kills: OomKills) -> None:
         """Start it. Raises OSError, ValueError or SubprocessError when it cannot be started."""
-        self._isolation = isolation
-        self._spared = frozenset(children_of(os.getpid()))
+        self._isolation = starter.isolation
+        self._spared = frozenset(children_of(os.getpid())) if has_children() else frozenset[int]()
         self._before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        self._ooms_before = _count_oom_kills()
+        self._oom_kills = oom_kills
+        self._ooms_before = oom_kills.recent()
         self._started_at_ms = _now_ms()
-        self._leader = _start(launch, isolation)
+        self._leader, outputs = starter.start(launch)
         self._peak_of_orphans = 0
-        try:
-            self.captures = {name: Capture(getattr(self._leader, name)) for name in ("stdout", "stderr")}
-        except BaseException:
-            kill_children(spare=self._spared)
-            raise
+        self.captures = {name: Capture(io.FileIO(descriptor)) for name, descriptor in outputs.items()}
 
     def has_ended(self) -> bool:
         """Whether the leader has ended. Its status is left for `end`."""
-        return os.waitid(os.P_PID, self._leader.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        return os.waitid(os.P_PID, self._leader, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def reap_orphans(self) -> None:
         """Reap the daemons of the program that have ended: their parents are gone, so that they have become ours."""
         # A zombie counts against the limit of processes, and a program may run for days.
-        spared = {*self._spared, self._leader.pid}
+        spared = {*self._spared, self._leader}
         self._peak_of_orphans = max(self._peak_of_orphans, reap_ended(spare=spared))
 
     def terminate(self) -> None:
         """Send SIGTERM to the program, then SIGCONT so that it can react to it even when it is suspended."""
         for number in (signal.SIGTERM, signal.SIGCONT):
-            targets = self._isolation.processes_to_signal(self._leader.pid)
+            targets = self._isolation.processes_to_signal(self._leader)
             with suppress(ProcessLookupError):
                 for pid in targets:
                     os.kill(pid, number)
                 if not targets:
-                    os.killpg(self._leader.pid, number)  # not reaped yet, so the number still belongs to it
+                    os.killpg(self._leader, number)  # not reaped yet, so the number still belongs to it
 
     def end(self) -> tuple[int, Measured]:
         """Kill whatever is left of the program and read the rest of its outputs.
@@ -77,23 +164,29 @@ class Program:
         # can start nothing more. The leader is reaped before the others because its status is the program's. What it
         # leaves behind is then below us, since we adopt orphans, so `kill_children` also finds what left the group.
         with suppress(ProcessLookupError):
-            os.killpg(self._leader.pid, signal.SIGKILL)
-        _, status, usage = os.wait4(self._leader.pid, 0)
-        self._leader.returncode = os.waitstatus_to_exitcode(status)
-        peak_memory_bytes = max(usage.ru_maxrss * 1024, kill_children(spare=self._spared), self._peak_of_orphans)
+            os.killpg(self._leader, signal.SIGKILL)
+        _, wait_status, usage = os.wait4(self._leader, 0)
+        peak_memory_bytes = max(usage.ru_maxrss * 1024, self._end_orphans(), self._peak_of_orphans)
         # Only now can nobody write any more. The time limit is for a process that we could not kill.
         deadline = time.monotonic() + LAST_OUTPUT_SECONDS
         for capture in self.captures.values():
             capture.drain(deadline)
             capture.pipe.close()
-        status = self._isolation.program_status(self._leader.returncode)
+        status = self._isolation.program_status(os.waitstatus_to_exitcode(wait_status))
         return status, self._measured(status, peak_memory_bytes)
+
+    def _end_orphans(self) -> int:
+        """Kill what the leader has left; return the most memory, in bytes, that any one of these processes held."""
+        # Most programs leave nothing, and the kernel says so at once. Whatever they had started would be below us now,
+        # and we would have a child at the least.
+        peak_memory_bytes = reap_all()
+        return max(peak_memory_bytes, kill_children(spare=self._spared)) if has_children() else peak_memory_bytes
 
     def was_oom_killed(self, status: int) -> bool:
         """Whether the program, which ended like this, was killed because memory ran out."""
         # The kernel does not say whom it killed, only how often it did so on this host. SIGKILL while that number grew
         # is the best evidence that an ordinary user can have.
-        return status == -signal.SIGKILL and _count_oom_kills() > self._ooms_before
+        return status == -signal.SIGKILL and self._oom_kills.now() > self._ooms_before
 
     def _measured(self, status: int, peak_memory_bytes: int) -> Measured:
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -107,49 +200,24 @@ class Program:
         )
 
 
-def _start(launch: Launch, isolation: Isolation) -> subprocess.Popen[bytes]:
-    """Start a program; try again while its file is busy."""
-    paths = Paths(launch.program, launch.directory)
-    isolation.prepare(paths)
-    try:
-        for pause in BUSY_PAUSES_SECONDS:
-            try:
-                return _start_once(launch, isolation, paths)
-            except OSError as error:
-                if error.errno != errno.ETXTBSY:
-                    raise
-            time.sleep(pause)
-        return _start_once(launch, isolation, paths)
-    finally:
-        isolation.close_descriptor()
+class OomKills:
+    """How often the kernel has killed a process on this host because memory ran out; 0 where it does not say."""
 
+    def __init__(self) -> None:
+        self._count, self._read_at = 0, -math.inf
 
-def _start_once(launch: Launch, isolation: Isolation, paths: Paths) -> subprocess.Popen[bytes]:
-    supervisor = os.getpid()
-    oom_score = oom_score_of_jobs()
+    def now(self) -> int:
+        """Return the count."""
+        with suppress(OSError, ValueError, IndexError), open("/proc/vmstat", "rb", buffering=0) as file:
+            self._count = int(file.read().split(b"oom_kill ", 1)[1].split(maxsplit=1)[0])
+        self._read_at = time.monotonic()
+        return self._count
 
-    def in_the_child() -> None:
-        yield_to_the_worker(oom_score)
-        isolation.enter()
-        die_with(supervisor)  # last: a change of user would undo it
-
-    command = isolation.command(paths, launch.arguments, launch.environment)
-    return child_process.start(
-        command.words,
-        command.environment,
-        pass_fds=command.descriptors,
-        cwd=launch.directory,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        preexec_fn=in_the_child,  # safe: this process has one thread
-    )
-
-
-def _count_oom_kills() -> int:
-    """Return how often the kernel has killed a process because memory ran out; 0 where it does not say."""
-    with suppress(OSError, ValueError, IndexError), open("/proc/vmstat", "rb", buffering=0) as file:
-        return int(file.read().split(b"oom_kill ", 1)[1].split(maxsplit=1)[0])
-    return 0
+    def recent(self) -> int:
+        """Return the count as it was at most RECENT_SECONDS ago."""
+        # The kernel adds up some 200 numbers of each processor for this file, which takes longer than all other
+        # system calls of a short program.
+        return self._count if time.monotonic() - self._read_at < RECENT_SECONDS else self.now()
 
 
 def _now_ms() -> int:

@@ -101,15 +101,31 @@ SUPERVISORS = [
         f"{SUPERVISOR_TESTS}/test_program.py",
         (
             "processes that a program has started survive it",
-            "ru_maxrss * 1024, kill_children(spare=self._spared)",
-            "ru_maxrss * 1024, kill_children(spare=children_of(os.getpid()))",
+            "if has_children() else peak_memory_bytes",
+            "if peak_memory_bytes < 0 else peak_memory_bytes",
             f"{SLOT_TESTS}::test_a_stop_ends_a_program_and_all_it_started",
         ),
+    ),
+    *seeded(
+        f"{SUPERVISOR}/vfork.py",
+        f"{SUPERVISOR_TESTS}/test_vfork.py",
         (
             "a program does not die with its supervisor",
-            "        die_with(supervisor)",
-            "        assert supervisor",
+            "Call(LIBC.prctl, PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)",
+            "Call(LIBC.prctl, PR_SET_PDEATHSIG, 0, 0, 0, 0)",
             "tests/worker/isolation/test_levels.py::test_a_program_is_killed_when_its_supervisor_is",
+        ),
+        (
+            "a program is executed although it could not be confined",
+            "Call(LIBC.memset, self._path, 0, MARKER),",
+            "Call(LIBC.getpid),",
+            "test_a_program_is_not_executed_when_it_cannot_be_confined",
+        ),
+        (
+            "a program is started by a parent that has died",
+            "            Call(LIBC.write, 1, self._alive, len(ALIVE)),\n",
+            "            Call(LIBC.write, 0, self._alive, 0),\n",
+            "test_a_child_whose_parent_died_before_the_setting_executes_nothing",
         ),
     ),
     *seeded(

@@ -1,0 +1,249 @@
+"""Starts a program by vfork(2), with calls of C functions in the child before it executes the program.
+
+Forking a Python process takes three milliseconds of processor time, since the child gets a copy of everything. A child
+of vfork borrows its parent's memory until it executes a program, which costs nothing. But no Python code may run in it:
+that would change the parent. So what the child has to do is a list of calls of C functions, and the C library carries
+it out: `setcontext` goes to a context that `makecontext` has made, which calls a function and then goes to the next
+context. `clone` starts the child in `setcontext`, with the first of them. docs/decisions/0013 has the alternatives.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import signal
+import struct
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from jobqueue.worker.host.hardening import LIBC, NICENESS, PR_SET_PDEATHSIG, Argument, Call, checked
+from jobqueue.worker.isolation.base import Command
+
+FLAGS = 0x100 | 0x4000 | signal.SIGCHLD
+"""CLONE_VM and CLONE_VFORK of <linux/sched.h>: the child shares its parent's memory, which waits meanwhile."""
+
+F_SETFD = 2
+
+CONTEXT_BYTES = 5120
+"""More than a ucontext_t takes: 968 bytes on x86-64, 4,560 on AArch64."""
+
+FIELDS = struct.Struct("@PPiN")
+LINK_OFFSET = 8
+"""Where the fields `uc_link` and `uc_stack` of a ucontext_t begin, on both."""
+
+BLOCK_BYTES = 8192
+"""A context and its stack. What runs there are system calls and copies of a few bytes; no signal is handled there."""
+
+PLACES = 32
+EXECUTION = PLACES - 3
+GUARD = EXECUTION - 1
+PATH_BYTES = 4096
+ERRNO_BYTES = 4
+LARGEST_ERRNO = 4095
+SIGNAL_SET_BYTES = 128
+SPARE_ARGUMENTS = (ctypes.c_long(0),) * 8
+MARKER = 0x5EED5EED
+ALIVE = b"!"
+NOT_EXECUTED = 127
+
+
+class Order(NamedTuple):
+    """What to start: a command, the directory to start it in, the descriptors of its outputs, the one (not blocking)
+    where this process reads the standard output, and the calls that confine the child.
+    """
+
+    command: Command
+    directory: str
+    stdout_fd: int
+    stderr_fd: int
+    read_fd: int
+    calls: Sequence[Call] = ()
+
+
+class Vfork:
+    """Starts programs, one after the other. For a process with a single thread."""
+
+    def __init__(self) -> None:
+        """Prepare what is the same for all programs. Raises AttributeError when the C library lacks a function."""
+        self._path = ctypes.create_string_buffer(PATH_BYTES + LARGEST_ERRNO)
+        self._alive = ctypes.create_string_buffer(ALIVE)
+        self._errnos = (ctypes.c_int * 2)()  # of the first call that failed, and of the execution
+        errno_here = _errno_address()
+        self._chain = _Chain(unblocked=EXECUTION)
+        changed = [each for each in signal.valid_signals() if signal.getsignal(each) is not signal.SIG_DFL]
+        # Whether one of these fails does not matter, so they come before the error number is cleared.
+        begin = [
+            *(Call(LIBC.signal, number, None) for number in changed),
+            Call(LIBC.setsid),
+            Call(LIBC.nice, NICENESS),
+            Call(LIBC.memset, errno_here, 0, ERRNO_BYTES),
+        ]
+        call_errno, exec_errno = (ctypes.c_void_p(ctypes.addressof(self._errnos) + each) for each in (0, ERRNO_BYTES))
+        # No call can depend on the result of another. But after a failure the program must not be executed. So its path
+        # is overwritten with as many zeros as the error number says: none when nothing failed. The number becomes the
+        # third argument of `memset` when it is copied into the context that calls it.
+        end = [
+            Call(LIBC.prctl, PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0),
+            # The parent may have died before it became the one to die with. Nobody can read the output then, so that
+            # this write fails.
+            Call(LIBC.write, 1, self._alive, len(ALIVE)),
+            Call(LIBC.memcpy, call_errno, errno_here, ERRNO_BYTES),
+            Call(LIBC.memcpy, self._chain.third_argument(GUARD), errno_here, ERRNO_BYTES),
+            Call(LIBC.memset, self._path, 0, MARKER),
+            Call(LIBC.execve, self._path, None, None),
+            Call(LIBC.memcpy, exec_errno, errno_here, ERRNO_BYTES),
+            Call(LIBC._exit, NOT_EXECUTED),
+        ]
+        self._first, self._end = len(begin), PLACES - len(end)
+        for place, call in [*enumerate(begin), *enumerate(end, self._end)]:
+            self._chain.set(place, call, place + 1)
+
+    @classmethod
+    def make(cls) -> Vfork | None:
+        """Return a new object; None where it does not work."""
+        with suppress(AttributeError, OSError, ValueError):
+            made = cls()
+            if made._works():
+                return made
+        return None
+
+    def _works(self) -> bool:
+        """Try a program that does not exist, and a call that fails."""
+        read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
+        try:
+            order = Order(Command(["/proc/self/no-program"], {}), "/", write_fd, write_fd, read_fd)
+            results = []
+            for calls in ([], [Call(LIBC.close, -1)]):
+                _, status = os.waitpid(self._clone(order._replace(calls=calls)), 0)
+                results.append((*self._errnos, os.waitstatus_to_exitcode(status)))
+        finally:
+            os.close(read_fd)
+            os.close(write_fd)
+        return results == [(0, errno.ENOENT, NOT_EXECUTED), (errno.EBADF, errno.ENOENT, NOT_EXECUTED)]
+
+    def start(self, order: Order) -> int:
+        """Start a program in the current directory; return its process id.
+
+        It leads a session of its own, has this process's standard input, ignores and blocks no signal, and is killed
+        when this process dies. Raises OSError when it cannot be executed, ValueError when no program can be given such
+        words or variables, SubprocessError when a call failed; nothing has run then.
+        """
+        pid = self._clone(order)
+        failed, number = self._errnos
+        if not failed and not number:
+            with suppress(BlockingIOError):  # the child was killed before it came so far
+                os.read(order.read_fd, len(ALIVE))
+            return pid
+        os.waitpid(pid, 0)
+        if failed:
+            raise subprocess.SubprocessError(f"the process cannot be prepared: {os.strerror(failed)}")
+        raise OSError(number, os.strerror(number), order.command.words[0])
+
+    def _clone(self, order: Order) -> int:
+        """Carry out all calls in a child of vfork. Raises OSError and ValueError when there can be no child."""
+        words = order.command.words
+        path, argv, variables = os.fsencode(words[0]), _strings(words), _strings(_pairs(order.command.environment))
+        if len(path) >= PATH_BYTES:
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), words[0])
+        ctypes.memmove(self._path, path + b"\0", len(path) + 1)
+        calls = [
+            Call(LIBC.dup2, order.stdout_fd, 1),
+            Call(LIBC.dup2, order.stderr_fd, 2),
+            *(Call(LIBC.fcntl, descriptor, F_SETFD, 0) for descriptor in order.command.descriptors),
+            *order.calls,
+            Call(LIBC.close, order.read_fd),  # the child's copy
+        ]
+        for place, call in enumerate(calls, self._first):
+            self._chain.set(place, call, place + 1 if place + 1 < self._first + len(calls) else self._end)
+        self._chain.set(EXECUTION, Call(LIBC.execve, self._path, argv, variables), EXECUTION + 1)
+        self._errnos[0] = self._errnos[1] = 0
+        return self._chain.clone()
+
+
+class _Chain:
+    """Contexts, each of which has a stack of its own, calls a function when it is entered, and enters another then.
+
+    All signals are blocked in every context but the one at the place `unblocked`.
+    """
+
+    def __init__(self, unblocked: int) -> None:
+        self._memory = ctypes.create_string_buffer((PLACES + 2) * BLOCK_BYTES)
+        self._offset = ctypes.addressof(self._memory)
+        self._begin = -(-self._offset // BLOCK_BYTES) * BLOCK_BYTES
+        self._setcontext = ctypes.cast(LIBC.setcontext, ctypes.c_void_p)
+        self._addresses: dict[str, ctypes.c_void_p] = {}
+        self._all, none, self._before = (ctypes.create_string_buffer(SIGNAL_SET_BYTES) for _ in range(3))
+        checked(LIBC.sigfillset(self._all))
+        for place in range(PLACES):
+            # A context begins with the mask of signals that there is when it is made.
+            LIBC.sigprocmask(signal.SIG_SETMASK, none if place == unblocked else self._all, self._before)
+            LIBC.getcontext(self._context(place))
+            LIBC.sigprocmask(signal.SIG_SETMASK, self._before, None)
+
+    def set(self, place: int, call: Call, successor: int) -> None:
+        """Have a context make a call, and enter another one then. The caller keeps what the call refers to."""
+        begin = self._begin + place * BLOCK_BYTES
+        stack, link = begin + CONTEXT_BYTES, self._begin + successor * BLOCK_BYTES
+        FIELDS.pack_into(self._memory, begin - self._offset + LINK_OFFSET, link, stack, 0, BLOCK_BYTES - CONTEXT_BYTES)
+        name = call.function.__name__
+        function = self._addresses.get(name)
+        if function is None:
+            function = self._addresses[name] = ctypes.cast(call.function, ctypes.c_void_p)
+        # On x86-64 the end of a function overwrites what lies on the stack just below the link: the return address or,
+        # where there are more arguments than registers, the last of these. With spare arguments a context can be used
+        # again and again.
+        arguments = [ctypes.c_long(_number(each)) for each in call.arguments]
+        spare = SPARE_ARGUMENTS[len(arguments) :]
+        LIBC.makecontext(ctypes.c_void_p(begin), function, len(SPARE_ARGUMENTS), *arguments, *spare)
+
+    def third_argument(self, place: int) -> ctypes.c_void_p:
+        """Return where the third argument of a context's function is. Raises ValueError when it cannot be found."""
+        context = self._context(place)
+        self.set(place, Call(LIBC.memset, None, 0, MARKER), place)
+        offset = ctypes.string_at(context, CONTEXT_BYTES).index(struct.pack("@l", MARKER))
+        return ctypes.c_void_p((context.value or 0) + offset)
+
+    def clone(self) -> int:
+        """Start a child of vfork in the first context; return its process id when it has left. Raises OSError."""
+        # A signal for the child before it is in the first context would run a handler in this process's memory.
+        LIBC.sigprocmask(signal.SIG_SETMASK, self._all, self._before)
+        try:
+            stack = ctypes.c_void_p(self._begin + (PLACES + 1) * BLOCK_BYTES)
+            return checked(LIBC.clone(self._setcontext, stack, FLAGS, self._context(0)))
+        finally:
+            LIBC.sigprocmask(signal.SIG_SETMASK, self._before, None)
+
+    def _context(self, place: int) -> ctypes.c_void_p:
+        return ctypes.c_void_p(self._begin + place * BLOCK_BYTES)
+
+
+def _number(argument: Argument) -> int:
+    """Return what a C function gets for an argument: a number, or the address of a buffer."""
+    if isinstance(argument, ctypes.Array):
+        return ctypes.addressof(argument)
+    return (argument.value if isinstance(argument, ctypes.c_void_p) else argument) or 0
+
+
+def _errno_address() -> ctypes.c_void_p:
+    """Return where the C library stores the error number of this thread, and of its children of vfork."""
+    location = LIBC["__errno_location"]
+    location.restype = ctypes.c_void_p
+    return ctypes.c_void_p(location())
+
+
+def _strings(words: Iterable[str | bytes]) -> ctypes.Array[ctypes.c_char_p]:
+    """Return words as C has them. Raises ValueError when one contains a NUL or cannot be encoded."""
+    encoded = [os.fsencode(each) for each in words]
+    if any(b"\0" in each for each in encoded):
+        raise ValueError("embedded null byte")
+    return (ctypes.c_char_p * (len(encoded) + 1))(*encoded, None)
+
+
+def _pairs(environment: Mapping[str, str]) -> Iterator[bytes]:
+    for name, value in environment.items():
+        if "=" in name:
+            raise ValueError("illegal environment variable name")
+        yield os.fsencode(name) + b"=" + os.fsencode(value)
