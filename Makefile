@@ -13,7 +13,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
   --custom-compile-command 'make requirements'
 FAST := tests/lua tests/queue tests/web tests/client tests/net $(wildcard tests/test_*.py)
 
-.PHONY: run demo test test-fast seeded-bugs lint fuzz fault-run benchmark wheel install install-dev requirements clean
+.PHONY: run demo test test-fast seeded-bugs lint fuzz fault-run bench bench-peers wheel install install-dev requirements clean
 
 run: install ## the API, a worker and (unless REDIS_URL is set) an embedded server
 	@exec $(BIN)/python -m jobqueue.local.run
@@ -48,9 +48,12 @@ fuzz: install-dev ## two minutes of requests made from the OpenAPI document
 fault-run: install-dev ## ten minutes of injected faults; MINUTES=1 and SEED=7 change that
 	$(BIN)/python -m tests.fault_run --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 
-benchmark: install
-	$(BIN)/python -m benchmarks.throughput
-	$(BIN)/python -m benchmarks.worker
+bench: install ## what it costs, against bounds: a quarter of an hour; ROWS="start submit" measures only those
+	$(BIN)/python -m benchmarks $(ROWS) $(OPTIONS)
+
+bench-peers: install ## the same rows of other queues, which are installed into .venv-peers: ten minutes
+	$(BIN)/python -m benchmarks.peers.environments
+	$(BIN)/python -m benchmarks rate start --peers all $(OPTIONS)
 
 wheel: install ## dist/jobqueue_server-….whl
 	$(BIN)/python -m pip --disable-pip-version-check --quiet wheel --no-deps --wheel-dir dist .
