@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.peers import environments
 from benchmarks.peers.catalogue import PEERS, Peer
-from benchmarks.rig.children import Process, running, stop, wait_until
+from benchmarks.rig.children import DidNotHappen, Process, running, stop, wait_until
 from benchmarks.rig.store import running_store
 
 JOB_SECONDS = 240.0
@@ -29,12 +29,18 @@ class Session:
         self._log = log
 
     def send(self, count: int, program: Path) -> int:
-        """Submit so many jobs; return the time right before the first was sent, in nanoseconds."""
+        """Submit so many jobs; return the time right before the first was sent, in nanoseconds.
+
+        Raises DidNotHappen if the peer has ended.
+        """
         assert self._sender.stdin
         assert self._sender.stdout
         self._sender.stdin.write(f"{count} {program}\n")
         self._sender.stdin.flush()
-        return int(self._sender.stdout.readline())
+        answer = self._sender.stdout.readline()
+        if not answer:
+            raise DidNotHappen(f"{self.peer.name} takes no jobs")
+        return int(answer)
 
     def wait_for(self, count: int) -> list[list[str]]:
         """Return the lines of all jobs so far, split into words, as soon as there are so many."""
