@@ -32,7 +32,7 @@ class Report:
         The fields are added to the file that the supervisor wrote the outputs into, so that megabytes are not copied.
         The outputs belong to the body from then on and can be taken only once.
         """
-        file = open(self.outputs.detach(), "r+b") if self.outputs else io.BytesIO()  # noqa: SIM115  # the caller's
+        file = self.outputs.take() if self.outputs else io.BytesIO()
         json_stream.extend(file, {**holder, **self.fields})
         file.flush()
         return file

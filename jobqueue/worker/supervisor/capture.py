@@ -91,7 +91,7 @@ class Capture:
 
 
 def write(captures: Mapping[str, Capture]) -> tuple[Outputs, dict[str, Any]]:
-    """Write outputs into a file; return it, and how long each output was and whether a part of it is missing.
+    """Return outputs, and how long each of them was and whether a part of it is missing.
 
     Raises OSError when there is no memory for them.
     """
@@ -100,7 +100,7 @@ def write(captures: Mapping[str, Capture]) -> tuple[Outputs, dict[str, Any]]:
     for name, capture in captures.items():
         texts[name], truncated = capture.kept()
         lengths |= {f"{name}_bytes": capture.total_bytes, f"{name}_truncated": truncated}
-    return Outputs.write(texts), lengths
+    return Outputs.of(texts), lengths
 
 
 def _first_half(kept: bytes) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import selectors
+import select
 import socket
 import subprocess
 from contextlib import suppress
@@ -21,6 +21,7 @@ from jobqueue.worker.host import hardening, inheritance
 from jobqueue.worker.host.hardening import OomScore
 from jobqueue.worker.isolation.levels import Isolation, from_description
 from jobqueue.worker.supervisor import capture
+from jobqueue.worker.supervisor.capture import Capture
 from jobqueue.worker.supervisor.channel import Channel
 from jobqueue.worker.supervisor.ended_children import EndedChildren
 from jobqueue.worker.supervisor.messages import Begun, Launch, LeaseEnd, Live, Outcome, Stop
@@ -44,6 +45,9 @@ class Supervisor:
         self._ended_children = EndedChildren()
         self._starter = Starter(isolation, oom_score)
         self._oom_kills = OomKills()
+        # One set of descriptors for all runs, to which each adds its outputs.
+        self._poll = select.poll()
+        self._poll.register(self._ended_children, select.POLLIN)
 
     def serve(self) -> None:
         """Serve launches until the worker is gone."""
@@ -99,47 +103,54 @@ class Supervisor:
 
     def _watch(self, program: Program, termination: Termination) -> None:
         """Read both outputs and the worker's messages until the program has ended or has to be killed."""
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._channel, selectors.EVENT_READ)
-            selector.register(self._ended_children, selectors.EVENT_READ)
-            for each in program.captures.values():
-                selector.register(each.pipe, selectors.EVENT_READ, each)
-            live_at = since_boot() + LIVE_SECONDS
-            while True:
-                # A renewal may have come just before the deadline and wait in the socket while this process, or the
-                # machine, was suspended. It counts: the lease is held, and stopping the program would be for nothing.
-                # So the time is taken before the last look into the socket, wherever the suspension comes. A renewal
-                # that comes after this look is too late. The worker learns from the outcome that the program was
-                # stopped; the lease that it has renewed then ends, or ends with its report, as any other. Neither order
-                # lets two attempts run at once, since a renewal is counted from when its request was sent.
-                looked_at = since_boot()
-                if termination.lease_is_due and not self._read_once(selector, program, 0):
-                    return
-                if self._must_be_killed(program, termination, looked_at):
-                    return
-                # Waits are counted by a clock that stands still while the machine is suspended. The end of a lease that
-                # comes meanwhile is noticed when live output is due, at most a second after the machine is back.
-                if not self._read_once(selector, program, termination.seconds_until(live_at)):
-                    return
-                if since_boot() >= live_at:
-                    program.reap_orphans()
-                    self._send_live(program)
-                    live_at = since_boot() + LIVE_SECONDS
-                self._await_room(selector)
+        outputs = {each.pipe.fileno(): each for each in program.captures.values()}
+        self._poll.register(self._channel, select.POLLIN)
+        for descriptor in outputs:
+            self._poll.register(descriptor, select.POLLIN)
+        try:
+            self._read_all(program, termination, outputs)
+        finally:
+            for descriptor in outputs:
+                self._poll.unregister(descriptor)
 
-    def _read_once(self, selector: selectors.BaseSelector, program: Program, seconds: float) -> bool:
+    def _read_all(self, program: Program, termination: Termination, outputs: dict[int, Capture]) -> None:
+        live_at = since_boot() + LIVE_SECONDS
+        while True:
+            # A renewal may have come just before the deadline and wait in the socket while this process, or the
+            # machine, was suspended. It counts: the lease is held, and stopping the program would be for nothing. So
+            # the time is taken before the last look into the socket, wherever the suspension comes. A renewal that
+            # comes after this look is too late. The worker learns from the outcome that the program was stopped; the
+            # lease that it has renewed then ends, or ends with its report, as any other. Neither order lets two
+            # attempts run at once, since a renewal is counted from when its request was sent.
+            looked_at = since_boot()
+            if termination.lease_is_due and not self._read_once(program, outputs, 0):
+                return
+            if self._must_be_killed(program, termination, looked_at):
+                return
+            # Waits are counted by a clock that stands still while the machine is suspended. The end of a lease that
+            # comes meanwhile is noticed when live output is due, at most a second after the machine is back.
+            if not self._read_once(program, outputs, termination.seconds_until(live_at)):
+                return
+            if since_boot() >= live_at:
+                program.reap_orphans()
+                self._send_live(program)
+                live_at = since_boot() + LIVE_SECONDS
+            self._await_room()
+
+    def _read_once(self, program: Program, outputs: dict[int, Capture], seconds: float) -> bool:
         """Read whatever is ready within that time; return False when the program has ended."""
         # The end of the leader ends the run, not the end of its outputs: daemons that it left behind may hold those
         # open for ever. What is still in the pipes then is read after every process is dead (`Program.end`).
         running = True
-        for key, events in selector.select(seconds):
-            if key.fileobj is self._ended_children:
+        for descriptor, events in self._poll.poll(seconds * 1000):
+            if descriptor in outputs:
+                if not outputs[descriptor].read():
+                    self._poll.unregister(descriptor)
+                    del outputs[descriptor]
+            elif descriptor != self._channel.fileno():
                 self._ended_children.clear()
                 running = not program.has_ended()
-            elif key.fileobj is not self._channel:
-                if not key.data.read():
-                    selector.unregister(key.fileobj)
-            elif events & selectors.EVENT_READ:
+            elif events & ~select.POLLOUT:
                 self._channel.receive()
             else:
                 self._send_live(program)
@@ -166,11 +177,9 @@ class Supervisor:
             while self._channel.flush() and (piece := each.take_live()):
                 self._channel.post(Live(name, *piece))
 
-    def _await_room(self, selector: selectors.BaseSelector) -> None:
-        """Have the selector wait for room in the channel, too, for as long as a message is not sent completely."""
-        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._channel.has_unsent else 0)
-        if selector.get_key(self._channel).events != wanted:
-            selector.modify(self._channel, wanted)
+    def _await_room(self) -> None:
+        """Wait for room in the channel, too, for as long as a message is not sent completely."""
+        self._poll.modify(self._channel, select.POLLIN | (select.POLLOUT if self._channel.has_unsent else 0))
 
 
 def main(control_fd: str, description: str, open_files: str) -> None:

@@ -80,7 +80,7 @@ class Outcome:
     supervisor_terminated: the supervisor received SIGTERM too, so somebody sends it to every process.
     oom_killed: the kernel killed the program because memory ran out.
     measured: how the run went.
-    outputs: what the program wrote; None when it never ran. Its descriptor travels beside the message.
+    outputs: what the program wrote; None when it never ran. The descriptor of long outputs travels beside the message.
     """
 
     exit_code: int | None = None
@@ -118,9 +118,9 @@ def encode(message: Message) -> tuple[bytes, list[int]]:
     """Return a message as one line of JSON, and the descriptors that have to be sent with it."""
     # Characters stay as they are: escaped, every U+FFFD of binary output would take six bytes instead of three. A lone
     # surrogate in an argument of a job passes through unchanged, and the start of the program fails because of it.
-    line = json.dumps({type(message).__name__: vars(message)}, default=_plain, ensure_ascii=False)
+    line = _ENCODER.encode({type(message).__name__: vars(message)})
     outputs = message.outputs if isinstance(message, Outcome) else None
-    return line.encode(errors="surrogatepass") + b"\n", [outputs.fd] if outputs else []
+    return line.encode(errors="surrogatepass") + b"\n", [outputs.fd] if outputs and not outputs.short else []
 
 
 def decode(line: bytes, descriptors: deque[int]) -> Message:
@@ -130,7 +130,7 @@ def decode(line: bytes, descriptors: deque[int]) -> Message:
         fields["lease_end"] = LeaseEnd(**fields["lease_end"])
     if name == Outcome.__name__:
         fields["measured"] = Measured(**fields["measured"])
-        fields["outputs"] = Outputs(descriptors.popleft()) if fields["outputs"] else None
+        fields["outputs"] = _outputs(fields["outputs"], descriptors)
         fields["failure"] = Failure[fields["failure"]] if fields["failure"] else None
     return _CLASSES[name](**fields)
 
@@ -139,7 +139,17 @@ def _plain(value: object) -> object:
     """Return what stands in the JSON for a field that JSON has no type for."""
     if isinstance(value, Failure):
         return value.name
-    return True if isinstance(value, Outputs) else vars(value)
+    return value.short if isinstance(value, Outputs) else vars(value)
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, default=_plain)
+
+
+def _outputs(short: str | None, descriptors: deque[int]) -> Outputs | None:
+    """Return the outputs that a message has: None, short ones, or "" for those of the oldest descriptor."""
+    if short is None:
+        return None
+    return Outputs(short=short) if short else Outputs(descriptors.popleft())
 
 
 def signal_name(number: int) -> str:

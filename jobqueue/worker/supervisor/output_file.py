@@ -1,21 +1,36 @@
-"""Both outputs of a run as one JSON object in a file in memory.
+"""Both outputs of a run as one JSON object: short ones as a string, long ones in a file in memory.
 
-The file travels from process to process as a descriptor. Only the supervisor ever holds a whole output in its memory.
+The string travels inside a message, the file from process to process as a descriptor. Only the supervisor ever holds a
+whole long output in its memory.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
+from typing import IO
 
 from jobqueue import json_stream
 
+SHORT_CHARACTERS = 4096
+"""How long both outputs together may be to travel inside a message. As JSON they may take six times that."""
+
 
 class Outputs:
-    """A JSON object in memory, `{"stdout":"…","stderr":"…"}`. It is closed at the latest when nothing refers to it."""
+    """A JSON object, `{"stdout":"…","stderr":"…"}`. It is closed at the latest when nothing refers to it."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int = -1, short: str = "") -> None:
+        """Take the descriptor of a file with the object or, for short outputs, the object itself."""
         self.fd = fd
+        self.short = short
+
+    @classmethod
+    def of(cls, texts: dict[str, str]) -> Outputs:
+        """Return texts by name, in a file unless they are short. Raises OSError when there is no memory for them."""
+        if sum(map(len, texts.values())) <= SHORT_CHARACTERS:
+            return cls(short=json.dumps(texts, ensure_ascii=False))
+        return cls.write(texts)
 
     @classmethod
     def write(cls, texts: dict[str, str]) -> Outputs:
@@ -27,18 +42,21 @@ class Outputs:
 
     def read(self) -> dict[str, str]:
         """Return the texts by name."""
-        texts: dict[str, str] = json.loads(os.pread(self.fd, os.fstat(self.fd).st_size, 0))
+        content = self.short or os.pread(self.fd, os.fstat(self.fd).st_size, 0)
+        texts: dict[str, str] = json.loads(content)
         return texts
 
-    def detach(self) -> int:
-        """Return the descriptor and forget it; the caller has to close it."""
+    def take(self) -> IO[bytes]:
+        """Return the object in a file in memory, which the caller may change and has to close. Only once."""
+        if self.short:
+            return io.BytesIO(self.short.encode())
         fd, self.fd = self.fd, -1
-        return fd
+        return open(fd, "r+b")
 
     def close(self) -> None:
         """Free the memory. May be called again."""
         if self.fd >= 0:
-            os.close(self.detach())
+            self.take().close()
 
     def __del__(self) -> None:
         self.close()

@@ -73,7 +73,7 @@ class Starter:
         try:
             for name in OUTPUTS:
                 readers[name], writers[name] = os.pipe2(os.O_CLOEXEC)
-                os.set_blocking(readers[name], False)
+            os.set_blocking(readers["stdout"], False)
             calls = self.isolation.calls([*writers.values()])
             order = Order(command, launch.directory, writers["stdout"], writers["stderr"], readers["stdout"], calls)
             return (self._by_vfork if self._vfork else self._by_fork)(order), readers
