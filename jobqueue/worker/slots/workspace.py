@@ -7,10 +7,11 @@ locked was left by a killed worker; `leftovers` removes it.
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
-import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
 from typing import Self
@@ -39,6 +40,7 @@ class Workspaces:
         self._parent = Path(os.path.realpath(parent))
         self._lock = threading.Lock()
         self._own = self._make()
+        self._ready: dict[int | None, list[Workspace]] = {}
 
     @property
     def path(self) -> Path:
@@ -54,7 +56,18 @@ class Workspaces:
                 logs.logger().warning("workspaces_gone", path=str(self._own.path))
                 gone, self._own = self._own, self._make()
                 gone.close()
-        return Workspace(self._own.path / name, isolation, self.children, program_name)
+            path = self._own.path / f"{name}-{secrets.token_hex(8)}"
+            ready = self._ready.get(isolation.uid)
+            used = ready.pop() if ready else None
+        if used is not None:
+            with suppress(OSError):  # a job has removed it since
+                return Workspace(path, isolation, self, program_name, used)
+        return Workspace(path, isolation, self, program_name)
+
+    def keep(self, workspace: Workspace) -> None:
+        """Use the directories of a workspace, which are as they were made, for another one."""
+        with self._lock:
+            self._ready.setdefault(workspace.uid, []).append(workspace)
 
     def _make(self) -> LockedDirectory:
         own = LockedDirectory.create(self._parent, PREFIX)
@@ -74,42 +87,67 @@ class Workspaces:
 class Workspace:
     """`program` is the path for the program's file, `directory` the empty directory that the program starts in."""
 
-    def __init__(self, path: Path, isolation: Isolation, children: Children, program_name: str) -> None:
-        """Make the directories; a random part is added to the path. Raises OSError."""
-        self._children = children
-        self._root = Path(tempfile.mkdtemp(prefix=f"{path.name}-", dir=path.parent))
-        self.program = self._root / program_name
-        self.directory = self._root / WORK
+    def __init__(
+        self, path: Path, isolation: Isolation, owner: Workspaces, program_name: str, used: Workspace | None = None
+    ) -> None:
+        """Make the directories or take those of a workspace that was kept. Raises OSError."""
+        self.uid = isolation.uid
+        self._owner = owner
+        self._root = path
+        self.program = path / program_name
+        self.directory = path / WORK
+        self._as_made: object
+        if used is not None:
+            os.rename(used._root, path)
+            self._as_made = used._as_made
+            return
+        os.mkdir(path, ALL_MAY_PASS)
         try:
-            self._root.chmod(ALL_MAY_PASS)
-            self.directory.mkdir(mode=0o700)
-            if isolation.uid is not None:
-                os.chown(self.directory, isolation.uid, isolation.uid)
+            os.chmod(path, ALL_MAY_PASS)  # whatever the umask is
+            os.mkdir(self.directory, 0o700)
+            if self.uid is not None:
+                os.chown(self.directory, self.uid, self.uid)
+            self._as_made = self._state()
         except OSError:
-            remove(self._root, children)
+            remove(path, owner.children)
             raise
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        remove(self._root, self._children)
+        remove(self._root, self._owner.children)
 
     def remove_within(self, seconds: float) -> Callable[[], None]:
-        """Remove the workspace. After that time, return; the removal goes on in a thread.
+        """Remove what the job has left. After that time, return; the removal goes on in a thread.
 
         Returns a function that waits for the end of the removal.
         """
-        # Most programs leave nothing behind: three system calls, and no thread.
+        # Most programs leave nothing behind. Their directories are used again: to remove one takes a lock that the
+        # whole file system shares and, while its journal is written, some milliseconds.
         try:
             self.program.unlink(missing_ok=True)
-            self.directory.rmdir()
-            self._root.rmdir()
+            if self._state() == self._as_made:
+                self._owner.keep(self)
+            else:
+                os.rmdir(self.directory)
+                os.rmdir(self._root)
         except OSError:
-            wait = _begin_to_remove(self._root, self._children)
+            wait = _begin_to_remove(self._root, self._owner.children)
             wait(seconds)
             return wait
         return lambda: None
+
+    def _state(self) -> object:
+        """Return all that a job can leave in the two directories, and when the inner one was changed last."""
+        changed_at = os.stat(self.directory).st_ctime_ns
+        return changed_at, [_attributes(path) for path in (self._root, self.directory)]
+
+
+def _attributes(path: Path) -> object:
+    """Return what is in a directory, who may use it, and the names of its extended attributes. Raises OSError."""
+    info = os.stat(path)
+    return os.listdir(path), info.st_mode, info.st_uid, info.st_gid, os.listxattr(path)
 
 
 def _begin_to_remove(path: Path, children: Children) -> Callable[..., None]:

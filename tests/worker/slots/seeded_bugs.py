@@ -89,9 +89,15 @@ SLOTS = [
         "tests/worker/slots/test_workspace.py",
         (
             "other users can enter a job's directory",
-            "self.directory.mkdir(mode=0o700)",
-            "self.directory.mkdir(mode=0o755)",
+            "os.mkdir(self.directory, 0o700)",
+            "os.mkdir(self.directory, 0o755)",
             "test_a_workspace_is_closed_to_others_and_its_directory_empty",
+        ),
+        (
+            "a job gets a directory that another one has changed",
+            "return changed_at, [",
+            "return changed_at and [",
+            "test_directories_that_a_job_has_changed_are_removed",
         ),
     ),
 ]

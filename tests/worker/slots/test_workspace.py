@@ -170,6 +170,67 @@ def test_very_deeply_nested_directories_are_removed(workspaces: Workspaces) -> N
     assert left_in(workspaces) == []
 
 
+def test_directories_that_a_job_left_as_they_were_are_used_again_under_another_name(workspaces: Workspaces) -> None:
+    with without_privileges():
+        first = workspaces.create("job-1", NONE)
+        first.program.write_text("program")
+        inode = first.directory.stat().st_ino
+        first.remove_within(0)()
+        with workspaces.create("job-2", NONE, "tool") as second:
+            assert (second.directory.stat().st_ino, first.directory.exists()) == (inode, False)
+            assert second.directory.parent.name.startswith("job-2-")
+            assert os.listdir(second.directory.parent) == ["work"]
+            assert second.program.name == "tool"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ": >file",
+        ": >file; rm file",
+        "mkdir ../other",
+        "chmod 755 .",
+        "chmod 755 ..",
+        "touch .",
+        "rmdir ../work; mkdir ../work",
+    ],
+)
+def test_directories_that_a_job_has_changed_are_removed(workspaces: Workspaces, command: str) -> None:
+    with without_privileges():
+        workspace = workspaces.create("job-1", NONE)
+        subprocess.run(["/bin/sh", "-c", f"sleep 0.02; {command}"], cwd=workspace.directory, check=True)
+        workspace.remove_within(10)()
+        assert left_in(workspaces) == []
+
+
+def test_an_attribute_that_a_job_has_set_reaches_no_other_job(workspaces: Workspaces) -> None:
+    workspace = workspaces.create("job-1", NONE)
+    try:
+        os.setxattr(workspace.directory.parent, "user.secret", b"1")
+    except OSError:
+        pytest.skip("this file system has no attributes")
+    workspace.remove_within(10)()
+    assert left_in(workspaces) == []
+
+
+def test_directories_are_kept_for_the_same_user_only(workspaces: Workspaces) -> None:
+    workspaces.create("job-1", NONE).remove_within(0)()
+    (kept,) = left_in(workspaces)
+    if os.geteuid() == 0:
+        with workspaces.create("job-2", UserIsolation(uid=NOBODY)) as workspace:
+            assert workspace.directory.stat().st_uid == NOBODY
+            assert kept in left_in(workspaces)
+
+
+def test_a_kept_directory_that_a_job_has_removed_is_made_anew(workspaces: Workspaces) -> None:
+    with without_privileges():
+        workspaces.create("job-1", NONE).remove_within(0)()
+        (kept,) = workspaces.path.iterdir()
+        shutil.rmtree(kept)
+        with workspaces.create("job-2", NONE) as workspace:
+            assert os.listdir(workspace.directory) == []
+
+
 def nest(directory: Path, name: str, depth: int) -> None:
     """Make directories in directories, in a process of its own: the path may be longer than the kernel accepts."""
     script = f"import os\nfor _ in range({depth}):\n    os.mkdir({name!r})\n    os.chdir({name!r})"
