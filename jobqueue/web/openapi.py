@@ -68,8 +68,9 @@ class JobQueueBlueprint(Blueprint):
     def _document_body(self, view: View, limit: Limit) -> View:
         """Document the error statuses of a view with a body, and its limits; flask-smorest adds the 400."""
         large = f"The body is larger than {limit.text} ({limit.bytes} bytes)."
+        other = "Content-Type is not JSON, or Content-Encoding is neither gzip nor identity."
         _described(view, self.alt_response(413, schema=ErrorOut(), description=large))
-        return self._document_errors(view, (415,))
+        return _described(view, self.alt_response(415, schema=ErrorOut(), description=other))
 
     def _document_errors(self, view: View, statuses: Iterable[int]) -> View:
         for status in statuses:

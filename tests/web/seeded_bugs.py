@@ -156,8 +156,8 @@ SCHEMAS = [
         f"{TESTS}/test_body_limits.py",
         (
             "a chunked body is cut at the limit",
-            "limit.bytes + 1 if length is None",
-            "limit.bytes if length is None",
+            "if knows_length else limit.bytes + 1",
+            "if knows_length else limit.bytes",
             f"{TESTS}/test_gunicorn.py::test_a_chunked_body_that_is_too_large_is_refused",
         ),
         (
@@ -257,6 +257,34 @@ ROUTES = [
             'Health.DISCONNECTED: ("unhealthy", 503)',
             'Health.DISCONNECTED: ("unhealthy", 200)',
             "test_without_redis_the_server_is_unhealthy",
+        ),
+    ),
+]
+BODIES = [
+    *seeded(
+        f"{CODE}/bodies/inflating.py",
+        f"{TESTS}/test_gzip.py",
+        (
+            "a gzip stream may be cut off",
+            "if not self._member.eof:",
+            "if False:",
+            "test_a_stream_that_is_cut_off_is_refused",
+        ),
+        (
+            "a gzip stream may have any number of members",
+            "if self._members >= MAX_MEMBERS:",
+            "if False:",
+            "test_a_damaged_stream_is_refused",
+        ),
+    ),
+    *seeded(
+        f"{CODE}/bodies/reader.py",
+        f"{TESTS}/test_gzip.py",
+        (
+            "inflating goes on beyond the limit",
+            "if knows_length else limit.bytes + 1",
+            "if knows_length else 99 * limit.bytes",
+            "test_inflating_stops_at_the_limit",
         ),
     ),
 ]
@@ -430,7 +458,7 @@ SERVER = [
         ),
     ),
 ]
-SEEDED_BUGS = [*SCHEMAS, *ROUTES, *IDEMPOTENCY, *STORE, *ERRORS, *SERVER]
+SEEDED_BUGS = [*SCHEMAS, *ROUTES, *BODIES, *IDEMPOTENCY, *STORE, *ERRORS, *SERVER]
 
 if __name__ == "__main__":
     sys.exit(main(SEEDED_BUGS, sys.argv[1:]))

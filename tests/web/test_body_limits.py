@@ -174,14 +174,14 @@ def test_very_many_unknown_fields_are_not_all_reported(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "encoding", ["gzip", "br", "deflate", "GZIP", "identity, gzip", "aes128gcm", "x" * 1000, "a;b"]
+    "encoding", ["br", "deflate", "DEFLATE", "gzip, gzip", "gzip, br", "aes128gcm", "x" * 1000, "gzip;q=1"]
 )
 @pytest.mark.parametrize("route", ROUTES)
 def test_a_content_encoding_is_refused_by_name(api: Api, route: tuple[str, str, Limit, int], encoding: str) -> None:
     method, path, _, _ = route
     response = api.call(method, path, data=b"{}", headers={"Content-Encoding": encoding}, **SENT)
     assert response.status_code == 415
-    assert response.headers["Accept-Encoding"] == "identity"
+    assert response.headers["Accept-Encoding"] == "gzip, identity"
     assert "Content-Encoding" in response.get_json()["error"]
     assert response.get_json()["context"] == {}
 

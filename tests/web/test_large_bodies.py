@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import subprocess
@@ -60,6 +61,18 @@ def test_many_results_of_twelve_mebibytes_at_once_take_the_memory_of_a_few(singl
     assert set(at_once([lambda: report(single)] * 24)) <= {404, 503}
     assert peak_mebibytes(single) < 350
     assert report(single) == 404
+
+
+def test_many_small_bodies_that_become_large_take_the_memory_of_a_few(single: Server) -> None:
+    data = gzip.compress(b"[" + b" " * (12 * MIB) + b"]", 1)
+    headers = {**JSON, "Content-Encoding": "gzip"}
+
+    def submit() -> int:
+        return single.call("POST", "/jobs/bulk", data=data, headers=headers).status_code
+
+    assert set(at_once([submit] * 24)) <= {400, 503}
+    assert peak_mebibytes(single) < 350
+    assert submit() == 400
 
 
 def test_clients_that_send_slowly_keep_nobody_away(single: Server) -> None:
