@@ -12,6 +12,7 @@ from typing import Any
 
 import gevent
 from gevent.event import Event
+from gunicorn.http import wsgi
 from gunicorn.sock import ssl_context
 from gunicorn.workers.ggevent import GeventWorker
 
@@ -78,6 +79,7 @@ class Worker(GeventWorker):
         """Load the app, and let few requests into it at a time."""
         super().load_wsgi()
         self.wsgi = Gate(self.wsgi, self.table)
+        wsgi.Response = serving.Answer  # gunicorn has no setting for it
 
     def run(self) -> None:
         """Serve until SIGTERM, the last of `max_requests`, or the death of the arbiter."""
