@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from jobqueue.job import Priority, Reason, Status
+from jobqueue.queue.claims import ClaimRequest
 from jobqueue.queue.connection import Connection
 from jobqueue.queue.policy import Policy
+from jobqueue.queue.reports import Verb
 from jobqueue.queue.scripts import Scripts
 from jobqueue.result import Holder, Piece, Result
 from tests.queue.model import DELAYS_MS
@@ -20,7 +22,7 @@ from tests.support.attempts import Attempt
 
 T = TypeVar("T")
 
-POLICY = Policy(lease_ms=4_000, executor_timeout_ms=10_000, max_attempts=2, retention_ms=20_000, max_host_faults=2)
+POLICY = Policy(lease_ms=12_000, executor_timeout_ms=30_000, max_attempts=2, retention_ms=60_000, max_host_faults=2)
 MAX_JOBS = 8
 MAX_UNFINISHED = 3
 TIMES = [
@@ -30,6 +32,7 @@ TIMES = [
     [POLICY.lease_ms // 2, POLICY.lease_ms // 2],
     [POLICY.lease_ms, 1],
     [DELAYS_MS[0]],
+    [POLICY.lease_ms // 2, DELAYS_MS[0]],
 ]
 BEGINNINGS: Sequence[Sequence[str]] = [
     [],
@@ -42,6 +45,9 @@ BEGINNINGS: Sequence[Sequence[str]] = [
     ["claim", "cancel", "complete"],
     ["claim", "release"],
     ["claim", "release", "wait", "claim"],
+    ["claim", "miss"],
+    ["claim", "miss", "claim"],
+    ["claim", "cancel", "miss"],
 ]
 """What happens to the first job before the random moves. Chance alone seldom gets that far."""
 
@@ -59,6 +65,19 @@ REASONS = st.sampled_from([None, Reason.WORKER_SHUTDOWN, Reason.HOST_FAULT, Reas
 PIECES = st.sampled_from([Piece(0, ""), Piece(0, "ab"), Piece(1, "bcd"), Piece(6, "gh")])
 FINISHES = st.sampled_from([Status.COMPLETED, Status.FAILED])
 NUMBERS = st.integers(0, 11)
+VERBS = st.sampled_from(Verb)
+REPORTED = {
+    Verb.COMPLETE: Result(0, "out"),
+    Verb.FAIL: Result(1, "", "err"),
+    Verb.RELEASE: Result(None, reason=Reason.HOST_FAULT, error_message="no space left"),
+}
+CLAIMS = st.builds(
+    ClaimRequest,
+    EXECUTORS,
+    max_jobs=st.sampled_from([1, 1, 2, 3]),
+    claim_id=st.sampled_from(["", "", "a", "b"]),
+    types=st.sampled_from([(), (), ("demo",), ("demo:demo", "demo"), ("other", "demo:demo")]),
+)
 MOSTLY = st.sampled_from([True, True, True, False])
 
 
@@ -72,35 +91,52 @@ class Machine(RuleBasedStateMachine):
 
     @initialize(stages=st.sampled_from(BEGINNINGS))
     def begin(self, stages: Sequence[str]) -> None:
-        self.both.submit(Priority.BACKGROUND, "demo")
+        both = self.both
+        steps: dict[str, Callable[[], object]] = {
+            "claim": lambda: both.claim(ClaimRequest("executor-1", claim_id="a")),
+            "cancel": lambda: both.cancel(both.holding()[0].job_id, force=True),
+            "lose": lambda: both.pass_time([POLICY.lease_ms // 2] * 2),
+            "miss": self._miss,
+            "release": lambda: both.release(both.holding()[0], Reason.HOST_FAULT, with_token=True),
+            "wait": lambda: both.advance(DELAYS_MS[0]),
+            "complete": lambda: both.finish(both.holding()[0], Status.COMPLETED, Result(0, "out"), with_token=True),
+        }
+        both.submit(Priority.BACKGROUND, "demo")
         for stage in stages:
-            if stage == "claim":
-                self.both.claim("executor-1")
-            elif stage == "cancel":
-                self.both.cancel(self.both.holding()[0].job_id, force=True)
-            elif stage == "lose":
-                self.both.pass_time([POLICY.lease_ms // 2] * 2)
-            elif stage == "release":
-                self.both.release(self.both.holding()[0], Reason.HOST_FAULT, with_token=True)
-            elif stage == "wait":
-                self.both.advance(DELAYS_MS[0])
-            elif stage == "complete":
-                self.both.finish(self.both.holding()[0], Status.COMPLETED, Result(0, "out"), with_token=True)
+            steps[stage]()
+
+    def _miss(self) -> None:
+        self.both.pass_time([POLICY.lease_ms // 2, DELAYS_MS[0]])
+        self.both.heartbeat_many("executor-1", [], Piece(0, ""))
 
     @precondition(lambda self: self.both.unfinished() < MAX_UNFINISHED and len(self.model.jobs) < MAX_JOBS)
     @rule(priority=st.sampled_from(Priority), type=st.sampled_from(["demo", "demo:demo"]))
     def submit(self, priority: Priority, type: str) -> None:
         self.both.submit(priority, type)
 
-    @rule(executor_id=EXECUTORS)
-    def claim(self, executor_id: str) -> None:
-        self.both.claim(executor_id)
+    @rule(request=CLAIMS)
+    def claim(self, request: ClaimRequest) -> None:
+        self.both.claim(request)
 
     @precondition(lambda self: bool(self.both.holding()))
     @rule(number=NUMBERS, with_token=MOSTLY, piece=PIECES)
     def the_holder_sends_a_heartbeat(self, number: int, with_token: bool, piece: Piece) -> None:
         self.both.advance(1)
         self.both.heartbeat(pick(self.both.holding(), number), with_token, piece)
+
+    @rule(executor_id=EXECUTORS, numbers=st.sets(NUMBERS, max_size=3), piece=PIECES)
+    def an_executor_sends_one_heartbeat_for_some_jobs(self, executor_id: str, numbers: set[int], piece: Piece) -> None:
+        self.both.advance(1)
+        self.both.heartbeat_many(executor_id, some(self.both.attempts, numbers), piece)
+
+    @precondition(lambda self: bool(self.both.attempts))
+    @rule(executor_id=EXECUTORS, numbers=st.sets(NUMBERS, max_size=3), verb=VERBS, request=st.none() | CLAIMS)
+    def an_executor_reports_about_some_jobs(
+        self, executor_id: str, numbers: set[int], verb: Verb, request: ClaimRequest | None
+    ) -> None:
+        reports = [(verb, attempt, REPORTED[verb]) for attempt in some(self.both.attempts, numbers)]
+        last = self.both.attempts[-1]
+        self.both.finish_many(executor_id, [*reports, (Verb.COMPLETE, last, REPORTED[Verb.COMPLETE])], request)
 
     @precondition(lambda self: bool(self.both.holding()))
     @rule(number=NUMBERS, status=FINISHES, result=RESULTS, with_token=MOSTLY)
@@ -178,6 +214,11 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def the_queue_agrees_with_its_model(self) -> None:
         self.both.compare()
+
+
+def some(choices: Sequence[T], numbers: set[int]) -> list[T]:
+    """Return one of the choices for each number, none if there are no choices."""
+    return [pick(choices, number) for number in sorted(numbers)] if choices else []
 
 
 def pick(choices: Sequence[T], number: int) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from jobqueue.errors import JobNotFound, JobQueueError, LeaseLost, NotHeld, NotPending, NotRunning
@@ -15,6 +16,8 @@ from tests.queue.model_job import NOTHING, ModelExecutor, ModelJob
 
 Refusal = type[JobQueueError]
 ASKING_MS = 10_000
+UNRECEIVED_MS = 10_000
+NEVER_RECEIVED = "the executor never received this job: the answer to its claim was lost"
 OTHERS_FIRST_MS = 300_000
 DELAYS_MS = (5_000, 10_000, 20_000)
 
@@ -32,6 +35,7 @@ class Model:
     swept_ms: int | None = None
     grace_until_ms: int = 0
     asked_ms: dict[str, int] = field(default_factory=dict)
+    claim_ids: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
 
     def submit(self, job_id: str, priority: Priority, type: str) -> None:
         """Add a job at the end of its queue."""
@@ -50,7 +54,7 @@ class Model:
     def held(self, executor_id: str) -> list[ModelJob]:
         """Return the jobs that an executor runs, the latest claim first."""
         mine = [job for job in self.running() if job.executor_id == executor_id]
-        return sorted(mine, key=lambda job: -job.claimed)
+        return sorted(mine, key=lambda job: job.claimed, reverse=True)
 
     def running(self) -> list[ModelJob]:
         """Return the running jobs."""
@@ -69,21 +73,40 @@ class Model:
             if self._since(executor.seen_ms) < timeout_ms
         }
 
-    def next_job(self, executor_id: str) -> ModelJob | None:
-        """End expired leases and delays, as a claim does first, and return the job that the claim must hand out."""
+    def repeat_claim(self, executor_id: str, claim_id: str) -> list[ModelJob] | None:
+        """Return the jobs that a claim of this name got before and that are still held; None if there was none."""
+        number, named_ms = self.claim_ids.get((executor_id, claim_id), (0, 0))
+        # A name is forgotten at the end of the span of one lease that follows the span in which it was used last.
+        if not number or self.now_ms // self.policy.lease_ms - named_ms // self.policy.lease_ms > 1:
+            return None
+        self._mark_seen(executor_id)
+        self.asked_ms[executor_id] = self.now_ms
+        self.claim_ids[executor_id, claim_id] = number, self.now_ms
+        jobs = [job for job in reversed(self.held(executor_id)) if job.claimed[0] == number]
+        for job in jobs:
+            job.deadline_ms = self.now_ms + self.policy.lease_ms
+            job.unreceived_ms = self.now_ms if job.unreceived_ms is not None else None
+        return jobs
+
+    def next_jobs(self, executor_id: str, types: Sequence[str]) -> list[ModelJob]:
+        """End expired leases and delays, as a claim does first, and return the jobs that the claim may hand out."""
         self._mark_seen(executor_id)
         self.asked_ms[executor_id] = self.now_ms
         self._lose()
         self._queue_due()
-        return next((job for job in self.queue() if not self._is_for_others(job, executor_id)), None)
+        queue = [job for job in self.queue() if not types or job.type in types]
+        return [job for job in queue if not self._is_for_others(job, executor_id)]
 
-    def claim(self, job: ModelJob, holder: Holder) -> None:
-        """Hand out that job."""
+    def claim(self, claim_id: str, jobs: Sequence[ModelJob], holders: Sequence[Holder]) -> None:
+        """Hand out these jobs, which must not be empty."""
         self.claims += 1
-        job.status, job.holder, job.claimed = Status.RUNNING, holder, self.claims
-        job.attempt_count += 1
-        job.started_ms = self.now_ms
-        job.deadline_ms = self.now_ms + self.policy.lease_ms
+        for part, (job, holder) in enumerate(zip(jobs, holders, strict=True)):
+            job.status, job.holder, job.claimed = Status.RUNNING, holder, (self.claims, part)
+            job.attempt_count += 1
+            job.started_ms = job.unreceived_ms = self.now_ms
+            job.deadline_ms = self.now_ms + self.policy.lease_ms
+        if claim_id:
+            self.claim_ids[holders[0].executor_id, claim_id] = self.claims, self.now_ms
 
     def heartbeat(self, job_id: str, holder: Holder, piece: Piece) -> Refusal | Renewed:
         """Renew a lease."""
@@ -93,9 +116,17 @@ class Model:
         if not _holds(job, holder):
             return NotHeld
         job.deadline_ms = self.now_ms + self.policy.lease_ms
+        job.unreceived_ms = None
         job.add_output(piece)
         self._mark_seen(holder.executor_id)
         return Renewed(self.policy.lease_ms, job.cancel_requested)
+
+    def take_back(self, executor_id: str) -> None:
+        """Release the jobs that an executor never received. It has just named all that it did receive."""
+        self._mark_seen(executor_id)
+        for job in self.held(executor_id):
+            if self._since(job.unreceived_ms) > UNRECEIVED_MS:
+                self._end_attempt(job, AttemptStatus.RELEASED, None, NEVER_RECEIVED)
 
     def finish(self, reported: Status, job_id: str, holder: Holder, result: Result) -> Refusal | Finished:
         """End a running job with a result, unless the same result is stored already."""
@@ -177,6 +208,7 @@ class Model:
         return executor_id in job.released_by and ask and self.now_ms < job.others_first_until_ms
 
     def _end_attempt(self, job: ModelJob, status: AttemptStatus, reason: Reason | None, message: str = "") -> None:
+        job.unreceived_ms = None
         job.archived.append(replace(job.attempt(status, self.now_ms, reason), error_message=message or None))
         job.live = NOTHING
         if job.cancel_requested:
@@ -202,6 +234,7 @@ class Model:
 
     def _end(self, job: ModelJob, status: Status, reason: Reason | None) -> None:
         job.status, job.ended_ms, job.reason, job.not_before_ms = status, self.now_ms, reason, None
+        job.unreceived_ms = None
         job.live = NOTHING
 
     def _mark_seen(self, executor_id: str) -> ModelExecutor:

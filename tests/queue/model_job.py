@@ -20,7 +20,8 @@ class ModelJob:
     type: str
     status: Status = Status.PENDING
     holder: Holder | None = None
-    claimed: int = 0
+    claimed: tuple[int, int] = (0, 0)
+    unreceived_ms: int | None = None
     started_ms: int | None = None
     deadline_ms: int = 0
     ended_ms: int | None = None

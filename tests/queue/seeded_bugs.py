@@ -32,6 +32,7 @@ TEXTS = "lib/jobs/texts.lua"
 GRACE = "lib/leases/in_grace.lua"
 LEASE = "lib/leases/set_lease.lua"
 PENDING = "lib/jobs/pending_jobs.lua"
+TAKE_BACK = "lib/leases/take_back.lua"
 DUE = "lib/jobs/queue_due_jobs.lua"
 TYPE_INDEX = "redis.call('ZREM', keys.jobs_of_type(job.index, job.priority, job.type), job.id)"
 
@@ -131,6 +132,58 @@ FOUND_SOON = [
     ),
     SeededBug(
         "two jobs get one number", "submit.lua", "sequence = sequence + 1\n", "sequence = math.max(sequence, 1)\n"
+    ),
+    SeededBug(
+        "a repeated claim gets other jobs",
+        "claim.lua",
+        "if number then\n  return repeat",
+        "if false then\n  return repeat",
+    ),
+    SeededBug("a repeated claim renews no lease", "claim.lua", "      set_lease(job, now_ms, lease_ms)\n"),
+    SeededBug(
+        "a claim is forgotten within its lease",
+        "lib/executors/claim_ids.lua",
+        "spans_ago = 0, 1 do",
+        "spans_ago = 0, 0 do",
+    ),
+    SeededBug(
+        "a repeated claim is not remembered again",
+        "claim.lua",
+        "  claim_ids.remember(executor_id, claim_id, number, now_ms, lease_ms)\n  return answer",
+        "  return answer",
+    ),
+    SeededBug(
+        "a heartbeat proves nothing received",
+        "heartbeat.lua",
+        "redis.call('ZREM', keys.unreceived(executor_id), job.id)",
+    ),
+    SeededBug(
+        "a claim is taken as received", "claim.lua", "redis.call('ZADD', keys.unreceived(executor_id), now_ms, job.id)"
+    ),
+    SeededBug(
+        "a repeated claim is as old as the first",
+        "claim.lua",
+        "redis.call('ZADD', keys.unreceived(executor_id), 'XX', now_ms, id)",
+    ),
+    SeededBug("jobs are taken back early", TAKE_BACK, "UNRECEIVED_MS = 10000", "UNRECEIVED_MS = 5000"),
+    SeededBug("a job that is taken back was lost", TAKE_BACK, "'released'", "'lost'"),
+    SeededBug(
+        "a job that is taken back ignores a cancel request", TAKE_BACK, "if job.cancel_requested then", "if false then"
+    ),
+    SeededBug(
+        "a dropped lease is still to be received", DROP, "redis.call('ZREM', keys.unreceived(job.executor_id), job.id)"
+    ),
+    SeededBug("a claim ignores its types", PENDING, "if #types == 0 then", "if true then"),
+    SeededBug("the first type goes first", PENDING, "index.sequence < oldest.sequence", "false"),
+    SeededBug(
+        "a claim gets one job too many", "claim.lua", "while #answer <= max_jobs do", "while #answer <= max_jobs + 1 do"
+    ),
+    SeededBug("the jobs of a claim have one place", "claim.lua", "number + handed_out / PARTS", "number"),
+    SeededBug(
+        "a refused job refuses the whole heartbeat",
+        "heartbeat.lua",
+        "    answers[#answers + 1] = 'NOT_HELD ' .. job.status\n",
+        "    return { { 'NOT_HELD ' .. job.status }, {} }\n",
     ),
 ]
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from jobqueue.errors import JobQueueError
 from jobqueue.job import Priority, Reason, Status, Stream
-from jobqueue.queue.claims import Claims
+from jobqueue.queue.claims import Beat, ClaimedJobs, ClaimRequest, Claims
 from jobqueue.queue.commands import Commands
 from jobqueue.queue.connection import Connection
 from jobqueue.queue.policy import Policy
 from jobqueue.queue.queries import Filter, Queries
+from jobqueue.queue.reports import Finished, Report, Verb
 from jobqueue.queue.scripts import ROOT, Scripts
 from jobqueue.result import Holder, LiveOutput, Piece, Result
 from tests.queue.comparison import actual, expected, expected_output
@@ -63,23 +64,64 @@ class SideBySide:
         [job_id] = self.commands.submit([new_job(priority, type)]).job_ids
         self.model.submit(job_id, priority, type)
 
-    def claim(self, executor_id: str) -> None:
-        """Claim a job, if one is pending."""
+    def claim(self, request: ClaimRequest) -> None:
+        """Claim jobs, or repeat a claim."""
         self.advance(1)
-        due = self.model.next_job(executor_id)
-        claimed = self.claims.claim(executor_id, None)
-        assert (claimed and claimed.job.id) == (due and due.id)
-        if claimed and due:
-            holder = Holder(executor_id, claimed.attempt_token)
-            self.model.claim(due, holder)
-            assert claimed.attempt == due.attempt_count
-            self.attempts.append(Attempt(due.id, holder))
+        self._check_claim(request, self.claims.claim_many(request))
+
+    def _check_claim(self, request: ClaimRequest, claimed: ClaimedJobs) -> None:
+        holders = [Holder(request.executor_id, each.attempt_token) for each in claimed.jobs]
+        due = self.model.repeat_claim(request.executor_id, request.claim_id)
+        assert claimed.replayed == (due is not None)
+        if due is None:
+            due = self.model.next_jobs(request.executor_id, request.types)[: request.max_jobs]
+        assert [each.job.id for each in claimed.jobs] == [job.id for job in due]
+        if due and not claimed.replayed:
+            self.model.claim(request.claim_id, due, holders)
+            self.attempts += [Attempt(job.id, holder) for job, holder in zip(due, holders, strict=True)]
+        assert [job.holder for job in due] == holders
+        assert [each.attempt for each in claimed.jobs] == [job.attempt_count for job in due]
 
     def heartbeat(self, attempt: Attempt, with_token: bool, piece: Piece = ONE_BYTE) -> None:
         """Send a heartbeat with some output."""
         holder = attempt.holder if with_token else attempt.without_token
         answer = answer_of(lambda: self.claims.heartbeat(attempt.job_id, holder, LiveOutput(piece)))
         assert answer == self.model.heartbeat(attempt.job_id, holder, piece)
+
+    def heartbeat_many(self, executor_id: str, attempts: Sequence[Attempt], piece: Piece) -> None:
+        """Send a heartbeat that names these jobs, whoever holds them."""
+        beats = [Beat(attempt.job_id, attempt.holder.attempt_token, LiveOutput(piece)) for attempt in attempts]
+        answers = self.claims.heartbeat_many(executor_id, beats)
+        assert [type(answer) if isinstance(answer, JobQueueError) else answer for answer in answers] == [
+            self.model.heartbeat(attempt.job_id, Holder(executor_id, attempt.holder.attempt_token), piece)
+            for attempt in attempts
+        ]
+        self.model.take_back(executor_id)
+
+    def finish_many(
+        self, executor_id: str, reports: Sequence[tuple[Verb, Attempt, Result]], request: ClaimRequest | None
+    ) -> None:
+        """Report about these jobs, whoever holds them, and claim."""
+        self.advance(1)
+        sent = [
+            Report(verb, attempt.job_id, replace(attempt.holder, executor_id=executor_id), result)
+            for verb, attempt, result in reports
+        ]
+        finished = self.claims.finish_many(sent, request)
+        assert [type(each) if isinstance(each, JobQueueError) else each for each in finished.results] == [
+            self._model_of(report) for report in sent
+        ]
+        assert (finished.claimed is None) == (request is None)
+        if request and finished.claimed:
+            self._check_claim(request, finished.claimed)
+
+    def _model_of(self, report: Report) -> object:
+        job = report.job_id, report.holder
+        if report.verb is Verb.RELEASE:
+            answer = self.model.release(*job, report.result.reason, report.result.error_message)
+            return Finished(answer, False) if isinstance(answer, Status) else answer
+        status = Status.COMPLETED if report.verb is Verb.COMPLETE else Status.FAILED
+        return self.model.finish(status, *job, report.result)
 
     def release(self, attempt: Attempt, reason: Reason | None, with_token: bool) -> None:
         """Release a job, with a message if there is a reason."""
@@ -122,6 +164,9 @@ class SideBySide:
         assert [job_id for queue in queues for job_id in queue] == [job.id for job in self.model.queue()]
         due = {job.id: job.not_before_ms for job in self.model.delayed()}
         assert stored.sorted_sets.get(f"{ROOT}:due", {}) == due
+        for executor_id in {attempt.holder.executor_id for attempt in self.attempts}:
+            unreceived = {job.id: job.unreceived_ms for job in self.model.held(executor_id) if job.unreceived_ms}
+            assert stored.sorted_sets.get(f"{ROOT}:unreceived:{executor_id}", {}) == unreceived
         deadlines = stored.sorted_sets.get(f"{ROOT}:deadlines", {})
         assert deadlines == {job.id: job.deadline_ms for job in self.model.running()}
         assert self.model.active() == {
