@@ -45,19 +45,49 @@ local function clamp_delays()
   end
 end
 
--- Removes the oldest ended jobs. The entry in `ended` goes even when its job is gone, or it would come up for ever.
-local function remove_ended_jobs()
+local function remove_job(id, job)
+  if job then
+    redis.call('ZREM', keys.jobs(job.status, job.priority), id)
+    redis.call('ZREM', keys.jobs_of_type(job.status, job.priority, job.type), id)
+  end
+  redis.call('DEL', keys.job(id), keys.spec(id), keys.output(id), keys.attempts(id), keys.live(id))
+end
+
+-- Removes the oldest jobs whose ends an older server noted, in a sorted set. An entry goes even when its job is gone,
+-- or it would come up for ever.
+local function remove_older_jobs()
   local old = redis.call('ZRANGEBYSCORE', keys.ended, '-inf', now_ms - retention_ms, 'LIMIT', 0, limit)
   for _, id in ipairs(old) do
-    local job = find_job(id)
-    if job then
-      redis.call('ZREM', keys.jobs(job.status, job.priority), id)
-      redis.call('ZREM', keys.jobs_of_type(job.status, job.priority, job.type), id)
-    end
+    remove_job(id, find_job(id))
     redis.call('ZREM', keys.ended, id)
-    redis.call('DEL', keys.job(id), keys.spec(id), keys.output(id), keys.attempts(id), keys.live(id))
   end
   return #old
+end
+
+-- Removes at most `count` of the jobs that ended first. Jobs are noted in the order in which they end, so the first one
+-- that must stay is where to stop, unless its end is in the future: the clock was set back since then. It could keep
+-- others from being removed for years, so it goes to the end of the list. An entry goes, and nothing else, when its job
+-- has not ended at that time.
+local function remove_ended_jobs(count)
+  local looked_at, kept = 0, 0
+  for _, entry in ipairs(count > 0 and redis.call('LRANGE', keys.endings, 0, count - 1) or {}) do
+    local ended_at_ms, id = string.match(entry, '^(%d+):(.*)$')
+    local age_ms = now_ms - ended_at_ms
+    if age_ms >= 0 and age_ms < retention_ms then
+      break
+    end
+    looked_at = looked_at + 1
+    if age_ms < 0 then
+      redis.call('RPUSH', keys.endings, entry)
+      kept = kept + 1
+    elseif redis.call('HGET', keys.job(id), 'completed_at_ms') == ended_at_ms then
+      remove_job(id, find_job(id))
+    end
+  end
+  if looked_at > 0 then
+    redis.call('LTRIM', keys.endings, looked_at, -1)
+  end
+  return looked_at - kept
 end
 
 -- Forgets executors with their counts: ids are chosen by clients, and without this the set would grow without bound.
@@ -84,9 +114,11 @@ end
 allow_when_full()
 clamp_deadlines()
 clamp_delays()
+local leases_lost = lose_expired_leases(now_ms, lease_ms, max_attempts, limit)
+local older_removed = remove_older_jobs()
 return {
-  lose_expired_leases(now_ms, lease_ms, max_attempts, limit),
-  remove_ended_jobs(),
+  leases_lost,
+  older_removed + remove_ended_jobs(limit - older_removed),
   forget_silent_executors(),
   queue_due_jobs(now_ms, limit),
   until_next(),

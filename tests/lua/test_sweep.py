@@ -53,7 +53,7 @@ def test_a_job_is_removed_whichever_way_it_ended(bench: Bench) -> None:
 
 
 def named_after_jobs(bench: Bench) -> list[str]:
-    return [name for name in contents(bench.client).names() if ":job:" in name or ":spec:" in name]
+    return sorted(name for name in contents(bench.client).names() if ":job:" in name or ":spec:" in name)
 
 
 def test_a_job_that_has_not_ended_is_never_removed(bench: Bench) -> None:
@@ -75,8 +75,46 @@ def test_the_totals_outlive_the_jobs(bench: Bench) -> None:
 
 def test_an_ended_entry_without_a_job_is_dropped(bench: Bench) -> None:
     bench.client.zadd(f"{ROOT}:ended", {"no-such-job": 0})
+    bench.client.rpush(f"{ROOT}:endings", "5:no-such-job")
     bench.commands.sweep()
-    assert bench.client.exists(f"{ROOT}:ended") == 0
+    assert bench.client.exists(f"{ROOT}:ended", f"{ROOT}:endings") == 0
+
+
+def test_an_entry_of_a_job_that_ended_at_another_time_removes_nothing(bench: Bench) -> None:
+    attempt = start(bench)
+    bench.claims.complete(attempt.job_id, attempt.holder, DONE)
+    bench.client.lpush(f"{ROOT}:endings", f"5:{attempt.job_id}")
+    bench.commands.sweep()
+    assert status_of(bench, attempt.job_id) is Status.COMPLETED
+
+
+def test_jobs_that_ended_under_an_older_server_are_removed(bench: Bench) -> None:
+    older, newer = bench.submit(2)
+    bench.commands.cancel_many([older, newer])
+    entry = bench.client.lpop(f"{ROOT}:endings")
+    assert entry == f"{bench.clock.now_ms}:{older}"
+    bench.client.zadd(f"{ROOT}:ended", {older: bench.clock.now_ms})
+    bench.clock.advance(bench.policy.retention_ms - 1)
+    assert bench.commands.sweep().jobs_removed == 0
+    bench.clock.advance(1)
+    assert bench.commands.sweep().jobs_removed == 2
+    assert named_after_jobs(bench) == []
+
+
+def test_a_job_that_ended_before_the_clock_was_set_back_keeps_no_other_from_being_removed(bench: Bench) -> None:
+    far_away_ms = bench.policy.retention_ms * 1000
+    bench.clock.advance(far_away_ms)
+    [first] = bench.submit()
+    bench.commands.cancel(first)
+    bench.clock.advance(-far_away_ms)
+    [second] = bench.submit()
+    bench.commands.cancel(second)
+    bench.clock.advance(bench.policy.retention_ms)
+    assert [bench.commands.sweep().jobs_removed for _ in range(2)] == [1, 0]
+    assert named_after_jobs(bench) == [f"{ROOT}:{kind}:{first}" for kind in ("job", "spec")]
+    bench.clock.advance(far_away_ms)
+    bench.commands.sweep()
+    assert named_after_jobs(bench) == []
 
 
 def test_a_silent_executor_is_forgotten_with_its_count(bench: Bench) -> None:

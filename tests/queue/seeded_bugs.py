@@ -86,7 +86,9 @@ FOUND_SOON = [
         "name .. number\n    fields",
         "name .. 5 - number\n    fields",
     ),
-    SeededBug("an ended job is never removed", END, "redis.call('ZADD', keys.ended, now_ms, job.id)"),
+    SeededBug(
+        "an ended job is never removed", END, "redis.call('RPUSH', keys.endings, whole(now_ms) .. ':' .. job.id)"
+    ),
     SeededBug(
         "a running job can be cancelled",
         "cancel.lua",
@@ -212,7 +214,13 @@ FOUND_LATE = [
     ),
     SeededBug("the last comes first", PENDING, "'ZRANGE', index.key", "'ZREVRANGE', index.key"),
     SeededBug("a claim ends no leases", "claim.lua", "lose_expired_leases(now_ms, lease_ms, max_attempts, MAX_LOST)"),
-    SeededBug("removal comes early", "sweep.lua", "now_ms - retention_ms", "now_ms - retention_ms / 2"),
+    SeededBug("removal comes early", "sweep.lua", "age_ms < retention_ms", "age_ms < retention_ms / 2"),
+    SeededBug(
+        "removal skips what it has looked at",
+        "sweep.lua",
+        "keys.endings, looked_at, -1",
+        "keys.endings, looked_at + 1, -1",
+    ),
     SeededBug(
         "a forgotten executor's count stays",
         "lib/executors/forget_executors.lua",

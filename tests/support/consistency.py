@@ -95,7 +95,7 @@ def _unknown_keys(keys: Keys) -> Iterator[str]:
     known = {
         *_of_kind(keys.all.strings, ("spec:", "lease:", "idempotency:"), ("sequence", "claims")),
         *_of_kind(keys.all.hashes, ("job:", "output:", "live:", "claim_ids:"), ("jobs_completed", "counters", "sweep")),
-        *_of_kind(keys.all.lists, ("attempts:",), ()),
+        *_of_kind(keys.all.lists, ("attempts:",), ("endings",)),
         *_of_kind(
             keys.all.sorted_sets,
             ("jobs:", "held:", "unreceived:"),
@@ -152,9 +152,14 @@ def _indexes(keys: Keys) -> Iterator[str]:
     for index in sorted(expected.keys() | actual.keys()):
         yield from _compare(index, expected.get(index, {}), actual.get(index, {}))
     ended = {job_id: float(job["completed_at_ms"]) for job_id, job in keys.with_status(*ENDED).items()}
-    yield from _compare("ended", ended, keys.all.sorted_sets.get(f"{ROOT}:ended", {}))
+    yield from _compare("endings or ended", ended, _endings(keys))
     due = {job_id: float(job["not_before_ms"]) for job_id, job in keys.jobs.items() if "not_before_ms" in job}
     yield from _compare("due", due, keys.all.sorted_sets.get(f"{ROOT}:due", {}))
+
+
+def _endings(keys: Keys) -> dict[str, float]:
+    entries = [entry.split(":", 1) for entry in keys.all.lists.get(f"{ROOT}:endings", [])]
+    return {job_id: float(time_ms) for time_ms, job_id in entries} | keys.all.sorted_sets.get(f"{ROOT}:ended", {})
 
 
 def _compare(index: str, expected: Mapping[str, float], actual: Mapping[str, float]) -> Iterator[str]:

@@ -12,7 +12,7 @@ local function end_job(job, status, reason, now_ms, fields)
   if job.released_by then
     redis.call('HDEL', keys.job(job.id), 'released_by', 'others_first_until_ms')
   end
-  redis.call('ZADD', keys.ended, now_ms, job.id)
+  redis.call('RPUSH', keys.endings, whole(now_ms) .. ':' .. job.id)
   redis.call('HINCRBY', keys.counters, 'finished_' .. status, 1)
   notify(keys.job(job.id), 'ended')
 end

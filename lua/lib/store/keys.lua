@@ -18,6 +18,7 @@ local keys = {
   deadlines = root .. ':deadlines',
   due = root .. ':due',
   ended = root .. ':ended',
+  endings = root .. ':endings',
   executors = root .. ':executors',
   askers = root .. ':askers',
   busy = root .. ':busy',
