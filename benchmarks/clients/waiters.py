@@ -41,11 +41,14 @@ class Waiters:
 
     def add(self) -> None:
         """Add an executor, which asks at once."""
+        self.clients.append(self.connect(len(self.clients)))
+        self.ask(len(self.clients) - 1)
+
+    def connect(self, number: int) -> Client:
+        """Return a new connection of an executor."""
         connection = socket.create_connection(("127.0.0.1", self.port))
-        self.clients.append(Client(connection))
-        number = len(self.clients) - 1
         self.selector.register(connection, selectors.EVENT_READ, number)
-        self.ask(number)
+        return Client(connection)
 
     def ask(self, number: int) -> None:
         """Ask for a job."""
@@ -72,7 +75,13 @@ class Waiters:
     def read(self, number: int) -> None:
         """Read an answer, and ask again."""
         client = self.clients[number]
-        status = client.read()
+        try:
+            status = client.read()
+        except ConnectionError:
+            status = "closed"
+            self.selector.unregister(client.socket)
+            client.socket.close()
+            self.clients[number] = self.connect(number)
         if status is None:
             return
         now = time.monotonic_ns()
