@@ -31,20 +31,23 @@ class Recorder:
 
 @dataclass(frozen=True)
 class SubmitCall:
-    """The arguments of EVALSHA that store jobs, with the places at which their ids and specs are."""
+    """The arguments of EVALSHA that store jobs, the ids that occur in them, and the spec of the first job."""
 
     script: Script
     arguments: tuple[Any, ...]
-    id_places: Sequence[int]
-    spec_place: int
+    id_of_argument: dict[int, str]
+    spec: str
 
-    def again(self, spec: str | None = None) -> list[Any]:
-        """Return the arguments for other jobs of the same kind: with new ids, and for one job with another spec."""
+    def again(self, job_id: str | None = None, spec: str | None = None) -> list[Any]:
+        """Return the arguments for other jobs of the same kind: with new ids, and perhaps with another spec.
+
+        How ids and specs are packed into arguments is the product's affair, so they are replaced as text.
+        """
         arguments = list(self.arguments)
-        for place in self.id_places:
-            arguments[place] = str(uuid.uuid4())
-        if spec is not None:
-            arguments[self.spec_place] = spec
+        for place, known_id in self.id_of_argument.items():
+            arguments[place] = arguments[place].replace(known_id, job_id or str(uuid.uuid4()))
+            if spec is not None:
+                arguments[place] = arguments[place].replace(self.spec, spec)
         return [self.script.sha1, 1, ROOT, *arguments]
 
 
@@ -53,13 +56,16 @@ def submit_call(jobs: Sequence[dict[str, Any]]) -> SubmitCall:
     recorder = Recorder()
     new_jobs = [_new_job(job) for job in jobs]
     submitted = Commands(cast("Scripts", recorder), Policy()).submit(new_jobs)
-    arguments = recorder.arguments
-    return SubmitCall(
-        Script.read(LUA / f"{SUBMIT}.lua"),
-        arguments,
-        [place for place, argument in enumerate(arguments) if argument in set(submitted.job_ids)],
-        arguments.index(write_spec(new_jobs[0].spec)),
-    )
+    job_ids = iter(submitted.job_ids)
+    job_id = next(job_ids)
+    id_of_argument = {}
+    for place, argument in enumerate(recorder.arguments):
+        if isinstance(argument, str) and job_id in argument:
+            id_of_argument[place] = job_id
+            job_id = next(job_ids, job_id)
+    assert len(id_of_argument) == len(jobs), "the ids of jobs are sent in another way: adapt this module"
+    script = Script.read(LUA / f"{SUBMIT}.lua")
+    return SubmitCall(script, recorder.arguments, id_of_argument, write_spec(new_jobs[0].spec))
 
 
 def _new_job(job: dict[str, Any]) -> NewJob:

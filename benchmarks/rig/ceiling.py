@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 
 import redis
 from flask import Flask, Response, jsonify, request
@@ -31,9 +32,8 @@ def start() -> Flask:
     def submit() -> tuple[Response, int]:
         job = request.get_json()
         spec = {name: job[name] for name in ("binary_url", "binary_sha256", "arguments", "env_variables")}
-        arguments = call.again(json.dumps(spec))
-        created_at_ms = client.evalsha(*arguments)
-        job_id = arguments[3 + call.id_places[0]]
+        job_id = str(uuid.uuid4())
+        created_at_ms = client.evalsha(*call.again(job_id, json.dumps(spec)))
         return jsonify(id=job_id, type=job["type"], status="pending", created_at=created_at_ms), 201
 
     return app
