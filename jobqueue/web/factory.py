@@ -15,6 +15,9 @@ from jobqueue.queue.commands import Commands
 from jobqueue.queue.connection import Connection, connect
 from jobqueue.queue.queries import Queries
 from jobqueue.queue.scripts import Scripts
+from jobqueue.queue.waiting.listener import Listener
+from jobqueue.queue.waiting.waiters import Waiters
+from jobqueue.queue.waiting.watches import Watches
 from jobqueue.web import openapi, services
 from jobqueue.web.bodies import reader
 from jobqueue.web.config import ServerSettings
@@ -27,7 +30,9 @@ def create_services(settings: ServerSettings) -> services.Services:
     connection = Connection(connect(settings.redis_url, settings.verifies_redis))
     scripts = Scripts(connection)
     given = scripts, settings.policy
-    return services.Services(connection, Commands(*given), Claims(*given), Queries(*given))
+    listener = Listener(connection)
+    waits = Waiters(listener), Watches(listener), listener
+    return services.Services(connection, Commands(*given), Claims(*given), Queries(*given), *waits)
 
 
 def create_app(provided: services.Services) -> Flask:

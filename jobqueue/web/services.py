@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from flask import Flask, current_app
@@ -11,18 +11,33 @@ from jobqueue.queue.claims import Claims
 from jobqueue.queue.commands import Commands
 from jobqueue.queue.connection import Connection
 from jobqueue.queue.queries import Queries
+from jobqueue.queue.waiting.listener import Listener
+from jobqueue.queue.waiting.waiters import Waiters
+from jobqueue.queue.waiting.watches import Watches
 
 EXTENSION = "jobqueue"
 
 
 @dataclass(frozen=True)
 class Services:
-    """The queue, and the connection to its Redis."""
+    """The queue, and the connection to its Redis.
+
+    waiters, watches: the requests that wait for a job, and those that wait for something to happen to a job. listener:
+    gets notices for both; without it, they only look for themselves.
+    """
 
     connection: Connection
     commands: Commands
     claims: Claims
     queries: Queries
+    waiters: Waiters = field(default_factory=Waiters)
+    watches: Watches = field(default_factory=Watches)
+    listener: Listener | None = None
+
+    def end_waits(self) -> None:
+        """Have every request that waits answered at once, now and from now on: the server process ends."""
+        self.waiters.end()
+        self.watches.end()
 
 
 def install(app: Flask, services: Services) -> None:

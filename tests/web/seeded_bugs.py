@@ -422,8 +422,8 @@ SERVER = [
         ),
         (
             "the rest of a refused body is read as the next request",
-            "if unread > MAX_DRAINED_BYTES or self._table.is_ending:",
-            "if self._table.is_ending:",
+            "if unread > MAX_DRAINED_BYTES or self.table.is_ending:",
+            "if self.table.is_ending:",
             "test_a_refusal_can_be_read_by_a_client_that_first_sends_all",
         ),
     ),

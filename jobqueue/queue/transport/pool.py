@@ -120,6 +120,17 @@ class StoreConnection(AbstractConnection):
         idle_seconds = time.monotonic() - self._used_at
         return idle_seconds <= VERIFY_AFTER_SECONDS or (idle_seconds <= REPLACE_AFTER_SECONDS and self._answers())
 
+    def wait(self, seconds: float) -> bool:
+        """Wait until there is something to read; return whether there is, within that time. Raises OSError."""
+        if self._sock is None:
+            raise OSError("the connection has ended")
+        return self._sock.wait_readable(seconds)
+
+    def shut_down(self, how: int) -> None:
+        """End the connection in one direction or both: whoever reads or writes there sees the end. Raises OSError."""
+        if self._sock is not None:
+            self._sock.shutdown(how)
+
     def _answers(self) -> bool:
         try:
             with limited(PING_SECONDS):
@@ -157,8 +168,13 @@ class Pool(redis.BlockingConnectionPool):
             protocol=2,
             decode_responses=True,
         )
+        self.database = address.database
         self._generation = 0
         self._renewed_at = 0.0
+
+    def make_another(self) -> StoreConnection:
+        """Return a connection, not made yet, that does not count as one of the pool's."""
+        return cast("StoreConnection", self.connection_class(**self.connection_kwargs))
 
     def renew(self) -> None:
         """Give up every connection that there is now: each is closed when it would be used next.

@@ -118,6 +118,12 @@ class LimitedSocket:
             return True
         return True
 
+    def wait_readable(self, seconds: float) -> bool:
+        """Wait until there is something to read, or the end of the connection; return whether there is within that
+        time.
+        """
+        return bool(self._poll(select.POLLIN, seconds))
+
     def settimeout(self, _seconds: float | None) -> None:
         """Do nothing: the time limit governs every wait."""
 

@@ -11,7 +11,7 @@ from jobqueue.job import Reason, Status
 from jobqueue.queue.claims import Beat, ClaimedJobs, ClaimRequest
 from jobqueue.queue.reports import Finished
 from jobqueue.result import Holder, LiveOutput, Result
-from jobqueue.web import callers
+from jobqueue.web import callers, waits
 from jobqueue.web.bodies import limits
 from jobqueue.web.openapi import JobQueueBlueprint
 from jobqueue.web.representations import beat_answer, claimed_job, report_answer
@@ -27,21 +27,22 @@ FinishedAnswer = tuple[dict[str, Any], int, dict[str, str]]
 @blueprint.route("/jobs/claim", methods=["POST"])
 @blueprint.arguments(executors.ClaimIn())
 @blueprint.answers(200, {"oneOf": [answers.ClaimedOut(), answers.ClaimedJobsOut()]})
-@blueprint.answers(204)
+@blueprint.answers(204, headers=waits.RETRY_AFTER)
 @blueprint.refuses()
 def claim(wanted: Wanted) -> Response:
     """Claim the next job, or up to so many"""
     # Of all routes only this one harms if it acts for nobody: the job would wait for the end of a lease that nobody
     # holds, and lose an attempt. A report, a heartbeat or a cancel means the same whether its answer is read or not,
     # and a client may submit a job without waiting for the answer.
-    if not callers.is_waiting(request.environ):
+    if not callers.is_waiting(request.environ, wanted.wait_seconds):
         return Response(status=204)
-    claimed = take(with_address(wanted.request))
+    claimed, headers = waits.claim(with_address(wanted.request), wanted.wait_seconds)
+    headers |= _replay(claimed.replayed)
     if not claimed.jobs:
-        return Response(status=204, headers=_replay(claimed.replayed))
+        return Response(status=204, headers=headers)
     jobs = [claimed_job(each) for each in claimed.jobs]
     response = jsonify({"jobs": jobs} if wanted.many else jobs[0])
-    response.headers.update(_replay(claimed.replayed))
+    response.headers.update(headers)
     return response
 
 
@@ -66,23 +67,20 @@ def finish_many(sent: batches.FinishMany) -> FinishedAnswer:
     """Report the ends of several attempts and, if wanted, claim the next jobs"""
     wanted = sent.wanted
     # Reports are stored whether anybody reads the answer or not; jobs are only claimed for somebody.
-    claims = wanted is not None and callers.is_waiting(request.environ)
+    claims = wanted is not None and callers.is_waiting(request.environ, wanted.wait_seconds)
     finished = services().claims.finish_many(sent.reports, with_address(wanted.request) if wanted and claims else None)
     results = [report_answer(report.job_id, each) for report, each in zip(sent.reports, finished.results, strict=True)]
     if wanted is None:
         return {"results": results}, 200, {}
-    claimed = finished.claimed or ClaimedJobs([], replayed=False)
-    return {"results": results, "jobs": [*map(claimed_job, claimed.jobs)]}, 200, _replay(claimed.replayed)
+    claimed, headers = finished.claimed or ClaimedJobs([], replayed=False), dict[str, str]()
+    if claims and not claimed.jobs and not claimed.replayed and wanted.wait_seconds:
+        claimed, headers = waits.claim(with_address(wanted.request), wanted.wait_seconds)
+    return {"results": results, "jobs": [*map(claimed_job, claimed.jobs)]}, 200, headers | _replay(claimed.replayed)
 
 
 def with_address(claim: ClaimRequest) -> ClaimRequest:
     """Return a claim with the address of its executor: the one that it sent, or the one that the request came from."""
     return claim if claim.executor_ip else replace(claim, executor_ip=request.remote_addr)
-
-
-def take(claim: ClaimRequest) -> ClaimedJobs:
-    """Return jobs for an executor."""
-    return services().claims.claim_many(claim)
 
 
 @blueprint.route("/jobs/<job_id:job_id>/heartbeat", methods=["PUT"])

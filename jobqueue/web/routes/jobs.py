@@ -7,8 +7,9 @@ from typing import Any
 from flask import Response
 
 from jobqueue.job import NewJob, Status, Stream
-from jobqueue.queue.queries import Filter
-from jobqueue.web import idempotency, pages
+from jobqueue.queue.queries import FINAL, Filter, Output
+from jobqueue.queue.waiting.watches import ENDED, OUTPUT
+from jobqueue.web import idempotency, pages, waits
 from jobqueue.web.bodies import limits
 from jobqueue.web.bodies.parser import calculate
 from jobqueue.web.openapi import JobQueueBlueprint
@@ -73,11 +74,14 @@ def list_jobs(wanted: tuple[Filter, int, int, int | None]) -> Response:
 
 
 @blueprint.route("/jobs/<job_id:job_id>", methods=["GET"])
+@blueprint.arguments(submitters.GetIn(), location="query")
 @blueprint.answers(200, answers.JobOut())
 @blueprint.refuses(404)
-def get(job_id: str) -> dict[str, Any]:
-    """Read a job"""
-    return job_details(services().queries.get(job_id))
+def get(wait_seconds: float, job_id: str) -> dict[str, Any]:
+    """Read a job, at once or when it has ended"""
+    queries = services().queries
+    found = waits.read(job_id, wait_seconds, lambda: queries.get(job_id), lambda job: job.status in FINAL)
+    return job_details(found)
 
 
 @blueprint.route("/jobs/<job_id:job_id>", methods=["DELETE"])
@@ -97,10 +101,16 @@ def cancel(force: bool, job_id: str) -> tuple[dict[str, Any], int]:
 @blueprint.arguments(submitters.OutputIn(), location="query")
 @blueprint.answers(200, answers.OutputOut())
 @blueprint.refuses(404)
-def read_output(wanted: tuple[Stream, int], job_id: str) -> dict[str, Any]:
+def read_output(wanted: tuple[Stream, int, float], job_id: str) -> dict[str, Any]:
     """Read what a job's program has written, also while it runs"""
-    stream, offset = wanted
-    return output(job_id, stream, services().queries.output(job_id, stream, offset))
+    stream, offset, wait_seconds = wanted
+    queries = services().queries
+
+    def is_enough(found: Output) -> bool:
+        return found.ended or bool(found.part.data)
+
+    found = waits.read(job_id, wait_seconds, lambda: queries.output(job_id, stream, offset), is_enough, (ENDED, OUTPUT))
+    return output(job_id, stream, found)
 
 
 @blueprint.route("/jobs/bulk/cancel", methods=["POST"])

@@ -25,10 +25,11 @@ RELEASE_REASONS = [reason.value for reason in Reason if reason in RELEASES]
 
 @dataclass(frozen=True)
 class Wanted:
-    """A claim, and whether it is answered with a list of jobs."""
+    """A claim, whether it is answered with a list of jobs, and how long it waits for one."""
 
     request: ClaimRequest
     many: bool
+    wait_seconds: float
 
 
 class NextJobsIn(Request):
@@ -53,6 +54,11 @@ class NextJobsIn(Request):
         load_default=list,
         validate=validate.Length(min=1),
     )
+    wait_seconds = fields.Number(
+        load_default=0.0,
+        validate=fields.WAIT,
+        metadata={"description": "How long the request waits for a job."},
+    )
 
     @post_load
     def make(self, data: dict[str, Any], **_: Any) -> Wanted:
@@ -60,7 +66,8 @@ class NextJobsIn(Request):
         many = data["max_jobs"] is not None
         types = tuple(dict.fromkeys(data["types"]))
         executor_id, max_jobs = data.get("executor_id", ""), data["max_jobs"] or 1
-        return Wanted(ClaimRequest(executor_id, data["executor_ip"], max_jobs, data["claim_id"], types), many)
+        claim = ClaimRequest(executor_id, data["executor_ip"], max_jobs, data["claim_id"], types)
+        return Wanted(claim, many, data["wait_seconds"])
 
 
 class ClaimIn(NextJobsIn):

@@ -35,6 +35,12 @@ MAX_PORT = 65535
 EXACT = validate.Range(0, MAX_EXACT - 1)
 """The rule for a count or an offset. Larger numbers are not exact in JavaScript and in Lua."""
 
+LONGEST_WAIT_SECONDS = 25
+"""Proxies end a request after 30 seconds (Heroku), or 60."""
+
+WAIT = validate.Range(0, LONGEST_WAIT_SECONDS)
+"""The rule for how long a request waits."""
+
 SHA256 = Pattern(r"^[0-9a-fA-F]{64}$", error="Must be 64 hexadecimal digits.")
 ENV_NAME = [
     validate.Length(min=1),
@@ -151,6 +157,17 @@ class QueryNumber(fields.Integer):
         if not isinstance(value, str) or not re.fullmatch("[0-9]{1,20}", value):
             raise self.make_error("invalid", input=value)
         return int(value)
+
+
+class QuerySeconds(fields.Float):
+    """A number of seconds in a query string, with or without a fraction, in plain ASCII digits."""
+
+    default_error_messages = {"invalid": "Not a number from 0 on."}  # noqa: RUF012  # marshmallow declares it so
+
+    def _validated(self, value: Any) -> float:
+        if not isinstance(value, str) or not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
+            raise self.make_error("invalid", input=value)
+        return float(value)
 
 
 class Number(fields.Float):

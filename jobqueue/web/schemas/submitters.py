@@ -176,13 +176,25 @@ class CancelIn(Schema):
         return bool(data["force"])
 
 
+class GetIn(Schema):
+    """Whether to wait for the end of a job."""
+
+    wait_seconds = fields.QuerySeconds(load_default=0.0, validate=fields.WAIT)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: Any) -> float:
+        """Return how long to wait."""
+        return float(data["wait_seconds"])
+
+
 class OutputIn(Schema):
     """Which part of a job's output to read."""
 
     stream = fields.choice(Stream, load_default=Stream.STDOUT)
     offset = fields.QueryNumber(load_default=0, validate=fields.EXACT)
+    wait_seconds = fields.QuerySeconds(load_default=0.0, validate=fields.WAIT)
 
     @post_load
-    def make(self, data: dict[str, Any], **_: Any) -> tuple[Stream, int]:
-        """Return the stream, and the offset from which on to read it."""
-        return data["stream"], data["offset"]
+    def make(self, data: dict[str, Any], **_: Any) -> tuple[Stream, int, float]:
+        """Return the stream, the offset from which on to read it, and how long to wait for something there."""
+        return data["stream"], data["offset"], data["wait_seconds"]

@@ -36,12 +36,13 @@ class Connection:
     """A client's socket as gunicorn uses it: it receives, sends and has a descriptor.
 
     `recv` and `sendall` raise TimeoutError when a time limit is over; it is an OSError like any other fault of the
-    network. `address` is the client's. `place` is set while the request on this connection runs.
+    network. `address` is the client's, `table` has all connections of the process. `place` is set while the request on
+    this connection runs.
     """
 
     def __init__(self, sock: Any, address: Any, table: ConnectionTable, limits: TimeLimits) -> None:
         self._socket = sock
-        self._table = table
+        self.table = table
         self._limits = limits
         self.address = address
         self.place: Place | None = None
@@ -114,7 +115,7 @@ class Connection:
 
     def _count_head(self, byte_count: int) -> None:
         self.head_bytes += byte_count
-        self._table.count_head(byte_count)
+        self.table.count_head(byte_count)
 
     def _receive_body(self, size: int) -> bytes:
         """Return the next bytes of a body. Only the time for which the app waits for them counts."""
@@ -139,13 +140,13 @@ class Connection:
         if self.reserved_bytes or length <= FREE_BODY_BYTES:
             return
         byte_count = min(length, LARGE_BYTES)
-        self._table.reserve(byte_count)
+        self.table.reserve(byte_count)
         self.reserved_bytes = byte_count
 
     def free(self) -> None:
         """Give back the memory of a head or body: the request has ended."""
         self._count_head(-self.head_bytes)
-        self._table.body_bytes -= self.reserved_bytes
+        self.table.body_bytes -= self.reserved_bytes
         self.reserved_bytes = 0
 
     def _receive(self, size: int) -> bytes:
@@ -180,7 +181,7 @@ class Connection:
 
     def _count(self, byte_count: int) -> None:
         self.unsent_bytes += byte_count
-        self._table.unsent_bytes += byte_count
+        self.table.unsent_bytes += byte_count
 
     def send(self, data: bytes) -> int:
         """Send a few bytes between request and answer (`100 Continue`); return how many were sent."""
@@ -194,7 +195,7 @@ class Connection:
         unread = getattr(reader, "length", None)
         if unread is None:  # a chunked body, whose length nobody knows
             unread = 0 if reader.parser is None else MAX_DRAINED_BYTES + 1
-        if unread > MAX_DRAINED_BYTES or self._table.is_ending:
+        if unread > MAX_DRAINED_BYTES or self.table.is_ending:
             self.request.force_close()
 
     def linger(self) -> None:

@@ -30,6 +30,9 @@ POLL_SECONDS = 0.05
 LOOK_SECONDS = 0.02
 """Time between two looks for connections to close: a look at thousands of them takes milliseconds."""
 SHARE_CLOSED = 50
+WAITING_SHARE = 0.75
+"""The part of the connections on which requests may wait for something to happen."""
+
 IDLE_SECONDS = 0.5
 
 
@@ -77,6 +80,7 @@ class ConnectionTable:
         self.unsent_bytes = 0
         self.head_bytes = 0
         self.body_bytes = 0
+        self.waiting = 0
         self._next_look_at = 0.0
         self.is_ending = False
         self._connections: set[Connection] = set()
@@ -104,6 +108,13 @@ class ConnectionTable:
         for connection in slowest_first(self._connections, now)[:count]:
             if connection.phase is not Phase.RUNNING:
                 connection.hang_up()
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether another request may wait for something. Those that wait are never closed, so they must leave
+        connections to the others.
+        """
+        return self.waiting < self.limit * WAITING_SHARE
 
     def holds_too_much(self) -> bool:
         """Whether the answers that clients have not taken yet need too much memory."""

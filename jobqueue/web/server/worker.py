@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -78,6 +79,7 @@ class Worker(GeventWorker):
     def load_wsgi(self) -> None:
         """Load the app, and let few requests into it at a time."""
         super().load_wsgi()
+        self._end_waits = end_waits_of(self.wsgi)
         self.wsgi = Gate(self.wsgi, self.table)
         wsgi.Response = serving.Answer  # gunicorn has no setting for it
 
@@ -95,6 +97,7 @@ class Worker(GeventWorker):
             self._woken.wait(NOTIFY_SECONDS)
         self.alive = False
         self.table.is_ending = True
+        self._end_waits()
         gevent.killall(acceptors)
         for listener in self.sockets:
             self._accept_waiting(listener)
@@ -161,6 +164,12 @@ class Worker(GeventWorker):
         finally:
             self.table.remove(connection)
             connection.close()
+
+
+def end_waits_of(app: Any) -> Callable[[], None]:
+    """Return the method by which an app answers all requests that wait. Another app than ours may have none."""
+    services = getattr(app, "extensions", {}).get("jobqueue")
+    return getattr(services, "end_waits", lambda: None)
 
 
 def prepare(listener: Any) -> None:

@@ -1,0 +1,38 @@
+"""Has Redis announce the keys that expire, so that the end of a lease is noticed at once. Nothing depends on it."""
+
+from __future__ import annotations
+
+import redis
+
+from jobqueue import logs
+from jobqueue.errors import JobQueueError
+from jobqueue.queue.connection import Connection
+
+SETTING = "notify-keyspace-events"
+EVENTS_OF_KEYS, EXPIRED, ALL = "E", "x", "A"
+"""Letters of the setting: events on channels that are named for what happened, those of keys that expire, and those of
+nearly every kind, which these are among.
+"""
+
+
+def channel(database: int) -> str:
+    """Return the channel on which a server announces the names of the keys that expire."""
+    return f"__keyevent@{database}__:expired"
+
+
+def enable(connection: Connection) -> None:
+    """Add these events to those that the server announces. A server that refuses is left as it is."""
+    client = connection.client
+    try:
+        present = str(connection.call(lambda: client.config_get(SETTING), changes_nothing=True).get(SETTING, ""))
+        wanted = with_expired(present)
+        if wanted != present:
+            connection.call(lambda: client.config_set(SETTING, wanted), changes_nothing=True)
+    except (JobQueueError, redis.RedisError) as error:
+        logs.logger().info("expired_events_unavailable", reason=str(error.__cause__ or error))
+
+
+def with_expired(present: str) -> str:
+    """Return the letters of the setting with those that are needed. The order in which a server shows them varies."""
+    has_expired = EXPIRED in present or ALL in present
+    return present + EVENTS_OF_KEYS * (EVENTS_OF_KEYS not in present) + EXPIRED * (not has_expired)

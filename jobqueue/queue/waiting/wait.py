@@ -1,0 +1,69 @@
+"""A claim that waits: what it asks for, why it was woken, and what it gets."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from jobqueue.queue.waiting.client import Client
+from jobqueue.queue.waiting.line import Waiter
+from jobqueue.queue.waiting.notices import Types
+
+T = TypeVar("T")
+
+PASSES = 1
+"""How often a wake that found nothing is passed on."""
+
+
+@dataclass(frozen=True)
+class Wake:
+    """Why a claim was woken: a notice for a type, or a look (None). `passes` is how often it may still be passed on."""
+
+    type: str | None
+    passes: int = PASSES
+
+
+@dataclass(frozen=True)
+class Wait:
+    """A claim that waits: whose it is, for which types (none: all), how long, and who asks.
+
+    `asks_first`: whether it must claim before it waits, though nothing is known to be pending.
+    """
+
+    executor_id: str
+    types: Types
+    seconds: float
+    client: Client
+    asks_first: bool = False
+
+
+@dataclass(frozen=True)
+class Attempt(Generic[T]):
+    """What one claim got: its answer, the types of its jobs, and whether it was a replay, which ends a wait as well."""
+
+    value: T
+    types: Collection[str]
+    replayed: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[T]):
+    """What a claim got, or None; and after how many seconds the executor should ask again, if it had to give way."""
+
+    found: T | None = None
+    retry_after: int | None = None
+
+
+@dataclass(eq=False)
+class Waiting(Waiter):
+    """A claim that waits, from its first claim to its answer."""
+
+    executor_id: str = ""
+    client: Client | None = None
+    seen_at: float = 0.0
+    woken: threading.Event = field(default_factory=threading.Event)
+    wake: Wake | None = None
+    failure: Exception | None = None
+    gone: bool = False

@@ -1,0 +1,244 @@
+"""Lets claims wait: wakes one of them for each new job, in the order in which they began to wait.
+
+A notice only says that it is worth while to claim. The one that is woken claims as if it had just come, so whatever is
+lost or said twice costs time, and never a job.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable
+from typing import TypeVar
+
+from jobqueue.queue.waiting.client import Client
+from jobqueue.queue.waiting.line import Line
+from jobqueue.queue.waiting.listener import Listener
+from jobqueue.queue.waiting.notices import ALL_TYPES, Notices, Types
+from jobqueue.queue.waiting.wait import Attempt, Outcome, Wait, Waiting, Wake
+
+T = TypeVar("T")
+
+MAX_WAITERS = 3000
+"""Of one process. A waiting request costs about 40 KB."""
+
+KNOWN_SECONDS = 2.0
+"""How long a look counts that found nothing. While somebody waits, there is one every second."""
+
+MAX_KNOWN = 1000
+MAX_UNSEEN = 1000
+"""Executors that have stopped waiting and are not noted as asking yet."""
+
+LOOK_WAKES = 10
+"""How many claims a look wakes at most. Each that gets a job has another look made."""
+
+LATE_SECONDS = 1.0
+"""Whoever is woken so long after its wait was over, by a process that was stopped, claims nothing: its client has most
+likely gone.
+"""
+
+ENDING_RETRY_SECONDS, FULL_RETRY_SECONDS = 1, 5
+
+
+class Waiters:
+    """The claims that wait in this process. Without a listener, they wait for looks alone."""
+
+    def __init__(self, listener: Listener | None = None) -> None:
+        self._listener = listener
+        self._lock = threading.Lock()
+        self._places = itertools.count(1)
+        self._line = Line()
+        self._all: dict[int, Waiting] = {}
+        self._number = 0
+        self._noticed = Notices()
+        self._missed = Notices()
+        self._empty: dict[Types, tuple[int, float]] = {}
+        self._unseen: dict[str, None] = {}
+        self._is_ending = False
+        self.poked = threading.Event()
+        """Set when a look is due at once."""
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    @property
+    def _hears(self) -> bool:
+        return self._listener is not None and self._listener.hears
+
+    def claim(self, wait: Wait, attempt: Callable[[], Attempt[T]]) -> Outcome[T]:
+        """Return what `attempt` gets as soon as it gets jobs, or is a replay; nothing at the end of the wait.
+
+        Raises what `attempt` raises, and StoreUnavailable when Redis is away for longer than a moment.
+        """
+        waiting = Waiting(wait.types, executor_id=wait.executor_id, client=wait.client)
+        deadline = time.monotonic() + wait.seconds
+        asked = None if wait.asks_first else self._known_empty_since(wait.types)
+        try:
+            self._join(waiting, asked)
+            while True:
+                if asked is None:
+                    asked, wake, waiting.wake = self._number, waiting.wake, None
+                    waiting.seen_at = time.monotonic()
+                    got = attempt()
+                    self._settle(wake, waiting, got.types)
+                    if got.types or got.replayed:
+                        return Outcome(got.value)
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return Outcome()
+                if retry_after := self._retry_after(wait.client):
+                    return Outcome(retry_after=retry_after)
+                if self._rest(waiting, asked):
+                    with wait.client.waiting():
+                        waiting.woken.wait(left)
+                    if not self._is_to_ask(waiting, deadline):
+                        return Outcome(retry_after=ENDING_RETRY_SECONDS if self._is_ending else None)
+                asked = None
+        finally:
+            self._leave(waiting)
+
+    def end(self) -> None:
+        """Have every claim answered at once, now and from now on."""
+        with self._lock:
+            self._is_ending = True
+            self._wake_all()
+
+    def notice(self, work: Iterable[tuple[int, str]]) -> None:
+        """Wake as many as there are new jobs that they take. `work` has pairs of a number and a type."""
+        with self._lock:
+            self._number += 1
+            for count, type in work:
+                self._noticed.add(type, self._number)
+                if self._wake(Wake(type), ALL_TYPES, count) < count:
+                    # Those who are asking at this moment may have come too early: they ask again before they rest.
+                    self._missed.add(type, self._number)
+
+    def groups(self) -> tuple[int, list[Types]]:
+        """Return the number of the latest notice, and the sets of types for which somebody waits."""
+        with self._lock:
+            return self._number, self._line.groups()
+
+    def take_unseen(self, count: int, longest_seconds: float) -> list[str]:
+        """Return at most `count` executors that wait, or have waited, and were last noted as asking so long ago.
+
+        They count as noted from now on. Those whose clients have gone leave the line.
+        """
+        now = time.monotonic()
+        with self._lock:
+            unseen, self._unseen = list(self._unseen), {}
+            waiting = [each for each in self._all.values() if now - each.seen_at > longest_seconds][:count]
+        for each in waiting:
+            if each.client is None or each.client.is_connected():
+                each.seen_at = now
+                unseen.append(each.executor_id)
+            else:
+                each.gone = True
+                each.woken.set()
+        return unseen
+
+    def found(self, number: int, types: Types, count: int) -> None:
+        """Note how many jobs a look has found that began after the notice of that number; wake as many for them."""
+        with self._lock:
+            if count:
+                self._empty.pop(types, None)
+                self._wake(Wake(None), types, min(count, LOOK_WAKES))
+            elif len(self._empty) < MAX_KNOWN or types in self._empty:
+                self._empty[types] = (number, time.monotonic())
+            else:
+                self._empty.clear()
+
+    def fail(self, failure: Exception) -> None:
+        """Have every claim that waits now answered with an error."""
+        with self._lock:
+            for waiting in self._all.values():
+                waiting.failure = failure
+            self._wake_all()
+
+    def _known_empty_since(self, types: Types) -> int | None:
+        """Return the number of a notice after which nothing has been pending for these types, None if unknown."""
+        if not self._hears:
+            return None
+        with self._lock:
+            for known in (types, ALL_TYPES):
+                number, looked_at = self._empty.get(known, (0, 0.0))
+                if time.monotonic() - looked_at < KNOWN_SECONDS and not self._noticed.any_since(number, types):
+                    return number
+        return None
+
+    def _join(self, waiting: Waiting, asked: int | None) -> None:
+        with self._lock:
+            waiting.place = next(self._places)
+            self._all[waiting.place] = waiting
+            is_alone = len(self._all) == 1
+        if is_alone or (asked is None and self._hears):
+            self.poked.set()  # After a look that finds nothing, the next ones need not ask themselves.
+
+    def _retry_after(self, client: Client) -> int | None:
+        """Return after how many seconds to ask again, if nobody may wait here now."""
+        if self._is_ending:
+            return ENDING_RETRY_SECONDS
+        return None if len(self._all) <= MAX_WAITERS and client.may_wait() else FULL_RETRY_SECONDS
+
+    def _rest(self, waiting: Waiting, asked: int) -> bool:
+        """Put a claim into the line, unless there was a notice since it asked, which nobody could take."""
+        with self._lock:
+            if self._missed.any_since(asked, waiting.types):
+                return False
+            waiting.woken.clear()
+            if self._is_ending or waiting.failure:
+                waiting.woken.set()
+            else:
+                self._line.add(waiting)
+            return True
+
+    def _is_to_ask(self, waiting: Waiting, deadline: float) -> bool:
+        with self._lock:
+            self._line.remove(waiting)
+        if waiting.failure is not None:
+            raise waiting.failure
+        if waiting.wake is None or waiting.gone or self._is_ending or time.monotonic() > deadline + LATE_SECONDS:
+            return False
+        return waiting.client is None or waiting.client.is_connected()
+
+    def _leave(self, waiting: Waiting) -> None:
+        """Forget a claim. A wake that it has not used is for the next one."""
+        with self._lock:
+            self._line.remove(waiting)
+            self._all.pop(waiting.place, None)
+            if not waiting.seen_at and len(self._unseen) < MAX_UNSEEN:
+                self._unseen[waiting.executor_id] = None
+        if waiting.wake is not None and waiting.failure is None:
+            self._hand_on(waiting.wake, waiting.types)
+
+    def _settle(self, wake: Wake | None, waiting: Waiting, types: Collection[str]) -> None:
+        """See to the job for which a claim was woken that has now got jobs of these types, or none."""
+        if wake is None:
+            return
+        if types and wake.type is None:
+            self.poked.set()  # There may be more than this look has woken claims for.
+        elif types and wake.type not in types:
+            self._hand_on(wake, waiting.types)
+        elif not types and wake.passes:  # Perhaps the job is for another executor.
+            self._hand_on(Wake(wake.type, wake.passes - 1), waiting.types)
+
+    def _hand_on(self, wake: Wake, types: Types) -> None:
+        with self._lock:
+            self._wake(wake, types, 1)
+
+    def _wake(self, wake: Wake, types: Types, count: int) -> int:
+        """Wake the first in the line who take the type of a notice, or those with the types of a look, at most `count`.
+        Return how many there were.
+        """
+        for number in range(count):
+            waiting = self._line.first_of(types) if wake.type is None else self._line.first_for(wake.type)
+            if not isinstance(waiting, Waiting):
+                return number
+            self._line.remove(waiting)
+            waiting.wake = wake
+            waiting.woken.set()
+        return count
+
+    def _wake_all(self) -> None:
+        for waiting in self._all.values():
+            waiting.woken.set()

@@ -1,0 +1,57 @@
+"""Requests that wait: for a job to claim, or for something to happen to a job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from flask import request
+
+from jobqueue.queue.claims import ClaimedJobs, ClaimRequest
+from jobqueue.queue.waiting import watches
+from jobqueue.queue.waiting.wait import Attempt, Wait
+from jobqueue.web import callers
+from jobqueue.web.services import services
+
+T = TypeVar("T")
+
+RETRY_AFTER = {
+    "Retry-After": {
+        "schema": {"type": "integer"},
+        "description": "The request had to give way before its wait was over: ask again after so many seconds.",
+    }
+}
+
+
+def claim(wanted: ClaimRequest, seconds: float) -> tuple[ClaimedJobs, dict[str, str]]:
+    """Claim jobs, and wait for one if there is none. Return the jobs, and headers for the answer."""
+
+    def attempt() -> Attempt[ClaimedJobs]:
+        claimed = services().claims.claim_many(wanted)
+        return Attempt(claimed, {each.job.type for each in claimed.jobs}, claimed.replayed)
+
+    if not seconds:
+        return attempt().value, {}
+    # A claim that has an id may have been answered before, so Redis must be asked before it waits.
+    client, asks_first = callers.Client(request.environ), bool(wanted.claim_id)
+    wait = Wait(wanted.executor_id, frozenset(wanted.types), seconds, client, asks_first)
+    outcome = services().waiters.claim(wait, attempt)
+    headers = {} if outcome.retry_after is None else {"Retry-After": str(outcome.retry_after)}
+    return outcome.found or ClaimedJobs([], replayed=False), headers
+
+
+def read(
+    job_id: str,
+    seconds: float,
+    read_now: Callable[[], T],
+    is_enough: Callable[[T], bool],
+    notices: tuple[str, ...] = (watches.ENDED,),
+) -> T:
+    """Read something about a job as soon as it is enough, or at the end of the wait.
+
+    `notices` are those after which it may be enough.
+    """
+    if not seconds:
+        return read_now()
+    wait = watches.Wait(job_id, notices, seconds, callers.Client(request.environ))
+    return services().watches.read(wait, read_now, is_enough)
