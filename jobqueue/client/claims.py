@@ -1,49 +1,27 @@
-"""The executor's requests to the API: claim a job, renew its lease, report how it ended."""
+"""The executor's single requests to the API: claim a job, renew its lease, report how it ended."""
 
 from __future__ import annotations
 
 import io
-import math
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import IO, Any
 
 from jobqueue import json_stream
+from jobqueue.client.claimed_job import ClaimedJob, read_job
 from jobqueue.client.transport import ANSWER_SECONDS, ApiRefused, ApiUnavailable, Transport
 from jobqueue.clock import since_boot
 
-CLAIM_SECONDS = 5.0
-"""Time limit of a claim. A worker that shuts down waits for it: it has to release the job that the claim may bring."""
+__all__ = ["CLAIM_SECONDS", "METHODS", "ClaimedJob", "Claims", "Held"]
 
-ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-"""The id of a job. It is a part of paths."""
+CLAIM_SECONDS = 5.0
+"""Time limit of a claim, besides the time for which it may be held. A worker that shuts down waits for it: it has to
+release the jobs that the claim may bring.
+"""
 
 METHODS = {"complete": "PUT", "fail": "PUT", "release": "POST"}
 """The HTTP method of each kind of report."""
-
-
-@dataclass(frozen=True)
-class ClaimedJob:
-    """A job to run.
-
-    `attempt_token` stands for this attempt. The lease lasts `lease_ms` (milliseconds) without a heartbeat. The program
-    may run for `timeout_seconds`, None for no limit.
-    """
-
-    id: str
-    binary_url: str
-    binary_sha256: str
-    arguments: Sequence[str]
-    env_variables: Mapping[str, str]
-    attempt_token: str
-    lease_ms: int
-    type: str = ""
-    attempt: int = 1
-    timeout_seconds: float | None = None
-    asked_at: float = field(default_factory=since_boot, compare=False)
-    """When the claim was sent (`clock.since_boot`). The lease may have begun at any time since."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +45,7 @@ class Claims:
         """
         asked_at = since_boot()
         job = self._transport.call("POST", "/jobs/claim", {"executor_id": self._executor_id}, CLAIM_SECONDS)
-        if job is None:
-            return None
-        if not _is_job(job):
-            raise ApiUnavailable("the answer to the claim is not a job of this API")
-        return ClaimedJob(**{name: job[name] for name in FIELDS if name in job}, asked_at=asked_at)
+        return None if job is None else read_job(job, asked_at)
 
     def heartbeat(self, job: ClaimedJob, within_seconds: float, output: Mapping[str, Any] | None = None) -> Held | None:
         """Renew the lease, giving up after about `within_seconds`; None when the lease is lost.
@@ -104,38 +78,6 @@ class Claims:
     def holder(self, job: ClaimedJob) -> dict[str, object]:
         """Return the fields that identify the holder of the lease; every request about a running job has them."""
         return {"executor_id": self._executor_id, "attempt_token": job.attempt_token}
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
-
-
-FIELDS: Mapping[str, Callable[[Any], bool]] = {
-    "id": lambda value: isinstance(value, str) and ID.fullmatch(value) is not None,
-    "binary_url": _is_text,
-    "binary_sha256": _is_text,
-    "arguments": lambda value: isinstance(value, list) and all(map(_is_text, value)),
-    "env_variables": lambda value: isinstance(value, dict) and all(map(_is_text, value.values())),
-    "attempt_token": _is_text,
-    "lease_ms": _is_number,
-    "type": _is_text,
-    "attempt": _is_number,
-    "timeout_seconds": lambda value: value is None or _is_number(value),
-}
-"""The fields of a claimed job that are used here, and what each of them may be."""
-
-OPTIONAL = frozenset({"type", "attempt", "timeout_seconds"})
-
-
-def _is_job(answer: object) -> bool:
-    """Whether an answer is a job of this API. Its fields become paths, times and arguments, so their types matter."""
-    if not isinstance(answer, dict):
-        return False
-    return all(name in OPTIONAL if name not in answer else valid(answer[name]) for name, valid in FIELDS.items())
 
 
 def _checked(answer: object, verb: str, job_id: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from threading import Event
 from typing import IO
 
 from jobqueue import logs
@@ -13,7 +14,7 @@ from jobqueue.client.unavailable import EXPECTED, ApiUnavailable, reason
 from jobqueue.net.connections import Connection, headers_for, pieces_of
 from jobqueue.net.network import Network
 from jobqueue.net.sockets import governed
-from jobqueue.net.time_limit import TimeLimit
+from jobqueue.net.time_limit import Stopped, TimeLimit
 from jobqueue.net.urls import Url, from_header
 from jobqueue.redaction import without_secrets
 
@@ -28,12 +29,16 @@ MAX_ANSWER_BYTES = 64 * 1024**2
 
 @dataclass(frozen=True)
 class Request:
-    """A request below the API's URL. `repeatable` is whether the API treats it the same when it arrives twice."""
+    """A request below the API's URL. `repeatable` is whether the API treats it the same when it arrives twice.
+
+    The API may hold it for `held_seconds` before it answers: such a silence says nothing about the connection.
+    """
 
     method: str
     path: str
     body: bytes | IO[bytes] | None
     repeatable: bool
+    held_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,10 @@ class AnswerTooLarge(ValueError):
     """The answer is larger than any of the API's."""
 
 
+class Withdrawn(Exception):
+    """The caller has withdrawn the request before it was answered. The API may or may not have acted on it."""
+
+
 class Exchanges:
     """Requests and answers over one connection, which is replaced when it is old or broken. For one thread."""
 
@@ -60,15 +69,16 @@ class Exchanges:
         self._kept_since = 0.0
         self._logged: set[type[BaseException]] = set()
 
-    def ask(self, request: Request, within_seconds: float) -> Answer:
-        """Return the answer to a request. Raises ApiUnavailable when there is none `within_seconds`.
+    def ask(self, request: Request, within_seconds: float, withdrawn: Event | None = None) -> Answer:
+        """Return the answer to a request. Raises ApiUnavailable when there is none `within_seconds`, and Withdrawn soon
+        after the event `withdrawn` is set.
 
         A request that may be sent twice is sent again at once, on a new connection, when a connection passes nothing
         for a while or breaks. Such a connection says nothing about the API: others may work. The silence may be twice
         as long the second time and of any length the third time, for an API that needs longer to answer.
         """
-        silence_seconds = min(MAX_SILENCE_SECONDS, within_seconds / 2)
-        limit = TimeLimit(within_seconds)
+        silence_seconds = min(MAX_SILENCE_SECONDS, (within_seconds - request.held_seconds) / 2) + request.held_seconds
+        limit = TimeLimit(within_seconds, withdrawn)
         try:
             for silence in (silence_seconds, 2 * silence_seconds) if request.repeatable else ():
                 limit.tolerate_silence(silence)
@@ -76,6 +86,8 @@ class Exchanges:
                     return self._try(request, limit)
             limit.tolerate_silence(None)
             return self._try(request, limit)
+        except Stopped:
+            raise Withdrawn from None
         except _ConnectionLost as lost:
             raise self._unavailable(lost.error) from lost.error
         except Exception as error:
@@ -96,7 +108,7 @@ class Exchanges:
                 answer = self._exchange(connection, url, request)
             except BaseException as error:
                 connection.hang_up()
-                if connection.place is None or not isinstance(error, Exception):
+                if connection.place is None or isinstance(error, Stopped) or not isinstance(error, Exception):
                     raise
                 self._network.suspects.add(connection.place)
                 raise _ConnectionLost(error) from error

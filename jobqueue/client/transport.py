@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from http import HTTPStatus
+from threading import Event
 from typing import IO, Any
 
-from jobqueue.client.exchange import Answer, Exchanges, Request
+from jobqueue.client.exchange import Answer, Exchanges, Request, Withdrawn
 from jobqueue.client.unavailable import ApiUnavailable
 from jobqueue.net.network import Network
 from jobqueue.net.statuses import is_retryable
 from jobqueue.redaction import without_secrets
 
-__all__ = ["ANSWER_SECONDS", "CONNECT_SECONDS", "ApiRefused", "ApiUnavailable", "Transport"]
+__all__ = ["ANSWER_SECONDS", "CONNECT_SECONDS", "ApiRefused", "ApiUnavailable", "Request", "Transport", "Withdrawn"]
 
 CONNECT_SECONDS = 3.05
 """Time limit of connecting to one of the API's addresses."""
@@ -67,6 +68,10 @@ class Transport:
         on another one, within the same time limit. Raises ApiUnavailable, ApiRefused.
         """
         return self._decode(self._exchanges.ask(Request(method, path, body, repeatable=True), within_seconds))
+
+    def ask(self, request: Request, within_seconds: float = ANSWER_SECONDS, withdrawn: Event | None = None) -> Any:
+        """Send a request; return what `call` returns. Raises Withdrawn, too: soon after the event is set."""
+        return self._decode(self._exchanges.ask(request, within_seconds, withdrawn))
 
     def _decode(self, answer: Answer) -> Any:
         """Return the body of a success; raise ApiUnavailable for a status that may pass, ApiRefused for a refusal.

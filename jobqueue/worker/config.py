@@ -26,6 +26,14 @@ HOST = r"(\*\.)?[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?"
 HOSTS = "hosts (host, host:port or *.domain)"
 NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 NAMES = "names of environment variables"
+MAX_PREFETCH = 1000
+
+
+def _prefetch(text: str) -> int | None:
+    if text == "auto":
+        return None
+    number = int(text) if re.fullmatch("[0-9]{1,4}", text) else -1
+    return allow(number, 0 <= number <= MAX_PREFETCH)
 
 
 def _executor_id(text: str) -> str:
@@ -49,6 +57,16 @@ class WorkerSettings:
         Setting("EXECUTOR_ID", _new_executor_id, _executor_id, ID, "the worker's name", "host, process id, random part")
     )
     slots: int = whole_number("SLOTS", usable_processors, (1, MAX_SLOTS), "jobs that run at once", "usable processors")
+    prefetch: int | None = declare(
+        Setting(
+            "PREFETCH",
+            None,
+            _prefetch,
+            f"auto or a whole number from 0 to {MAX_PREFETCH}",
+            "jobs that are claimed before a slot is free",
+            "auto",
+        )
+    )
     job_timeout_seconds: float | None = job_timeout()
     kill_grace_seconds: float = seconds("KILL_GRACE_SECONDS", 10.0, 0, "time between SIGTERM and SIGKILL")
     drain_seconds: float = seconds("DRAIN_SECONDS", 18.0, 0, "how long running jobs may go on after SIGTERM")

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from jobqueue import logs
-from jobqueue.client.claims import Claims
+from jobqueue.client.batches import Batches
+from jobqueue.client.older_api import OlderApi
 from jobqueue.client.transport import Transport
 from jobqueue.net import network as networks
+from jobqueue.net.network import Network
 from jobqueue.redaction import without_secrets
 from jobqueue.settings import InvalidSetting
 from jobqueue.worker.attempts.attempt import Cause, StopPolicy
-from jobqueue.worker.attempts.delivery import Delivery
 from jobqueue.worker.attempts.environment import shared_variables
-from jobqueue.worker.attempts.runner import Resources, Runner
-from jobqueue.worker.attempts.spool import Spool
+from jobqueue.worker.attempts.heartbeat import Heartbeats
+from jobqueue.worker.attempts.runner import Resources
 from jobqueue.worker.breaker import Breaker
 from jobqueue.worker.config import WorkerSettings, misspelt
 from jobqueue.worker.host import directories, hardening, open_files
@@ -25,12 +26,15 @@ from jobqueue.worker.isolation import levels
 from jobqueue.worker.loop import ClaimPolicy, Loop
 from jobqueue.worker.pool import Pool
 from jobqueue.worker.programs.cache import Cache
+from jobqueue.worker.reports.delivery import Delivery
+from jobqueue.worker.reports.spool import Spool
 from jobqueue.worker.shutdown import Shutdown
 from jobqueue.worker.slots.children import Children
 from jobqueue.worker.slots.leftovers import remove_leftovers
 from jobqueue.worker.slots.selftest import verify_slot
 from jobqueue.worker.slots.slot import Slot
 from jobqueue.worker.slots.workspace import Workspaces
+from jobqueue.worker.vacancies import Prefetch, Vacancies
 
 STOP_GRACE_SECONDS = 2.0
 """Time from SIGTERM to SIGKILL for programs that have not ended when the drain is over."""
@@ -57,26 +61,40 @@ class GaveUp(Exception):
     """The worker should end when no job is pending, but the API did not answer whether one is."""
 
 
+@dataclass(frozen=True)
+class _Api:
+    """How to reach the API. `older` is what all connections know about its version."""
+
+    settings: WorkerSettings
+    network: Network
+    older: OlderApi = field(default_factory=OlderApi)
+
+    def connect(self) -> Batches:
+        """Return a connection, for one thread."""
+        return Batches(Transport(self.settings.api_url, self.network), self.settings.executor_id, self.older)
+
+
 def run(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutdown, policy: ClaimPolicy) -> None:
     """Work until asked to stop or until the policy says so. Raises InvalidSetting, GaveUp.
 
-    The order at the end matters. A job that was claimed too late is released first, since that waits for no program.
-    Then the drain lets running jobs end, which produces the last reports. Only
-    then is the time for delivery limited. The pool is closed last: by then every report is delivered or on disk, so
-    nothing is lost if closing takes too long.
+    The order at the end matters. The loop releases jobs that came too late or have not begun first, since that waits
+    for no program. Then the drain lets running jobs end, which produces the last reports. Only then is the time for
+    delivery limited. The pool is closed last: by then every report is delivered or on disk, so nothing is lost if
+    closing takes too long.
     """
     require_proc()
     hardening.adopt_orphans()
     open_files.allow(settings.slots)
-    with _resources(settings, variables, shutdown) as resources, _slots(settings, resources) as slots:
+    api = _Api(settings, networks.load(settings.ca_file, variables))
+    with _resources(api, variables, shutdown) as resources, _slots(settings, resources) as slots:
         with directories.usable("TMPDIR", settings.temporary_directory):
             verify_slot(slots[0], resources.workspaces)
         for name, meant in misspelt(variables).items():
             logs.logger().warning("setting_unknown", name=name, meant=meant)
-        breaker = Breaker()
+        prefetch = Prefetch(len(slots), settings.prefetch)
+        vacancies = Vacancies(len(slots), resources.breaker, prefetch, policy.max_jobs)
         with enough_processes():
-            pool = Pool(slots, lambda: Runner(resources), breaker)
-        claims = resources.connect()
+            pool = Pool(slots, resources, vacancies)
         logs.logger().info(
             "worker_started",
             executor_id=settings.executor_id,
@@ -84,14 +102,13 @@ def run(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutdo
             slots=len(slots),
             isolation=settings.isolation,
         )
-        loop = Loop(claims, pool, shutdown, breaker, policy)
-        late = loop.run()
-        # After a request to stop, all that follows shares DRAIN_SECONDS and AFTER_DRAIN_SECONDS.
-        if late:
-            with closing(Runner(resources)) as runner:
-                runner.release(late)
-        claims.close()
-        _drain(pool, shutdown, settings.drain_seconds)
+        with closing(api.connect()) as connection:
+            loop = Loop(connection, pool, vacancies, shutdown, policy)
+            resources.delivery.claim_along(loop)
+            loop.run()
+            # After a request to stop, all that follows shares DRAIN_SECONDS and AFTER_DRAIN_SECONDS.
+            _drain(pool, shutdown, settings.drain_seconds)
+            loop.repeat_last()
         _deliver_the_rest(resources.delivery, shutdown, settings.drain_seconds, loop.gave_up)
         pool.close()
     logs.logger().info("worker_stopped", executor_id=settings.executor_id)
@@ -113,18 +130,14 @@ def enough_processes() -> Iterator[None]:
 
 
 @contextmanager
-def _resources(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutdown) -> Iterator[Resources]:
+def _resources(api: _Api, variables: Mapping[str, str], shutdown: Shutdown) -> Iterator[Resources]:
     """Yield what attempts are made with. Raises InvalidSetting.
 
     What dead workers have left is removed before anything is made, because it may be what fills the disk. The delivery
     is closed before the workspaces, as removing the files of jobs can take longest. It normally is closed already, by
     `_deliver_the_rest`; `close` then does nothing. Only when the worker cannot start is it closed here, and at once.
     """
-    network = networks.load(settings.ca_file, variables)
-
-    def connect() -> Claims:
-        return Claims(Transport(settings.api_url, network), settings.executor_id)
-
+    settings = api.settings
     temporary, children = settings.temporary_directory, Children()
     with enough_processes():
         children.keep_reaping()
@@ -137,20 +150,27 @@ def _resources(settings: WorkerSettings, variables: Mapping[str, str], shutdown:
             workspaces = Workspaces(children, temporary)
         stack.callback(workspaces.close, LAST_REMOVAL_SECONDS)
         with directories.usable("CACHE_DIR", cache_directory):
-            cache = Cache(cache_directory, settings.cache_max_bytes, replace(settings.download, network=network))
+            cache = Cache(cache_directory, settings.cache_max_bytes, replace(settings.download, network=api.network))
         with enough_processes(), directories.usable("SPOOL_DIR", spool_directory):
             spool = Spool(spool_directory, settings.api_url)
-            delivery = Delivery(spool, connect)
+            delivery = Delivery(spool, api.connect)
             delivery.start()
         stack.callback(delivery.close, 0)
+        stop_policy = StopPolicy(settings.on_lease_loss == "finish", settings.kill_grace_seconds)
+        heartbeats = Heartbeats(api.connect(), stop_policy)
+        with enough_processes():
+            heartbeats.start()
+        stack.callback(heartbeats.close)
         yield Resources(
-            connect=connect,
             programs=cache,
             workspaces=workspaces,
             spool=spool,
             delivery=delivery,
+            heartbeats=heartbeats,
+            breaker=Breaker(),
             shutdown=shutdown,
-            stop_policy=StopPolicy(settings.on_lease_loss == "finish", settings.kill_grace_seconds),
+            stop_policy=stop_policy,
+            executor_id=settings.executor_id,
             variables=shared_variables(variables, settings.env_passthrough),
             job_timeout_seconds=settings.job_timeout_seconds,
         )
@@ -174,12 +194,17 @@ def _slots(settings: WorkerSettings, resources: Resources) -> Iterator[Sequence[
 
 def _drain(pool: Pool, shutdown: Shutdown, drain_seconds: float) -> None:
     """Let running jobs end: for as long as it takes or, once asked to stop, until the drain is over; then stop them.
+    Jobs that have not begun are released once the worker is asked to stop.
 
     Stopped programs get a grace, unless there was a second signal, which also ends a grace that has begun. The wait for
     them ends early enough to deliver the waiting reports. A release that is not sent would delay its job by a lease.
     """
     while not pool.wait_until_idle(POLL_SECONDS):
-        if shutdown.requested and shutdown.seconds_left(drain_seconds) == 0:
+        if not shutdown.requested:
+            pool.release_waiting()
+            continue
+        pool.drain()
+        if shutdown.seconds_left(drain_seconds) == 0:
             break
     else:
         return

@@ -4,52 +4,79 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from queue import SimpleQueue
 
 from jobqueue import logs
-from jobqueue.client.claims import ClaimedJob
+from jobqueue.client.claimed_job import ClaimedJob
 from jobqueue.worker.attempts.attempt import Attempt, Cause, Verdict
-from jobqueue.worker.attempts.runner import Runner
-from jobqueue.worker.breaker import Breaker
+from jobqueue.worker.attempts.runner import Resources, Runner
 from jobqueue.worker.slots.slot import Slot
+from jobqueue.worker.vacancies import Vacancies
 
 CLOSE_TIME_LIMIT_SECONDS = 1.0
 
+PATIENCE_SECONDS = 0.5
+"""How long a job that was claimed ahead waits for a slot before it is released: another worker may have a free one."""
+
 
 class Pool:
-    """All slots with their threads. One thread calls `take`, and only while a slot is free."""
+    """All slots with their threads, and the jobs that wait for a slot. Any thread may call its methods.
 
-    def __init__(self, slots: Sequence[Slot], make_runner: Callable[[], Runner], breaker: Breaker) -> None:
+    The lease of a job is renewed while it waits. It is released when the worker drains, when the host is suspected, or
+    when no slot has become free in time.
+    """
+
+    def __init__(self, slots: Sequence[Slot], resources: Resources, vacancies: Vacancies) -> None:
         self._slots = slots
-        self._breaker = breaker
-        self._jobs: SimpleQueue[ClaimedJob | None] = SimpleQueue()
-        self._changed = threading.Condition()
+        self._resources = resources
+        self._vacancies = vacancies
+        self._runner = Runner(resources)
+        self._queue: SimpleQueue[Attempt | None] = SimpleQueue()
+        self._waiting: dict[Attempt, float] = {}
         self._attempts: set[Attempt] = set()
-        self._busy = 0
+        self._changed = threading.Condition()
+        self._drains = False
         self._stopped: tuple[Cause, float] | None = None
         self._threads = [
-            threading.Thread(target=self._serve, args=(slot, make_runner()), name=f"slot-{number}", daemon=True)
+            threading.Thread(target=self._serve, args=(slot,), name=f"slot-{number}", daemon=True)
             for number, slot in enumerate(slots)
         ]
         for thread in self._threads:
             thread.start()
 
-    def wait_for_free(self, seconds: float) -> bool:
-        """Wait up to `seconds` until a slot is free; return whether one is."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self._busy < len(self._slots), seconds)
+    def take(self, jobs: Sequence[ClaimedJob]) -> None:
+        """Make attempts at jobs, as soon as there are free slots; release them at once while the worker drains."""
+        for job in jobs:
+            attempt = Attempt(job)
+            self._resources.heartbeats.add(attempt)
+            with self._changed:
+                self._attempts.add(attempt)
+                self._waiting[attempt] = time.monotonic()
+                drains = self._drains
+            logs.logger().info("claim", job_id=job.id)
+            if drains:
+                self._release(attempt)
+            else:
+                self._queue.put(attempt)
 
     def wait_until_idle(self, seconds: float) -> bool:
-        """Wait up to `seconds` until all slots are free; return whether they are."""
+        """Wait up to `seconds` until no job runs or waits; return whether that is so."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._busy == 0, seconds)
+            return self._changed.wait_for(lambda: not self._attempts, seconds)
 
-    def take(self, job: ClaimedJob) -> None:
-        """Make an attempt at a job in a free slot."""
+    def drain(self) -> None:
+        """Release the jobs that wait for a slot, and those that are taken from now on."""
         with self._changed:
-            self._busy += 1
-        self._jobs.put(job)
+            self._drains = True
+        self.release_waiting(0)
+
+    def release_waiting(self, longer_than_seconds: float = PATIENCE_SECONDS) -> None:
+        """Release the jobs that have waited so long."""
+        now = time.monotonic()
+        for attempt, since in list(self._waiting.items()):
+            if now - since >= longer_than_seconds and self._release(attempt):
+                self._vacancies.note_long_wait()
 
     def stop(self, cause: Cause, grace_seconds: float) -> None:
         """Stop every attempt, also one that is about to begin."""
@@ -66,7 +93,7 @@ class Pool:
         limit.
         """
         for _ in self._threads:
-            self._jobs.put(None)
+            self._queue.put(None)
         deadline = time.monotonic() + CLOSE_TIME_LIMIT_SECONDS
         for slot in self._slots:
             slot.hang_up()
@@ -75,32 +102,45 @@ class Pool:
         for thread in self._threads:
             thread.join(max(deadline - time.monotonic(), 0))
 
-    def _serve(self, slot: Slot, runner: Runner) -> None:
-        while (job := self._jobs.get()) is not None:
-            attempt = Attempt(job, slot)
-            verdict = self._make(attempt, runner)
-            # The breaker has to know before the slot is free: the loop claims for a free slot at once, and this may
-            # have been one fault too many.
-            if verdict is Verdict.MADE:
-                self._breaker.note_made()
-            elif verdict is Verdict.HOST_FAULT:
-                self._breaker.note_fault(job.id, attempt.fault_subject)
-            with self._changed:
-                self._busy -= 1
-                self._changed.notify_all()
-        runner.close()
+    def _serve(self, slot: Slot) -> None:
+        while (attempt := self._queue.get()) is not None:
+            if self._no_longer_waits(attempt):
+                self._make(attempt, slot)
 
-    def _make(self, attempt: Attempt, runner: Runner) -> Verdict:
+    def _no_longer_waits(self, attempt: Attempt) -> bool:
+        """Note that an attempt begins or is released; return whether it has waited until now. One thread gets True."""
+        return self._waiting.pop(attempt, None) is not None
+
+    def _make(self, attempt: Attempt, slot: Slot) -> None:
+        attempt.begin(slot)
         with self._changed:
-            self._attempts.add(attempt)
             stopped = self._stopped
         if stopped:
             attempt.stop(*stopped)
+        begun_at = time.monotonic()
         try:
-            return runner.run(attempt)
+            verdict = self._runner.run(attempt)
         except Exception as error:  # noqa: BLE001  # the thread must live for the next job
             logs.logger().exception("crash", job_id=attempt.job.id, reason=repr(error))
-            return Verdict.HOST_FAULT
-        finally:
-            with self._changed:
-                self._attempts.discard(attempt)
+            verdict = Verdict.HOST_FAULT
+        if verdict is Verdict.MADE:
+            self._vacancies.note_run(time.monotonic() - begun_at)
+        elif self._resources.breaker.tripped:
+            self.release_waiting(0)
+        self._note_end(attempt)
+
+    def _release(self, attempt: Attempt) -> bool:
+        """Release the job of an attempt, unless it has begun; return whether it is released."""
+        if not self._no_longer_waits(attempt):
+            return False
+        self._runner.release(attempt)
+        self._note_end(attempt)
+        return True
+
+    def _note_end(self, attempt: Attempt) -> None:
+        if not attempt.is_reported:
+            self._vacancies.free(1)
+        with self._changed:
+            self._attempts.discard(attempt)
+            if not self._attempts:
+                self._changed.notify_all()

@@ -124,14 +124,34 @@ CLIENT = [
         ),
     ),
     *seeded(
-        "jobqueue/client/claims.py",
+        "jobqueue/client/claimed_job.py",
         "tests/client/test_claims.py",
         (
             "a lease counts from the answer to the claim",
-            "if name in job}, asked_at=asked_at)",
-            "if name in job})",
+            "if name in answer}, asked_at=asked_at)",
+            "if name in answer})",
             "test_a_lease_is_counted_from_the_moment_before_the_claim",
         ),
+    ),
+    *seeded(
+        "jobqueue/client/batches.py",
+        "tests/client/test_batches.py",
+        (
+            "results of other jobs count as these",
+            " or not result.startswith(_beginning(job_id))",
+            "",
+            "test_an_answer_about_another_job_is_not_taken_for_a_stored_result",
+        ),
+        (
+            "an older API is asked for batches again and again",
+            "if self.older.assumed:\n            return self._single_heartbeats",
+            "if False:\n            return self._single_heartbeats",
+            "test_an_older_api_is_asked_for_batches_once_a_minute",
+        ),
+    ),
+    *seeded(
+        "jobqueue/client/claims.py",
+        "tests/client/test_claims.py",
         (
             "any object counts as the API's answer",
             ' or answer.get("id") != job_id',

@@ -9,29 +9,10 @@ from typing import Any
 
 import pytest
 
-from jobqueue.client.claims import METHODS, ClaimedJob, Claims, Held
+from jobqueue.client.claims import METHODS, Claims, Held
 from jobqueue.client.transport import ApiRefused, ApiUnavailable, Transport
 from tests.support.fake_server import JOB_ID, FakeServer, Reply, Request, in_json
-
-JOB = ClaimedJob(
-    "id-1", "http://host/program", "ab" * 32, ["one", ""], {"KEY": "value"}, "token-1", 60_000, "demo", 3, 2.5
-)
-DETAILS: dict[str, Any] = {
-    "id": "id-1",
-    "type": "demo",
-    "binary_url": "http://host/program",
-    "binary_sha256": "ab" * 32,
-    "arguments": ["one", ""],
-    "env_variables": {"KEY": "value"},
-    "priority": "background",
-    "status": "running",
-    "stdout": "",
-    "attempts": [],
-    "attempt": 3,
-    "attempt_token": "token-1",
-    "timeout_seconds": 2.5,
-    "lease_ms": 60_000,
-}
+from tests.support.jobs import DETAILS, JOB
 
 
 @pytest.fixture

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import IO
 
-from jobqueue.client.claims import Claims
+from jobqueue.client.batches import Batches
 from jobqueue.client.transport import Transport
-from jobqueue.worker.attempts.delivery import Delivery, TimeLimits
-from jobqueue.worker.attempts.spool import Spool
+from jobqueue.worker.reports.delivery import Delivery, TimeLimits
+from jobqueue.worker.reports.spool import Spool
 from tests.support.fake_server import JOB_ID, FakeServer, in_json
 
 ACCEPTED = in_json({"id": JOB_ID, "status": "completed"})
@@ -23,9 +23,9 @@ SHORT_PAUSES = TimeLimits(min_retry_pause=0.01, max_retry_pause=0.01)
 IMPATIENT = TimeLimits(closing_try=0.3, min_retry_pause=0.01, max_retry_pause=0.01)
 
 
-def connect_to(api: FakeServer) -> Claims:
+def connect_to(api: FakeServer) -> Batches:
     """Return a connection to the API."""
-    return Claims(Transport(api.url), "executor-1")
+    return Batches(Transport(api.url), "executor-1")
 
 
 def in_memory(content: bytes = BODY) -> IO[bytes]:
@@ -54,11 +54,10 @@ class Answered:
 
 @dataclass(frozen=True)
 class Spooling:
-    """A spool, its delivery, and a slot's connection to the API."""
+    """A spool and its delivery."""
 
     spool: Spool
     delivery: Delivery
-    claims: Claims
     parent: Path
 
     def send(
@@ -67,11 +66,9 @@ class Spooling:
         verb: str = "complete",
         body: IO[bytes] | None = None,
         on_done: Callable[[], None] = lambda: None,
-        claims: Claims | None = None,
     ) -> None:
-        """Write a report and deliver it, as a slot does."""
-        report = self.spool.write(job_id, verb, body or in_memory(), on_done)
-        self.delivery.deliver(claims or self.claims, report)
+        """Write a large report and leave it to the delivery, as a slot does."""
+        self.delivery.leave(self.spool.write(job_id, verb, body or in_memory(), on_done))
 
     def wait_until_sent(self) -> None:
         """Return when no report waits."""
@@ -84,6 +81,5 @@ def spooling(parent: Path, api: FakeServer, limits: TimeLimits, close_seconds: f
     spool = Spool(parent, api.url)
     delivery = Delivery(spool, lambda: connect_to(api), limits)
     delivery.start()
-    with closing(connect_to(api)) as claims:
-        yield Spooling(spool, delivery, claims, parent)
+    yield Spooling(spool, delivery, parent)
     delivery.close(close_seconds)

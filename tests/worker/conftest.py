@@ -12,14 +12,17 @@ from typing import Any
 
 import pytest
 
-from jobqueue.client.claims import ClaimedJob, Claims
+from jobqueue.client.batches import Batches
+from jobqueue.client.claimed_job import ClaimedJob
 from jobqueue.client.transport import Transport
 from jobqueue.worker.attempts.attempt import Attempt, StopPolicy
-from jobqueue.worker.attempts.delivery import Delivery
 from jobqueue.worker.attempts.environment import shared_variables
+from jobqueue.worker.attempts.heartbeat import Heartbeats
 from jobqueue.worker.attempts.runner import Resources, Runner
-from jobqueue.worker.attempts.spool import Spool
+from jobqueue.worker.breaker import Breaker
 from jobqueue.worker.programs.cache import Cache
+from jobqueue.worker.reports.delivery import Delivery
+from jobqueue.worker.reports.spool import Spool
 from jobqueue.worker.shutdown import Shutdown
 from jobqueue.worker.slots.slot import Slot
 from jobqueue.worker.slots.workspace import Workspaces
@@ -29,6 +32,7 @@ from tests.support.programs import Stage
 from tests.support.running import Ran, Run
 from tests.support.slots import open_slot, sparing_children
 from tests.support.spooling import SHORT_PAUSES
+from tests.support.waiting import TIME_LIMIT_SECONDS
 
 
 @pytest.fixture
@@ -52,21 +56,26 @@ def api() -> Iterator[FakeApi]:
 
 
 @pytest.fixture
-def connect(api: FakeApi) -> Iterator[Callable[[], Claims]]:
+def connect(api: FakeApi) -> Iterator[Callable[[], Batches]]:
     """Makes connections to the fake API."""
     with ExitStack() as stack:
 
-        def connect() -> Claims:
-            claims = Claims(Transport(api.url), "executor-1")
-            stack.callback(claims.close)
-            return claims
+        def connect() -> Batches:
+            connection = Batches(Transport(api.url), "executor-1")
+            stack.callback(connection.close)
+            return connection
 
         yield connect
 
 
 @pytest.fixture
-def claims(connect: Callable[[], Claims]) -> Claims:
+def connection(connect: Callable[[], Batches]) -> Batches:
     return connect()
+
+
+@pytest.fixture
+def breaker() -> Breaker:
+    return Breaker()
 
 
 @pytest.fixture
@@ -87,7 +96,7 @@ def shutdown() -> Shutdown:
 
 @pytest.fixture
 def resources(
-    connect: Callable[[], Claims], temporary: Path, tmp_path: Path, shutdown: Shutdown
+    connect: Callable[[], Batches], temporary: Path, tmp_path: Path, shutdown: Shutdown, breaker: Breaker
 ) -> Iterator[Resources]:
     """What attempts are made with, in this test's own directories."""
     spool_directory = tmp_path / "spool"
@@ -95,31 +104,49 @@ def resources(
     spool = Spool(spool_directory, "http://api")
     delivery = Delivery(spool, connect, SHORT_PAUSES)
     delivery.start()
+    stop_policy = StopPolicy(may_outlive_lease=False, kill_grace_seconds=10)
+    heartbeats = Heartbeats(connect(), stop_policy)
+    heartbeats.start()
     with closing(Workspaces(sparing_children(), temporary)) as workspaces:
         yield Resources(
-            connect=connect,
             programs=Cache(tmp_path / "cache", 1 << 30, short_retries()),
             workspaces=workspaces,
             spool=spool,
             delivery=delivery,
+            heartbeats=heartbeats,
+            breaker=breaker,
             shutdown=shutdown,
-            stop_policy=StopPolicy(may_outlive_lease=False, kill_grace_seconds=10),
+            stop_policy=stop_policy,
+            executor_id="executor-1",
             variables=shared_variables({}, ()),
             job_timeout_seconds=None,
         )
+    heartbeats.close()
     delivery.close(0)
 
 
 @pytest.fixture
-def run(resources: Resources, slot: Slot) -> Run:
-    """Makes an attempt at a job, with some of the resources replaced if a test says so."""
+def run(resources: Resources, slot: Slot, connect: Callable[[], Batches]) -> Iterator[Run]:
+    """Makes an attempt at a job, with some of the resources replaced if a test says so; waits for its report to be
+    answered, unless `reported` is false.
+    """
 
-    def run(job: ClaimedJob, **replaced: Any) -> Ran:
-        attempt = Attempt(job, slot)
-        with closing(Runner(replace(resources, **replaced))) as runner:
-            return Ran(attempt, runner.run(attempt))
+    with ExitStack() as stack:
 
-    return run
+        def run(job: ClaimedJob, reported: bool = True, **replaced: Any) -> Ran:
+            if "stop_policy" in replaced:
+                replaced["heartbeats"] = Heartbeats(connect(), replaced["stop_policy"])
+                stack.callback(replaced["heartbeats"].close)
+                replaced["heartbeats"].start()
+            used = replace(resources, **replaced)
+            attempt = Attempt(job, slot)
+            used.heartbeats.add(attempt)
+            verdict = Runner(used).run(attempt)
+            if reported:
+                assert used.delivery.wait_until_sent(TIME_LIMIT_SECONDS)
+            return Ran(attempt, verdict)
+
+        yield run
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from tests.support.seeding import main, seeded
 from tests.worker.attempts import seeded_bugs as attempts
 from tests.worker.host import seeded_bugs as host
 from tests.worker.programs import seeded_bugs as programs
+from tests.worker.reports import seeded_bugs as reports
 from tests.worker.slots import seeded_bugs as slots
 
 LOOP_TESTS = "tests/worker/test_loop.py"
@@ -25,8 +26,8 @@ LOOP = [
         LOOP_TESTS,
         (
             "one job more than --max-jobs is run",
-            "self._claimed >= self._policy.max_jobs",
-            "self._claimed > self._policy.max_jobs",
+            "self._vacancies.all_claimed or",
+            "self._vacancies.all_claimed and not self._found_none or",
             "test_a_loop_ends_after_max_jobs",
         ),
         (
@@ -37,25 +38,57 @@ LOOP = [
         ),
         (
             "a job claimed too late is run",
-            "if job and self._shutdown.requested:",
-            "if job and self._shutdown.hurried:",
-            "test_a_job_that_is_claimed_while_the_worker_is_asked_to_stop_is_returned_to_the_caller",
+            "            self._pool.drain()\n",
+            "",
+            "test_a_job_that_is_claimed_while_the_worker_is_asked_to_stop_is_released",
+        ),
+        (
+            "a claim that was not answered is not repeated",
+            "self._unanswered.append(replace(request, wait_seconds=0))",
+            "self.refused(request)",
+            "test_a_claim_whose_answer_is_lost_is_repeated_until_it_is_answered",
+        ),
+        (
+            "a claim that the worker withdraws is forgotten",
+            "            self.repeat_last()\n",
+            "",
+            "test_a_job_that_a_withdrawn_claim_has_brought_is_released",
         ),
     ),
     *seeded(
         "jobqueue/worker/pool.py",
         LOOP_TESTS,
         (
-            "a job that never ran speaks for the host",
-            "if verdict is Verdict.MADE:",
-            "if verdict is not Verdict.HOST_FAULT:",
-            "test_a_job_that_comes_back_and_a_job_that_never_ran_are_no_evidence_about_the_host",
-        ),
-        (
             "an attempt that begins after the stop is not stopped",
             "stopped = self._stopped",
             "stopped = None",
             "test_an_attempt_that_begins_after_the_pool_was_stopped_is_stopped_too",
+        ),
+    ),
+    *seeded(
+        "jobqueue/worker/attempts/runner.py",
+        LOOP_TESTS,
+        (
+            "a job that never ran speaks for the host",
+            "if verdict is Verdict.MADE:\n            self._resources",
+            "if verdict is not Verdict.HOST_FAULT:\n            self._resources",
+            "test_a_job_that_comes_back_and_a_job_that_never_ran_are_no_evidence_about_the_host",
+        ),
+    ),
+    *seeded(
+        "jobqueue/worker/vacancies.py",
+        "tests/worker/test_vacancies.py",
+        (
+            "jobs are claimed ahead although they are long",
+            "if usual < SHORT_SECONDS else 0",
+            "if usual < 3600 else 0",
+            "test_nothing_is_claimed_ahead_while_jobs_are_long",
+        ),
+        (
+            "more jobs than --max-jobs are claimed",
+            "self._left - self._asked), 0)",
+            "self._left), 0)",
+            "test_no_more_jobs_are_claimed_than_the_worker_is_to_run",
         ),
     ),
     *seeded(
@@ -99,6 +132,7 @@ LOOP = [
 ]
 SEEDED_BUGS = [
     *attempts.SEEDED_BUGS,
+    *reports.SEEDED_BUGS,
     *LOOP,
     *slots.SEEDED_BUGS,
     *host.SEEDED_BUGS,

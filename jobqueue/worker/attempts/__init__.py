@@ -1,13 +1,10 @@
-"""One job, from its claim to its report. Runs in the worker process, on one thread per slot.
+"""One job, from its claim to its report. Runs in the worker process, on one thread per slot and one for all heartbeats.
 
 runner: makes one attempt: fetches the program, runs it, reports how it ended.
 attempt: one attempt, shared by all threads that deal with it.
 live_output: the latest output of a running program that the API does not have yet.
 lease: how long the worker may treat a job as its own; arithmetic without threads.
-heartbeat: the thread that renews the lease.
+heartbeat: the thread that renews all leases.
 environment: the program's environment variables.
 platform_stop: recognizes a program that failed because SIGTERM was sent to every process.
-report: what an attempt reports to the API when it has ended.
-spool: reports on disk until the API has answered them.
-delivery: sends the reports in the spool, again and again if need be.
 """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from jobqueue import logs
-from jobqueue.client.claims import ClaimedJob
+from jobqueue.client.claimed_job import ClaimedJob
 from jobqueue.worker.attempts.live_output import LiveOutput
 from jobqueue.worker.slots.slot import Slot
 from jobqueue.worker.supervisor.messages import LeaseEnd
@@ -47,14 +47,16 @@ class StopPolicy:
 
 
 class Attempt:
-    """A job in a slot. The event `stopped` is set as soon as there is a `cause` to stop the attempt.
+    """A claimed job, which waits for a slot until it begins.
+
+    The event `stopped` is set as soon as there is a `cause` to stop the attempt.
 
     The event also identifies the run: the slot stops only the run that was given the same event, never a later job.
     """
 
-    def __init__(self, job: ClaimedJob, slot: Slot) -> None:
+    def __init__(self, job: ClaimedJob, slot: Slot | None = None) -> None:
         self.job = job
-        self.slot = slot
+        self._slot = slot
         self.live_output = LiveOutput()
         self.stopped = threading.Event()
         self.cause: Cause | None = None
@@ -62,7 +64,21 @@ class Attempt:
         """When the program has to end if the lease is not renewed; None when it may outlive the lease."""
         self.fault_subject = ""
         """What a host fault is about: a server of programs, or one program; "" for this machine."""
+        self.is_reported = False
+        """Whether a report about it was left to the delivery."""
         self._lock = threading.Lock()
+
+    @property
+    def slot(self) -> Slot:
+        """The slot of an attempt that has begun."""
+        assert self._slot is not None, "the attempt has not begun"  # noqa: S101  # for the type checker
+        return self._slot
+
+    def begin(self, slot: Slot) -> None:
+        """Use this slot from now on."""
+        # A thread that stops the attempt sets the event first and looks for the slot then. So either it finds the slot,
+        # or the slot finds the event set when it is asked to run the program. The same holds for a renewal.
+        self._slot = slot
 
     def stop(self, cause: Cause, grace_seconds: float = 0.0) -> bool:
         """Stop the attempt, whatever it is doing. With a grace its program gets SIGTERM first, else SIGKILL at once.
@@ -77,7 +93,8 @@ class Attempt:
             if self.cause is None or cause is Cause.LEASE_LOST:
                 self.cause = cause
             self.stopped.set()
-        self.slot.stop(grace_seconds, self.stopped)
+        if self._slot is not None:
+            self._slot.stop(grace_seconds, self.stopped)
         return cause is self.cause is not before
 
     def lose_lease(self, reason: str, grace_seconds: float = 0.0) -> None:
@@ -90,5 +107,5 @@ class Attempt:
         # In this order: a run that begins in between takes the new end from here, one that has begun gets it from the
         # slot. The attempt may be over by then, and the slot with another one.
         self.lease_end = lease_end
-        if lease_end is not None:
-            self.slot.renew(lease_end, self.stopped)
+        if lease_end is not None and self._slot is not None:
+            self._slot.renew(lease_end, self.stopped)

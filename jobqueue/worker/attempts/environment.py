@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from jobqueue.client.claims import ClaimedJob
+from jobqueue.client.claimed_job import ClaimedJob
 
 DEFAULTS = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
 """Variables that every program gets: with the worker's value where it has one, else with this one.

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 from jobqueue import logs
-from jobqueue.client.claims import ClaimedJob, Claims
+from jobqueue.client.claimed_job import ClaimedJob
 from jobqueue.job import Reason
 from jobqueue.redaction import without_secrets
 from jobqueue.worker.attempts.attempt import Attempt, Cause, StopPolicy, Verdict
-from jobqueue.worker.attempts.delivery import Delivery
 from jobqueue.worker.attempts.environment import user_name, variables_of
-from jobqueue.worker.attempts.heartbeat import Heartbeat
+from jobqueue.worker.attempts.heartbeat import Heartbeats
 from jobqueue.worker.attempts.platform_stop import ended_by_platform
-from jobqueue.worker.attempts.report import Report, ended, failed, released
-from jobqueue.worker.attempts.spool import Spool, SpooledReport
+from jobqueue.worker.breaker import Breaker
 from jobqueue.worker.failures import Failure
 from jobqueue.worker.programs.cache import Cache
 from jobqueue.worker.programs.errors import DownloadFailed, DownloadStopped
+from jobqueue.worker.reports.delivery import Delivery
+from jobqueue.worker.reports.report import Report, ended, failed, released
+from jobqueue.worker.reports.spool import Spool, SpooledReport
 from jobqueue.worker.shutdown import Shutdown
 from jobqueue.worker.slots.program_name import program_name
 from jobqueue.worker.slots.slot import SupervisorDied
@@ -50,13 +52,15 @@ class HostFault(Exception):
 class Resources:
     """What attempts are made with, shared by all slots of a worker."""
 
-    connect: Callable[[], Claims]
     programs: Cache
     workspaces: Workspaces
     spool: Spool
     delivery: Delivery
+    heartbeats: Heartbeats
+    breaker: Breaker
     shutdown: Shutdown
     stop_policy: StopPolicy
+    executor_id: str
     variables: Mapping[str, str]
     """The environment variables that every program gets, besides those of its job."""
     job_timeout_seconds: float | None
@@ -64,18 +68,13 @@ class Resources:
 
 
 class Runner:
-    """Makes attempts, one at a time, and reports them on one connection."""
+    """Makes attempts and reports them. Any thread may use it."""
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
-        self._claims = resources.connect()
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._claims.close()
 
     def run(self, attempt: Attempt) -> Verdict:
-        """Make an attempt and report it.
+        """Make an attempt, whose lease is being renewed, and report it.
 
         When the lease is lost, the program is stopped and there is no report about it. A report that exists already,
         or the release after a host fault, is still sent: the API decides whether it counts.
@@ -83,53 +82,63 @@ class Runner:
         The lease is renewed until the report is answered, which may be long after this returns. If the lease ended
         while the report waits for an unavailable API, the job would run again although its result is known.
 
-        Four things end the heartbeat, so that the lease of a job that no longer runs is not renewed for ever: the
+        Four things end the heartbeats, so that the lease of a job that no longer runs is not renewed for ever: the
         report is done with, there is nothing to report, the lease is lost, or an exception leaves no report.
         """
-        heartbeat = Heartbeat(self._resources.connect(), attempt, self._resources.stop_policy)
         try:
-            return self._run(attempt, heartbeat)
+            return self._run(attempt)
         except BaseException:
-            heartbeat.stop()
+            self._resources.heartbeats.remove(attempt)
             raise
 
-    def release(self, job: ClaimedJob) -> None:
-        """Release a job that was claimed too late to be started."""
-        self._resources.delivery.leave(self._write(job, released(Reason.WORKER_SHUTDOWN), lambda: None))
+    def release(self, attempt: Attempt) -> None:
+        """Release the job of an attempt that has not begun."""
+        spooled = self._write(attempt, released(Reason.WORKER_SHUTDOWN))
+        attempt.is_reported = True
+        self._resources.delivery.leave(spooled)
 
-    def _run(self, attempt: Attempt, heartbeat: Heartbeat) -> Verdict:
+    def _run(self, attempt: Attempt) -> Verdict:
         """Make the attempt, in this order.
 
-        1. Start the heartbeat and make the workspace.
+        1. Make the workspace.
         2. Run the program and write the report to disk. A job can leave a million files, and the worker may be killed
            while it removes them: the result must not be lost then.
         3. Start the removal of the workspace and wait for it a little, so that a job that has been reported has
            normally left nothing behind.
-        4. Deliver the report.
+        4. Leave the report to the delivery.
         5. Wait for the rest of the removal, since jobs must not use up the disk faster than it is cleared.
 
         A host fault in 1 or 2 leaves no result that could be lost. The release comes after 3.
         """
         with ExitStack() as removal:
             try:
-                heartbeat.start()
                 name = program_name(attempt.job.binary_url)
                 workspace = self._resources.workspaces.create(attempt.job.id, attempt.slot.isolation, name)
                 try:
                     report = self._make(attempt, workspace)
-                    spooled = None if report is None else self._write(attempt.job, report, heartbeat.stop)
+                    spooled = None if report is None else self._write(attempt, report)
                     verdict = Verdict.MADE if report and report.has_exit_code else Verdict.NEITHER
                 finally:
                     wait_for_rest = workspace.remove_within(REMOVAL_WAIT_SECONDS)
                     removal.callback(wait_for_rest)
             except Exception as error:  # noqa: BLE001  # whatever one job causes, the worker must live for the next
-                spooled = self._release_after_fault(attempt, heartbeat, error)
+                spooled = self._release_after_fault(attempt, error)
                 verdict = Verdict.HOST_FAULT
+            self._note(attempt, verdict)
             if spooled is not None:
-                self._resources.delivery.deliver(self._claims, spooled)
+                attempt.is_reported = True
+                self._resources.delivery.leave(spooled)
             else:  # nothing to report: let the lease end
-                heartbeat.stop()
+                self._resources.heartbeats.remove(attempt)
             return verdict
+
+    def _note(self, attempt: Attempt, verdict: Verdict) -> None:
+        # The breaker has to know before the report goes out: the delivery claims another job with it, and this may have
+        # been one fault too many.
+        if verdict is Verdict.MADE:
+            self._resources.breaker.note_made()
+        elif verdict is Verdict.HOST_FAULT:
+            self._resources.breaker.note_fault(attempt.job.id, attempt.fault_subject)
 
     def _make(self, attempt: Attempt, workspace: Workspace) -> Report | None:
         """Fetch the program, run it and return the report, None when there is nothing to say.
@@ -205,7 +214,7 @@ class Runner:
         timeout_seconds = self._timeout_seconds(attempt.job)
         return ended(outcome, timeout_seconds, outcome.stopped, download_started_at_ms=download_started_at_ms)
 
-    def _release_after_fault(self, attempt: Attempt, heartbeat: Heartbeat, error: Exception) -> SpooledReport:
+    def _release_after_fault(self, attempt: Attempt, error: Exception) -> SpooledReport:
         """Return the report that releases a job that could not be run here. The server delays its next attempt, offers
         it to other executors first, and fails it after a few such attempts. Whatever goes wrong on this machine while
         the worker shuts down is no host fault: the job would have been released anyway, and that is not counted.
@@ -216,11 +225,17 @@ class Runner:
         logs.logger().error("host_fault", job_id=attempt.job.id, reason=detail)
         shuts_down = attempt.cause is Cause.SHUTDOWN and fault.reason is Reason.HOST_FAULT
         report = released(Reason.WORKER_SHUTDOWN) if shuts_down else released(fault.reason, str(fault))
-        return self._write(attempt.job, report, heartbeat.stop)
+        return self._write(attempt, report)
 
-    def _write(self, job: ClaimedJob, report: Report, on_done: Callable[[], None]) -> SpooledReport:
+    def _write(self, attempt: Attempt, report: Report) -> SpooledReport:
+        job = attempt.job
         logs.logger().info("ended", job_id=job.id, verb=report.verb, reason=report.fields["reason"])
-        return self._resources.spool.write(job.id, report.verb, report.body(self._claims.holder(job)), on_done)
+        holder = {"executor_id": self._resources.executor_id, "attempt_token": job.attempt_token}
+        on_done = partial(self._resources.heartbeats.remove, attempt)
+        line = report.line(job.id, holder)
+        if line is not None:
+            return self._resources.spool.append(job.id, report.verb, line, on_done)
+        return self._resources.spool.write(job.id, report.verb, report.body(holder), on_done)
 
     def _timeout_seconds(self, job: ClaimedJob) -> float | None:
         """Return a job's time limit. A server that has a default puts it into the job; this one is the worker's own."""

@@ -41,39 +41,46 @@ HEARTBEAT = seeded(
     f"{TESTS}/test_heartbeat.py",
     (
         "a lease counts from the answer to its heartbeat",
-        "self._note_answer(now)",
-        "self._note_answer(since_boot())",
+        "renewal.lease.renewed(sent_at)",
+        "renewal.lease.renewed(since_boot())",
         "test_a_lease_counts_from_when_the_last_answered_heartbeat_was_sent",
     ),
     (
         "heartbeats go on after the lease is lost",
-        'held by another attempt")\n            return False',
-        'held by another attempt")\n            return True',
+        "        if held is None:\n            self.remove(attempt)\n",
+        "        if held is None:\n",
         "test_a_lease_is_lost_when_the_api_says_so",
     ),
     (
-        "one heartbeat without an answer is the last",
-        "self._note_no_answer(now, error)\n            return True",
-        "self._note_no_answer(now, error)\n            return False",
+        "a heartbeat without an answer loses every lease",
+        "answers, error = {}, unanswered",
+        "answers, error = dict.fromkeys(beat.job.attempt_token for beat in beats), unanswered",
         "test_a_short_outage_costs_no_lease",
     ),
     (
         "a cancel request kills without SIGTERM",
-        "Cause.CANCELLED, self._kill_grace_seconds",
+        "Cause.CANCELLED, self._stop_policy.kill_grace_seconds",
         "Cause.CANCELLED",
         f"{STOPPED}::test_a_cancelled_job_gets_sigterm_and_is_reported_with_its_output",
     ),
     (
         "live output is forgotten before it is answered",
-        "output = self._attempt.live_output.peek()",
-        "output = self._attempt.live_output.peek()\n        self._attempt.live_output.forget(output)",
+        "beats = [Beat(renewal.attempt.job, renewal.attempt.live_output.peek()) for renewal in held]",
+        "beats = [Beat(renewal.attempt.job, renewal.attempt.live_output.peek()) for renewal in held]\n"
+        "        [renewal.attempt.live_output.forget(beat.output) for renewal, beat in zip(held, beats)]",
         "test_output_that_was_not_answered_for_is_sent_again",
     ),
     (
         "answered live output is sent again",
-        "self._attempt.live_output.forget(output)",
+        "attempt.live_output.forget(beat.output)",
         "pass",
         "test_output_is_sent_once",
+    ),
+    (
+        "a job that comes while others are renewed is not renewed in time",
+        "        self._wake_for(renewal)\n\n    def remove",
+        "\n    def remove",
+        "test_a_job_with_a_short_lease_is_renewed_in_time_beside_others",
     ),
 )
 ATTEMPT = seeded(
@@ -87,8 +94,8 @@ ATTEMPT = seeded(
     ),
     (
         "a stop names no run",
-        "self.slot.stop(grace_seconds, self.stopped)",
-        "self.slot.stop(grace_seconds)",
+        "self._slot.stop(grace_seconds, self.stopped)",
+        "self._slot.stop(grace_seconds)",
         "test_stopping_an_attempt_that_is_over_does_not_stop_the_next_in_its_slot",
     ),
 )
@@ -144,52 +151,6 @@ RUNNER = seeded(
         "test_a_download_that_waits_for_its_server_ends_when_the_worker_is_asked_to_stop",
     ),
 )
-REPORTS = [
-    *seeded(
-        f"{CODE}/spool.py",
-        f"{TESTS}/test_delivery.py",
-        (
-            "a waiting report stays in memory",
-            "body.close()\n        return SpooledReport(job_id, verb, path, on_done)",
-            "return SpooledReport(job_id, verb, body, on_done)",
-            "test_a_report_that_waits_on_disk_takes_no_memory",
-        ),
-        (
-            "reports for another API are sent to this one",
-            "hashlib.sha256(api_url.encode())",
-            'hashlib.sha256(b"")',
-            f"{TESTS}/test_spool_restart.py::test_reports_for_another_api_are_left_alone",
-        ),
-    ),
-    *seeded(
-        f"{CODE}/delivery.py",
-        f"{TESTS}/test_delivery.py",
-        (
-            "abandoned reports are not adopted",
-            "for report in self._spool.adopt()]",
-            "for report in []]",
-            f"{TESTS}/test_spool_restart.py::test_the_next_worker_sends_what_a_killed_one_could_not",
-        ),
-        (
-            "a refused report is sent again",
-            "reason=str(refused))",
-            "reason=str(refused))\n            return False",
-            "test_a_refused_report_is_dropped_and_logged",
-        ),
-        (
-            "a report without an answer is dropped",
-            "except ApiUnavailable:\n            return False",
-            "except ApiUnavailable:\n            pass",
-            "test_an_unanswered_report_is_sent_until_it_is_answered",
-        ),
-        (
-            "every slot waits for an API that is away",
-            "if self._state.outage.lasts or not self._try",
-            "if not self._try",
-            "test_a_slot_is_blocked_once_and_shortly_by_an_api_that_hangs",
-        ),
-    ),
-]
 PLATFORM = [
     *seeded(
         f"{CODE}/environment.py",
@@ -218,4 +179,4 @@ PLATFORM = [
         ),
     ),
 ]
-SEEDED_BUGS = [*LEASE, *HEARTBEAT, *ATTEMPT, *RUNNER, *REPORTS, *PLATFORM]
+SEEDED_BUGS = [*LEASE, *HEARTBEAT, *ATTEMPT, *RUNNER, *PLATFORM]

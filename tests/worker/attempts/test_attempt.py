@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue.client.claims import ClaimedJob
+from jobqueue.client.claimed_job import ClaimedJob
 from jobqueue.worker.attempts.attempt import Attempt, Cause
 from jobqueue.worker.slots.slot import Slot
 from tests.support.processes import wait_for_pids, wait_until_gone

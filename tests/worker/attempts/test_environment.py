@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue.client.claims import ClaimedJob
+from jobqueue.client.claimed_job import ClaimedJob
 from jobqueue.worker.attempts.environment import shared_variables, user_name, variables_of
 
 WORK = Path("/somewhere/work")

@@ -10,9 +10,10 @@ from itertools import chain, cycle, pairwise, repeat
 
 import pytest
 
-from jobqueue.client.claims import ClaimedJob, Claims
+from jobqueue.client.batches import Batches
+from jobqueue.client.claimed_job import ClaimedJob
 from jobqueue.worker.attempts.attempt import Attempt, Cause, StopPolicy
-from jobqueue.worker.attempts.heartbeat import Heartbeat
+from jobqueue.worker.attempts.heartbeat import Heartbeats
 from jobqueue.worker.attempts.lease import SAFE_FRACTION
 from jobqueue.worker.slots.slot import Slot
 from tests.support.fake_api import AWAY, CANCEL, REFUSED, YES, FakeApi
@@ -25,18 +26,19 @@ Renewing = Callable[..., AbstractContextManager[Attempt]]
 
 
 @pytest.fixture
-def renewing(connect: Callable[[], Claims], slot: Slot) -> Renewing:
+def renewing(connect: Callable[[], Batches], slot: Slot) -> Renewing:
     """Renews a lease of that many milliseconds."""
 
     @contextmanager
     def renewing(lease_ms: int, may_outlive_lease: bool = False) -> Iterator[Attempt]:
         job = ClaimedJob("job-1", "http://host/program", "ab" * 32, [], {}, "token-1", lease_ms)
         attempt = Attempt(job, slot)
-        heartbeat = Heartbeat(connect(), attempt, StopPolicy(may_outlive_lease, kill_grace_seconds=1))
-        heartbeat.start()
+        heartbeats = Heartbeats(connect(), StopPolicy(may_outlive_lease, kill_grace_seconds=1))
+        heartbeats.start()
+        heartbeats.add(attempt)
         yield attempt
-        heartbeat.stop()
-        wait_until("the heartbeats end", lambda: not heartbeat.running, 10)
+        heartbeats.close()
+        wait_until("the thread ends", lambda: all(each.name != "heartbeat" for each in threading.enumerate()), 10)
 
     return renewing
 
@@ -71,7 +73,7 @@ def test_a_lease_is_lost_when_the_api_says_so(api: FakeApi, renewing: Renewing) 
     api.answers["heartbeat"] = replies(YES, then=REFUSED)
     with renewing(3000) as attempt:
         assert attempt.stopped.wait(10)
-        wait_until("the heartbeats end", lambda: all(each.name != "heartbeat" for each in threading.enumerate()), 10)
+        threading.Event().wait(1.2)  # longer than until the next would be due
     assert attempt.cause is Cause.LEASE_LOST
     assert len(api.seen("heartbeat")) == 2
 
@@ -187,3 +189,17 @@ def test_an_answer_that_cannot_be_parsed_is_at_worst_a_lost_lease(api: FakeApi, 
     api.answers["heartbeat"] = lambda _: Reply(400, b"[" * 200_000)
     with renewing(600) as attempt:
         assert attempt.stopped.wait(20)
+
+
+def test_a_job_with_a_short_lease_is_renewed_in_time_beside_others(
+    api: FakeApi, connect: Callable[[], Batches], slot: Slot
+) -> None:
+    heartbeats = Heartbeats(connect(), StopPolicy(may_outlive_lease=True, kill_grace_seconds=1))
+    heartbeats.start()
+    for number, lease_ms in ((1, 600_000), (2, 900)):
+        job = ClaimedJob(f"job-{number}", "http://host/program", "ab" * 32, [], {}, f"token-{number}", lease_ms)
+        heartbeats.add(Attempt(job, slot))
+        time.sleep(0.1)  # the thread sleeps until the long lease needs it
+    wait_until("it is renewed", lambda: bool(api.seen("heartbeat")), 4)
+    heartbeats.close()
+    assert {request.path for request in api.seen("heartbeat")[:2]} == {"/jobs/job-1/heartbeat", "/jobs/job-2/heartbeat"}

@@ -7,19 +7,25 @@ import threading
 import pytest
 from structlog.testing import capture_logs
 
-from jobqueue.client.claims import ClaimedJob, Claims
+from jobqueue.client.batches import Batches
+from jobqueue.client.claimed_job import ClaimedJob
 from jobqueue.client.transport import Transport
 from jobqueue.worker.attempts.attempt import Attempt, StopPolicy
-from jobqueue.worker.attempts.heartbeat import Heartbeat
+from jobqueue.worker.attempts.heartbeat import Heartbeats
 from jobqueue.worker.slots.slot import Slot
 from tests.support.fake_api import FakeApi
 from tests.support.hosts import misbehaving, resolve_to, silent
 from tests.support.waiting import wait_until
 
 
-def heartbeat_of(claims: Claims, slot: Slot, lease_ms: int) -> tuple[Attempt, Heartbeat]:
-    attempt = Attempt(ClaimedJob("job-1", "http://host/program", "ab" * 32, [], {}, "token-1", lease_ms), slot)
-    return attempt, Heartbeat(claims, attempt, StopPolicy(may_outlive_lease=False, kill_grace_seconds=1))
+def heartbeats_on(connection: Batches) -> Heartbeats:
+    heartbeats = Heartbeats(connection, StopPolicy(may_outlive_lease=False, kill_grace_seconds=1))
+    heartbeats.start()
+    return heartbeats
+
+
+def attempt_in(slot: Slot, lease_ms: int) -> Attempt:
+    return Attempt(ClaimedJob("job-1", "http://host/program", "ab" * 32, [], {}, "token-1", lease_ms), slot)
 
 
 def test_an_address_that_passes_nothing_costs_no_lease(
@@ -27,33 +33,34 @@ def test_an_address_that_passes_nothing_costs_no_lease(
 ) -> None:
     with misbehaving(silent) as dead:
         resolve_to(monkeypatch, dead, api.url)
-        attempt, heartbeat = heartbeat_of(Claims(Transport("http://api"), "executor-1"), slot, 3000)
-        heartbeat.start()
+        heartbeats = heartbeats_on(Batches(Transport("http://api"), "executor-1"))
+        attempt = attempt_in(slot, 3000)
+        heartbeats.add(attempt)
         assert not attempt.stopped.wait(3.2)  # longer than the lease
-        heartbeat.stop()
-        wait_until("the heartbeats end", lambda: not heartbeat.running, 10)
+        heartbeats.close()
     assert api.seen("heartbeat")
 
 
 def test_an_unexpected_error_does_not_end_the_heartbeats_and_is_logged_once(
-    api: FakeApi, claims: Claims, slot: Slot, monkeypatch: pytest.MonkeyPatch
+    api: FakeApi, connection: Batches, slot: Slot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failures = 3
-    send = Claims.heartbeat
+    send = Batches.heartbeat
 
-    def fail_first(self: Claims, *arguments: object) -> object:
+    def fail_first(self: Batches, *arguments: object) -> object:
         nonlocal failures
         failures -= 1
         if failures >= 0:
             raise AttributeError("settimeout")
         return send(self, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Claims, "heartbeat", fail_first)
+    monkeypatch.setattr(Batches, "heartbeat", fail_first)
     with capture_logs() as logs:
-        attempt, heartbeat = heartbeat_of(claims, slot, 2000)
-        heartbeat.start()
+        heartbeats = heartbeats_on(connection)
+        attempt = attempt_in(slot, 2000)
+        heartbeats.add(attempt)
         wait_until("a heartbeat is answered", lambda: "heartbeat_answered" in [log["event"] for log in logs], 20)
-        heartbeat.stop()
+        heartbeats.close()
     assert [log["event"] for log in logs] == ["crash", "heartbeat_unanswered", "heartbeat_answered"]
     assert not attempt.stopped.is_set()
     wait_until("the thread ends", lambda: all(each.name != "heartbeat" for each in threading.enumerate()), 10)

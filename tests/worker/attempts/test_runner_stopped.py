@@ -77,7 +77,7 @@ def test_a_cancel_request_for_an_ended_job_does_not_reach_the_next_in_its_slot(
 ) -> None:
     """Its lease is kept until its report is answered; the slot goes on meanwhile."""
     api.answers["complete"] = lambda request: AWAY if "job-1" in request.path else YES
-    first = run(api.offer(SHELL, lease_ms=3000))
+    first = run(api.offer(SHELL, lease_ms=3000), reported=False)
     cancelled = threading.Event()
 
     def answer(request: Request) -> Reply:
@@ -88,7 +88,7 @@ def test_a_cancel_request_for_an_ended_job_does_not_reach_the_next_in_its_slot(
 
     api.answers["heartbeat"] = answer
     wait = SHELL + 'echo $$ >> "$1"; while [ ! -e "$2" ]; do sleep 0.02; done; echo finished'
-    second = threading.Thread(target=run, args=[api.offer(wait, tmp_path / "pids", tmp_path / "go")])
+    second = threading.Thread(target=run, args=[api.offer(wait, tmp_path / "pids", tmp_path / "go"), False])
     second.start()
     assert cancelled.wait(20)
     assert first.attempt.stopped.wait(20)
@@ -108,7 +108,7 @@ def test_the_lease_is_kept_alive_while_the_report_is_not_answered(api: FakeApi, 
         return YES if len(api.seen("heartbeat")) > 1 or request.at > give_up_at else AWAY
 
     api.answers["complete"] = answer
-    run(api.offer(SHELL, lease_ms=3000))
+    run(api.offer(SHELL, lease_ms=3000), reported=False)
     wait_until("the lease is renewed", lambda: len(api.seen("heartbeat")) > 1)
 
 

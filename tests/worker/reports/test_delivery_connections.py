@@ -12,11 +12,12 @@ from typing import IO
 import pytest
 from structlog.testing import capture_logs
 
+from jobqueue.client.batches import Batches
 from jobqueue.client.claims import Claims
 from jobqueue.client.transport import Transport
-from jobqueue.worker.attempts import delivery
-from jobqueue.worker.attempts.delivery import Delivery, TimeLimits
-from jobqueue.worker.attempts.spool import Spool
+from jobqueue.worker.reports import delivery, outbox
+from jobqueue.worker.reports.delivery import Delivery, TimeLimits
+from jobqueue.worker.reports.spool import Spool
 from tests.support.fake_server import FakeServer, Reply, Request, serving
 from tests.support.silencing import leading_to
 from tests.support.spooling import ACCEPTED, SHORT_PAUSES, UNAVAILABLE, Answered, in_memory, spooling
@@ -38,8 +39,9 @@ def test_a_result_does_not_wait_for_a_connection_that_passes_nothing(api: FakeSe
     """The connection worked for the last report, and other connections still do."""
     with leading_to(api.url) as way:
         api.url = way.url
-        with spooling(tmp_path, api, TimeLimits(first_try=60)) as reports:
+        with spooling(tmp_path, api, TimeLimits(later_try=60)) as reports:
             reports.send("job-1")
+            reports.wait_until_sent()
             way.silence()
             begun, answered = time.monotonic(), Answered()
             reports.send("job-2", on_done=answered)
@@ -66,7 +68,7 @@ def test_a_new_report_does_not_wait_for_the_pause_of_an_old_one(
     api: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api.answer = lambda request: UNAVAILABLE if job_of(request) == "job-1" else ACCEPTED
-    monkeypatch.setattr(delivery, "backoff", lambda *_: iter([0.0, *[3600.0] * 9]))
+    monkeypatch.setattr(outbox, "backoff", lambda *_: iter([0.0, *[3600.0] * 9]))
     with spooling(tmp_path, api, TimeLimits()) as reports:
         reports.send("job-1")
         wait_until("its second pause has begun", lambda: len(api.requests) == 2)
@@ -101,15 +103,17 @@ def test_an_api_that_is_away_is_asked_about_one_report_at_a_time(api: FakeServer
         reports.wait_until_sent()
 
 
-def test_a_large_report_gets_the_time_that_a_slow_link_needs(api: FakeServer, tmp_path: Path) -> None:
+def test_a_large_report_gets_the_time_that_a_slow_link_needs(
+    api: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     limits: list[float] = []
 
-    class Noting(Claims):
-        def report(self, job_id: str, verb: str, body: IO[bytes], within_seconds: float = 0) -> None:
-            limits.append(within_seconds)
+    def note(_: Claims, _job_id: str, _verb: str, _body: IO[bytes], within_seconds: float) -> None:
+        limits.append(within_seconds)
 
+    monkeypatch.setattr(Claims, "report", note)
     spool = Spool(tmp_path, api.url)
-    delivery_of_all = Delivery(spool, lambda: Noting(Transport(api.url), "executor-1"))
+    delivery_of_all = Delivery(spool, lambda: Batches(Transport(api.url), "executor-1"))
     delivery_of_all.start()
     delivery_of_all.leave(spool.write("job-1", "complete", in_memory(bytes(13 * 1024**2)), lambda: None))
     assert delivery_of_all.wait_until_sent(20)

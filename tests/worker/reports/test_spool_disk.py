@@ -90,6 +90,7 @@ def test_a_report_that_the_disk_does_not_take_is_sent_at_once_all_the_same(
     api.answer = lambda _: ACCEPTED
     with capture_logs(), disk(reports.parent):
         reports.send(body=body, on_done=answered)
+        reports.wait_until_sent()
     assert (len(api.requests), answered.times, body.closed) == (1, 1, True)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobqueue.job import Measured, Reason
-from jobqueue.worker.attempts.report import Report, ended, failed, released
+from jobqueue.worker.reports.report import Report, ended, failed, released
 from jobqueue.worker.supervisor.messages import Outcome, signal_name
 from jobqueue.worker.supervisor.output_file import Outputs
 

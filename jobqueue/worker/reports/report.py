@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import IO, Any
 
 from jobqueue import json_stream
 from jobqueue.job import Reason
 from jobqueue.worker.supervisor.messages import Outcome
 from jobqueue.worker.supervisor.output_file import Outputs
+
+SMALL_BYTES = 32 * 1024
+"""Up to which size the outputs are read into memory, so that the report can be sent with others."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,21 @@ class Report:
     def has_exit_code(self) -> bool:
         """Whether it says how a program ended that has run."""
         return self.fields.get("exit_code") is not None
+
+    def line(self, job_id: str, holder: Mapping[str, object]) -> bytes | None:
+        """Return the report as a line of a journal, None when its outputs are too large for that.
+
+        The outputs can be taken only once.
+        """
+        outputs = b""
+        if self.outputs:
+            if os.fstat(self.outputs.fd).st_size > SMALL_BYTES:
+                return None
+            outputs = os.pread(self.outputs.fd, SMALL_BYTES, 0)[1:-1]
+            self.outputs.close()
+        members = {"id": job_id, "outcome": self.verb, **holder, **self.fields}
+        line = json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode()
+        return line[:-1] + b"," + outputs + b"}" if outputs else line
 
     def body(self, holder: Mapping[str, object]) -> IO[bytes]:
         """Return the body of the request in a file in memory, which the caller closes.
@@ -58,7 +78,7 @@ def ended(outcome: Outcome, timeout_seconds: float | None, cancelled: bool, **me
     `measured` is what the supervisor cannot know, and replaces what it has measured.
     """
     reason, message = _why(outcome, timeout_seconds, cancelled)
-    fields = {"reason": reason, "exit_code": outcome.exit_code, **asdict(outcome.measured), **measured}
+    fields = {"reason": reason, "exit_code": outcome.exit_code, **vars(outcome.measured), **measured}
     if message is None:
         return Report("complete", fields, outcome.outputs)
     return Report("fail", {**fields, "error_message": message}, outcome.outputs)

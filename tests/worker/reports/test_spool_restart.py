@@ -22,20 +22,20 @@ from tests.support.waiting import wait_until
 WORKER = """
 import os, pathlib
 from jobqueue import logs
-from jobqueue.client.claims import Claims
+from jobqueue.client.batches import Batches
 from jobqueue.client.transport import Transport
-from jobqueue.worker.attempts.delivery import Delivery
-from jobqueue.worker.attempts.spool import Spool
+from jobqueue.worker.reports.delivery import Delivery
+from jobqueue.worker.reports.spool import Spool
 logs.configure(sys.stderr)
 def connect():
-    return Claims(Transport(sys.argv[2]), "executor-1")
+    return Batches(Transport(sys.argv[2]), "executor-1")
 spool = Spool(pathlib.Path(sys.argv[1]), sys.argv[2])
 delivery = Delivery(spool, connect)
 delivery.start()
 for job_id in sys.argv[3:]:
     body = open(os.memfd_create("body"), "w+b")
     body.write(b'{"exit_code": 0, "stdout": "\\xc3\\xbc"}')
-    delivery.deliver(connect(), spool.write(job_id, "complete", body, lambda: None))
+    delivery.leave(spool.write(job_id, "complete", body, lambda: None))
 print("sent", flush=True)
 sys.stdin.read()
 """
