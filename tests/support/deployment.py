@@ -47,6 +47,8 @@ class Deployment:
     host: FakeServer
     programs: dict[str, bytes]
     workers: list[Service] = field(default_factory=list)
+    worker_code: Path = ROOT
+    """The project's folder, or one with another version of the project."""
 
     def submit(
         self, program: str, *arguments: object, priority: str = "background", environment: dict[str, str] | None = None
@@ -74,7 +76,7 @@ class Deployment:
         self.folder.mkdir(exist_ok=True)
         directories = {"CACHE_DIR": str(self.folder / "cache"), "SPOOL_DIR": str(self.folder / "spool")}
         settings = {"API_URL": self.api.url, "EXECUTOR_ID": name, "SLOTS": "1", **directories, **variables}
-        service = Service.start(["worker.py", *options], self.folder, name, settings)
+        service = Service.start(["worker.py", *options], self.folder, name, settings, self.worker_code)
         self.workers.append(service)
         wait_until(f"{name} has started", lambda: service.logged("event=worker_started"))
         return service

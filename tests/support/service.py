@@ -22,9 +22,11 @@ class Service:
     log: Path
 
     @classmethod
-    def start(cls, command: list[str], folder: Path, name: str, variables: Mapping[str, str]) -> Service:
-        """Start Python with these arguments in the project's folder, with PATH, TMPDIR and `variables` as its whole
-        environment.
+    def start(
+        cls, command: list[str], folder: Path, name: str, variables: Mapping[str, str], code: Path = ROOT
+    ) -> Service:
+        """Start Python with these arguments in the project's folder, or in one with another version of it, with PATH,
+        TMPDIR and `variables` as its whole environment.
         """
         log = folder / f"{name}.log"
         temporary = folder / f"{name}.tmp"
@@ -32,7 +34,7 @@ class Service:
         environment = {"PATH": PATH, "TMPDIR": str(temporary), **variables}
         with log.open("ab") as file:
             process = subprocess.Popen(
-                [sys.executable, *command], cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT
+                [sys.executable, *command], cwd=code, env=environment, stdout=file, stderr=subprocess.STDOUT
             )
         return cls(process, log)
 

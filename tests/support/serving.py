@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import requests
 
 from jobqueue.local.run import free_port
-from tests.support.paths import PATH
+from tests.support.paths import PATH, ROOT
 from tests.support.processes import children
 from tests.support.redis_server import running_redis
 from tests.support.service import Service
@@ -39,10 +39,14 @@ def gunicorn(*options: str) -> list[str]:
 
 @dataclass
 class Server:
-    """The API as gunicorn serves it with two processes, logging to a file in `folder`. It is not started yet."""
+    """The API as gunicorn serves it with two processes, logging to a file in `folder`. It is not started yet.
+
+    `code` is the project's folder, or one with another version of the project.
+    """
 
     folder: Path
     variables: Mapping[str, str]
+    code: Path = ROOT
     port: int = field(default_factory=free_port)
     service: Service | None = None
 
@@ -77,7 +81,7 @@ class Server:
     def launch(self) -> None:
         """Start the server and do not wait for it."""
         variables = environment(self.folder, PORT=str(self.port), **self.variables)
-        self.service = Service.start(GUNICORN, self.folder, "api", variables)
+        self.service = Service.start(GUNICORN, self.folder, "api", variables, self.code)
 
     def kill(self) -> None:
         """Kill all of its processes."""
@@ -128,7 +132,13 @@ class Server:
 @contextmanager
 def running_api(folder: Path, **variables: str) -> Iterator[Server]:
     """A server that has been started with these variables, and is stopped at the end."""
-    server = Server(folder, variables)
+    with running(Server(folder, variables)) as server:
+        yield server
+
+
+@contextmanager
+def running(server: Server) -> Iterator[Server]:
+    """A server that is started, and stopped at the end."""
     try:
         server.start()
         yield server
