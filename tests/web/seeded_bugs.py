@@ -354,6 +354,22 @@ STORE = [
             "",
             "tests/queue/test_idle_connections.py::test_a_silent_connection_lets_all_idle_ones_be_replaced_unasked",
         ),
+        (
+            "an answer that nobody asked for becomes the answer to the next command",
+            "if replies.has_more:",
+            "if False:",
+            "tests/queue/test_replies.py::test_an_answer_too_many_is_not_read_as_the_answer_to_the_next_command",
+        ),
+    ),
+    *seeded(
+        "jobqueue/queue/scripts.py",
+        "tests/queue/test_call_many.py",
+        (
+            "after a failover the scripts that have run are run again",
+            "for index, reply in self._replies.items() if not _is_for_another_server(reply)",
+            "for index, reply in self._replies.items() if False",
+            "test_what_a_replica_refuses_is_called_again_and_nothing_else",
+        ),
     ),
 ]
 ERRORS = [
@@ -407,6 +423,12 @@ ERRORS = [
             'else "unmatched"',
             "else request.path",
             "test_no_client_can_create_new_series",
+        ),
+        (
+            "requests of one kind are counted as one of another status",
+            "kind = (received.method, url_rule(received), status)",
+            "kind = (received.method, url_rule(received), 200)",
+            "test_http_is_measured_by_route_rule",
         ),
     ),
 ]

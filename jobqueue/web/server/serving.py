@@ -74,6 +74,20 @@ class Answer(Response):
             write(self.sock, self.head)
 
 
+class Settled:
+    """gunicorn's settings as they are when a process has started. gunicorn computes each at every use, and uses fifteen
+    of them for a request.
+    """
+
+    def __init__(self, settings: Any) -> None:
+        self._settings = settings
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._settings, name)
+        setattr(self, name, value)  # from now on it is found without this method
+        return value
+
+
 @lru_cache(maxsize=1)
 def _http_date(seconds: int) -> str:
     return str(http_date(seconds))

@@ -54,6 +54,7 @@ class Worker(GeventWorker):
     limits = TimeLimits()
     alive: bool
     wsgi: Any
+    cfg: Any
 
     def init_process(self) -> None:
         """Prepare the process, load the app and serve."""
@@ -82,6 +83,7 @@ class Worker(GeventWorker):
         self._end_waits = end_waits_of(self.wsgi)
         self.wsgi = Gate(self.wsgi, self.table)
         wsgi.Response = serving.Answer  # gunicorn has no setting for it
+        self.cfg = serving.Settled(self.cfg)
 
     def run(self) -> None:
         """Serve until SIGTERM, the last of `max_requests`, or the death of the arbiter."""
