@@ -11,7 +11,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from benchmarks.clients.requests import Connection
-from benchmarks.rig.children import running, wait_until
+from benchmarks.rig.children import DidNotHappen, running, wait_until
 from benchmarks.rig.store import Store
 from benchmarks.rig.usage import family
 from jobqueue.local import variables
@@ -48,16 +48,19 @@ def running_server(
     environment = variables.of_web(os.environ, port, store.url)
     environment |= {"BIND": "127.0.0.1", "WEB_CONCURRENCY": str(PROCESSES), "TMPDIR": str(folder), **(settings or {})}
     command = [sys.executable, "-m", *module]
-    with running(command, environment, folder / f"{module[-1].partition(':')[0]}.log") as process:
+    log = folder / f"{module[-1].partition(':')[0]}.log"
+    with running(command, environment, log) as process:
         server = Server(port, process.pid)
-        wait_until("the server answers", lambda: len(server.workers()) == PROCESSES and _answers(port))
+        wait_until("the server answers or ends", lambda: process.poll() is not None or _answers(server))
+        if process.poll() is not None:
+            raise DidNotHappen(f"the server answers: {log.read_text()[-2000:]}")
         yield server
 
 
-def _answers(port: int) -> bool:
+def _answers(server: Server) -> bool:
     """Whether both processes answer, most likely: each connection is served by whichever takes it."""
     with suppress(OSError):
-        return all(_is_healthy(port) for _ in range(10 * PROCESSES))
+        return len(server.workers()) == PROCESSES and all(_is_healthy(server.port) for _ in range(10 * PROCESSES))
     return False
 
 
