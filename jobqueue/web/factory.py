@@ -15,6 +15,7 @@ from jobqueue.queue.commands import Commands
 from jobqueue.queue.connection import Connection, connect
 from jobqueue.queue.queries import Queries
 from jobqueue.queue.scripts import Scripts
+from jobqueue.queue.waiting import neighbours
 from jobqueue.queue.waiting.listener import Listener
 from jobqueue.queue.waiting.waiters import Waiters
 from jobqueue.queue.waiting.watches import Watches
@@ -31,7 +32,7 @@ def create_services(settings: ServerSettings) -> services.Services:
     scripts = Scripts(connection)
     given = scripts, settings.policy
     listener = Listener(connection)
-    waits = Waiters(listener), Watches(listener), listener
+    waits = Waiters(listener, neighbours.inherited()), Watches(listener), listener
     return services.Services(connection, Commands(*given), Claims(*given), Queries(*given), *waits)
 
 

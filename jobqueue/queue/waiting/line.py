@@ -19,7 +19,7 @@ class Waiter:
     """
 
     types: Types
-    place: int = 0
+    place: float = 0.0
     in_line: bool = False
 
 
@@ -27,7 +27,7 @@ class Waiter:
 class Group:
     """Waiters for the same types: a heap of places, with entries of waiters that have left in it."""
 
-    entries: list[tuple[int, Waiter]] = field(default_factory=list)
+    entries: list[tuple[float, Waiter]] = field(default_factory=list)
     count: int = 0
 
     def first(self) -> Waiter | None:

@@ -79,6 +79,8 @@ class Listener:
     def stop(self) -> None:
         """Stop listening. Returns when the thread has ended."""
         self._stopped.set()
+        if (subscription := self._subscription) is not None:
+            subscription.interrupt()
         if self._thread.ident is not None:
             self._thread.join()
 

@@ -14,8 +14,10 @@ from jobqueue.queue.waiting.notices import Types
 from jobqueue.queue.waiting.waiters import Waiters
 
 INTERVAL_SECONDS = 1.0
-SHORTEST_SECONDS = 0.05
-"""Time between two looks, however often they are asked for."""
+DELAY_SECONDS = 0.03
+"""How long after it was asked for a look begins. What is asked for meanwhile needs no look of its own, and the job that
+was left to another process has been claimed there by then.
+"""
 
 AWAY_SECONDS = 2.0
 """How long looks may fail until the claims that wait are answered with the error. They do not notice a shorter outage,
@@ -59,9 +61,9 @@ class Looker:
         while not self._stopped.is_set():
             poked = self._waiters.poked
             poked.wait(self._pause_seconds())
+            self._stopped.wait(DELAY_SECONDS)
             poked.clear()
             self.look()
-            self._stopped.wait(SHORTEST_SECONDS)
 
     def _pause_seconds(self) -> float | None:
         if self._failing_since is not None:

@@ -51,6 +51,11 @@ class Subscription:
         kind, channel, text = [*words, "", ""][:3]
         return kind, channel, text
 
+    def interrupt(self) -> None:
+        """Have the thread that receives see the end of the connection."""
+        with suppress(OSError):
+            self._connection.shut_down(socket.SHUT_RDWR)
+
     def close(self) -> None:
         """End the connection."""
         self._connection.disconnect()  # type: ignore[no-untyped-call]
@@ -60,9 +65,7 @@ class Subscription:
             with self._lock, limited(SEND_SECONDS):
                 self._connection.send_command(*words)  # type: ignore[no-untyped-call]
         except BaseException:
-            # Half a command may have been sent. The thread that receives must see the end, too.
-            with suppress(OSError):
-                self._connection.shut_down(socket.SHUT_RDWR)
+            self.interrupt()  # half a command may have been sent
             raise
 
 

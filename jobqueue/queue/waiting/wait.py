@@ -58,12 +58,13 @@ class Outcome(Generic[T]):
 
 @dataclass(eq=False)
 class Waiting(Waiter):
-    """A claim that waits, from its first claim to its answer."""
+    """A claim that waits, from its first claim to its answer. `entry`: where other processes can read of it."""
 
-    executor_id: str = ""
-    client: Client | None = None
+    executor_id: str = field(kw_only=True)
+    client: Client = field(kw_only=True)
     seen_at: float = 0.0
     woken: threading.Event = field(default_factory=threading.Event)
     wake: Wake | None = None
     failure: Exception | None = None
     gone: bool = False
+    entry: int | None = None

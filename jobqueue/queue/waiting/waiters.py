@@ -6,7 +6,6 @@ lost or said twice costs time, and never a job.
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable
@@ -15,7 +14,8 @@ from typing import TypeVar
 from jobqueue.queue.waiting.client import Client
 from jobqueue.queue.waiting.line import Line
 from jobqueue.queue.waiting.listener import Listener
-from jobqueue.queue.waiting.notices import ALL_TYPES, Notices, Types
+from jobqueue.queue.waiting.neighbours import Neighbours, alone
+from jobqueue.queue.waiting.notices import ALL_TYPES, Knowledge, Types
 from jobqueue.queue.waiting.wait import Attempt, Outcome, Wait, Waiting, Wake
 
 T = TypeVar("T")
@@ -23,10 +23,6 @@ T = TypeVar("T")
 MAX_WAITERS = 3000
 """Of one process. A waiting request costs about 40 KB."""
 
-KNOWN_SECONDS = 2.0
-"""How long a look counts that found nothing. While somebody waits, there is one every second."""
-
-MAX_KNOWN = 1000
 MAX_UNSEEN = 1000
 """Executors that have stopped waiting and are not noted as asking yet."""
 
@@ -44,16 +40,15 @@ ENDING_RETRY_SECONDS, FULL_RETRY_SECONDS = 1, 5
 class Waiters:
     """The claims that wait in this process. Without a listener, they wait for looks alone."""
 
-    def __init__(self, listener: Listener | None = None) -> None:
+    def __init__(self, listener: Listener | None = None, neighbours: Neighbours | None = None) -> None:
         self._listener = listener
+        self._neighbours = neighbours or alone()
+        self._region = self._neighbours.own
         self._lock = threading.Lock()
-        self._places = itertools.count(1)
+        self._latest_place = 0.0
         self._line = Line()
-        self._all: dict[int, Waiting] = {}
-        self._number = 0
-        self._noticed = Notices()
-        self._missed = Notices()
-        self._empty: dict[Types, tuple[int, float]] = {}
+        self._all: dict[float, Waiting] = {}
+        self._known = Knowledge()
         self._unseen: dict[str, None] = {}
         self._is_ending = False
         self.poked = threading.Event()
@@ -61,6 +56,11 @@ class Waiters:
 
     def __len__(self) -> int:
         return len(self._all)
+
+    @property
+    def in_line(self) -> int:
+        """How many claims wait and are not woken."""
+        return len(self._line)
 
     @property
     def _hears(self) -> bool:
@@ -78,7 +78,7 @@ class Waiters:
             self._join(waiting, asked)
             while True:
                 if asked is None:
-                    asked, wake, waiting.wake = self._number, waiting.wake, None
+                    asked, wake, waiting.wake = self._known.number, waiting.wake, None
                     waiting.seen_at = time.monotonic()
                     got = attempt()
                     self._settle(wake, waiting, got.types)
@@ -102,22 +102,23 @@ class Waiters:
         """Have every claim answered at once, now and from now on."""
         with self._lock:
             self._is_ending = True
-            self._wake_all()
+            for waiting in self._all.values():
+                waiting.woken.set()
 
     def notice(self, work: Iterable[tuple[int, str]]) -> None:
         """Wake as many as there are new jobs that they take. `work` has pairs of a number and a type."""
         with self._lock:
-            self._number += 1
+            self._known.number += 1
             for count, type in work:
-                self._noticed.add(type, self._number)
-                if self._wake(Wake(type), ALL_TYPES, count) < count:
+                self._known.note(type)
+                if self._share(type, count) < count:
                     # Those who are asking at this moment may have come too early: they ask again before they rest.
-                    self._missed.add(type, self._number)
+                    self._known.note_missed(type)
 
     def groups(self) -> tuple[int, list[Types]]:
         """Return the number of the latest notice, and the sets of types for which somebody waits."""
         with self._lock:
-            return self._number, self._line.groups()
+            return self._known.number, self._line.groups()
 
     def take_unseen(self, count: int, longest_seconds: float) -> list[str]:
         """Return at most `count` executors that wait, or have waited, and were last noted as asking so long ago.
@@ -125,11 +126,12 @@ class Waiters:
         They count as noted from now on. Those whose clients have gone leave the line.
         """
         now = time.monotonic()
+        self._region.note()
         with self._lock:
             unseen, self._unseen = list(self._unseen), {}
             waiting = [each for each in self._all.values() if now - each.seen_at > longest_seconds][:count]
         for each in waiting:
-            if each.client is None or each.client.is_connected():
+            if each.client.is_connected():
                 each.seen_at = now
                 unseen.append(each.executor_id)
             else:
@@ -140,35 +142,25 @@ class Waiters:
     def found(self, number: int, types: Types, count: int) -> None:
         """Note how many jobs a look has found that began after the notice of that number; wake as many for them."""
         with self._lock:
-            if count:
-                self._empty.pop(types, None)
-                self._wake(Wake(None), types, min(count, LOOK_WAKES))
-            elif len(self._empty) < MAX_KNOWN or types in self._empty:
-                self._empty[types] = (number, time.monotonic())
-            else:
-                self._empty.clear()
+            self._known.note_look(number, types, count)
+            self._wake(Wake(None), types, min(count, LOOK_WAKES))
 
     def fail(self, failure: Exception) -> None:
         """Have every claim that waits now answered with an error."""
         with self._lock:
             for waiting in self._all.values():
                 waiting.failure = failure
-            self._wake_all()
+                waiting.woken.set()
 
     def _known_empty_since(self, types: Types) -> int | None:
         """Return the number of a notice after which nothing has been pending for these types, None if unknown."""
-        if not self._hears:
-            return None
         with self._lock:
-            for known in (types, ALL_TYPES):
-                number, looked_at = self._empty.get(known, (0, 0.0))
-                if time.monotonic() - looked_at < KNOWN_SECONDS and not self._noticed.any_since(number, types):
-                    return number
-        return None
+            return self._known.empty_since(types) if self._hears else None
 
     def _join(self, waiting: Waiting, asked: int | None) -> None:
         with self._lock:
-            waiting.place = next(self._places)
+            # A time, so that it can be compared with those of other processes; no two are the same here.
+            waiting.place = self._latest_place = max(time.monotonic(), self._latest_place + 1e-6)
             self._all[waiting.place] = waiting
             is_alone = len(self._all) == 1
         if is_alone or (asked is None and self._hears):
@@ -183,13 +175,17 @@ class Waiters:
     def _rest(self, waiting: Waiting, asked: int) -> bool:
         """Put a claim into the line, unless there was a notice since it asked, which nobody could take."""
         with self._lock:
-            if self._missed.any_since(asked, waiting.types):
+            if self._known.missed_since(asked, waiting.types):
                 return False
             waiting.woken.clear()
             if self._is_ending or waiting.failure:
                 waiting.woken.set()
+                return True
+            self._line.add(waiting)
+            if waiting.entry is None:
+                waiting.entry = self._region.enter(waiting.place, waiting.types)
             else:
-                self._line.add(waiting)
+                self._region.rest(waiting.entry)
             return True
 
     def _is_to_ask(self, waiting: Waiting, deadline: float) -> bool:
@@ -199,12 +195,13 @@ class Waiters:
             raise waiting.failure
         if waiting.wake is None or waiting.gone or self._is_ending or time.monotonic() > deadline + LATE_SECONDS:
             return False
-        return waiting.client is None or waiting.client.is_connected()
+        return waiting.client.is_connected()
 
     def _leave(self, waiting: Waiting) -> None:
         """Forget a claim. A wake that it has not used is for the next one."""
         with self._lock:
             self._line.remove(waiting)
+            self._region.leave(waiting.entry)
             self._all.pop(waiting.place, None)
             if not waiting.seen_at and len(self._unseen) < MAX_UNSEEN:
                 self._unseen[waiting.executor_id] = None
@@ -215,12 +212,29 @@ class Waiters:
         """See to the job for which a claim was woken that has now got jobs of these types, or none."""
         if wake is None:
             return
-        if types and wake.type is None:
-            self.poked.set()  # There may be more than this look has woken claims for.
-        elif types and wake.type not in types:
-            self._hand_on(wake, waiting.types)
+        if types and wake.type not in types:
+            # There may be more than a look has woken claims for, and the job of a notice is perhaps still there. The
+            # next one is not woken for it at once: it might go before another one that is just asking.
+            self.poked.set()
         elif not types and wake.passes:  # Perhaps the job is for another executor.
             self._hand_on(Wake(wake.type, wake.passes - 1), waiting.types)
+
+    def _share(self, type: str, count: int) -> int:
+        """Wake the first for new jobs of a type. Those for whom an older claim waits in another process are left to it.
+
+        Return for how many jobs there was somebody.
+        """
+        others = self._neighbours.waiting_for(type)[:count]
+        left_to_others = 0
+        for number in range(count):
+            first = self._line.first_for(type)
+            if left_to_others < len(others) and (first is None or others[left_to_others] < first.place):
+                left_to_others += 1
+            elif not self._wake(Wake(type), ALL_TYPES, 1):
+                return number
+        if left_to_others and len(self._line):
+            self.poked.set()  # A process may hang, or have died.
+        return count
 
     def _hand_on(self, wake: Wake, types: Types) -> None:
         with self._lock:
@@ -235,10 +249,7 @@ class Waiters:
             if not isinstance(waiting, Waiting):
                 return number
             self._line.remove(waiting)
+            self._region.wake(waiting.entry)
             waiting.wake = wake
             waiting.woken.set()
         return count
-
-    def _wake_all(self) -> None:
-        for waiting in self._all.values():
-            waiting.woken.set()

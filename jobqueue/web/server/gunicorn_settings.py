@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 import gunicorn.util
 
+from jobqueue.queue.waiting import neighbours
 from jobqueue.settings import InvalidSetting
 from jobqueue.web import config
 from jobqueue.web.metrics.processes import choose_region, prepare, save_counts
@@ -37,6 +39,7 @@ def settings(variables: Mapping[str, str]) -> dict[str, object]:
     close_memory()
     gunicorn.util.write_error = write_error  # gunicorn has no setting for its error page.
     prepare(own.metrics_directory)
+    neighbours.prepare()
     return {
         "bind": bind_texts(own.bind, own.port),
         "workers": own.processes,
@@ -55,7 +58,13 @@ def settings(variables: Mapping[str, str]) -> dict[str, object]:
         "header_map": "drop",
         "control_socket_disable": True,
         "on_starting": open_listeners,
-        "pre_fork": choose_region,
+        "pre_fork": choose_regions,
         "on_exit": save_counts,
         "logger_class": ServerLog,
     }
+
+
+def choose_regions(server: Any, worker: Any) -> None:
+    """Choose the shared memory of a process that gunicorn's master is about to start: for its counts, and its line."""
+    choose_region(server, worker)
+    neighbours.choose(worker)

@@ -1,0 +1,149 @@
+"""What the processes of one server know of one another's waiting claims, so that the one that began first is served
+first wherever it waits.
+
+Every process gets every notice. From this memory each reads when the claims of the others began to wait, and leaves a
+job to them as long as theirs are older. It is a hint: a process that waits in vain for another one looks for itself a
+moment later. So nothing is locked, and a process that dies leaves nothing that would have to be repaired.
+"""
+
+from __future__ import annotations
+
+import mmap
+import time
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+from jobqueue.queue.waiting.notices import Types
+
+PROCESSES = 80
+ENTRIES = 1024
+"""How many claims of a process the others know of. There may be more; those have waited less long."""
+
+WORD = 8
+EVERY_TYPE = 2**64 - 1
+SAME_NOTICE_SECONDS = 0.003
+"""A claim that was woken so short a time ago has been woken for the notice that the reader has just got as well."""
+
+SILENT_SECONDS = 3.0
+"""A process that has noted nothing for so long has no claims that wait, or has died."""
+
+HEADER = 2
+NOTED_AT, USED = 0, 1
+SIZE = (HEADER + 3 * ENTRIES) * WORD
+
+
+class Region:
+    """The memory that one process writes: when it last wrote, and how many entries are in use; then the entries: three
+    columns with the time at which a claim began, that at which it was woken (0: it waits), and the bits of its types.
+    """
+
+    def __init__(self, part: memoryview) -> None:
+        numbers, bits = part.cast("d"), part.cast("Q")
+        self._header = numbers[:HEADER]
+        self._began = numbers[HEADER : HEADER + ENTRIES]
+        self._woken = numbers[HEADER + ENTRIES : HEADER + 2 * ENTRIES]
+        self._types = bits[HEADER + 2 * ENTRIES : HEADER + 3 * ENTRIES]
+        self._free: list[int] = []
+
+    def clear(self) -> None:
+        """Begin with no entries: this process writes here from now on. The one before it has ended."""
+        self._free = list(range(ENTRIES - 1, -1, -1))
+        self._header[USED] = 0
+
+    def note(self) -> None:
+        """Show that the process lives."""
+        self._header[NOTED_AT] = time.monotonic()
+
+    def enter(self, began: float, types: Types) -> int | None:
+        """Add a claim that waits; return its entry, None if there is no room."""
+        if not self._free:
+            return None
+        entry = self._free.pop()
+        self._woken[entry], self._types[entry], self._began[entry] = 0.0, bits_of(types), began
+        self._header[USED] = max(self._header[USED], entry + 1)
+        self.note()
+        return entry
+
+    def wake(self, entry: int | None) -> None:
+        """Note that a claim is woken, and therefore waits no longer."""
+        if entry is not None:
+            self._woken[entry] = time.monotonic()
+
+    def rest(self, entry: int | None) -> None:
+        """Note that a claim waits again."""
+        if entry is not None:
+            self._woken[entry] = 0.0
+
+    def leave(self, entry: int | None) -> None:
+        """Remove a claim."""
+        if entry is not None:
+            self._began[entry] = 0.0
+            self._free.append(entry)
+
+    def waiting_for(self, bit: int, now: float) -> Iterator[float]:
+        """Yield when those began that wait for a type, as another process reads it."""
+        used = int(self._header[USED])
+        if not used or now - self._header[NOTED_AT] > SILENT_SECONDS:
+            return
+        for began, woken, types in zip(self._began[:used], self._woken[:used], self._types[:used], strict=True):
+            if began and types & bit and (not woken or now - woken < SAME_NOTICE_SECONDS):
+                yield began
+
+
+class Neighbours:
+    """The regions of all processes of a server, and the one of this process."""
+
+    def __init__(self, own: Region, others: list[Region]) -> None:
+        self.own = own
+        self._others = others
+
+    def waiting_for(self, type: str) -> list[float]:
+        """Return when the claims in other processes began that wait for a type, the oldest first."""
+        now, bit = time.monotonic(), bits_of(frozenset([type]))
+        return sorted(began for other in self._others for began in other.waiting_for(bit, now))
+
+
+def bits_of(types: Types) -> int:
+    """Return a number in which each type has one of 64 bits. Two types may have the same one."""
+    bits = 0
+    for type in types:
+        bits |= 1 << zlib.crc32(type.encode()) % 64
+    return bits or EVERY_TYPE
+
+
+class _Inherited:
+    """What a process can only find in this module, because gunicorn starts the app without arguments."""
+
+    parts: list[memoryview] | None = None
+    number: int | None = None
+
+
+def prepare() -> None:
+    """Make the memory that this process's children inherit, unless it exists. gunicorn's master calls this."""
+    if _Inherited.parts is None:
+        memory = memoryview(mmap.mmap(-1, PROCESSES * SIZE))
+        _Inherited.parts = [memory[number * SIZE : (number + 1) * SIZE] for number in range(PROCESSES)]
+
+
+def choose(worker: Any) -> None:
+    """Choose the region of a process that gunicorn's master is about to start: that of its counts."""
+    _Inherited.number = getattr(worker, "metrics_region", None)
+
+
+def inherited() -> Neighbours:
+    """Return what this process inherited. Without a master, or without a region, it has no neighbours."""
+    parts, number = _Inherited.parts or [], _Inherited.number
+    regions = dict(enumerate(map(Region, parts)))
+    own = regions.pop(number, None) if number is not None else None
+    if own is None:
+        return alone()
+    own.clear()
+    return Neighbours(own, list(regions.values()))
+
+
+def alone() -> Neighbours:
+    """Return the neighbours of a process that has none."""
+    own = Region(memoryview(bytearray(SIZE)))
+    own.clear()
+    return Neighbours(own, [])
