@@ -12,6 +12,7 @@ import redis
 from structlog.typing import EventDict
 
 from jobqueue.queue.connection import Connection, connect
+from jobqueue.queue.transport import pool
 from jobqueue.queue.waiting import events, listener
 from jobqueue.queue.waiting.listener import Listener
 from jobqueue.queue.waiting.watches import ENDED, OUTPUT, Wait, Watches
@@ -73,6 +74,7 @@ def test_a_connection_that_falls_silent_is_replaced(
     proxy: Proxy, real_bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listener, "SILENCE_SECONDS", 0.1)
+    monkeypatch.setattr(pool, "ANSWER_SECONDS", 0.1)
     with listening(proxy.url) as (_, heard):
         proxy.silence()
         wait_until("it listens again", lambda: heard.begun == 2)
