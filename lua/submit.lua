@@ -80,5 +80,6 @@ local notices = {}
 for type, number in pairs(count_of_type) do
   notices[#notices + 1] = number .. ' ' .. type
 end
+notices[#notices + 1] = whole(sequence)
 notify(keys.work, table.concat(notices, ' '))
 return { now_ms, '' }

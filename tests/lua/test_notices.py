@@ -25,28 +25,29 @@ def noticed(bench: Bench) -> Iterator[Notices]:
         listener.psubscribe("{jobqueue}*")
         listener.get_message(timeout=1)
         yield notices
-        while message := listener.get_message(timeout=0.01):
+        bench.client.publish("{jobqueue}:end", "")
+        while (message := listener.get_message(timeout=1))["channel"] != "{jobqueue}:end":
             notices.append((message["channel"].removeprefix("{jobqueue}:"), message["data"]))
 
 
 def test_a_submit_announces_how_many_jobs_of_each_type_there_are(bench: Bench) -> None:
     with noticed(bench) as notices:
         bench.submit(3, type="render")
-    assert notices == [("work", "3 render")]
+    assert notices == [("work", "3 render 3")]
     with noticed(bench) as notices:
         bench.commands.submit([new_job(type="a"), new_job(type="b")])
-    assert sorted(notices[0][1].split()) == ["1", "1", "a", "b"]
+    assert sorted(notices[0][1].split()) == ["1", "1", "5", "a", "b"]
 
 
 def test_a_job_that_was_released_or_lost_is_announced_and_so_is_the_end_of_a_delay(bench: Bench) -> None:
     released = start(bench)
     with noticed(bench) as notices:
         bench.claims.release(released.job_id, released.holder)
-    assert notices == [("work", "1 demo")]
+    assert notices == [("work", "1 demo 1")]
     claim(bench)
     with noticed(bench) as notices:
         let_leases_end(bench)
-    assert notices == [("work", "1 demo")]
+    assert notices == [("work", "1 demo 1")]
     faulty = claim(bench)
     with noticed(bench) as notices:
         bench.claims.release(faulty.job_id, faulty.holder, Reason.EXEC_FAILED)
@@ -54,7 +55,7 @@ def test_a_job_that_was_released_or_lost_is_announced_and_so_is_the_end_of_a_del
     bench.clock.advance(5000)
     with noticed(bench) as notices:
         bench.commands.sweep()
-    assert notices == [("work", "1 demo")]
+    assert notices == [("work", "1 demo 1")]
 
 
 def complete(bench: Bench) -> str:

@@ -12,8 +12,10 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from jobqueue.job import Status
+from jobqueue.queue.claims import Claims
 from jobqueue.queue.commands import SWEEP_LIMIT, Commands, Swept
 from jobqueue.queue.connection import connect
+from jobqueue.queue.policy import Policy
 from jobqueue.queue.scripts import ROOT
 from jobqueue.queue.sweeper import Sweeper
 from tests.support.attempts import claim, start, status_of
@@ -50,6 +52,31 @@ def test_a_due_lease_is_ended_without_any_request(real_bench: Bench) -> None:
 def test_a_sweeper_sweeps_as_soon_as_it_is_started(real_bench: Bench) -> None:
     with sweeping(real_bench, NEVER_SECONDS):
         wait_until("the first sweep", lambda: swept_at_ms(real_bench.client) == real_bench.clock.now_ms)
+
+
+def test_a_lease_is_ended_at_its_deadline_and_not_at_the_next_interval(real_client: redis.Redis) -> None:
+    bench = Bench(real_client, Policy(lease_ms=100))
+    bench.commands = Commands(bench.scripts, bench.policy)
+    bench.claims = Claims(bench.scripts, bench.policy)  # with the clock of Redis
+    with sweeping(bench, NEVER_SECONDS):
+        wait_until("the first sweep", lambda: swept_at_ms(real_client) > 0)
+        attempt = start(bench)
+        bench.commands.sweep()  # the sweeper itself learns of the lease from its next sweep
+        assert status_of(bench, attempt.job_id) is Status.RUNNING
+    with sweeping(bench, NEVER_SECONDS):
+        wait_until("the job is pending", lambda: status_of(bench, attempt.job_id) is Status.PENDING)
+
+
+def test_pokes_cause_a_sweep_soon_but_not_one_each(real_bench: Bench) -> None:
+    calls: list[None] = []
+    sweep = real_bench.commands.sweep
+    real_bench.commands.sweep = lambda: calls.append(None) or sweep()  # type: ignore[method-assign, func-returns-value]
+    with sweeping(real_bench, NEVER_SECONDS) as sweeper:
+        wait_until("the first sweep", lambda: len(calls) == 1)
+        for _ in range(1000):
+            sweeper.poke()
+        wait_until("a sweep", lambda: len(calls) > 1)
+    assert len(calls) < 20
 
 
 def test_stopping_does_not_wait_for_the_interval_to_end(real_bench: Bench) -> None:

@@ -82,7 +82,7 @@ class Room:
     def submit(self, *types: str) -> None:
         """Make jobs pending and send the notice of them."""
         self.jobs.pending += types
-        self.waiters.notice([(types.count(type), type) for type in dict.fromkeys(types)])
+        self.waiters.notice([(types.count(type), type) for type in dict.fromkeys(types)], "1")
 
 
 @contextmanager

@@ -53,14 +53,14 @@ class Deaf(redis.ConnectionError):
 class Listener:
     """A thread with a connection of its own, which is replaced as soon as it has ended or fallen silent.
 
-    `on_work` gets the pairs of a number and a type for which jobs can be claimed; `on_expired` is called when a lease
-    has ended, and `on_begin` when notices come, again or for the first time: earlier ones may have been lost. They run
-    in the listener's thread and must not wait.
+    `on_work` gets the pairs of a number and a type for which jobs can be claimed, and a word that tells the notice from
+    others; `on_expired` is called when a lease has ended, and `on_begin` when notices come, again or for the first
+    time: earlier ones may have been lost. They run in the listener's thread and must not wait.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self.on_work: Callable[[list[tuple[int, str]]], None] = lambda _: None
+        self.on_work: Callable[[list[tuple[int, str]], str], None] = lambda _, __: None
         self.on_expired: Callable[[], None] = lambda: None
         self.on_begin: Callable[[], None] = lambda: None
         self._stopped = threading.Event()
@@ -174,8 +174,8 @@ class Listener:
     def _pass_on(self, kind: str, channel: str, text: str) -> None:
         if kind == "message":
             if channel == WORK:
-                words = text.split()
-                self.on_work([(int(count), type) for count, type in zip(words[::2], words[1::2], strict=False)])
+                *words, name = text.split()
+                self.on_work([(int(count), type) for count, type in zip(words[::2], words[1::2], strict=False)], name)
             elif channel.startswith(JOB):
                 self._tell(channel, text)
             elif text.startswith(LEASE):

@@ -14,7 +14,7 @@ from jobqueue.queue.waiting.notices import Types
 from jobqueue.queue.waiting.waiters import Waiters
 
 INTERVAL_SECONDS = 1.0
-DELAY_SECONDS = 0.03
+DELAY_SECONDS = 0.1
 """How long after it was asked for a look begins. What is asked for meanwhile needs no look of its own, and the job that
 was left to another process has been claimed there by then.
 """

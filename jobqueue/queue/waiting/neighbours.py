@@ -22,9 +22,6 @@ ENTRIES = 1024
 
 WORD = 8
 EVERY_TYPE = 2**64 - 1
-SAME_NOTICE_SECONDS = 0.003
-"""A claim that was woken so short a time ago has been woken for the notice that the reader has just got as well."""
-
 SILENT_SECONDS = 3.0
 """A process that has noted nothing for so long has no claims that wait, or has died."""
 
@@ -34,8 +31,9 @@ SIZE = (HEADER + 3 * ENTRIES) * WORD
 
 
 class Region:
-    """The memory that one process writes: when it last wrote, and how many entries are in use; then the entries: three
-    columns with the time at which a claim began, that at which it was woken (0: it waits), and the bits of its types.
+    """The memory that one process writes: when it last wrote, and how many entries are in use. Then come the entries:
+    three columns with the time at which a claim began, the mark of the notice for which it was woken (0: it waits), and
+    the bits of its types.
     """
 
     def __init__(self, part: memoryview) -> None:
@@ -65,10 +63,10 @@ class Region:
         self.note()
         return entry
 
-    def wake(self, entry: int | None) -> None:
-        """Note that a claim is woken, and therefore waits no longer."""
+    def wake(self, entry: int | None, notice: str) -> None:
+        """Note that a claim is woken for a notice, and waits no longer for others."""
         if entry is not None:
-            self._woken[entry] = time.monotonic()
+            self._woken[entry] = mark_of(notice)
 
     def rest(self, entry: int | None) -> None:
         """Note that a claim waits again."""
@@ -81,13 +79,13 @@ class Region:
             self._began[entry] = 0.0
             self._free.append(entry)
 
-    def waiting_for(self, bit: int, now: float) -> Iterator[float]:
-        """Yield when those began that wait for a type, as another process reads it."""
+    def waiting_for(self, bit: int, mark: float, now: float) -> Iterator[float]:
+        """Yield when those began that wait for a type, or were woken for this notice, as another process reads it."""
         used = int(self._header[USED])
         if not used or now - self._header[NOTED_AT] > SILENT_SECONDS:
             return
         for began, woken, types in zip(self._began[:used], self._woken[:used], self._types[:used], strict=True):
-            if began and types & bit and (not woken or now - woken < SAME_NOTICE_SECONDS):
+            if began and types & bit and woken in (0.0, mark):
                 yield began
 
 
@@ -98,10 +96,13 @@ class Neighbours:
         self.own = own
         self._others = others
 
-    def waiting_for(self, type: str) -> list[float]:
-        """Return when the claims in other processes began that wait for a type, the oldest first."""
-        now, bit = time.monotonic(), bits_of(frozenset([type]))
-        return sorted(began for other in self._others for began in other.waiting_for(bit, now))
+    def waiting_for(self, type: str, notice: str) -> list[float]:
+        """Return when the claims in other processes began that can be woken for a notice, the oldest first.
+
+        The others get this notice, too, and may have woken theirs already.
+        """
+        arguments = bits_of(frozenset([type])), mark_of(notice), time.monotonic()
+        return sorted(began for other in self._others for began in other.waiting_for(*arguments))
 
 
 def bits_of(types: Types) -> int:
@@ -110,6 +111,11 @@ def bits_of(types: Types) -> int:
     for type in types:
         bits |= 1 << zlib.crc32(type.encode()) % 64
     return bits or EVERY_TYPE
+
+
+def mark_of(notice: str) -> float:
+    """Return a number from 1 on that tells a notice from those before and after it."""
+    return zlib.crc32(notice.encode()) + 1.0
 
 
 class _Inherited:

@@ -16,12 +16,20 @@ T = TypeVar("T")
 PASSES = 1
 """How often a wake that found nothing is passed on."""
 
+LATE_SECONDS = 1.0
+"""Whoever is woken so long after its wait was over, by a process that was stopped, claims nothing: its client has most
+likely gone.
+"""
+
+ENDING_RETRY_SECONDS, FULL_RETRY_SECONDS = 1, 5
+
 
 @dataclass(frozen=True)
 class Wake:
     """Why a claim was woken: a notice for a type, or a look (None). `passes` is how often it may still be passed on."""
 
     type: str | None
+    notice: str = ""
     passes: int = PASSES
 
 
@@ -68,3 +76,8 @@ class Waiting(Waiter):
     failure: Exception | None = None
     gone: bool = False
     entry: int | None = None
+
+
+def retry_after(is_ending: bool) -> int:
+    """Return after how many seconds to ask again, for an executor that may not wait: the process ends, or is full."""
+    return ENDING_RETRY_SECONDS if is_ending else FULL_RETRY_SECONDS

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from typing import TypeVar
 
 from jobqueue.queue.waiting.client import Client
@@ -16,7 +17,7 @@ from jobqueue.queue.waiting.line import Line
 from jobqueue.queue.waiting.listener import Listener
 from jobqueue.queue.waiting.neighbours import Neighbours, alone
 from jobqueue.queue.waiting.notices import ALL_TYPES, Knowledge, Types
-from jobqueue.queue.waiting.wait import Attempt, Outcome, Wait, Waiting, Wake
+from jobqueue.queue.waiting.wait import LATE_SECONDS, Attempt, Outcome, Wait, Waiting, Wake, retry_after
 
 T = TypeVar("T")
 
@@ -28,13 +29,6 @@ MAX_UNSEEN = 1000
 
 LOOK_WAKES = 10
 """How many claims a look wakes at most. Each that gets a job has another look made."""
-
-LATE_SECONDS = 1.0
-"""Whoever is woken so long after its wait was over, by a process that was stopped, claims nothing: its client has most
-likely gone.
-"""
-
-ENDING_RETRY_SECONDS, FULL_RETRY_SECONDS = 1, 5
 
 
 class Waiters:
@@ -87,13 +81,13 @@ class Waiters:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     return Outcome()
-                if retry_after := self._retry_after(wait.client):
-                    return Outcome(retry_after=retry_after)
+                if not self._may_wait(wait.client):
+                    return Outcome(retry_after=retry_after(self._is_ending))
                 if self._rest(waiting, asked):
                     with wait.client.waiting():
                         waiting.woken.wait(left)
                     if not self._is_to_ask(waiting, deadline):
-                        return Outcome(retry_after=ENDING_RETRY_SECONDS if self._is_ending else None)
+                        return Outcome(retry_after=retry_after(True) if self._is_ending else None)
                 asked = None
         finally:
             self._leave(waiting)
@@ -105,13 +99,13 @@ class Waiters:
             for waiting in self._all.values():
                 waiting.woken.set()
 
-    def notice(self, work: Iterable[tuple[int, str]]) -> None:
+    def notice(self, work: Iterable[tuple[int, str]], name: str) -> None:
         """Wake as many as there are new jobs that they take. `work` has pairs of a number and a type."""
         with self._lock:
             self._known.number += 1
             for count, type in work:
                 self._known.note(type)
-                if self._share(type, count) < count:
+                if self._share(Wake(type, name), type, count) < count:
                     # Those who are asking at this moment may have come too early: they ask again before they rest.
                     self._known.note_missed(type)
 
@@ -166,11 +160,8 @@ class Waiters:
         if is_alone or (asked is None and self._hears):
             self.poked.set()  # After a look that finds nothing, the next ones need not ask themselves.
 
-    def _retry_after(self, client: Client) -> int | None:
-        """Return after how many seconds to ask again, if nobody may wait here now."""
-        if self._is_ending:
-            return ENDING_RETRY_SECONDS
-        return None if len(self._all) <= MAX_WAITERS and client.may_wait() else FULL_RETRY_SECONDS
+    def _may_wait(self, client: Client) -> bool:
+        return not self._is_ending and len(self._all) <= MAX_WAITERS and client.may_wait()
 
     def _rest(self, waiting: Waiting, asked: int) -> bool:
         """Put a claim into the line, unless there was a notice since it asked, which nobody could take."""
@@ -217,20 +208,20 @@ class Waiters:
             # next one is not woken for it at once: it might go before another one that is just asking.
             self.poked.set()
         elif not types and wake.passes:  # Perhaps the job is for another executor.
-            self._hand_on(Wake(wake.type, wake.passes - 1), waiting.types)
+            self._hand_on(replace(wake, passes=wake.passes - 1), waiting.types)
 
-    def _share(self, type: str, count: int) -> int:
+    def _share(self, wake: Wake, type: str, count: int) -> int:
         """Wake the first for new jobs of a type. Those for whom an older claim waits in another process are left to it.
 
         Return for how many jobs there was somebody.
         """
-        others = self._neighbours.waiting_for(type)[:count]
+        others = self._neighbours.waiting_for(type, wake.notice)[:count]
         left_to_others = 0
         for number in range(count):
             first = self._line.first_for(type)
             if left_to_others < len(others) and (first is None or others[left_to_others] < first.place):
                 left_to_others += 1
-            elif not self._wake(Wake(type), ALL_TYPES, 1):
+            elif not self._wake(wake, ALL_TYPES, 1):
                 return number
         if left_to_others and len(self._line):
             self.poked.set()  # A process may hang, or have died.
@@ -249,7 +240,7 @@ class Waiters:
             if not isinstance(waiting, Waiting):
                 return number
             self._line.remove(waiting)
-            self._region.wake(waiting.entry)
+            self._region.wake(waiting.entry, wake.notice)
             waiting.wake = wake
             waiting.woken.set()
         return count

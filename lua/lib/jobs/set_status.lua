@@ -23,6 +23,6 @@ local function set_status(job, status, not_before_ms, fields)
     redis.call('HSET', keys.job(job.id), 'not_before_ms', whole(not_before_ms))
   end
   if job.index == 'pending' then
-    notify(keys.work, '1 ' .. job.type)
+    notify(keys.work, '1 ' .. job.type .. ' ' .. job.sequence)
   end
 end

@@ -84,16 +84,20 @@ def neighbours() -> tuple[Neighbours, Neighbours]:
 def test_a_process_knows_who_waits_in_another_one_and_for_what() -> None:
     one, other = neighbours()
     entries = [one.own.enter(began, types) for began, types in [(3.0, A), (2.0, ALL_TYPES), (1.0, BOTH)]]
-    assert other.waiting_for("a") == [1.0, 2.0, 3.0]
-    assert other.waiting_for("b") == [1.0, 2.0]
+    assert other.waiting_for("a", "7") == [1.0, 2.0, 3.0]
+    assert other.waiting_for("b", "7") == [1.0, 2.0]
+    one.own.wake(entries[1], "7")
+    assert other.waiting_for("b", "7") == [1.0, 2.0]
+    assert other.waiting_for("b", "8") == [1.0]
+    one.own.rest(entries[1])
     one.own.leave(entries[2])
-    assert other.waiting_for("a") == [2.0, 3.0]
-    assert one.waiting_for("a") == []
+    assert other.waiting_for("a", "7") == [2.0, 3.0]
+    assert one.waiting_for("a", "7") == []
     for number in range(ENTRIES):
         one.own.enter(10.0 + number, A)
-    assert len(other.waiting_for("a")) == ENTRIES
+    assert len(other.waiting_for("a", "7")) == ENTRIES
     one.own.clear()  # the next process has begun
-    assert other.waiting_for("a") == []
+    assert other.waiting_for("a", "7") == []
 
 
 def test_a_job_is_left_to_the_claim_that_has_waited_longest_in_whichever_process() -> None:
@@ -103,10 +107,10 @@ def test_a_job_is_left_to_the_claim_that_has_waited_longest_in_whichever_process
         there.jobs = here.jobs
         rooms: list[Room] = [here, there, here]
         claims = [room.enter(str(number)) for number, room in enumerate(rooms)]
-        for claiming in claims:
+        for number, claiming in enumerate(claims):
             here.jobs.pending.append("a")
             for waiters in (there.waiters, here.waiters):
-                waiters.notice([(1, "a")])
+                waiters.notice([(1, "a")], str(number))
             assert claiming.result(60).found == "a"
         assert here.jobs.asked == [*"012", *"012"]
 

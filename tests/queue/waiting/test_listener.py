@@ -29,11 +29,16 @@ class Heard:
     """What a listener has passed on."""
 
     work: list[tuple[int, str]] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
     begun: int = 0
     expired: threading.Event = field(default_factory=threading.Event)
 
     def begin(self) -> None:
         self.begun += 1
+
+    def note(self, work: list[tuple[int, str]], name: str) -> None:
+        self.work += work
+        self.names.append(name)
 
 
 @contextmanager
@@ -42,7 +47,7 @@ def listening(url: str) -> Iterator[tuple[Listener, Heard]]:
     heard = Heard()
     with connect(url) as client:
         listener = Listener(Connection(client))
-        listener.on_work, listener.on_begin, listener.on_expired = heard.work.extend, heard.begin, heard.expired.set
+        listener.on_work, listener.on_begin, listener.on_expired = heard.note, heard.begin, heard.expired.set
         listener.start()
         try:
             wait_until("it listens", lambda: heard.begun == 1)
@@ -57,6 +62,7 @@ def test_work_is_passed_on(redis_url: str, real_bench: Bench) -> None:
         real_bench.submit(1, type="größer")
         wait_until("both notices have come", lambda: len(heard.work) == 2)
         assert heard.work == [(3, "render"), (1, "größer")]
+        assert heard.names == ["3", "4"]
         assert listener.hears
 
 

@@ -8,8 +8,7 @@ from concurrent.futures import Future
 import pytest
 
 from jobqueue.errors import StoreUnavailable
-from jobqueue.queue.waiting.wait import Attempt, Outcome, Wait
-from jobqueue.queue.waiting.waiters import ENDING_RETRY_SECONDS, FULL_RETRY_SECONDS
+from jobqueue.queue.waiting.wait import ENDING_RETRY_SECONDS, FULL_RETRY_SECONDS, Attempt, Outcome, Wait
 from tests.support.waiting import wait_until
 from tests.support.waits import LONG_SECONDS, Caller, Room
 from tests.support.waits import room as open_room
@@ -52,7 +51,7 @@ def test_a_job_wakes_only_who_takes_its_type(room: Room) -> None:
 def test_a_wake_that_finds_nothing_is_passed_on_once_and_its_claim_keeps_its_place(room: Room) -> None:
     claims = [room.enter(str(number)) for number in range(3)]
     room.jobs.asked.clear()
-    room.waiters.notice([(1, "render")])
+    room.waiters.notice([(1, "render")], "1")
     wait_until("both are back", lambda: len(room.jobs.asked) == 2 and room.in_line() == 3)
     assert room.jobs.asked == ["0", "1"]
     room.submit("render")
@@ -73,7 +72,7 @@ def test_a_claim_that_gets_another_type_than_it_was_woken_for_has_a_look_made_fo
     first = room.enter("first")
     room.jobs.pending += ["render", "encode"]  # the notice of the first was lost
     room.waiters.poked.clear()
-    room.waiters.notice([(1, "encode")])
+    room.waiters.notice([(1, "encode")], "1")
     assert found(first) == "render"
     assert room.waiters.poked.is_set()
 
@@ -84,7 +83,7 @@ def test_a_job_that_comes_while_a_claim_asks_is_not_missed(room: Room) -> None:
     def ask() -> Attempt[str]:
         attempts.append(len(attempts))
         if len(attempts) == 1:
-            room.waiters.notice([(1, "render")])  # too late for this attempt
+            room.waiters.notice([(1, "render")], "1")  # too late for this attempt
             return Attempt("", [])
         return Attempt("render", ["render"])
 
@@ -119,7 +118,7 @@ def test_where_too_many_wait_a_claim_is_answered_at_once_but_asks_first(room: Ro
 def test_an_outage_answers_those_who_wait_with_its_error_and_wakes_nobody_else(room: Room) -> None:
     claims = [room.enter(str(number)) for number in range(2)]
     room.jobs.failure = StoreUnavailable()
-    room.waiters.notice([(1, "render")])
+    room.waiters.notice([(1, "render")], "1")
     with pytest.raises(StoreUnavailable):
         found(claims[0])
     assert not claims[1].done()
