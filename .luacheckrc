@@ -7,7 +7,7 @@ files["lua/*.lua"] = { read_globals = {
   "keys", "clock", "whole", "refuse", "is_full", "allow_when_full", "find_job", "set_status", "end_job", "drop_lease",
   "archive_attempt", "mark_seen", "holds_lease", "finish", "read_job", "in_grace", "lose_expired_leases",
   "keep_live", "refuse_non_holder", "requeue", "texts", "indexes_of", "queue_due_jobs", "delay_after", "asking",
-  "surplus_executors", "forget_executors", "set_lease", "take_back", "claim_ids", "pending_jobs",
+  "surplus_executors", "forget_executors", "set_lease", "take_back", "claim_ids", "indexes_of_types", "next_of",
   "notify",
 } }
 files["lua/lib/*/*.lua"] = {

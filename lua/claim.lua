@@ -17,8 +17,8 @@
 -- RETURNS  1 for a repeated claim, else 0; then the jobs as read_job returns them
 -- ERRORS   none
 -- USES     keys clock whole allow_when_full find_job notify set_status end_job drop_lease archive_attempt requeue
--- USES     set_lease mark_seen surplus_executors forget_executors asking claim_ids read_job in_grace
--- USES     lose_expired_leases queue_due_jobs pending_jobs
+-- USES     set_lease mark_seen surplus_executors forget_executors asking claim_ids in_grace
+-- USES     lose_expired_leases queue_due_jobs indexes_of_types next_of
 local now_ms = clock(ARGV[1])
 local executor_id = ARGV[2]
 local executor_ip = ARGV[3]
@@ -30,12 +30,15 @@ local claim_id = ARGV[8]
 local MAX_LOST = 10
 local MAX_DUE = 10
 local MAX_FORGOTTEN = 3
+local MAX_STALE = 50
+local MAX_LOOKS = 70
+local LOOKS_IN_ORDER = 50
 local TOKEN_LENGTH = 32
 -- Claims are numbered in their order. Within a claim, jobs are held under its number and a fraction of this many parts,
 -- which a double stores exactly.
 local PARTS = 128
 
-local types = {}
+local types = #ARGV > 8 and {}
 for index = 9, #ARGV do
   types[index - 8] = ARGV[index]
 end
@@ -55,76 +58,127 @@ local function is_for_others(job)
   return others_ask[released_by]
 end
 
--- Makes a pending job this executor's.
-local function hand_out(job, token, number)
-  set_status(job, 'running')
-  redis.call('HSET', keys.job(job.id), 'executor_id', executor_id, 'executor_ip', executor_ip, 'attempt_token', token,
-    'started_at_ms', whole(now_ms))
-  job.attempt_token = token
-  -- The number of an attempt is counted here, because the archive keeps only the newest hundred.
-  redis.call('HINCRBY', keys.job(job.id), 'attempt', 1)
-  set_lease(job, now_ms, lease_ms)
-  redis.call('ZADD', keys.held(executor_id), number, job.id)
-  redis.call('ZADD', keys.unreceived(executor_id), now_ms, job.id)
+-- Returns a running job as read_job does. Nearly all of it is known from find_job, so this costs half as much.
+local function read_claimed(job)
+  local fields = {
+    'status', job.status, 'priority', job.priority, 'type', job.type, 'created_at_ms', job.created_at_ms,
+    'executor_id', job.executor_id, 'executor_ip', job.executor_ip, 'attempt_token', job.attempt_token,
+    'started_at_ms', job.started_at_ms, 'attempt', job.attempt,
+  }
+  if job.cancel_requested then
+    fields[#fields + 1] = 'cancel_requested_at_ms'
+    fields[#fields + 1] = job.cancel_requested
+  end
+  return {
+    job.id,
+    fields,
+    redis.call('GET', keys.spec(job.id)) or '',
+    job.attempt ~= '1' and redis.call('LRANGE', keys.attempts(job.id), 0, -1) or {},
+    {},
+  }
 end
 
--- Claims jobs and returns the answer. A lower priority is only looked at when the higher ones are empty: jobs do not
--- move up with age, so a busy foreground queue can starve the others.
-local function claim_jobs()
-  local answer = { 0 }
-  local number -- claims are ordered by a counter, not by the time: two of them may happen in the same millisecond
-  for _, priority in ipairs({ 'foreground', 'background', 'best_effort' }) do
-    local search = #answer <= max_jobs and pending_jobs.search(priority, types, is_for_others)
-    while #answer <= max_jobs do
-      local job = pending_jobs.take(search)
-      if not job then
-        break
+local answer, number = { 0 }, nil
+
+-- Makes a pending job this executor's and adds it to the answer.
+local function hand_out(job)
+  -- Claims are numbered, not ordered by the time: two of them may happen in the same millisecond.
+  number = number or redis.call('INCR', keys.claims)
+  local handed_out = #answer - 1
+  local token = string.sub(tokens, handed_out * TOKEN_LENGTH + 1, (handed_out + 1) * TOKEN_LENGTH)
+  job.executor_id, job.executor_ip, job.attempt_token = executor_id, executor_ip, token
+  job.started_at_ms = whole(now_ms)
+  -- The number of an attempt is counted, because the archive keeps only the newest hundred.
+  job.attempt = whole(tonumber(job.attempt or 0) + 1)
+  set_status(job, 'running', nil, {
+    'executor_id', executor_id, 'executor_ip', executor_ip, 'attempt_token', token, 'started_at_ms', job.started_at_ms,
+    'attempt', job.attempt,
+  })
+  set_lease(job, now_ms, lease_ms)
+  redis.call('ZADD', keys.held(executor_id), number + handed_out / PARTS, job.id)
+  redis.call('ZADD', keys.unreceived(executor_id), now_ms, job.id)
+  answer[#answer + 1] = read_claimed(job)
+end
+
+-- Makes the next pending jobs of a priority this executor's and adds them to the answer.
+--
+-- An entry without a pending job behind it should not exist. If one does, it must not block the queue, so it is
+-- removed, at most MAX_STALE in one call.
+--
+-- Jobs that are for others stay where they are, at the head, where the others find them first. After LOOKS_IN_ORDER of
+-- them the steps double: the jobs that a bad host could not run lie close together, and what it can run may lie a
+-- hundred thousand jobs behind them. To be exact about the order would cost a look at each of those.
+local function claim_from(priority)
+  local key, rank, looks, stale = keys.jobs('pending', priority), 0, 0, 0
+  local indexes = types and indexes_of_types(priority, types)
+  while #answer <= max_jobs and looks < MAX_LOOKS and stale < MAX_STALE do
+    local id, index
+    if indexes then
+      id, index = next_of(indexes)
+      key, rank = index.key, index.rank
+    else
+      id = redis.call('ZRANGE', key, rank, rank)[1]
+    end
+    if not id then
+      return
+    end
+    local job = find_job(id)
+    if not job or job.index ~= 'pending' then
+      redis.call('ZREM', key, id)
+      stale = stale + 1
+    elseif is_for_others(job) then
+      looks = looks + 1
+      rank = rank + (looks < LOOKS_IN_ORDER and 1 or math.max(rank, 1))
+      if index then
+        index.rank = rank
       end
-      number = number or redis.call('INCR', keys.claims)
-      local handed_out = #answer - 1
-      local first = handed_out * TOKEN_LENGTH + 1
-      hand_out(job, string.sub(tokens, first, first + TOKEN_LENGTH - 1), number + handed_out / PARTS)
-      answer[#answer + 1] = read_job(job.id)
+    else
+      hand_out(job)
     end
   end
-  if number then
-    redis.call('ZADD', keys.busy, number, executor_id)
-    if claim_id ~= '' then
-      claim_ids.remember(executor_id, claim_id, number, now_ms, lease_ms)
-    end
-  end
-  return answer
 end
 
 -- Answers a claim again. The jobs that have ended or were lost since then are not held any more, so they are left out.
-local function repeat_claim(number)
-  local answer = { 1 }
-  local held = redis.call('ZRANGEBYSCORE', keys.held(executor_id), number, '(' .. whole(number + 1))
+local function repeat_claim(first_number)
+  answer[1] = 1
+  local held = redis.call('ZRANGEBYSCORE', keys.held(executor_id), first_number, '(' .. whole(first_number + 1))
   for _, id in ipairs(held) do
     local job = find_job(id)
     if job and job.status == 'running' then
       set_lease(job, now_ms, lease_ms)
       redis.call('ZADD', keys.unreceived(executor_id), 'XX', now_ms, id)
-      answer[#answer + 1] = read_job(id)
+      answer[#answer + 1] = read_claimed(job)
     end
   end
-  claim_ids.remember(executor_id, claim_id, number, now_ms, lease_ms)
+  claim_ids.remember(executor_id, claim_id, first_number, now_ms, lease_ms)
   return answer
 end
 
 allow_when_full()
-mark_seen(executor_id, now_ms)
-forget_executors(surplus_executors(MAX_FORGOTTEN))
+if mark_seen(executor_id, now_ms) == 1 then
+  forget_executors(surplus_executors(MAX_FORGOTTEN))
+end
 asking.note(executor_id, now_ms)
 -- A repeated claim comes before the ends of leases: as long as nothing has ended the lease, nobody else can have been
 -- given the job, as with a late heartbeat.
-local number = claim_id ~= '' and claim_ids.number_of(executor_id, claim_id, now_ms, lease_ms)
-if number then
-  return repeat_claim(number)
+local repeated = claim_id ~= '' and claim_ids.number_of(executor_id, claim_id, now_ms, lease_ms)
+if repeated then
+  return repeat_claim(repeated)
 end
 -- Expired leases come first: a job that was released by this very call keeps its old place in the queue and is then
 -- handed out before younger ones. The limit keeps a claim fast when many executors have died at once; the sweeps take
 -- the rest.
 lose_expired_leases(now_ms, lease_ms, max_attempts, MAX_LOST)
 queue_due_jobs(now_ms, MAX_DUE)
-return claim_jobs()
+-- A lower priority is only looked at when the higher ones are empty: jobs do not move up with age, so a busy foreground
+-- queue can starve the others.
+claim_from('foreground')
+claim_from('background')
+claim_from('best_effort')
+if number then
+  redis.call('ZADD', keys.busy, number, executor_id)
+  if claim_id ~= '' then
+    claim_ids.remember(executor_id, claim_id, number, now_ms, lease_ms)
+  end
+end
+return answer

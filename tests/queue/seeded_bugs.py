@@ -31,7 +31,7 @@ FINISH = "lib/leases/finish.lua"
 TEXTS = "lib/jobs/texts.lua"
 GRACE = "lib/leases/in_grace.lua"
 LEASE = "lib/leases/set_lease.lua"
-PENDING = "lib/jobs/pending_jobs.lua"
+NEXT = "lib/jobs/next_of.lua"
 TAKE_BACK = "lib/leases/take_back.lua"
 DUE = "lib/jobs/queue_due_jobs.lua"
 TYPE_INDEX = "redis.call('ZREM', keys.jobs_of_type(job.index, job.priority, job.type), job.id)"
@@ -119,17 +119,15 @@ FOUND_SOON = [
         "a heartbeat hides a cancel request", "heartbeat.lua", "job.cancel_requested and 'cancel_requested'", "false"
     ),
     SeededBug("force changes an ended job", "cancel.lua", "job.status == 'running' and", "job.status ~= 'pending' and"),
-    SeededBug(
-        "attempts are not counted", "claim.lua", "keys.job(job.id), 'attempt', 1", "keys.job(job.id), 'attempt', 0"
-    ),
+    SeededBug("attempts are not counted", "claim.lua", "tonumber(job.attempt or 0) + 1", "0"),
     SeededBug("live output outlives its attempt", DROP, ", keys.live(job.id)"),
     SeededBug("a gap in the output is ignored", LIVE, "text, begin = data, offset", "text = text .. data"),
     SeededBug("a host fault delays no job", "release.lua", "requeue(job, not_before_ms)", "requeue(job)"),
     SeededBug("one host fault too few", "release.lua", "host_faults >= max", "host_faults + 1 >= max"),
     SeededBug(
         "an executor gets a job that it released again",
-        PENDING,
-        "elseif search.is_for_others(job) then",
+        "claim.lua",
+        "elseif is_for_others(job) then",
         "elseif false then",
     ),
     SeededBug(
@@ -138,7 +136,7 @@ FOUND_SOON = [
     SeededBug(
         "a repeated claim gets other jobs",
         "claim.lua",
-        "if number then\n  return repeat",
+        "if repeated then\n  return repeat",
         "if false then\n  return repeat",
     ),
     SeededBug("a repeated claim renews no lease", "claim.lua", "      set_lease(job, now_ms, lease_ms)\n"),
@@ -151,7 +149,7 @@ FOUND_SOON = [
     SeededBug(
         "a repeated claim is not remembered again",
         "claim.lua",
-        "  claim_ids.remember(executor_id, claim_id, number, now_ms, lease_ms)\n  return answer",
+        "  claim_ids.remember(executor_id, claim_id, first_number, now_ms, lease_ms)\n  return answer",
         "  return answer",
     ),
     SeededBug(
@@ -175,11 +173,9 @@ FOUND_SOON = [
     SeededBug(
         "a dropped lease is still to be received", DROP, "redis.call('ZREM', keys.unreceived(job.executor_id), job.id)"
     ),
-    SeededBug("a claim ignores its types", PENDING, "if #types == 0 then", "if true then"),
-    SeededBug("the first type goes first", PENDING, "index.sequence < oldest.sequence", "false"),
-    SeededBug(
-        "a claim gets one job too many", "claim.lua", "while #answer <= max_jobs do", "while #answer <= max_jobs + 1 do"
-    ),
+    SeededBug("a claim ignores its types", "claim.lua", "types and indexes_of_types(priority, types)", "nil"),
+    SeededBug("the first type goes first", NEXT, "index.sequence < oldest.sequence", "false"),
+    SeededBug("a claim gets one job too many", "claim.lua", "#answer <= max_jobs and", "#answer <= max_jobs + 1 and"),
     SeededBug("the jobs of a claim have one place", "claim.lua", "number + handed_out / PARTS", "number"),
     SeededBug(
         "a refused job refuses the whole heartbeat",
@@ -209,10 +205,10 @@ FOUND_LATE = [
     SeededBug(
         "background goes before foreground",
         "claim.lua",
-        "{ 'foreground', 'background',",
-        "{ 'background', 'foreground',",
+        "claim_from('foreground')\nclaim_from('background')",
+        "claim_from('background')\nclaim_from('foreground')",
     ),
-    SeededBug("the last comes first", PENDING, "'ZRANGE', index.key", "'ZREVRANGE', index.key"),
+    SeededBug("the last comes first", "claim.lua", "'ZRANGE', key, rank", "'ZREVRANGE', key, rank"),
     SeededBug("a claim ends no leases", "claim.lua", "lose_expired_leases(now_ms, lease_ms, max_attempts, MAX_LOST)"),
     SeededBug("removal comes early", "sweep.lua", "age_ms < retention_ms", "age_ms < retention_ms / 2"),
     SeededBug(

@@ -3,9 +3,11 @@
 local asking = { WITHIN_MS = 10000, MAX_ASKERS = 1000 }
 
 -- Notes that an executor asks. Ids are chosen by clients, so the set must stay small however many there are: beyond
--- MAX_ASKERS the longest silent go, a few in each call. Then there are askers enough in any case.
+-- MAX_ASKERS the longest silent go, a few for each new one. Then there are askers enough in any case.
 function asking.note(executor_id, now_ms)
-  redis.call('ZADD', keys.askers, now_ms, executor_id)
+  if redis.call('ZADD', keys.askers, now_ms, executor_id) == 0 then
+    return
+  end
   local surplus = math.min(redis.call('ZCARD', keys.askers) - asking.MAX_ASKERS, 3)
   if surplus > 0 then
     redis.call('ZREMRANGEBYRANK', keys.askers, 0, surplus - 1)
