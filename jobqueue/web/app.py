@@ -11,6 +11,7 @@ from jobqueue import logs
 from jobqueue.settings import InvalidSetting
 from jobqueue.web import background, config
 from jobqueue.web.bodies.memory import return_large_blocks
+from jobqueue.web.bodies.threads import take_short_turns
 from jobqueue.web.factory import create_app, create_services
 
 
@@ -22,6 +23,7 @@ def start() -> Flask:
     except InvalidSetting as error:
         sys.exit(str(error))
     return_large_blocks()
+    take_short_turns()
     services = create_services(settings)
     background.start(services, settings.policy)
     return create_app(services)

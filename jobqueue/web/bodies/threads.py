@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from gevent import get_hub, monkey
 
 T = TypeVar("T")
+
+TURN_SECONDS = 0.0005
+"""How long a native thread may keep the interpreter while another waits for it."""
+
+
+def take_short_turns() -> None:
+    """Let threads take turns ten times as often as Python does by default.
+
+    gevent's loop gives the interpreter away whenever it reads or writes a socket, and while a thread calculates, it
+    then waits for a whole turn to get it back: a request waited half a dozen times 5 ms.
+    """
+    sys.setswitchinterval(TURN_SECONDS)
 
 
 def run_apart(function: Callable[[], T]) -> T:
