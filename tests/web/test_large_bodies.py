@@ -9,11 +9,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 
 import pytest
 
 from jobqueue.errors import ServerBusy
+from jobqueue.queue.transport.limits import limited
 from jobqueue.web.bodies.large import LARGE_BYTES, LargeBodies, LargeBodyRules
 from jobqueue.web.bodies.limits import MIB
 from tests.support.clock import HandClock
@@ -94,6 +95,16 @@ def test_a_large_body_that_finds_no_place_in_time_is_refused() -> None:
         bodies.enter(lambda: None)
     bodies.leave(place)
     bodies.leave(bodies.enter(lambda: None))
+
+
+def test_one_that_stores_much_keeps_others_waiting_for_a_limited_time() -> None:
+    bodies = LargeBodies(LargeBodyRules(store_wait_seconds=0.05))
+    with bodies.storing(nullcontext()), pytest.raises(ServerBusy), bodies.storing(nullcontext()):
+        pass
+    with limited(0.4), pytest.raises(ServerBusy), bodies.storing(nullcontext()):
+        pass
+    with bodies.storing(nullcontext()):
+        pass
 
 
 def test_only_so_many_wait_for_a_place() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
 from jobqueue.errors import ServerBusy
+from jobqueue.queue.transport.limits import current
 from jobqueue.web.bodies.limits import KIB, MIB
 
 LARGE_BYTES = 256 * KIB
@@ -20,7 +22,7 @@ SHORTEST_WAIT_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class LargeBodyRules:
-    """How many large bodies are in memory at once, and how long others wait for a place.
+    """How many large bodies are in memory at once, and how long others wait for a place, or to store what theirs says.
 
     While others wait, a client has `grace_seconds` from when it got its place, and must then have sent
     `bytes_per_second` since; or its place is taken. Otherwise a few clients that send a byte now and then would keep
@@ -30,6 +32,8 @@ class LargeBodyRules:
     at_once: int = 4
     most_waiting: int = 64
     wait_seconds: float = 3.5
+    store_wait_seconds: float = 2
+    store_seconds: float = 0.5
     grace_seconds: float = 2
     bytes_per_second: float = 1 * MIB
 
@@ -58,6 +62,7 @@ class LargeBodies:
         self._changed = threading.Condition()
         self.calculating = threading.Lock()
         """To hold while a body that is not short is parsed: two at once take twice the memory and are no faster."""
+        self._storing = threading.Lock()
 
     def enter(self, interrupt: Callable[[], None]) -> Place:
         """Return a place, which must be given to `leave`. Raises ServerBusy when none becomes free in time.
@@ -82,6 +87,26 @@ class LargeBodies:
             place = Place(interrupt, self.clock())
             self._places.add(place)
             return place
+
+    @contextmanager
+    def storing(self, waiting: AbstractContextManager[None]) -> Iterator[None]:
+        """Let others wait who want to store much as well, each in its context `waiting`.
+
+        Raises ServerBusy for one that waits for too long.
+
+        Redis serves nobody while it stores thousands of jobs. Several such bulks in its line would keep everybody
+        waiting for their sum, and for a while that looks as if Redis were away. A request that has no time left for
+        Redis is refused here, too: then it is certain that nothing was stored.
+        """
+        wait_seconds = min(self.rules.store_wait_seconds, current().left_seconds - self.rules.store_seconds)
+        with waiting:
+            is_next = wait_seconds >= 0 and self._storing.acquire(timeout=wait_seconds)
+        if not is_next:
+            raise ServerBusy
+        try:
+            yield
+        finally:
+            self._storing.release()
 
     def leave(self, place: Place) -> None:
         """Make a place free."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
-from flask import Response
+from flask import Response, request
 
 from jobqueue.job import NewJob, Status, Stream
 from jobqueue.queue.queries import FINAL, Filter, Output
 from jobqueue.queue.waiting.watches import ENDED, OUTPUT
-from jobqueue.web import idempotency, pages, waits
+from jobqueue.web import callers, idempotency, pages, waits
 from jobqueue.web.bodies import limits
 from jobqueue.web.bodies.parser import calculate
+from jobqueue.web.bodies.reader import large_bodies
 from jobqueue.web.openapi import JobQueueBlueprint
 from jobqueue.web.representations import job_details, job_summary, new_jobs, output, timestamp
 from jobqueue.web.schemas import answers, submitters
@@ -26,8 +28,8 @@ too.
 """
 REPLAY = {"Idempotent-Replay": idempotency.REPLAY}
 PAGING = pages.headers("How many jobs match in all.")
-APART_JOBS = 100
-"""From how many jobs on a bulk is prepared outside of the event loop."""
+MANY_JOBS = 100
+"""From how many jobs on a bulk is prepared outside of the event loop, and stored while no other one is."""
 
 BULK = {"type": "array", "items": submitters.NewJobIn(), "minItems": 1, "maxItems": submitters.MAX_BULK}
 
@@ -53,7 +55,10 @@ def submit(job: NewJob) -> tuple[dict[str, Any], int, dict[str, str]]:
 def submit_many(jobs: list[NewJob]) -> Response:
     """Submit many jobs, all or nothing"""
     commands, key = services().commands, idempotency.key("submit_many")
-    submitted = commands.store(calculate(len(jobs) >= APART_JOBS, lambda: commands.prepare(jobs, key)))
+    are_many = len(jobs) >= MANY_JOBS
+    submission = calculate(are_many, lambda: commands.prepare(jobs, key))
+    with large_bodies().storing(callers.waiting(request.environ)) if are_many else nullcontext():
+        submitted = commands.store(submission)
     headers = idempotency.replayed(submitted.replayed)
     return Response(new_jobs(submitted.job_ids), 201, headers, content_type="application/json")
 
