@@ -12,6 +12,7 @@ Command = Sequence[str | int]
 
 PIECE_BYTES = 65536
 END = b"\r\n"
+TEXT, MINUS = b"$-"
 CLOSED = "Connection closed by server."
 
 
@@ -62,12 +63,29 @@ class Replies:
         if kind == b":":
             return int(rest)
         if kind == b"*":
-            return None if rest == b"-1" else [self._value() for _ in range(int(rest))]
+            return None if rest == b"-1" else self._list(int(rest))
         if kind == b"+":
             return rest.decode()
         if kind == b"-":
             return self._error(rest.decode(errors="replace"))
         raise redis.InvalidResponse(f"Protocol Error: {line!r}")
+
+    def _list(self, count: int) -> list[Any]:
+        """Return so many values. Nearly all are texts that have arrived whole, which need no further call."""
+        values: list[Any] = []
+        for _ in range(count):
+            data, begin = self._data, self._at
+            end = data.find(END, begin)
+            if end < 0 or data[begin] != TEXT or data[begin + 1] == MINUS:
+                values.append(self._value())
+                continue
+            stop = end + 2 + int(data[begin + 1 : end])
+            if stop + 2 > len(data):
+                values.append(self._value())
+                continue
+            values.append(data[end + 2 : stop].decode())
+            self._at = stop + 2
+        return values
 
     def _line(self) -> bytes:
         """Return the bytes up to the next line end."""
