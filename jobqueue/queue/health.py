@@ -8,6 +8,7 @@ from jobqueue.errors import StoreFull, StoreUnavailable
 from jobqueue.queue.connection import Connection
 from jobqueue.queue.scripts import ROOT
 from jobqueue.queue.transport.answers import TAKES_NO_WRITES, code_of
+from jobqueue.queue.transport.exchange import ask
 
 ABSENT = f"{ROOT}:absent"
 """A key that never exists; `lua/lib/store/keys.lua` names it, too."""
@@ -25,7 +26,7 @@ class Health(StrEnum):
 def check(connection: Connection) -> Health:
     """Return the health of Redis, found by a write that is refused like any other but makes nothing."""
     try:
-        connection.call(lambda: connection.client.setrange(ABSENT, 0, ""), changes_nothing=True)
+        connection.call(lambda: ask(connection.client, ("SETRANGE", ABSENT, 0, "")), changes_nothing=True)
     except StoreFull:
         return Health.FULL
     except StoreUnavailable as error:

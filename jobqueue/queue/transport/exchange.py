@@ -31,6 +31,19 @@ def exchange(client: redis.Redis, commands: Sequence[Command], answers: list[Any
         pool.release(connection)
 
 
+def ask(client: redis.Redis, command: Command) -> Any:
+    """Send one command and return its answer. Raises redis.RedisError, also if Redis answers an error."""
+    answers: list[Any] = []
+    exchange(client, [command], answers)
+    answer = answers.pop()
+    if not isinstance(answer, redis.ResponseError):
+        return answer
+    try:
+        raise answer
+    finally:
+        del answer  # lest this frame, with all its callers, stays in memory: the error's traceback leads to it
+
+
 def _exchange_by_redis_py(pool: Any, commands: Sequence[Command], answers: list[Any]) -> None:
     """Do the same over connections that are not ours."""
     connection = pool.get_connection()
