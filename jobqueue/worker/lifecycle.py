@@ -26,6 +26,7 @@ from jobqueue.worker.isolation import levels
 from jobqueue.worker.loop import ClaimPolicy, Loop
 from jobqueue.worker.pool import Pool
 from jobqueue.worker.programs.cache import Cache
+from jobqueue.worker.programs.kept_copies import MOST_BYTES, KeptCopies
 from jobqueue.worker.reports.delivery import Delivery
 from jobqueue.worker.reports.spool import Spool
 from jobqueue.worker.shutdown import Shutdown
@@ -150,7 +151,10 @@ def _resources(api: _Api, variables: Mapping[str, str], shutdown: Shutdown) -> I
             workspaces = Workspaces(children, temporary)
         stack.callback(workspaces.close, LAST_REMOVAL_SECONDS)
         with directories.usable("CACHE_DIR", cache_directory):
-            cache = Cache(cache_directory, settings.cache_max_bytes, replace(settings.download, network=api.network))
+            kept = KeptCopies(lambda: workspaces.path, min(settings.cache_max_bytes, MOST_BYTES))
+            cache = Cache(
+                cache_directory, settings.cache_max_bytes, replace(settings.download, network=api.network), kept
+            )
         with enough_processes(), directories.usable("SPOOL_DIR", spool_directory):
             spool = Spool(spool_directory, settings.api_url)
             delivery = Delivery(spool, api.connect)

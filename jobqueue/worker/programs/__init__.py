@@ -2,6 +2,7 @@
 
 cache: programs by SHA-256, shared by this user's workers on a host.
 cache_files: opens and removes files of the cache.
+kept_copies: verified copies that are used again without another look at their content.
 verified_copy: copies a file only if its hash is right.
 program_request: what a slot asks the cache for.
 download: the tries that a download is made of.

@@ -22,9 +22,10 @@ from jobqueue.net.time_limit import TICK_SECONDS
 from jobqueue.worker.failures import Failure
 from jobqueue.worker.host.lock_file import hold
 from jobqueue.worker.host.private_directory import make_own, mend_own
-from jobqueue.worker.programs.cache_files import free_bytes, is_unlocked, open_entry, try_to_remove
+from jobqueue.worker.programs.cache_files import free_bytes, is_unlocked, mark_as_used, open_entry, try_to_remove
 from jobqueue.worker.programs.download import Downloader
 from jobqueue.worker.programs.errors import ChecksumMismatch, DownloadFailed, DownloadStopped
+from jobqueue.worker.programs.kept_copies import KeptCopies
 from jobqueue.worker.programs.policy import DownloadRules
 from jobqueue.worker.programs.program_request import ProgramRequest, always
 from jobqueue.worker.programs.verified_copy import copy_verified
@@ -44,14 +45,16 @@ class Cache:
     the slot that downloads it. `<sha256>.lock` is locked during each try to download the program.
     """
 
-    def __init__(self, directory: Path, max_bytes: int, rules: DownloadRules) -> None:
+    def __init__(self, directory: Path, max_bytes: int, rules: DownloadRules, kept: KeptCopies | None = None) -> None:
         """Make the directory, accessible to us alone, and remove what downloads of dead workers have left there.
 
-        Raises OSError when it is a link, belongs to another user, or cannot be made.
+        With `kept`, copies are used again. Raises OSError when the directory is a link, belongs to another user, or
+        cannot be made.
         """
         self.directory = directory
         self._max_bytes = max_bytes
         self._rules = rules
+        self._copies = kept
         self._downloader = Downloader(rules)
         make_own(directory)
         self._remove_unfinished()
@@ -84,11 +87,12 @@ class Cache:
             # The error does not say which disk is full: the cache's or the target's, which may be the same. Emptying
             # the cache makes space on its own disk only. So when the target is on another disk, and that is the fuller
             # one, there is nothing to do.
+            dropped = self._copies is not None and self._copies.drop_all()
             apart = self.directory.stat().st_dev != target.parent.stat().st_dev
-            if apart and free_bytes(self.directory) > free_bytes(target.parent):
+            if apart and not dropped and free_bytes(self.directory) > free_bytes(target.parent):
                 raise
             # On one disk the second try needs the space of an entry. If there was none to remove, it would fail again.
-            if not self._evict(0, sha256) and not apart:
+            if not self._evict(0, sha256) and not apart and not dropped:
                 raise
         # On two disks the second try bypasses the cache, whose disk may still be full. The target's disk has space.
         return self._download(request) if apart else self._fetch(request)
@@ -96,6 +100,9 @@ class Cache:
     def _fetch(self, request: ProgramRequest) -> bool:
         if self._max_bytes <= 0:
             return self._download(request)
+        if self._copies and self._copies.link(request.sha256, request.target):
+            mark_as_used(self._entry(request.sha256))
+            return True
         return self._take(request) or self._take_or_store(request)
 
     def _download(self, request: ProgramRequest) -> bool:
@@ -118,14 +125,19 @@ class Cache:
         with open_entry(entry) as source_fd:
             if source_fd is None or os.fstat(source_fd).st_size > self._rules.max_bytes:
                 return False
-            if copy_verified(source_fd, request.target, request.sha256, request.stopped):
-                with suppress(OSError):
-                    os.utime(source_fd)  # the mark of the most recently used
+            if self._copy(source_fd, request):
+                mark_as_used(source_fd)
                 return True
         logs.logger().warning("cache_corrupted", path=entry)
         if not try_to_remove(entry):
             shutil.rmtree(entry, ignore_errors=True)
         return False
+
+    def _copy(self, source_fd: int, request: ProgramRequest) -> bool:
+        """Copy an open file to the target; return whether the hash is right. There is no target if not."""
+        sha256, target, stopped = request.sha256, request.target, request.stopped
+        good = self._copies.make(source_fd, sha256, target, stopped) if self._copies else None
+        return copy_verified(source_fd, target, sha256, stopped) if good is None else good
 
     def _take_or_store(self, request: ProgramRequest) -> bool:
         """Download the program, or take it from the cache when another request has just stored it.
@@ -163,7 +175,7 @@ class Cache:
         with open_entry(str(part)) as source_fd:
             if source_fd is None:  # a worker of an older version that has just started removed it
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(part))
-            if not copy_verified(source_fd, request.target, request.sha256, request.stopped):
+            if not self._copy(source_fd, request):
                 raise ChecksumMismatch("the file was changed as soon as it was downloaded", request.url)
         self._store_entry(part, request.sha256)
 

@@ -42,3 +42,9 @@ def try_to_remove(path: str) -> bool:
         os.unlink(path)
         return True
     return False
+
+
+def mark_as_used(file: str | int) -> None:
+    """Mark a file, by its path or its descriptor, as the most recently used one, if that is possible."""
+    with suppress(OSError):
+        os.utime(file)

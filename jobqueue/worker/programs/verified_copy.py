@@ -19,13 +19,10 @@ def copy_verified(source_fd: int, target: Path, sha256: str, stopped: threading.
     There is no copy when it is wrong, nor after DownloadStopped or OSError. The copy shares no data with the source:
     a program that writes to its own file leaves the cache unchanged.
     """
-    info = os.fstat(source_fd)
-    if not stat.S_ISREG(info.st_mode):
-        return False
     target_fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     good = False
     try:
-        good = _copy(source_fd, target_fd, info.st_size, stopped) == sha256
+        good = write_verified(source_fd, target_fd, sha256, stopped)
         if good:
             os.fchmod(target_fd, 0o500)
     finally:
@@ -35,8 +32,13 @@ def copy_verified(source_fd: int, target: Path, sha256: str, stopped: threading.
     return good
 
 
-def _copy(source_fd: int, target_fd: int, size: int, stopped: threading.Event) -> str:
-    # At most `size` bytes, the size that the file had at first: a job could make it grow for as long as we read it.
+def write_verified(source_fd: int, target_fd: int, sha256: str, stopped: threading.Event) -> bool:
+    """Copy an open file to another one; return whether the hash is right. Raises DownloadStopped and OSError."""
+    info = os.fstat(source_fd)
+    if not stat.S_ISREG(info.st_mode):
+        return False
+    # At most the size that the file had at first: a job could make it grow for as long as we read it.
+    size = info.st_size
     digest = hashlib.sha256()
     while size > 0 and (chunk := os.read(source_fd, min(size, CHUNK_BYTES))):
         if stopped.is_set():
@@ -45,4 +47,4 @@ def _copy(source_fd: int, target_fd: int, size: int, stopped: threading.Event) -
         size -= len(chunk)
         while chunk:
             chunk = chunk[os.write(target_fd, chunk) :]
-    return digest.hexdigest()
+    return digest.hexdigest() == sha256

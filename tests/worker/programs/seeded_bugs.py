@@ -8,6 +8,23 @@ CODE = "jobqueue/worker/programs"
 TESTS = "tests/worker/programs"
 REDIRECTS = f"{TESTS}/test_download_redirects.py"
 
+KEPT = seeded(
+    f"{CODE}/kept_copies.py",
+    f"{TESTS}/test_kept_copies.py",
+    (
+        "a copy is used again although a job may have written to it",
+        "fcntl.fcntl(self.fd, F_GETLEASE) == fcntl.F_RDLCK and ",
+        "",
+        "test_a_copy_that_a_job_has_touched_is_never_used_again",
+    ),
+    (
+        "two programs run from one file",
+        " and not each.is_in_use()",
+        "",
+        "test_a_copy_is_used_again_by_one_program_after_the_other",
+    ),
+)
+
 DOWNLOADS = seeded(
     f"{CODE}/download.py",
     f"{TESTS}/test_download.py",
@@ -86,8 +103,8 @@ CACHE = [
         f"{TESTS}/test_cache_hostile.py",
         (
             "a cached program is not checked again",
-            "info.st_size, stopped) == sha256",
-            "info.st_size, stopped) is not None",
+            "digest.hexdigest() == sha256",
+            "digest.hexdigest() is not None",
             "test_a_changed_entry_is_downloaded_again",
         ),
     ),
@@ -102,7 +119,7 @@ CACHE = [
         ),
         (
             "the use of a program is not noted",
-            "os.utime(source_fd)",
+            "mark_as_used(source_fd)",
             "pass",
             "test_the_least_recently_used_program_is_evicted_first",
         ),
@@ -114,4 +131,4 @@ CACHE = [
         ),
     ),
 ]
-SEEDED_BUGS = [*DOWNLOADS, *TRANSFERS, *PARTS, *CACHE]
+SEEDED_BUGS = [*KEPT, *DOWNLOADS, *TRANSFERS, *PARTS, *CACHE]
