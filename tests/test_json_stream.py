@@ -56,3 +56,10 @@ def test_only_a_piece_of_a_long_string_is_encoded_at_a_time() -> None:
 
     json_stream.write(Recorder(), "\0" * 10 * json_stream.PIECE_CHARACTERS)
     assert max(sizes) == 6 * json_stream.PIECE_CHARACTERS
+
+
+@pytest.mark.parametrize("text", [*map(chr, range(128)), "€🎉" * 40_000, 'a"\\\n\0\x1f\u2028' * 20_000, "\\u0000\\\\n"])
+def test_utf_8_is_written_as_the_same_text(text: str) -> None:
+    file = io.BytesIO()
+    json_stream.write_utf8(file, text.encode())
+    assert json.loads(file.getvalue()) == text

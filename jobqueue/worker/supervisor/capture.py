@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import IO, Any
 
 from jobqueue import output
 from jobqueue.worker.supervisor.output_file import Outputs
 
 CHUNK_BYTES = 256 * 1024
+
+PIPE_BYTES = 64 * 1024
+LARGE_PIPE_BYTES = 512 * 1024
+"""What a pipe holds at first, and what one holds that was full."""
 
 PIECE_BYTES = 64 * 1024
 """How much live output goes into one message. As JSON it may take six times that, in several copies."""
@@ -26,6 +32,7 @@ class Capture:
         self._tail = bytearray()
         self._shown_bytes = 0
         self._live_offset = 0
+        self._pipe_bytes = PIPE_BYTES
         os.set_blocking(pipe.fileno(), False)
 
     def read(self) -> bool:
@@ -34,6 +41,8 @@ class Capture:
             chunk = os.read(self.pipe.fileno(), CHUNK_BYTES)
         except BlockingIOError:
             return True
+        if len(chunk) == self._pipe_bytes < LARGE_PIPE_BYTES:
+            self._enlarge_pipe()
         self.total_bytes += len(chunk)
         room = output.HALF_BYTES - len(self._head)
         self._head += chunk[:room]
@@ -41,6 +50,12 @@ class Capture:
         if len(self._tail) > 2 * output.OUTPUT_LIMIT_BYTES:
             del self._tail[: -output.OUTPUT_LIMIT_BYTES]
         return bool(chunk)
+
+    def _enlarge_pipe(self) -> None:
+        """Let the program write more before it has to wait for this process, which wakes up less often then."""
+        self._pipe_bytes = LARGE_PIPE_BYTES
+        with suppress(OSError):  # an ordinary user may have 64 MB in pipes
+            fcntl.fcntl(self.pipe, fcntl.F_SETPIPE_SZ, LARGE_PIPE_BYTES)
 
     def drain(self, deadline: float) -> None:
         """Read what the program left in the pipe, until it is empty or `deadline` (monotonic) has passed."""
@@ -68,18 +83,21 @@ class Capture:
         return (offset, text) if text else None
 
     def kept(self) -> tuple[str, bool]:
-        """Return the output as text, and whether a part is missing in the middle of it.
+        """Return the output as text, and whether a part is missing in the middle of it."""
+        content, truncated = self.kept_utf8()
+        return content.decode(), truncated
+
+    def kept_utf8(self) -> tuple[bytes, bool]:
+        """Return the output as UTF-8, and whether a part is missing in the middle of it.
 
         Bytes that are not UTF-8 become U+FFFD. A character that the cut would split is left out completely.
         """
-        kept = bytes(self._head + self._tail)
-        if self.total_bytes <= output.OUTPUT_LIMIT_BYTES:
-            text = kept.decode(errors="replace")
-            if len(text.encode()) <= output.OUTPUT_LIMIT_BYTES:
-                return text, False
+        kept = b"".join((self._head, self._tail))
+        if self.total_bytes <= output.OUTPUT_LIMIT_BYTES and len(text := _utf8(kept)) <= output.OUTPUT_LIMIT_BYTES:
+            return text, False
         head, tail = _first_half(kept), _last_half(kept)
         missing = output.missing_line(self.total_bytes - len(head) - len(tail))
-        return head.decode(errors="replace") + missing + tail.decode(errors="replace"), True
+        return b"".join((_utf8(head), missing.encode(), _utf8(tail))), True
 
     def _at(self, position: int, size: int) -> bytes:
         """Return up to that many bytes of the output from a position on that is still in memory."""
@@ -95,10 +113,10 @@ def write(captures: Mapping[str, Capture]) -> tuple[Outputs, dict[str, Any]]:
 
     Raises OSError when there is no memory for them.
     """
-    texts: dict[str, str] = {}
+    texts: dict[str, bytes] = {}
     lengths: dict[str, Any] = {}
     for name, capture in captures.items():
-        texts[name], truncated = capture.kept()
+        texts[name], truncated = capture.kept_utf8()
         lengths |= {f"{name}_bytes": capture.total_bytes, f"{name}_truncated": truncated}
     return Outputs.of(texts), lengths
 
@@ -123,4 +141,15 @@ def _last_half(kept: bytes) -> bytes:
 
 
 def _text_size(data: bytes) -> int:
-    return len(data.decode(errors="replace").encode())
+    return len(_utf8(data))
+
+
+def _utf8(data: bytes) -> bytes:
+    """Return bytes as text in UTF-8: as they are, if they are that."""
+    if data.isascii():
+        return data
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return data.decode(errors="replace").encode()
+    return data

@@ -9,11 +9,12 @@ from __future__ import annotations
 import io
 import json
 import os
+from collections.abc import Mapping
 from typing import IO
 
 from jobqueue import json_stream
 
-SHORT_CHARACTERS = 4096
+SHORT_BYTES = 4096
 """How long both outputs together may be to travel inside a message. As JSON they may take six times that."""
 
 
@@ -26,11 +27,17 @@ class Outputs:
         self.short = short
 
     @classmethod
-    def of(cls, texts: dict[str, str]) -> Outputs:
-        """Return texts by name, in a file unless they are short. Raises OSError when there is no memory for them."""
-        if sum(map(len, texts.values())) <= SHORT_CHARACTERS:
-            return cls(short=json.dumps(texts, ensure_ascii=False))
-        return cls.write(texts)
+    def of(cls, texts: Mapping[str, bytes]) -> Outputs:
+        """Return outputs in UTF-8 by name, in a file unless they are short. Raises OSError when there is no memory."""
+        if sum(map(len, texts.values())) <= SHORT_BYTES:
+            return cls(short=json.dumps({name: text.decode() for name, text in texts.items()}, ensure_ascii=False))
+        outputs = cls(os.memfd_create("outputs", os.MFD_CLOEXEC))
+        with open(outputs.fd, "wb", closefd=False) as file:
+            for number, (name, text) in enumerate(texts.items()):
+                file.write((b"," if number else b"{") + json.dumps(name).encode() + b":")
+                json_stream.write_utf8(file, text)
+            file.write(b"}")
+        return outputs
 
     @classmethod
     def write(cls, texts: dict[str, str]) -> Outputs:

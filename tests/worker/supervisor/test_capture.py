@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import pytest
 
 from jobqueue.output import HALF_BYTES, LIVE_BYTES, OUTPUT_LIMIT_BYTES, cut, missing_line
 from jobqueue.worker.supervisor.capture import PIECE_BYTES, Capture
+from jobqueue.worker.supervisor.messages import Outcome, decode, encode
 from jobqueue.worker.supervisor.output_file import Outputs
 
 
@@ -178,3 +180,15 @@ def test_outputs_are_read_back_from_their_file_exactly() -> None:
     assert outputs.read() == texts
     outputs.close()
     outputs.close()
+
+
+@pytest.mark.parametrize("text", ['a"\\\n\0\u2028€🎉', 'a"\\\n\0\u2028€🎉' * 30_000], ids=["short", "long"])
+def test_only_long_outputs_take_a_descriptor(text: str) -> None:
+    outputs = Outputs.of({"stdout": text.encode(), "stderr": b"err"})
+    line, descriptors = encode(Outcome(0, outputs=outputs))
+    received = decode(line, deque(map(os.dup, descriptors)))
+    assert isinstance(received, Outcome)
+    assert (received.stdout, received.stderr) == (text, "err")
+    assert len(descriptors) == (len(text) > 100)
+    with received.outputs.take() as file:  # type: ignore[union-attr]  # there are outputs
+        assert json.load(file) == {"stdout": text, "stderr": "err"}
