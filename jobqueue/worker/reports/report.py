@@ -36,15 +36,12 @@ class Report:
 
         The outputs can be taken only once.
         """
-        outputs = b""
-        if self.outputs:
-            if os.fstat(self.outputs.fd).st_size > SMALL_BYTES:
-                return None
-            outputs = os.pread(self.outputs.fd, SMALL_BYTES, 0)[1:-1]
-            self.outputs.close()
+        outputs = _small(self.outputs)
+        if outputs is None:
+            return None
         members = {"id": job_id, "outcome": self.verb, **holder, **self.fields}
         line = json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode()
-        return line[:-1] + b"," + outputs + b"}" if outputs else line
+        return line[:-1] + b"," + outputs[1:] if outputs else line
 
     def body(self, holder: Mapping[str, object]) -> IO[bytes]:
         """Return the body of the request in a file in memory, which the caller closes.
@@ -56,6 +53,19 @@ class Report:
         json_stream.extend(file, {**holder, **self.fields})
         file.flush()
         return file
+
+
+def _small(outputs: Outputs | None) -> bytes | None:
+    """Return the JSON object with small outputs, which are closed then; None when they are large."""
+    if outputs is None:
+        return b""
+    if outputs.short:
+        return outputs.short.encode()
+    if os.fstat(outputs.fd).st_size > SMALL_BYTES:
+        return None
+    content = os.pread(outputs.fd, SMALL_BYTES, 0)
+    outputs.close()
+    return content
 
 
 def released(reason: Reason, message: str | None = None) -> Report:
