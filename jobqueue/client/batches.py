@@ -29,7 +29,7 @@ BODY_BYTES = 2 * 1024**2
 """The most jobs of one heartbeat, and the size beyond which another request is begun."""
 
 PASSING_CODES = frozenset({"store_unavailable", "store_full", "server_busy", "error"})
-"""The codes of a result for which it is sent again. Any other code is a refusal: the attempt is over."""
+"""The codes that say nothing about a job: its result is sent again, its lease renewed later. Any other is a refusal."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,11 @@ def _leases(answer: object, jobs: Sequence[ClaimedJob]) -> dict[str, Held | None
     entries = answer.get("jobs") if isinstance(answer, dict) else None
     if not isinstance(entries, list) or len(entries) != len(jobs):
         raise ApiUnavailable("the answer to the heartbeat is not from this API")
-    return {job.attempt_token: _lease(entry, job) for entry, job in zip(entries, jobs, strict=True)}
+    return {
+        job.attempt_token: _lease(entry, job)
+        for entry, job in zip(entries, jobs, strict=True)
+        if not isinstance(entry, dict) or entry.get("code") not in PASSING_CODES
+    }
 
 
 def _lease(entry: object, job: ClaimedJob) -> Held | None:

@@ -112,6 +112,11 @@ def test_a_heartbeat_returns_what_the_api_says_about_a_job(
     assert batches.heartbeat(beats(1), 1) == {"token-1": meaning}
 
 
+def test_an_entry_about_a_store_that_is_away_says_nothing_about_the_lease(server: FakeServer, batches: Batches) -> None:
+    server.answer = lambda _: in_json({"jobs": [{"id": "id-1", "held": False, "code": "store_unavailable"}]})
+    assert batches.heartbeat(beats(1), 1) == {}
+
+
 @pytest.mark.parametrize(
     "jobs", [None, [], {}, [7], [{"id": "id-2", "held": True}], [{"id": "id-1"}], [{"id": "id-1", "held": 1}]]
 )

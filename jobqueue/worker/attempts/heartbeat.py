@@ -56,6 +56,11 @@ class Heartbeats:
         """How many leases are renewed."""
         return len(self._renewals)
 
+    @property
+    def running(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
     def start(self) -> None:
         """Start the thread. Raises RuntimeError when this machine has no thread left."""
         self._thread.start()

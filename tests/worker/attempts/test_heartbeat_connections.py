@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 from structlog.testing import capture_logs
 
@@ -63,4 +61,4 @@ def test_an_unexpected_error_does_not_end_the_heartbeats_and_is_logged_once(
         heartbeats.close()
     assert [log["event"] for log in logs] == ["crash", "heartbeat_unanswered", "heartbeat_answered"]
     assert not attempt.stopped.is_set()
-    wait_until("the thread ends", lambda: all(each.name != "heartbeat" for each in threading.enumerate()), 10)
+    wait_until("the thread ends", lambda: not heartbeats.running, 10)

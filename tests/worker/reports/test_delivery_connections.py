@@ -95,6 +95,7 @@ def test_an_api_that_is_away_is_asked_about_one_report_at_a_time(api: FakeServer
     with spooling(tmp_path, api, TimeLimits(min_retry_pause=0.01, max_retry_pause=0.05)) as reports:
         for number in range(50):
             reports.send(f"job-{number}")
+        wait_until("the first tries are over", lambda: len(api.requests) >= 20)
         asked = len(api.requests)
         most = 0
         wait_until("it was asked again", lambda: len(api.requests) > asked + 10)
