@@ -7,7 +7,7 @@ from html import escape
 
 from benchmarks.outcome import Bar, Outcome
 
-WIDTH, NAMES_WIDTH, BAR_WIDTH = 900, 430, 360
+WIDTH, NAMES_WIDTH, BAR_WIDTH = 920, 450, 380
 ROW, BAR, TITLE = 22, 14, 34
 OURS = "jobqueue"
 BOUNDS = "Part of its bound that each measure uses: the line is the bound, shorter is better"

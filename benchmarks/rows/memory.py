@@ -43,8 +43,8 @@ def measure(effort: Effort, folder: Path) -> Group:
     return Group(
         [
             at_most("bytes in Redis, pending, reference payload", number(reference), reference, PENDING),
-            at_most("… pending, URL of 200 characters", number(long_url), long_url, LONG_URL),
-            at_most("… ended, small output", number(ended), ended, ENDED),
+            at_most("bytes in Redis, pending, URL of 200 characters", number(long_url), long_url, LONG_URL),
+            at_most("bytes in Redis, ended, small output", number(ended), ended, ENDED),
         ]
     )
 

@@ -31,9 +31,9 @@ TYPES = 3
 TAKEN = 150
 NAMES = (
     "claim + finish in Redis, 1,000,000 pending against 1,000",
-    "lists of 100 rows, every filter and offset, 1,000,000 against 1,000",
-    "… the slowest in Redis, 100 rows",
-    "… the slowest in Redis, 1,000 rows",
+    "lists of 100 rows in Redis, 1,000,000 against 1,000",
+    "slowest list of 100 rows at 1,000,000, in Redis",
+    "slowest list of 1,000 rows at 1,000,000, in Redis",
     "stats at 1,000,000 against 1,000",
     "metrics at 1,000,000 against 1,000",
 )

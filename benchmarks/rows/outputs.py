@@ -12,7 +12,7 @@ from benchmarks.rig.usage import family, status_kb, watching_memory
 from benchmarks.rig.worker import running_worker
 
 RATE, MEGABYTES = 60, 64
-NAMES = ("1 MB on both streams", "… memory of the worker")
+NAMES = ("1 MB on both streams", "1 MB on both streams: memory of the worker")
 
 
 def measure(effort: Effort, folder: Path) -> Group:

@@ -41,7 +41,7 @@ def measure(effort: Effort, folder: Path) -> Group:
         [
             at_most("memory of a server process over 100,000 requests", f"{highest:.0f} MB", highest, MEGABYTES, " MB"),
             Outcome(
-                "… growth",
+                "growth of a server process over 100,000 requests",
                 measured,
                 f"flat (at most {GROWTH_MEGABYTES} MB)",
                 growth <= GROWTH_MEGABYTES,

@@ -101,16 +101,22 @@ def measure(effort: Effort, folder: Path) -> Group:
     return Group(
         [
             at_most("1,000 waiting executors, 30 s: CPU of the server", measured, server + redis, CPU_SECONDS, " s"),
-            at_most("… `/health` p99", f"{slow.value:.1f} ms ({slow.label})", slow.value, HEALTH_MS, " ms"),
+            at_most(
+                "1,000 waiting executors: `/health` p99",
+                f"{slow.value:.1f} ms ({slow.label})",
+                slow.value,
+                HEALTH_MS,
+                " ms",
+            ),
             _wake_outcome(wakes),
-            at_most("… Redis connections per process", str(each), each, CONNECTIONS),
+            at_most("1,000 waiting executors: Redis connections per process", str(each), each, CONNECTIONS),
         ],
         notes=[note],
     )
 
 
 def _wake_outcome(wakes: list[float]) -> Outcome:
-    name = "… submit → answer to an executor, p99"
+    name = "1,000 waiting executors: submit → job at one of them, p99"
     if not wakes:
         return skipped(name, f"at most {WAKE_MS} ms", "The API lets nobody wait.")
     wake = percentile(wakes, 0.99)
