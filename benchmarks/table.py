@@ -12,14 +12,14 @@ VERDICTS = {True: "yes", False: "NO", None: "-"}
 
 def as_text(outcomes: Sequence[Outcome]) -> str:
     """Return the table in columns, the longest last; details are lines of their own."""
-    rows = [HEADER, *map(_cells, outcomes)]
+    rows = [HEADER, *(tuple(cell.replace("`", "") for cell in _cells(outcome)) for outcome in outcomes)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
     lines = []
     for row, outcome in zip(rows, [None, *outcomes], strict=True):
         lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
         if outcome and outcome.detail:
             lines.append(f"       {outcome.detail}")
-    return "\n".join(lines).replace("`", "")
+    return "\n".join(lines)
 
 
 def as_markdown(outcomes: Iterable[Outcome]) -> str:

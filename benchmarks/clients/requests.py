@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 from dataclasses import dataclass
 from typing import Any
 
 PREFIX = "/api/v1"
 JSON = {"Content-Type": "application/json"}
 SHA256 = "ab" * 32
+IDLE_SECONDS = 30.0
 
 REFERENCE: dict[str, Any] = {
     "type": "data-processing",
@@ -44,6 +46,7 @@ class Connection:
 
     def __init__(self, port: int, seconds: float = 60.0) -> None:
         self._http = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
+        self._used_at = time.monotonic()
 
     def get(self, path: str) -> Answer:
         """Send a GET request."""
@@ -51,7 +54,10 @@ class Connection:
 
     def send(self, method: str, path: str, body: bytes | None = None) -> Answer:
         """Send a request with a body that is JSON already."""
+        if time.monotonic() - self._used_at > IDLE_SECONDS:  # the server closes it soon, or has done so
+            self._http.close()
         self._http.request(method, PREFIX + path, body, JSON if body is not None else {})
+        self._used_at = time.monotonic()
         response = self._http.getresponse()
         return Answer(response.status, response.read(), response.headers)
 

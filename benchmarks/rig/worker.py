@@ -23,9 +23,8 @@ def running_worker(server: Server, folder: Path, slots: int, name: str = NAME) -
     """
     own = folder / name
     own.mkdir(exist_ok=True)
-    environment = {name: value for name, value in os.environ.items() if name == "ISOLATION"}
-    settings = variables.of_worker({**os.environ, "SLOTS": str(slots)}, server.url, own)
-    settings |= {"TMPDIR": str(own), "EXECUTOR_ID": name, "ISOLATION": "none", **environment}
+    chosen = {"ISOLATION": "none", **os.environ, "SLOTS": str(slots), "TMPDIR": str(own), "EXECUTOR_ID": name}
+    settings = variables.of_worker(chosen, server.url, own)
     log = folder / f"{name}.log"
     log.unlink(missing_ok=True)
     with running([sys.executable, "-m", "jobqueue.worker.main"], settings, log) as process:

@@ -33,6 +33,9 @@ NAMES = (
     "submit → first instruction, program of 100 MB, p50",
 )
 WARM_UP = 5
+SAMPLES, FEWER_SAMPLES, FEW_PEERS = 300, 200, 2
+"""With many peers there are fewer samples of each, so that a run takes ten minutes."""
+
 LARGE_BYTES = 100 * 1024 * 1024
 PAUSE_SECONDS = (0.05, 0.25)
 END_SECONDS = 30.0
@@ -53,7 +56,7 @@ def measure(effort: Effort, folder: Path) -> Group:
             takers[PEERS[key].name] = _peer_taker(peer, program)
         stack.enter_context(running_worker(ours.server, folder, 2))
         take_samples(takers, WARM_UP, {})
-        take_samples(takers, effort.of(300, 10), samples)
+        take_samples(takers, effort.of(SAMPLES if len(effort.peers) <= FEW_PEERS else FEWER_SAMPLES, 10), samples)
         large = padded(program, folder, "large", effort.of(LARGE_BYTES, 1 << 20))
         large_samples: dict[str, list[float]] = {}
         takers = {OURS: ours_taker(ours, ours.host.job(large))}
