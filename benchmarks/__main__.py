@@ -43,6 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     print(table.as_text([outcome for each in measured.values() for outcome in each.group.outcomes]))
     for each in measured.values():
         print(*(f"- {note}" for note in each.group.notes), sep="\n", end="\n" if each.group.notes else "")
+    print(*results.circumstances(measured), sep="\n")
     if options.write:
         results.write(measured)
     return int(failed)

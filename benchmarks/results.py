@@ -62,10 +62,10 @@ def as_markdown(results: Mapping[str, Measured]) -> str:
     outcomes = [outcome for each in results.values() for outcome in each.group.outcomes]
     notes = [note for each in results.values() for note in each.group.notes]
     bullets = [textwrap.fill(note, LINE, initial_indent="- ", subsequent_indent="  ") for note in notes]
-    return "\n".join([*_circumstances(results), "", table.as_markdown(outcomes), "", *bullets])
+    return "\n".join([*circumstances(results), "", table.as_markdown(outcomes), "", *bullets])
 
 
-def _circumstances(results: Mapping[str, Measured]) -> Iterator[str]:
+def circumstances(results: Mapping[str, Measured]) -> Iterator[str]:
     """Yield a paragraph for each machine and day, which are one mostly."""
     groups: dict[tuple[str, str], list[str]] = {}
     for name, each in results.items():
