@@ -40,11 +40,14 @@ BEGINNINGS: Sequence[Sequence[str]] = [
     ["claim", "lose"],
     ["claim", "lose", "claim"],
     ["claim", "complete"],
+    ["claim", "complete", "retire"],
+    ["claim by name", "wait", "claim by name"],
     ["claim", "cancel"],
     ["claim", "cancel", "lose"],
     ["claim", "cancel", "complete"],
     ["claim", "release"],
     ["claim", "release", "wait", "claim"],
+    ["claim", "release", "ask", "wait", "claim"],
     ["claim", "miss"],
     ["claim", "miss", "claim"],
     ["claim", "cancel", "miss"],
@@ -52,6 +55,9 @@ BEGINNINGS: Sequence[Sequence[str]] = [
 """What happens to the first job before the random moves. Chance alone seldom gets that far."""
 
 EXECUTORS = st.sampled_from(["executor-1", "executor-1", "executor-2"])
+LONG = "out" * 200
+"""An output that has a key of its own."""
+
 RESULTS = st.sampled_from(
     [
         Result(0),
@@ -93,13 +99,16 @@ class Machine(RuleBasedStateMachine):
     def begin(self, stages: Sequence[str]) -> None:
         both = self.both
         steps: dict[str, Callable[[], object]] = {
-            "claim": lambda: both.claim(ClaimRequest("executor-1", claim_id="a")),
+            "claim": lambda: both.claim(ClaimRequest("executor-1")),
+            "claim by name": lambda: both.claim(ClaimRequest("executor-1", claim_id="a")),
+            "ask": lambda: both.claim(ClaimRequest("executor-2")),
             "cancel": lambda: both.cancel(both.holding()[0].job_id, force=True),
             "lose": lambda: both.pass_time([POLICY.lease_ms // 2] * 2),
             "miss": self._miss,
             "release": lambda: both.release(both.holding()[0], Reason.HOST_FAULT, with_token=True),
             "wait": lambda: both.advance(DELAYS_MS[0]),
-            "complete": lambda: both.finish(both.holding()[0], Status.COMPLETED, Result(0, "out"), with_token=True),
+            "complete": lambda: both.finish(both.holding()[0], Status.COMPLETED, Result(0, LONG), with_token=True),
+            "retire": lambda: both.pass_time([POLICY.retention_ms]),
         }
         both.submit(Priority.BACKGROUND, "demo")
         for stage in stages:

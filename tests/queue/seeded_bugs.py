@@ -147,12 +147,6 @@ FOUND_SOON = [
         "spans_ago = 0, 0 do",
     ),
     SeededBug(
-        "a repeated claim is not remembered again",
-        "claim.lua",
-        "  claim_ids.remember(executor_id, claim_id, first_number, now_ms, lease_ms)\n  return answer",
-        "  return answer",
-    ),
-    SeededBug(
         "a heartbeat proves nothing received",
         "heartbeat.lua",
         "redis.call('ZREM', keys.unreceived(executor_id), job.id)",
@@ -165,7 +159,6 @@ FOUND_SOON = [
         "claim.lua",
         "redis.call('ZADD', keys.unreceived(executor_id), 'XX', now_ms, id)",
     ),
-    SeededBug("jobs are taken back early", TAKE_BACK, "UNRECEIVED_MS = 10000", "UNRECEIVED_MS = 5000"),
     SeededBug("a job that is taken back was lost", TAKE_BACK, "'released'", "'lost'"),
     SeededBug(
         "a job that is taken back ignores a cancel request", TAKE_BACK, "if job.cancel_requested then", "if false then"
@@ -186,6 +179,13 @@ FOUND_SOON = [
 ]
 
 FOUND_LATE = [
+    SeededBug(
+        "a repeated claim is not remembered again",
+        "claim.lua",
+        "  claim_ids.remember(executor_id, claim_id, first_number, now_ms, lease_ms)\n  return answer",
+        "  return answer",
+    ),
+    SeededBug("jobs are taken back early", TAKE_BACK, "UNRECEIVED_MS = 10000", "UNRECEIVED_MS = 5000"),
     SeededBug("delayed jobs are queued a millisecond late", DUE, "'-inf', now_ms,", "'-inf', now_ms - 1,"),
     SeededBug("a replay counts twice", "complete.lua", "answer[1] == 0", "not answer.err"),
     SeededBug("one host fault too many", "release.lua", "host_faults >= max", "host_faults > max"),

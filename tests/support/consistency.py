@@ -17,6 +17,7 @@ from tests.support.contents import Contents, contents
 T = TypeVar("T")
 
 ATTEMPTS_AT_MOST = 100
+SORTED_SETS = ("deadlines", "due", "ended", "executors", "askers", "busy")
 ENDED = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
 ALWAYS = {"status", "priority", "type", "sequence", "created_at_ms"}
 CLAIMED = {"executor_id", "executor_ip", "started_at_ms", "attempt"}
@@ -96,11 +97,7 @@ def _unknown_keys(keys: Keys) -> Iterator[str]:
         *_of_kind(keys.all.strings, ("spec:", "lease:", "idempotency:"), ("sequence", "claims")),
         *_of_kind(keys.all.hashes, ("job:", "output:", "live:", "claim_ids:"), ("jobs_completed", "counters", "sweep")),
         *_of_kind(keys.all.lists, ("attempts:",), ("endings",)),
-        *_of_kind(
-            keys.all.sorted_sets,
-            ("jobs:", "held:", "unreceived:"),
-            ("deadlines", "due", "ended", "executors", "askers", "busy"),
-        ),
+        *_of_kind(keys.all.sorted_sets, ("jobs:", "held:", "unreceived:"), SORTED_SETS),
     }
     for name in sorted(keys.all.names() - known):
         yield f"The key {name} is unknown or of the wrong type."
