@@ -7,9 +7,11 @@ packages on PyPI (landlockpy 0.2.0 has 850 lines) are young. The numbers are tho
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import stat
 import struct
+import time
 from collections.abc import Iterable, Sequence
 
 from jobqueue.worker.host.hardening import LIBC, PR_SET_NO_NEW_PRIVS, Call, checked, without_capabilities
@@ -47,6 +49,9 @@ USE_DEVICE = READ_FILE | WRITE_FILE | TRUNCATE | IOCTL_DEVICE
 SHARE = READ_FILE | WRITE_FILE | TRUNCATE | MAKE_FILE | REMOVE_FILE
 """For shared memory and semaphores. The directory cannot be listed: a program must know the names of its files."""
 
+FOUND_SECONDS = 10.0
+"""How long the directories of the system are remembered."""
+
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty")
 
 
@@ -54,6 +59,12 @@ class LandlockIsolation(Isolation):
     """The kernel denies the files that a program does not need, and the program has no capabilities."""
 
     level = "landlock"
+
+    def __init__(self, hidden: Sequence[str] = ()) -> None:
+        """`hidden` is as in the base class."""
+        super().__init__(hidden)
+        self._found: Sequence[str] = ()
+        self._found_at = -math.inf
 
     def reserve(self) -> None:
         """Check that the kernel supports Landlock. Raises ImpossibleIsolation."""
@@ -65,8 +76,7 @@ class LandlockIsolation(Isolation):
 
     def prepare(self, paths: Paths) -> None:
         """Create the ruleset."""
-        system = [os.path.realpath(path) for path in system_paths.roots(self._hidden)]
-        rules = [(path, RUN) for root in system for path in system_paths.around(root, self._hidden)]
+        rules = [(path, RUN) for path in self._system()]
         rules += [(path, SEE) for path in ("/proc", "/sys")]
         rules += [(path, USE_DEVICE) for path in DEVICES]
         rules += [("/dev/shm", SHARE)]  # noqa: S108  # shared memory has no other place
@@ -74,6 +84,17 @@ class LandlockIsolation(Isolation):
         # The ruleset is built here and not in the child: walking directories allocates memory and takes time, which
         # should not happen between fork and exec. The child inherits the descriptor.
         self.descriptor = create_ruleset(rules)
+
+    def _system(self) -> Sequence[str]:
+        """Return the directories of the system, without the hidden ones, as they were a few seconds ago."""
+        # To find them takes a hundred system calls, more than all the rest of a start. A directory that is new is not
+        # allowed until then, and one that is gone is left out.
+        now = time.monotonic()
+        if now - self._found_at > FOUND_SECONDS:
+            roots = [os.path.realpath(path) for path in system_paths.roots(self._hidden)]
+            self._found = [path for root in roots for path in system_paths.around(root, self._hidden)]
+            self._found_at = now
+        return self._found
 
     def calls(self, outputs: Sequence[int]) -> Sequence[Call]:  # noqa: ARG002  # as in the base class
         """Return the calls that apply the ruleset to a process and everything it starts, for ever, and drop the
