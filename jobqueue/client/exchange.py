@@ -24,7 +24,8 @@ MAX_IDLE_SECONDS = 10.0
 MAX_SILENCE_SECONDS = 2.0
 """How long a connection may pass nothing before a request is sent on another one, when it may be sent twice."""
 
-MAX_ANSWER_BYTES = 64 * 1024**2
+MAX_ANSWER_BYTES = 256 * 1024**2
+"""More than the largest answer of the API: that to a claim for 32 jobs (`worker.vacancies`) of 7 MiB each."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from jobqueue.settings import InvalidSetting
 from jobqueue.worker.attempts.attempt import Cause, StopPolicy
 from jobqueue.worker.attempts.environment import shared_variables
 from jobqueue.worker.attempts.heartbeat import Heartbeats
-from jobqueue.worker.attempts.runner import Resources
+from jobqueue.worker.attempts.resources import Resources
 from jobqueue.worker.breaker import Breaker
 from jobqueue.worker.config import WorkerSettings, misspelt
 from jobqueue.worker.host import directories, hardening, open_files

@@ -10,7 +10,8 @@ from queue import SimpleQueue
 from jobqueue import logs
 from jobqueue.client.claimed_job import ClaimedJob
 from jobqueue.worker.attempts.attempt import Attempt, Cause, Verdict
-from jobqueue.worker.attempts.runner import Resources, Runner
+from jobqueue.worker.attempts.resources import Resources
+from jobqueue.worker.attempts.runner import Runner
 from jobqueue.worker.slots.slot import Slot
 from jobqueue.worker.vacancies import Vacancies
 

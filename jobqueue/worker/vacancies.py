@@ -17,8 +17,8 @@ AHEAD_SECONDS = 0.05
 way.
 """
 
-MAX_JOBS = 100
-"""The most jobs that one claim asks for. The API allows no more."""
+MAX_JOBS = 32
+"""The most jobs that one claim asks for. Each may have a mebibyte of arguments and variables, or several as JSON."""
 
 RECENT_JOBS = 20
 FEWEST_JOBS = 3

@@ -18,7 +18,8 @@ from jobqueue.client.transport import Transport
 from jobqueue.worker.attempts.attempt import Attempt, StopPolicy
 from jobqueue.worker.attempts.environment import shared_variables
 from jobqueue.worker.attempts.heartbeat import Heartbeats
-from jobqueue.worker.attempts.runner import Resources, Runner
+from jobqueue.worker.attempts.resources import Resources
+from jobqueue.worker.attempts.runner import Runner
 from jobqueue.worker.breaker import Breaker
 from jobqueue.worker.programs.cache import Cache
 from jobqueue.worker.reports.delivery import Delivery

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from jobqueue.client.batches import Batches, ClaimRequest
 from jobqueue.worker.attempts.attempt import Cause
-from jobqueue.worker.attempts.runner import Resources
+from jobqueue.worker.attempts.resources import Resources
 from jobqueue.worker.breaker import Breaker
 from jobqueue.worker.loop import MAX_IDLE_WAIT_SECONDS, MAX_OUTAGE_WAIT_SECONDS, WAIT_SECONDS, ClaimPolicy, Loop
 from jobqueue.worker.pool import Pool

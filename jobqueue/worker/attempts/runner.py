@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -13,21 +11,17 @@ from jobqueue import logs
 from jobqueue.client.claimed_job import ClaimedJob
 from jobqueue.job import Reason
 from jobqueue.redaction import without_secrets
-from jobqueue.worker.attempts.attempt import Attempt, Cause, StopPolicy, Verdict
+from jobqueue.worker.attempts.attempt import Attempt, Cause, Verdict
 from jobqueue.worker.attempts.environment import user_name, variables_of
-from jobqueue.worker.attempts.heartbeat import Heartbeats
 from jobqueue.worker.attempts.platform_stop import ended_by_platform
-from jobqueue.worker.breaker import Breaker
+from jobqueue.worker.attempts.resources import Resources
 from jobqueue.worker.failures import Failure
-from jobqueue.worker.programs.cache import Cache
 from jobqueue.worker.programs.errors import DownloadFailed, DownloadStopped
-from jobqueue.worker.reports.delivery import Delivery
 from jobqueue.worker.reports.report import Report, ended, failed, released
-from jobqueue.worker.reports.spool import Spool, SpooledReport
-from jobqueue.worker.shutdown import Shutdown
+from jobqueue.worker.reports.spool import SpooledReport
 from jobqueue.worker.slots.program_name import program_name
 from jobqueue.worker.slots.slot import SupervisorDied
-from jobqueue.worker.slots.workspace import Workspace, Workspaces
+from jobqueue.worker.slots.workspace import Workspace
 from jobqueue.worker.supervisor.messages import Launch, Outcome
 
 REMOVAL_WAIT_SECONDS = 1.0
@@ -48,30 +42,12 @@ class HostFault(Exception):
         self.subject = subject
 
 
-@dataclass(frozen=True)
-class Resources:
-    """What attempts are made with, shared by all slots of a worker."""
-
-    programs: Cache
-    workspaces: Workspaces
-    spool: Spool
-    delivery: Delivery
-    heartbeats: Heartbeats
-    breaker: Breaker
-    shutdown: Shutdown
-    stop_policy: StopPolicy
-    executor_id: str
-    variables: Mapping[str, str]
-    """The environment variables that every program gets, besides those of its job."""
-    job_timeout_seconds: float | None
-    """The time limit of a program whose job has none."""
-
-
 class Runner:
     """Makes attempts and reports them. Any thread may use it."""
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
+        self._user_names: dict[int | None, str] = {}
 
     def run(self, attempt: Attempt) -> Verdict:
         """Make an attempt, whose lease is being renewed, and report it.
@@ -181,7 +157,7 @@ class Runner:
         """
         job, program, directory = attempt.job, str(workspace.program), str(workspace.directory)
         timeout_seconds = self._timeout_seconds(job)
-        user = user_name(attempt.slot.isolation.uid)
+        user = self._user_name(attempt.slot.isolation.uid)
         variables = variables_of(job, self._resources.variables, workspace.directory, timeout_seconds, user)
         kill_grace_seconds = self._resources.stop_policy.kill_grace_seconds
         launch = Launch(program, job.arguments, variables, directory, timeout_seconds, kill_grace_seconds)
@@ -195,6 +171,12 @@ class Runner:
         if outcome.lease_over:
             attempt.lose_lease("the supervisor received no renewal for most of a lease")
         return outcome
+
+    def _user_name(self, uid: int | None) -> str:
+        """Return the name of a slot's user. The host is asked once: that costs as much as the rest of a launch."""
+        if uid not in self._user_names:
+            self._user_names[uid] = user_name(uid)
+        return self._user_names[uid]
 
     def _report(self, attempt: Attempt, outcome: Outcome, download_started_at_ms: int) -> Report | None:
         """Return what to say about a launch. Raises HostFault."""

@@ -14,7 +14,9 @@ from jobqueue import logs
 from jobqueue.client.batches import Batches, Settled
 from jobqueue.client.claims import Claims
 from jobqueue.client.transport import ApiRefused, ApiUnavailable
-from jobqueue.worker.reports.outbox import Batch, Intake, Outbox, Single, TimeLimits
+from jobqueue.worker.reports.intake import Intake
+from jobqueue.worker.reports.outage import TimeLimits
+from jobqueue.worker.reports.outbox import Batch, Outbox, Single
 from jobqueue.worker.reports.spool import Spool, SpooledReport
 
 __all__ = ["SENDERS", "Delivery", "TimeLimits"]

@@ -7,78 +7,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from jobqueue.backoff import backoff
 from jobqueue.client.batches import MAX_JOBS, ClaimRequest
-from jobqueue.client.claimed_job import ClaimedJob
+from jobqueue.worker.reports.intake import Intake, NoIntake
+from jobqueue.worker.reports.outage import CLOSING_PAUSE_SECONDS, Outage, TimeLimits
 from jobqueue.worker.reports.spool import SpooledReport
-
-CLOSING_PAUSE_SECONDS = 0.5
-"""Longest pause between two tries once the worker is about to end."""
 
 STUCK_SECONDS = 1.0
 """How long reports wait for the batch that is under way. After that they go on another connection."""
-
-
-@dataclass(frozen=True)
-class TimeLimits:
-    """How long one try may take: the first, a later one, one while the worker is ending; and the bounds for the pause
-    before a report is sent again. All in seconds.
-
-    A try gets more time for large reports: as much as they take at `bytes_per_second`, the slowest link on which
-    reports arrive. A connection that passes nothing at all is given up long before.
-    """
-
-    first_try: float = 5.0
-    later_try: float = 10.0
-    closing_try: float = 3.0
-    min_retry_pause: float = 0.25
-    max_retry_pause: float = 5.0
-    bytes_per_second: float = 16 * 1024
-
-    def pauses(self) -> Iterator[float]:
-        """Yield growing pauses."""
-        return backoff(self.min_retry_pause, self.max_retry_pause)
-
-
-class Intake(Protocol):
-    """Where the jobs go that are claimed along with reports. A report that is sent leaves a place for another job."""
-
-    def free(self, count: int) -> None:
-        """Note that so many reports are on their way."""
-
-    def ask(self, count: int) -> ClaimRequest | None:
-        """Do the same; return the claim to send along, None for none."""
-
-    def take(self, request: ClaimRequest, jobs: Sequence[ClaimedJob]) -> None:
-        """Take the jobs in the answer to a claim."""
-
-    def refused(self, request: ClaimRequest) -> None:
-        """Note that a claim was not even considered."""
-
-    def repeat(self, request: ClaimRequest) -> None:
-        """Send a claim that was not answered until it is."""
-
-
-class NoIntake:
-    """For a delivery that claims nothing."""
-
-    def free(self, count: int) -> None:
-        """Note nothing."""
-
-    def ask(self, count: int) -> ClaimRequest | None:  # noqa: ARG002  # as the protocol has it
-        """Claim nothing."""
-        return None
-
-    def take(self, request: ClaimRequest, jobs: Sequence[ClaimedJob]) -> None:
-        """Take nothing."""
-
-    def refused(self, request: ClaimRequest) -> None:
-        """Note nothing."""
-
-    def repeat(self, request: ClaimRequest) -> None:
-        """Send nothing."""
 
 
 @dataclass(eq=False)
@@ -105,18 +41,6 @@ class Batch:
 
 
 @dataclass
-class _Outage:
-    """Whether the last try of all was in vain, and if so, when the next report may be tried that has been tried before,
-    and when one that has not.
-    """
-
-    pauses: Iterator[float]
-    lasts: bool = False
-    next_try_at: float = 0.0
-    next_first_try_at: float = 0.0
-
-
-@dataclass
 class Outbox:
     """The reports that wait. Any thread may call its methods; `intake` is called under its lock.
 
@@ -137,7 +61,7 @@ class Outbox:
         self._fresh: deque[SpooledReport] = deque()
         self._singles: list[Single] = []
         self._batches: set[Batch] = set()
-        self._outage = _Outage(self.limits.pauses())
+        self._outage = Outage(self.limits)
         self._is_watched = False
         self._closing_at: float | None = None
 
@@ -286,14 +210,15 @@ class Outbox:
         return max(single.due_at, outage.next_try_at if single.tried else outage.next_first_try_at)
 
     def _note_try(self, answered: bool, now: float) -> None:
-        if answered:
-            if self._outage.lasts:
-                self._outage = _Outage(self.limits.pauses())
-            return
-        self._outage.lasts = True
-        self._outage.next_try_at = now + self._pause_seconds(self._outage.pauses)
-        self._outage.next_first_try_at = now + self._pause_seconds(self.limits.pauses())
+        if not answered:
+            self._outage.note_failure(now, self._longest_pause)
+        elif self._outage.lasts:
+            self._outage.note_answer()
 
     def _pause_seconds(self, pauses: Iterator[float]) -> float:
         """Return the next pause, shortened once the worker is about to end."""
-        return min(next(pauses), self.limits.max_retry_pause if self._closing_at is None else CLOSING_PAUSE_SECONDS)
+        return min(next(pauses), self._longest_pause)
+
+    @property
+    def _longest_pause(self) -> float:
+        return self.limits.max_retry_pause if self._closing_at is None else CLOSING_PAUSE_SECONDS

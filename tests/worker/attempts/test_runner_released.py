@@ -14,7 +14,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from jobqueue.worker.attempts.attempt import Attempt, Cause, Verdict
-from jobqueue.worker.attempts.runner import Resources, Runner
+from jobqueue.worker.attempts.resources import Resources
+from jobqueue.worker.attempts.runner import Runner
 from jobqueue.worker.failures import Failure
 from jobqueue.worker.programs.cache import Cache
 from jobqueue.worker.programs.policy import DownloadRules

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from jobqueue.client.batches import Batches
 from jobqueue.client.claims import Claims
 from jobqueue.client.transport import Transport
-from jobqueue.worker.reports import delivery, outbox
+from jobqueue.worker.reports import delivery, outage
 from jobqueue.worker.reports.delivery import Delivery, TimeLimits
 from jobqueue.worker.reports.spool import Spool
 from tests.support.fake_server import FakeServer, Reply, Request, serving
@@ -68,7 +68,7 @@ def test_a_new_report_does_not_wait_for_the_pause_of_an_old_one(
     api: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api.answer = lambda request: UNAVAILABLE if job_of(request) == "job-1" else ACCEPTED
-    monkeypatch.setattr(outbox, "backoff", lambda *_: iter([0.0, *[3600.0] * 9]))
+    monkeypatch.setattr(outage, "backoff", lambda *_: iter([0.0, *[3600.0] * 9]))
     with spooling(tmp_path, api, TimeLimits()) as reports:
         reports.send("job-1")
         wait_until("its second pause has begun", lambda: len(api.requests) == 2)
