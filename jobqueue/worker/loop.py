@@ -34,6 +34,9 @@ requests than an empty queue does. Waits are random, so workers that were cut of
 POLL_SECONDS = 0.25
 """How often the loop checks for a request to stop while it waits for a slot or for the end of a pause."""
 
+HANDOVER_SECONDS = 0.005
+"""How long to wait after a job has ended a wait for one, before the next claim: so long the job has the processor."""
+
 LAST_CLAIM_SECONDS = 2.0
 """How long a worker that ends waits for the answer to a claim that it has withdrawn."""
 
@@ -106,7 +109,7 @@ class Loop:
         """Claim jobs once; return how many seconds to wait before the next claim.
 
         The wait is short for an empty queue, because a new job should start soon, and grows longer for an API that does
-        not answer. After a job it is 0, since more jobs are likely to be pending.
+        not answer. After a job it is next to none, since more jobs are likely to be pending.
         """
         begun_at = time.monotonic()
         try:
@@ -129,7 +132,7 @@ class Loop:
         self.take(request, jobs)
         if jobs:
             self._idle_waits = backoff(MIN_WAIT_SECONDS, MAX_IDLE_WAIT_SECONDS)
-            return 0
+            return HANDOVER_SECONDS if request.wait_seconds else 0
         # An API that holds no claims, or not now, must not be asked without a pause.
         was_held = time.monotonic() - begun_at > request.wait_seconds / 2 > 0
         return 0 if was_held or self._is_done() else next(self._idle_waits)

@@ -157,6 +157,8 @@ class Heartbeats:
         attempt = renewal.attempt
         if held is None:
             self.remove(attempt)
+            if attempt.is_reported:
+                return  # the program has ended; the answer to its report is on its way, and says what counts
             attempt.lose_lease("the job is not running, or held by another attempt")
             return
         attempt.live_output.forget(beat.output)

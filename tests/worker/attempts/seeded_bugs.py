@@ -52,6 +52,12 @@ HEARTBEAT = seeded(
         "test_a_lease_is_lost_when_the_api_says_so",
     ),
     (
+        "a job that was reported counts as lost",
+        "            if attempt.is_reported:\n",
+        "            if not attempt.job:\n",
+        "test_a_lease_that_ends_with_the_report_is_not_lost",
+    ),
+    (
         "a heartbeat without an answer loses every lease",
         "answers, error = {}, unanswered",
         "answers, error = dict.fromkeys(beat.job.attempt_token for beat in beats), unanswered",

@@ -80,6 +80,17 @@ def test_a_lease_is_lost_when_the_api_says_so(api: FakeApi, renewing: Renewing) 
     assert len(api.seen("heartbeat")) == 2
 
 
+def test_a_lease_that_ends_with_the_report_is_not_lost(api: FakeApi, renewing: Renewing) -> None:
+    """The API has stored the result, and its answer is on its way while it is asked about the lease."""
+    api.answers["heartbeat"] = lambda _: REFUSED
+    with renewing(900) as attempt:
+        attempt.is_reported = True
+        wait_until("it is asked about the lease", lambda: bool(api.seen("heartbeat")))
+        threading.Event().wait(0.4)  # longer than until the next would be due
+    assert attempt.cause is None
+    assert len(api.seen("heartbeat")) == 1
+
+
 LEASE_SECONDS = 2.5
 """Long enough that a busy machine does not use up the fifth of it that remains when it counts as lost."""
 

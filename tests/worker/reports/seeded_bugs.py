@@ -87,8 +87,8 @@ DELIVERY = [
         ),
         (
             "each report goes by itself",
-            "if any(now - batch.begun_at < STUCK_SECONDS for batch in self._batches):",
-            "if now < 0:",
+            "range(min(len(self._fresh), MAX_JOBS))",
+            "range(1)",
             "test_what_ends_while_a_batch_is_under_way_goes_with_the_next_one",
         ),
     ),

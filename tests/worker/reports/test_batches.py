@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from jobqueue.client.batches import ClaimRequest
 from jobqueue.client.claimed_job import ClaimedJob
 from jobqueue.job import Reason
+from jobqueue.worker.reports.outage import TimeLimits
 from jobqueue.worker.reports.report import failed
 from tests.support.fake_api import AWAY, REFUSED, YES, FakeApi
 from tests.support.fake_server import Reply, Request, in_json
@@ -92,14 +93,18 @@ def test_what_ends_while_a_batch_is_under_way_goes_with_the_next_one(api: FakeAp
     assert list(reports.parent.glob("*/*.json")) == []
 
 
-def test_reports_do_not_wait_for_a_batch_that_is_stuck(api: FakeApi, reports: Spooling) -> None:
+def test_reports_do_not_wait_for_a_batch_that_is_stuck(
+    api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobqueue.client.exchange.MAX_SILENCE_SECONDS", 60)
     go_on, answered = held_back(api), Answered()
-    leave(reports, "job-1")
-    wait_until("the first is under way", lambda: len(batches(api)) == 1)
-    leave(reports, "job-2", answered=answered)
-    wait_until("the second is answered", lambda: answered.times == 1)
-    assert not go_on.is_set()
-    go_on.set()
+    with spooling(tmp_path, api.server, TimeLimits(first_try=60)) as reports:
+        leave(reports, "job-1")
+        wait_until("the first is under way", lambda: len(batches(api)) == 1)
+        leave(reports, "job-2", answered=answered)
+        wait_until("the second is answered", lambda: answered.times == 1, 15)
+        go_on.set()
+        reports.wait_until_sent()
 
 
 def test_a_refused_report_of_a_batch_is_dropped_and_the_others_count(api: FakeApi, reports: Spooling) -> None:
