@@ -49,7 +49,9 @@ class Deployment:
 
         def have_completed() -> bool:
             if self.store.client.zcard(FAILED):
-                raise NotCompleted(str(self.api.call("GET", "/jobs?status=failed&limit=1")))
+                [failed] = self.api.call("GET", "/jobs?status=failed&limit=1")
+                job = self.api.call("GET", f"/jobs/{failed['id']}")
+                raise NotCompleted(f"a job has failed: {job['reason']}, {job['error_message']}")
             return int(str(self.store.client.zcard(COMPLETED))) >= count
 
         wait_until(f"{count} jobs", have_completed, JOB_SECONDS)

@@ -97,7 +97,7 @@ def ours_taker(ours: Deployment, job: dict[str, Any]) -> Callable[[], float]:
             if found["status"] == "completed":
                 return (int(found["stdout"]) - sent_at) / 1e6
             if found["status"] == "failed" or time.monotonic() > deadline:
-                raise DidNotHappen(f"a job has not completed: {found}")
+                raise DidNotHappen(f"a job is {found['status']}: {found['reason']}, {found['error_message']}")
 
     return take
 
