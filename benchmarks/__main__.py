@@ -6,6 +6,7 @@ Rows are named by their groups. Without any, all are measured, which takes about
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -29,6 +30,7 @@ USUAL_PEERS = ("dramatiq", "celery")
 def main(arguments: Sequence[str]) -> int:
     """Measure and print. Return 1 if something could not be measured, whether bounds hold or not."""
     options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that all processes are stopped
     peers = _peers(options.peers)
     described = f"{machine.describe()}; {DURABILITY}"
     _say(described)

@@ -7,6 +7,7 @@ are there.
 
 from __future__ import annotations
 
+import os
 import selectors
 import socket
 import sys
@@ -79,7 +80,8 @@ def main(port: str, job_id: str, *counts: str) -> None:
         for _ in range(int(count)):
             clients.add(kind)
     print("ready", flush=True)
-    while True:
+    parent = os.getppid()
+    while os.getppid() == parent:  # it ends with whoever has started it, however that ends
         clients.hold(EVERY_SECONDS)
 
 
