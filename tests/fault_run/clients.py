@@ -20,6 +20,9 @@ SUBMIT_PAUSE_SECONDS = 1.0
 TIME_LIMIT_SECONDS = 30.0
 """How long a client waits. The run fails long before, so that this says how long an answer really took."""
 
+UNANSWERED = (0, requests.codes.unavailable)
+"""The statuses after which nobody knows what was done."""
+
 
 class Client:
     """Sends requests to the servers and remembers what came of each. For one thread."""
@@ -83,23 +86,40 @@ def execute_carelessly(stage: Stage, rng: random.Random, name: str) -> None:
     client, history, number = Client(stage), stage.history, 0
     while not stage.over.wait(rng.uniform(0.5, 1.5)):
         server = rng.randrange(SERVERS)
-        status, job = client.call("claim", server, "POST", "/jobs/claim", {"executor_id": name})
+        wanted = {"executor_id": name, "claim_id": f"{name}-{number}"} if rng.random() < 0.5 else {"executor_id": name}
+        status, job = client.call("claim", server, "POST", "/jobs/claim", wanted)
+        if status in UNANSWERED and "claim_id" in wanted:
+            status, job = client.call("claim", rng.randrange(SERVERS), "POST", "/jobs/claim", wanted)
         if status != requests.codes.ok:
             continue
         stage.pause(LEASE_SECONDS * rng.choice((0.0, 0.1, 0.3, 1.5)))
         number += 1
         output = f"{name} has run {number}"
-        report = {"executor_id": name, "attempt_token": job["attempt_token"], "exit_code": 0, "stdout": output}
+        report = {"attempt_token": job["attempt_token"], "exit_code": 0, "stdout": output}
+        complete = rng.choice((_complete, _complete_among_many))
         for _ in range(5):
-            status, _ = client.call("complete", server, "PUT", f"/jobs/{job['id']}/complete", report)
+            status = complete(client, server, name, job["id"], report)
             if status == requests.codes.ok:
                 with history.lock:
                     history.completed.setdefault(job["id"], set()).add(output)
             if status == requests.codes.bad_request:
                 history.stale_refused += 1
-            if status not in (0, requests.codes.unavailable):
+            if status not in UNANSWERED:
                 break
             stage.pause(0.5)
+
+
+def _complete(client: Client, server: int, name: str, job_id: str, report: dict[str, Any]) -> int:
+    return client.call("complete", server, "PUT", f"/jobs/{job_id}/complete", {"executor_id": name, **report})[0]
+
+
+def _complete_among_many(client: Client, server: int, name: str, job_id: str, report: dict[str, Any]) -> int:
+    """Report in a request that takes many reports; return the status that a request of its own would have got."""
+    result = {**report, "id": job_id, "outcome": "complete"}
+    body = {"executor_id": name, "results": [result]}
+    status, answer = client.call("finish", server, "POST", "/jobs/bulk/finish", body)
+    refused = status == requests.codes.ok and "error" in answer["results"][0]
+    return requests.codes.bad_request if refused else status
 
 
 def _job(stage: Stage, rng: random.Random) -> dict[str, Any]:

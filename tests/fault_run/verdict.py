@@ -22,6 +22,7 @@ EXPECTED = {
     "cancel": {200, 400},
     "claim": {200, 204},
     "complete": {200, 400},
+    "finish": {200},
     "health": {200},
     "metrics": {200},
     "stats": {200},
