@@ -40,6 +40,7 @@ BEGINNINGS: Sequence[Sequence[str]] = [
     ["claim", "lose"],
     ["claim", "lose", "claim"],
     ["claim", "complete"],
+    ["claim", "complete", "forge"],
     ["claim", "complete", "retire"],
     ["claim by name", "wait", "claim by name"],
     ["claim", "cancel"],
@@ -108,11 +109,16 @@ class Machine(RuleBasedStateMachine):
             "release": lambda: both.release(both.holding()[0], Reason.HOST_FAULT, with_token=True),
             "wait": lambda: both.advance(DELAYS_MS[0]),
             "complete": lambda: both.finish(both.holding()[0], Status.COMPLETED, Result(0, LONG), with_token=True),
+            "forge": self._forge,
             "retire": lambda: both.pass_time([POLICY.retention_ms]),
         }
         both.submit(Priority.BACKGROUND, "demo")
         for stage in stages:
             steps[stage]()
+
+    def _forge(self) -> None:
+        forged = Attempt(self.both.attempts[0].job_id, Holder("executor-1", "made up"))
+        self.both.finish(forged, Status.COMPLETED, Result(0, LONG), with_token=True)
 
     def _miss(self) -> None:
         self.both.pass_time([POLICY.lease_ms // 2, DELAYS_MS[0]])

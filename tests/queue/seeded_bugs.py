@@ -147,11 +147,6 @@ FOUND_SOON = [
         "spans_ago = 0, 0 do",
     ),
     SeededBug(
-        "a heartbeat proves nothing received",
-        "heartbeat.lua",
-        "redis.call('ZREM', keys.unreceived(executor_id), job.id)",
-    ),
-    SeededBug(
         "a claim is taken as received", "claim.lua", "redis.call('ZADD', keys.unreceived(executor_id), now_ms, job.id)"
     ),
     SeededBug(
@@ -160,6 +155,14 @@ FOUND_SOON = [
         "redis.call('ZADD', keys.unreceived(executor_id), 'XX', now_ms, id)",
     ),
     SeededBug("a job that is taken back was lost", TAKE_BACK, "'released'", "'lost'"),
+]
+
+FOUND_LATE = [
+    SeededBug(
+        "a heartbeat proves nothing received",
+        "heartbeat.lua",
+        "redis.call('ZREM', keys.unreceived(executor_id), job.id)",
+    ),
     SeededBug(
         "a job that is taken back ignores a cancel request", TAKE_BACK, "if job.cancel_requested then", "if false then"
     ),
@@ -176,9 +179,6 @@ FOUND_SOON = [
         "    answers[#answers + 1] = 'NOT_HELD ' .. job.status\n",
         "    return { { 'NOT_HELD ' .. job.status }, {} }\n",
     ),
-]
-
-FOUND_LATE = [
     SeededBug(
         "a repeated claim is not remembered again",
         "claim.lua",

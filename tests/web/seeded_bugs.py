@@ -223,6 +223,12 @@ ROUTES = [
             f"{TESTS}/test_results.py::test_a_replay_with_the_token_is_answered_like_the_first_report",
         ),
         (
+            "a claim of up to one job answers no list",
+            "if wanted.many else",
+            "if len(jobs) > 1 else",
+            f"{TESTS}/test_batches.py::test_a_claim_of_up_to_one_job_is_a_list_and_one_without_a_number_is_not",
+        ),
+        (
             "an executor without an address has none",
             "executor_ip=request.remote_addr",
             "executor_ip=None",
@@ -247,6 +253,22 @@ ROUTES = [
             'data["error_message"] or ""',
             '""',
             "test_a_host_fault_shows_in_the_attempt_while_the_job_is_pending",
+        ),
+    ),
+    *seeded(
+        f"{CODE}/schemas/batches.py",
+        f"{TESTS}/test_batches.py",
+        (
+            "an id in a heartbeat is taken as it was written",
+            'Beat(normalized(data["id"])',
+            'Beat(data["id"]',
+            "test_one_heartbeat_answers_every_job_of_an_executor",
+        ),
+        (
+            "a report needs no token",
+            "required=True, validate=executors.TOKEN",
+            "load_default=str, validate=executors.TOKEN",
+            "test_a_malformed_result_refuses_the_whole_request_by_its_index",
         ),
     ),
     *seeded(
