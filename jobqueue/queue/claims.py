@@ -167,7 +167,8 @@ class Claims:
     def finish_many(self, reports: Sequence[Report], request: ClaimRequest | None = None) -> FinishedJobs:
         """Store up to MAX_JOBS reports of one executor, and then claim, in one round trip.
 
-        Each report is one atomic step, and so is the claim. If it is not certain that all were answered, the error is
+        Each report is one atomic step, and so is the claim. They are made in this order, except that scripts that Redis
+        does not know yet come last. If it is not certain that all were answered, the error is
         raised, and all of them can be sent again: reports that were stored are replays.
         """
         calls = [report.call(self._clock(), self._policy.max_host_faults) for report in reports]

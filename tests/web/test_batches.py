@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
+from jobqueue.web import callers
 from tests.support.web import HOLDER, UNKNOWN_ID, Api, name_of
 
 ATTEMPT: dict[str, Any] = {"id": UNKNOWN_ID, "attempt_token": "a token"}
@@ -162,6 +163,18 @@ def test_the_claim_among_reports_is_answered_with_jobs(api: Api) -> None:
     assert [response.headers.get("Idempotent-Replay") for response in (first, second)] == [None, "true"]
     assert finish(api, report, claim={}).get_json()["jobs"] == []
     assert "jobs" not in finish(api, report).get_json()
+
+
+def test_reports_of_a_client_that_has_gone_are_stored_but_claim_nothing(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callers, "is_waiting", lambda *_: False)
+    first, second = api.submit(), api.submit()
+    taken = api.bench.claims.claim("worker-1", None)
+    assert taken is not None
+    report = {"id": first, "attempt_token": taken.attempt_token, "outcome": "complete", "exit_code": 0}
+    assert finish(api, report, claim={"max_jobs": 5}).get_json()["jobs"] == []
+    assert [api.get(f"/jobs/{job_id}")["status"] for job_id in (first, second)] == ["completed", "pending"]
 
 
 @pytest.mark.parametrize(
