@@ -17,7 +17,7 @@ from tests.support.web import HOLDER, JOB, UNKNOWN_ID, Api
 
 ROUTES: list[tuple[str, str, Any, int]] = [
     ("POST", "/jobs", JOB, 201),
-    ("POST", "/jobs/bulk", [JOB] * 5000, 201),
+    ("POST", "/jobs/bulk", [JOB] * 2000, 201),
     ("POST", "/jobs/bulk/cancel", {"job_ids": [UNKNOWN_ID]}, 200),
     ("POST", "/jobs/claim", HOLDER, 204),
     ("PUT", f"/jobs/{UNKNOWN_ID}/heartbeat", HOLDER, 404),
