@@ -346,6 +346,38 @@ IDEMPOTENCY = [
 ]
 STORE = [
     *seeded(
+        "jobqueue/queue/waiting/waiters.py",
+        "tests/queue/waiting/test_waiters.py",
+        (
+            "a new job wakes everybody",
+            "for number in range(count):\n            waiting = ",
+            "for number in range(10 * count):\n            waiting = ",
+            "test_new_jobs_wake_one_claim_each_in_the_order_in_which_they_began_to_wait",
+        ),
+        (
+            "a client that has gone is handed a job",
+            "return waiting.client.is_connected()",
+            "return True",
+            "test_the_wake_of_a_client_that_has_gone_goes_to_the_next",
+        ),
+        (
+            "a notice that comes while a claim asks is lost",
+            "if self._known.missed_since(asked, waiting.types):",
+            "if False:",
+            "test_a_job_that_comes_while_a_claim_asks_is_not_missed",
+        ),
+    ),
+    *seeded(
+        "jobqueue/queue/waiting/listener.py",
+        "tests/queue/waiting/test_listener.py",
+        (
+            "a deaf listener listens for ever",
+            "elif asked:",
+            "elif False:",
+            "test_a_connection_that_falls_silent_is_replaced",
+        ),
+    ),
+    *seeded(
         "jobqueue/queue/connection.py",
         "tests/queue/test_connection.py",
         (

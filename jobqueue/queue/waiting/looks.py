@@ -25,7 +25,9 @@ such as a restart of Redis.
 """
 
 AGAIN_SECONDS = 0.25
-LOOK_SECONDS = 1.5
+LOOK_SECONDS = 3.0
+"""Room for an answer that does not come, and for the question whether Redis is away or only this connection is."""
+
 MAX_GROUPS = 20
 """How many sets of types one look looks for. When there are more, each has its turn."""
 
