@@ -46,6 +46,8 @@ class Connection:
         self._refused = False
         self._try_again_at = 0.0
         self._answered_at = 0.0
+        self.given_up = 0
+        """How often all connections were given up, because another server may be the one to ask by now."""
 
     def ping(self) -> None:
         """Return if Redis answers. Raises StoreUnavailable if it does not."""
@@ -100,6 +102,7 @@ class Connection:
         code = code_of(error)
         if isinstance(self.client.connection_pool, Pool) and (not code or code in LAST_ON_A_CONNECTION):
             self.client.connection_pool.renew()
+            self.given_up += 1
 
     def _examine(self, error: redis.RedisError, began_at: float) -> None:
         """Find out whether a silence was one connection's or is everybody's, and note an outage if it is."""

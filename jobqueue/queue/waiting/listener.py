@@ -159,8 +159,10 @@ class Listener:
             subscription.close()
 
     def _receive(self, subscription: Subscription) -> None:
-        asked = False
+        asked, given_up = False, self._connection.given_up
         while not self._stopped.is_set():
+            if self._connection.given_up != given_up:
+                raise Deaf("another server may send the notices by now")  # the old one may live on as a replica
             message = subscription.receive(SILENCE_SECONDS)
             if message is not None:
                 self._heard_at, asked = time.monotonic(), False

@@ -11,6 +11,7 @@ import pytest
 import redis
 from structlog.typing import EventDict
 
+from jobqueue.errors import StoreUnavailable
 from jobqueue.queue.connection import Connection, connect
 from jobqueue.queue.transport import pool
 from jobqueue.queue.waiting import events, listener
@@ -31,6 +32,7 @@ class Heard:
     work: list[tuple[int, str]] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     begun: int = 0
+    connection: Connection | None = None
     expired: threading.Event = field(default_factory=threading.Event)
 
     def begin(self) -> None:
@@ -46,7 +48,8 @@ def listening(url: str) -> Iterator[tuple[Listener, Heard]]:
     """A listener that has begun to listen."""
     heard = Heard()
     with connect(url) as client:
-        listener = Listener(Connection(client))
+        heard.connection = Connection(client)
+        listener = Listener(heard.connection)
         listener.on_work, listener.on_begin, listener.on_expired = heard.note, heard.begin, heard.expired.set
         listener.start()
         try:
@@ -86,6 +89,17 @@ def test_a_connection_that_falls_silent_is_replaced(
         wait_until("it listens again", lambda: heard.begun == 2)
         real_bench.submit()
         wait_until("the notice has come", lambda: heard.work == [(1, "demo")])
+
+
+def test_a_listener_follows_the_other_connections_to_another_server(redis_url: str, real_bench: Bench) -> None:
+    def refuse() -> None:
+        raise redis.exceptions.ReadOnlyError("READONLY this is a replica now")
+
+    with listening(redis_url) as (_, heard):
+        assert heard.connection is not None
+        with pytest.raises(StoreUnavailable):
+            heard.connection.call(refuse)
+        wait_until("it has noticed", lambda: bool(real_bench.submit()) and heard.begun == 2)
 
 
 def test_a_quiet_connection_is_kept(redis_url: str, monkeypatch: pytest.MonkeyPatch, real_bench: Bench) -> None:
