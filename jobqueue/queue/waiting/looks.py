@@ -31,7 +31,11 @@ LOOK_SECONDS = 3.0
 MAX_GROUPS = 20
 """How many sets of types one look looks for. When there are more, each has its turn."""
 
-MAX_EXECUTORS = 1000
+EXECUTORS, EXECUTORS_SHARE = 100, 4
+"""How many executors one look notes as asking: so many, or this part of all that wait. A thousand that have begun at
+once are not noted at once, which would keep everybody else waiting for milliseconds.
+"""
+
 SEEN_SECONDS = 5.0
 """How long a noted executor counts as asking, or half its time-out if that is less."""
 
@@ -74,7 +78,8 @@ class Looker:
 
     def look(self) -> None:
         """Look once. An error is not raised: the claims that wait get it when it lasts."""
-        executor_ids = self._waiters.take_unseen(MAX_EXECUTORS, self._seen_seconds)
+        count = max(EXECUTORS, len(self._waiters) // EXECUTORS_SHARE)
+        executor_ids = self._waiters.take_unseen(count, self._seen_seconds)
         number, groups = self._waiters.groups()
         groups = self._next_in_turn(groups)
         if not executor_ids and not groups:
