@@ -6,11 +6,11 @@ import resource
 
 from jobqueue.settings import InvalidSetting
 
-OF_THE_WORKER = 40
+OF_THE_WORKER = 24
 OF_A_SLOT = 8
-"""Files that the worker itself has open at most, 16 of them programs that it keeps, and those that each slot adds: the
-supervisor's socket and what wakes its thread, connections for the API, heartbeats and a download, the program, its
-copy, the outputs. Measured: four slots ran with 19 in all, without kept programs.
+"""Files that the worker itself has open at most, and those that each slot adds: the supervisor's socket and what wakes
+its thread, connections for the API, heartbeats and a download, the program, its copy, the outputs. Measured: four slots
+ran with 19 in all. Up to 16 programs that the worker keeps come to that, so even one slot has enough.
 """
 
 
