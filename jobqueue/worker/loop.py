@@ -158,6 +158,10 @@ class Loop:
 
     def ask(self, count: int) -> ClaimRequest | None:
         """Do the same; return a claim to send along, None when no job may be claimed."""
+        # The main thread may notice only a moment later that it is to stop. A claim along with the release of a job
+        # would bring back just that job.
+        if self._shutdown.requested:
+            self._vacancies.close()
         max_jobs = self._vacancies.free_and_reserve(count)
         return ClaimRequest(max_jobs) if max_jobs else None
 

@@ -31,6 +31,12 @@ LOOP = [
             "test_an_api_that_is_away_does_not_count_as_an_empty_queue",
         ),
         (
+            "a worker that drains claims along with its reports",
+            "            self._vacancies.close()\n        max_jobs",
+            "            pass\n        max_jobs",
+            "test_a_worker_that_was_asked_to_stop_claims_nothing_along_with_reports",
+        ),
+        (
             "a job claimed too late is run",
             "            self._pool.drain()\n",
             "",

@@ -397,3 +397,9 @@ def test_a_job_that_waits_for_a_slot_is_named_in_heartbeats_and_can_be_cancelled
     wait_until("all are reported", lambda: len(api.reports()) == 3)
     assert [request.path for request in api.seen("fail")] == [f"/jobs/{ahead.id}/fail"]
     assert api.seen("fail")[0].json["reason"] == "cancelled"
+
+
+def test_a_worker_that_was_asked_to_stop_claims_nothing_along_with_reports(loop: Loop, shutdown: Shutdown) -> None:
+    assert loop.ask(0) is not None
+    shutdown.request()
+    assert loop.ask(0) is None
