@@ -11,7 +11,7 @@ from typing import Any, cast
 from jobqueue.job import NewJob, Priority, Spec
 from jobqueue.queue.commands import Commands
 from jobqueue.queue.policy import Policy
-from jobqueue.queue.records import write_spec
+from jobqueue.queue.records.jobs import write_spec
 from jobqueue.queue.scripts import LUA, ROOT, Reply, Script, Scripts
 
 SUBMIT = "submit"

@@ -4,14 +4,11 @@ transport: connections to Redis that are made, checked and waited for within one
 connection: calls within that limit, and what happens while Redis does not answer.
 health: whether Redis answers, takes writes and has space.
 scripts: loads the Lua scripts, calls them by name and turns their refusals into errors.
-records: how jobs and reports are written in Redis and read back.
+records: how jobs, submissions and reports are written in Redis and read back.
 policy: the durations and limits that the scripts are given.
 commands: what changes the queue for those who submit jobs, one method per script.
-submissions: new jobs as the script takes them, with new ids.
 claims: what changes the queue for executors: claims, heartbeats and reports, of one job or of many.
-reports: what executors report about the end of attempts, as the scripts take it and answer it.
 queries: everything that reads the queue.
-output_window: finds the part of an output that begins at a byte offset.
 sweeper: calls the sweep script twice a second, and when a lease or a delay ends.
 waiting: requests that wait for a job, or for something to happen to a job.
 """

@@ -14,8 +14,8 @@ from jobqueue import logs
 from jobqueue.errors import JobQueueError, StoreFull, StoreUnavailable
 from jobqueue.job import Job, Reason, Status
 from jobqueue.queue.policy import Policy
-from jobqueue.queue.records import UNKNOWN, read_attempt, read_job, write_live_output
-from jobqueue.queue.reports import Finished, Report, Verb, log_report, log_reports
+from jobqueue.queue.records.jobs import UNKNOWN, read_attempt, read_job, write_live_output
+from jobqueue.queue.records.reports import Finished, Report, Verb, log_report, log_reports
 from jobqueue.queue.scripts import Call, Clock, Reply, Scripts, redis_clock, refusal
 from jobqueue.result import Holder, LiveOutput, Result
 

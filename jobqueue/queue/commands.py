@@ -13,8 +13,8 @@ from jobqueue import logs
 from jobqueue.errors import JobQueueError
 from jobqueue.job import NewJob, Status
 from jobqueue.queue.policy import Policy
+from jobqueue.queue.records.submissions import Submission, make_ids, prepare
 from jobqueue.queue.scripts import Clock, Scripts, redis_clock, refusal
-from jobqueue.queue.submissions import Submission, make_ids, prepare
 
 SWEEP_LIMIT = 100
 FORCE, CANCEL_REQUESTED = "force", "cancel_requested"

@@ -8,9 +8,9 @@ from itertools import product
 from typing import cast
 
 from jobqueue.job import Job, JobSummary, Priority, Status, Stream
-from jobqueue.queue.output_window import Part, follow_live, follow_stored
 from jobqueue.queue.policy import Policy
-from jobqueue.queue.records import read_job, read_measured, read_rows, read_summaries
+from jobqueue.queue.records.jobs import read_job, read_measured, read_rows, read_summaries
+from jobqueue.queue.records.output_window import Part, follow_live, follow_stored
 from jobqueue.queue.scripts import Clock, Reply, Scripts, redis_clock
 
 STATUSES = " ".join(Status)

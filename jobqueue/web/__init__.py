@@ -5,15 +5,12 @@ app: makes the app of one server process.
 config: the server's settings.
 background: the threads of a server process that work beside its requests.
 factory: creates the Flask app.
-callers: whether the client of a request still waits for the answer.
-waits: requests that wait for something to happen.
 services: gives the queue to the views.
 routes: the views, by who calls them.
-job_ids: which texts in a path are job ids.
+requests: what a request says beside its body, and who waits for the answer.
 schemas: the shapes of requests and answers.
 bodies: reads request bodies within limits, as strict JSON.
 representations: jobs and executors as answers show them.
-idempotency: the header by which a client may send a request again.
 pages: answers that are one page of a list.
 errors: turns every error into one JSON shape.
 openapi: flask-smorest adapted to this API.

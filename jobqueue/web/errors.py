@@ -8,7 +8,7 @@ from flask import Flask, Response, current_app, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from jobqueue import errors, logs
-from jobqueue.web import job_ids
+from jobqueue.web.requests import job_ids
 
 STATUSES: dict[type[errors.JobQueueError], HTTPStatus] = {
     errors.InvalidRequest: HTTPStatus.BAD_REQUEST,

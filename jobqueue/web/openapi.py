@@ -14,7 +14,7 @@ from marshmallow import Schema, fields
 from jobqueue.web import errors
 from jobqueue.web.bodies.limits import SMALL, Limit
 from jobqueue.web.bodies.parser import BodyParser
-from jobqueue.web.job_ids import JobIdConverter
+from jobqueue.web.requests.job_ids import JobIdConverter
 from jobqueue.web.schemas.answers import ErrorOut
 from jobqueue.web.schemas.batches import ReportIn
 

@@ -11,7 +11,7 @@ from jobqueue.errors import JobQueueError
 from jobqueue.job import Attempt, Job, JobSummary, Measured, Status
 from jobqueue.queue.claims import Claimed, Renewed
 from jobqueue.queue.queries import Executor, Output, Stats
-from jobqueue.queue.reports import Finished
+from jobqueue.queue.records.reports import Finished
 
 
 def timestamp(milliseconds: int) -> str:

@@ -12,7 +12,7 @@ from jobqueue.job import AttemptStatus, Measured, Reason, Status
 from jobqueue.output import OUTPUT_LIMIT_BYTES
 from jobqueue.queue.policy import Policy
 from jobqueue.queue.queries import Executor
-from jobqueue.queue.reports import Finished
+from jobqueue.queue.records.reports import Finished
 from jobqueue.queue.scripts import ROOT
 from jobqueue.result import Holder, LiveOutput, Piece, Result
 from tests.support.attempts import DONE, claim, let_leases_end, lose, start, status_of

@@ -9,7 +9,7 @@ import pytest
 from jobqueue.errors import JobNotFound, JobQueueError, LeaseLost, NotRunning
 from jobqueue.job import AttemptStatus, Reason, Status
 from jobqueue.output import OUTPUT_LIMIT_BYTES
-from jobqueue.queue.reports import Finished
+from jobqueue.queue.records.reports import Finished
 from jobqueue.result import Holder, Result
 from tests.support.attempts import BROKEN, claim, lose, start, status_of
 from tests.support.bench import Bench

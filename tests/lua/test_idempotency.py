@@ -8,7 +8,7 @@ from jobqueue.errors import IdempotencyKeyReused
 from jobqueue.job import NewJob, Priority, Spec
 from jobqueue.queue.policy import Policy
 from jobqueue.queue.queries import Filter
-from jobqueue.queue.submissions import fingerprint
+from jobqueue.queue.records.submissions import fingerprint
 from tests.support.bench import SHA256, Bench, new_job
 from tests.support.serving import at_once
 from tests.support.waiting import wait_until

@@ -7,8 +7,8 @@ import pytest
 from jobqueue.errors import JobNotFound
 from jobqueue.job import Measured, Status, Stream
 from jobqueue.output import HALF_BYTES, missing_line
-from jobqueue.queue.output_window import Part
 from jobqueue.queue.queries import Output
+from jobqueue.queue.records.output_window import Part
 from jobqueue.result import LiveOutput, Piece, Result
 from tests.support.attempts import BROKEN, DONE, claim, let_leases_end, lose, start
 from tests.support.bench import Bench

@@ -13,7 +13,7 @@ from jobqueue.job import Priority, Reason, Status
 from jobqueue.queue.claims import ClaimRequest
 from jobqueue.queue.connection import Connection
 from jobqueue.queue.policy import Policy
-from jobqueue.queue.reports import Verb
+from jobqueue.queue.records.reports import Verb
 from jobqueue.queue.scripts import Scripts
 from jobqueue.result import Holder, Piece, Result
 from tests.queue.model import DELAYS_MS

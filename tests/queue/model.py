@@ -10,7 +10,7 @@ from jobqueue.job import HOST_FAULTS, AttemptStatus, Priority, Reason, Status
 from jobqueue.queue.claims import Renewed
 from jobqueue.queue.commands import Swept
 from jobqueue.queue.policy import Policy
-from jobqueue.queue.reports import Finished
+from jobqueue.queue.records.reports import Finished
 from jobqueue.result import Holder, Piece, Result
 from tests.queue.model_job import NOTHING, ModelExecutor, ModelJob
 

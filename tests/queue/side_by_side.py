@@ -12,7 +12,7 @@ from jobqueue.queue.commands import Commands
 from jobqueue.queue.connection import Connection
 from jobqueue.queue.policy import Policy
 from jobqueue.queue.queries import Filter, Queries
-from jobqueue.queue.reports import Finished, Report, Verb
+from jobqueue.queue.records.reports import Finished, Report, Verb
 from jobqueue.queue.scripts import ROOT, Scripts
 from jobqueue.result import Holder, LiveOutput, Piece, Result
 from tests.queue.comparison import actual, expected, expected_output

@@ -9,7 +9,7 @@ from jobqueue.errors import JobNotFound, LeaseLost, NotRunning, StoreUnavailable
 from jobqueue.job import Reason, Status
 from jobqueue.queue.claims import ClaimRequest
 from jobqueue.queue.connection import connect
-from jobqueue.queue.reports import Finished, Report, Verb
+from jobqueue.queue.records.reports import Finished, Report, Verb
 from jobqueue.result import Holder, Result
 from tests.support.attempts import BROKEN, DONE, Attempt, start, status_of
 from tests.support.bench import Bench

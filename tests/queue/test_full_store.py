@@ -9,7 +9,7 @@ import redis
 
 from jobqueue.errors import NotRunning, StoreFull
 from jobqueue.job import Status, Stream
-from jobqueue.queue.reports import Finished
+from jobqueue.queue.records.reports import Finished
 from jobqueue.queue.scripts import ROOT
 from jobqueue.result import Holder, LiveOutput, Piece, Result
 from tests.support.attempts import BROKEN, DONE, claim, let_leases_end, start, status_of

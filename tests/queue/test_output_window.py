@@ -1,4 +1,4 @@
-"""`queue/output_window.py`: from any offset, the answer is a part of the stream in whole characters."""
+"""`queue/records/output_window.py`: from any offset, the answer is a part of the stream in whole characters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobqueue.output import HALF_BYTES, OUTPUT_LIMIT_BYTES, cut, missing_line
-from jobqueue.queue.output_window import Part, follow_live, follow_stored
+from jobqueue.queue.records.output_window import Part, follow_live, follow_stored
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=30)
 OFFSETS = st.integers(0, 200)

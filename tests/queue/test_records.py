@@ -1,4 +1,4 @@
-"""`queue/records.py`: everything that is written can be read back."""
+"""`queue/records/jobs.py`: everything that is written can be read back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobqueue.job import Attempt, AttemptStatus, JobSummary, Measured, Priority, Reason, Spec, Status
-from jobqueue.queue.records import (
+from jobqueue.queue.records.jobs import (
     read_attempt,
     read_job,
     read_measured,

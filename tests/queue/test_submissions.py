@@ -7,7 +7,7 @@ import pytest
 from jobqueue.errors import StoreUnavailable
 from jobqueue.queue.connection import connect
 from jobqueue.queue.queries import Filter
-from jobqueue.queue.submissions import make_ids
+from jobqueue.queue.records.submissions import make_ids
 from tests.support.bench import Bench, new_job
 from tests.support.redis_proxy import Proxy
 

@@ -312,7 +312,7 @@ BODIES = [
 ]
 IDEMPOTENCY = [
     *seeded(
-        f"{CODE}/idempotency.py",
+        f"{CODE}/requests/idempotency.py",
         f"{TESTS}/test_idempotency.py",
         (
             "two routes share their keys",
@@ -450,7 +450,7 @@ ERRORS = [
         ),
     ),
     *seeded(
-        f"{CODE}/job_ids.py",
+        f"{CODE}/requests/job_ids.py",
         JOB_TESTS,
         (
             "an id in capitals is another id",
@@ -524,7 +524,7 @@ SERVER = [
         ),
     ),
     *seeded(
-        f"{CODE}/callers.py",
+        f"{CODE}/requests/callers.py",
         f"{TESTS}/server/test_gone_clients.py",
         (
             "a claim is made for a client that has gone",

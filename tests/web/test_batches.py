@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from jobqueue.web import callers
+from jobqueue.web.requests import callers
 from tests.support.web import HOLDER, UNKNOWN_ID, Api, name_of
 
 ATTEMPT: dict[str, Any] = {"id": UNKNOWN_ID, "attempt_token": "a token"}

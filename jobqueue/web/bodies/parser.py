@@ -11,10 +11,10 @@ from flask import Request, request
 from webargs.flaskparser import FlaskParser
 
 from jobqueue.errors import InvalidRequest
-from jobqueue.web import callers
 from jobqueue.web.bodies import reader, strict_json
 from jobqueue.web.bodies.limits import Limit
 from jobqueue.web.bodies.threads import run_apart
+from jobqueue.web.requests import callers
 
 APART_BYTES = 32 * 1024
 """From how many bytes on a body is read and validated outside of gevent's event loop, one at a time. Handing it over

@@ -12,10 +12,10 @@ from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from jobqueue.errors import ServerBusy
-from jobqueue.web import callers
 from jobqueue.web.bodies.inflating import CODINGS, Inflated
 from jobqueue.web.bodies.large import LARGE_BYTES, LargeBodies, Place
 from jobqueue.web.bodies.limits import Limit
+from jobqueue.web.requests import callers
 
 EXTENSION = "jobqueue-large-bodies"
 PLACE = "jobqueue.place"

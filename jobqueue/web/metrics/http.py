@@ -14,11 +14,11 @@ from prometheus_flask_exporter import PrometheusMetrics
 
 from jobqueue.queue.connection import Connection
 from jobqueue.queue.queries import Queries
-from jobqueue.web.job_ids import PARAMETER
 from jobqueue.web.metrics import processes
 from jobqueue.web.metrics.merged import MergedMetrics
 from jobqueue.web.metrics.queue import QueueMetrics
 from jobqueue.web.metrics.values import SharedNumber
+from jobqueue.web.requests.job_ids import PARAMETER
 
 EXTENSION = "jobqueue-metrics"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -9,12 +9,12 @@ from flask import Response, jsonify, request
 
 from jobqueue.job import Reason, Status
 from jobqueue.queue.claims import Beat, ClaimedJobs, ClaimRequest
-from jobqueue.queue.reports import Finished
+from jobqueue.queue.records.reports import Finished
 from jobqueue.result import Holder, LiveOutput, Result
-from jobqueue.web import callers, waits
 from jobqueue.web.bodies import limits
 from jobqueue.web.openapi import JobQueueBlueprint
 from jobqueue.web.representations import beat_answer, claimed_job, report_answer
+from jobqueue.web.requests import callers, waits
 from jobqueue.web.schemas import answers, batches, executors
 from jobqueue.web.schemas.executors import Wanted
 from jobqueue.web.services import services

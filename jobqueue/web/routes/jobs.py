@@ -10,12 +10,13 @@ from flask import Response, request
 from jobqueue.job import NewJob, Status, Stream
 from jobqueue.queue.queries import FINAL, Filter, Output
 from jobqueue.queue.waiting.watches import ENDED, OUTPUT
-from jobqueue.web import callers, idempotency, pages, waits
+from jobqueue.web import pages
 from jobqueue.web.bodies import limits
 from jobqueue.web.bodies.parser import calculate
 from jobqueue.web.bodies.reader import large_bodies
 from jobqueue.web.openapi import JobQueueBlueprint
 from jobqueue.web.representations import job_details, job_summary, new_jobs, output, timestamp
+from jobqueue.web.requests import callers, idempotency, waits
 from jobqueue.web.schemas import answers, submitters
 from jobqueue.web.services import services
 

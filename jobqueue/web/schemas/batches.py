@@ -11,9 +11,9 @@ from marshmallow import fields as basic
 
 from jobqueue.job import Reason
 from jobqueue.queue.claims import MAX_JOBS, Beat
-from jobqueue.queue.reports import Report, Verb
+from jobqueue.queue.records.reports import Report, Verb
 from jobqueue.result import Holder, LiveOutput, Result
-from jobqueue.web.job_ids import normalized
+from jobqueue.web.requests.job_ids import normalized
 from jobqueue.web.schemas import executors, fields
 from jobqueue.web.schemas.requests import Request
 from jobqueue.web.schemas.text import WORD

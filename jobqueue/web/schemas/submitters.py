@@ -11,7 +11,7 @@ from marshmallow import fields as basic
 from jobqueue.job import NewJob, Priority, Spec, Status, Stream
 from jobqueue.queue.queries import FIRST_CURSOR, Filter
 from jobqueue.settings import LONGEST_SECONDS
-from jobqueue.web.job_ids import normalized
+from jobqueue.web.requests.job_ids import normalized
 from jobqueue.web.schemas import fields, shortcut
 from jobqueue.web.schemas.requests import Request
 from jobqueue.web.schemas.text import WORD, Pattern

@@ -14,7 +14,7 @@ from gevent.event import Event
 
 from jobqueue.errors import ServerBusy
 from jobqueue.queue.transport.limits import current
-from jobqueue.web import callers
+from jobqueue.web.requests import callers
 from jobqueue.web.server import connection_table
 from jobqueue.web.server import gate as gate_module
 from jobqueue.web.server.connection import Connection

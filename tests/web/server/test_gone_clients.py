@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager, nullcontext
 
 import pytest
 
-from jobqueue.web import callers
+from jobqueue.web.requests import callers
 from tests.support.impatient import clients, read_answer
 from tests.support.processes import signal_all, state
 from tests.support.serving import Server

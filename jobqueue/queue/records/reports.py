@@ -11,7 +11,7 @@ from jobqueue import logs
 from jobqueue.errors import JobQueueError
 from jobqueue.job import HOST_FAULTS, Status
 from jobqueue.output import cut
-from jobqueue.queue.records import write_result
+from jobqueue.queue.records.jobs import write_result
 from jobqueue.queue.scripts import Call, Reply
 from jobqueue.result import Holder, Result
 

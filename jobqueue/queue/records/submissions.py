@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from jobqueue.job import NewJob, Spec
-from jobqueue.queue.records import write_spec
+from jobqueue.queue.records.jobs import write_spec
 
 SEED_BYTES = 16
 UUID_BYTES = 16

@@ -10,7 +10,7 @@ from flask import request
 from jobqueue.queue.claims import ClaimedJobs, ClaimRequest
 from jobqueue.queue.waiting import watches
 from jobqueue.queue.waiting.wait import Attempt, Wait
-from jobqueue.web import callers
+from jobqueue.web.requests import callers
 from jobqueue.web.services import services
 
 T = TypeVar("T")

@@ -1,0 +1,7 @@
+"""What a request says beside its body, and who waits for the answer.
+
+callers: whether the client of a request still waits for the answer, and how others are served meanwhile.
+waits: requests that wait for something to happen.
+idempotency: the header by which a client may send a request again.
+job_ids: which texts in a path are job ids.
+"""
