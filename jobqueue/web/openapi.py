@@ -40,7 +40,7 @@ class JobQueueBlueprint(Blueprint):
     def route(self, rule: str, **options: Any) -> Callable[[View], View]:
         """Serve a view at a path. Its name is its operation id in the document: generated clients name methods so."""
         register = super().route(rule, **options)
-        return lambda view: register(_described(view, self.doc(operationId=view.__name__)))
+        return lambda view: register(self.doc(operationId=view.__name__)(view))
 
     def arguments(self, schema: Schema, location: str = "json", limit: Limit = SMALL) -> Callable[[View], View]:
         """Hand a view what `schema` makes of the request's body, or of its query string with `location="query"`.
@@ -55,6 +55,11 @@ class JobQueueBlueprint(Blueprint):
             return parsing if location != "json" else self._document_body(parsing, limit)
 
         return decorate
+
+    def doc(self, **described: Any) -> Callable[[View], View]:
+        """Document what no other decorator says of a view."""
+        decorate = super().doc(**described)
+        return lambda view: _described(view, decorate)
 
     def answers(self, status: int, schema: Any = None, **described: Any) -> Callable[[View], View]:
         """Document what a view answers. It is not checked at run time: tests compare answers with the document."""

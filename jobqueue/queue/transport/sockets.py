@@ -81,14 +81,19 @@ class LimitedSocket:
         A socket in the clear may do the waiting itself, as it waits once: gevent's sockets need a quarter of what
         gevent's `poll` needs for it.
         """
+        left_seconds = current().left_seconds
+        if left_seconds > 0:
+            try:
+                self._socket.settimeout(left_seconds)
+                return self._socket.recv(size)
+            except (TimeoutError, BlockingIOError):
+                pass
+            finally:
+                self._socket.settimeout(0.0)
         try:
-            self._socket.settimeout(current().left_seconds)
-            return self._socket.recv(size)
-        except (TimeoutError, BlockingIOError):
-            self._socket.settimeout(0.0)
-            return self._until_done(partial(self._socket.recv, size), select.POLLIN)  # as in `_wait`
-        finally:
-            self._socket.settimeout(0.0)
+            return self._socket.recv(size)  # as in `_wait`
+        except BlockingIOError:
+            raise TimeoutError("no answer within the time limit") from None
 
     def recv_into(self, buffer: bytearray) -> int:
         """Receive some bytes into a buffer; return their number."""
