@@ -58,12 +58,15 @@ class Outputs:
         if self.short:
             return io.BytesIO(self.short.encode())
         fd, self.fd = self.fd, -1
-        return open(fd, "r+b")
+        file = open(fd, "r+b")  # noqa: SIM115  # the caller's
+        file.seek(0)
+        return file
 
     def close(self) -> None:
         """Free the memory. May be called again."""
         if self.fd >= 0:
-            self.take().close()
+            os.close(self.fd)
+            self.fd = -1
 
     def __del__(self) -> None:
         self.close()
