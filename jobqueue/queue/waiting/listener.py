@@ -54,8 +54,10 @@ class Listener:
     """A thread with a connection of its own, which is replaced as soon as it has ended or fallen silent.
 
     `on_work` gets the pairs of a number and a type for which jobs can be claimed, and a word that tells the notice from
-    others; `on_expired` is called when a lease has ended, and `on_begin` when notices come, again or for the first
-    time: earlier ones may have been lost. They run in the listener's thread and must not wait.
+    others; `on_expired` is called when a lease has ended, and `on_begin` when notices of work come, again or for the
+    first time: earlier ones may have been lost. They run in the listener's thread and must not wait.
+
+    Redis is asked for notices of work only while somebody follows them: each would wake this thread for nothing.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -69,6 +71,7 @@ class Listener:
         self._watches: dict[str, set[Watch]] = {}
         self._subscription: Subscription | None = None
         self._is_subscribed = False
+        self._follows_work = self._gets_work = False
         self._heard_at = 0.0
         self._refused = False
 
@@ -86,8 +89,24 @@ class Listener:
 
     @property
     def hears(self) -> bool:
-        """Whether notices arrive, as far as is known."""
+        """Whether notices about jobs arrive, as far as is known."""
         return self._is_subscribed and time.monotonic() - self._heard_at < 2 * SILENCE_SECONDS
+
+    @property
+    def hears_work(self) -> bool:
+        """Whether notices of work arrive, as far as is known."""
+        return self._gets_work and self.hears
+
+    def follow_work(self, wanted: bool) -> None:
+        """Pass notices of work on from now on, or no longer. `on_begin` is called when they begin to come."""
+        if wanted == self._follows_work:
+            return
+        self._follows_work = wanted
+        if wanted:
+            self._send(lambda subscription: subscription.subscribe([WORK]))
+        else:
+            self._gets_work = False
+            self._send(lambda subscription: subscription.unsubscribe(WORK))
 
     @contextmanager
     def watching(self, job_id: str, *wants: str) -> Iterator[Watch]:
@@ -152,10 +171,10 @@ class Listener:
             subscription = Subscription(pool.make_another())
         try:
             self._subscription = subscription
-            subscription.subscribe([WORK, events.channel(pool.database), *list(self._watches)])
+            subscription.subscribe([events.channel(pool.database), *list(self._watches)])
             self._receive(subscription)
         finally:
-            self._is_subscribed, self._subscription = False, None
+            self._is_subscribed, self._gets_work, self._subscription = False, False, None
             subscription.close()
 
     def _receive(self, subscription: Subscription) -> None:
@@ -174,31 +193,39 @@ class Listener:
                 asked = True
 
     def _pass_on(self, kind: str, channel: str, text: str) -> None:
-        if kind == "message":
-            if channel == WORK:
-                *words, name = text.split()
-                self.on_work([(int(count), type) for count, type in zip(words[::2], words[1::2], strict=False)], name)
-            elif channel.startswith(JOB):
-                self._tell(channel, text)
-            elif text.startswith(LEASE):
-                self.on_expired()
-        elif kind == "subscribe" and channel == WORK:
-            self._begin()
-        elif kind == "subscribe":
+        if kind == "subscribe":
+            self._note_confirmed(channel)
+        elif kind != "message":
+            return
+        elif channel == WORK:
+            *words, name = text.split()
+            self.on_work([(int(count), type) for count, type in zip(words[::2], words[1::2], strict=False)], name)
+        elif channel.startswith(JOB):
+            self._tell(channel, text)
+        elif text.startswith(LEASE):
+            self.on_expired()
+
+    def _note_confirmed(self, channel: str) -> None:
+        """Note that Redis sends the notices of a channel from now on."""
+        if channel == WORK:
+            self._gets_work = self._follows_work
+            self.on_begin()
+        elif channel.startswith(JOB):
             for watch in self._watching(channel):
                 watch.confirmed.set()
+        else:  # the first channel of a connection
+            self._begin()
 
     def _begin(self) -> None:
         self._is_subscribed, self._refused = True, False
         with self._lock:
-            channels = list(self._watches)
+            channels = [*self._watches, *([WORK] if self._follows_work else [])]
             watches = [watch for each in self._watches.values() for watch in each]
         # Some may have been added since the list for the first command was made, and some come here a second time.
         if channels and self._subscription is not None:
             self._subscription.subscribe(channels)
         for watch in watches:
             watch.noticed.set()
-        self.on_begin()
 
     def _tell(self, channel: str, text: str) -> None:
         for watch in self._watching(channel):

@@ -74,7 +74,7 @@ class Looker:
     def _pause_seconds(self) -> float | None:
         if self._failing_since is not None:
             return AGAIN_SECONDS
-        return INTERVAL_SECONDS if len(self._waiters) else None
+        return INTERVAL_SECONDS if self._waiters.need_looks() else None
 
     def look(self) -> None:
         """Look once. An error is not raised: the claims that wait get it when it lasts."""

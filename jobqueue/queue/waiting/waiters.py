@@ -27,6 +27,9 @@ MAX_WAITERS = 3000
 MAX_UNSEEN = 1000
 """Executors that have stopped waiting and are not noted as asking yet."""
 
+FOLLOW_SECONDS = 10.0
+"""How long notices of work still come when no claim waits any more. An executor usually waits again soon."""
+
 LOOK_WAKES = 10
 """How many claims a look wakes at most. Each that gets a job has another look made."""
 
@@ -44,6 +47,7 @@ class Waiters:
         self._all: dict[float, Waiting] = {}
         self._known = Knowledge()
         self._unseen: dict[str, None] = {}
+        self._left_at = 0.0
         self._is_ending = False
         self.poked = threading.Event()
         """Set when a look is due at once."""
@@ -58,7 +62,14 @@ class Waiters:
 
     @property
     def _hears(self) -> bool:
-        return self._listener is not None and self._listener.hears
+        return self._listener is not None and self._listener.hears_work
+
+    def need_looks(self) -> bool:
+        """Return whether claims wait, or have waited a moment ago. Otherwise notices of work are not followed."""
+        needed = bool(self._all) or time.monotonic() - self._left_at < FOLLOW_SECONDS
+        if self._listener is not None:
+            self._listener.follow_work(needed)
+        return needed
 
     def claim(self, wait: Wait, attempt: Callable[[], Attempt[T]]) -> Outcome[T]:
         """Return what `attempt` gets as soon as it gets jobs, or is a replay; nothing at the end of the wait.
@@ -157,6 +168,8 @@ class Waiters:
             waiting.place = self._latest_place = max(time.monotonic(), self._latest_place + 1e-6)
             self._all[waiting.place] = waiting
             is_alone = len(self._all) == 1
+        if self._listener is not None:
+            self._listener.follow_work(True)
         if is_alone or (asked is None and self._hears):
             self.poked.set()  # After a look that finds nothing, the next ones need not ask themselves.
 
@@ -194,6 +207,7 @@ class Waiters:
             self._line.remove(waiting)
             self._region.leave(waiting.entry)
             self._all.pop(waiting.place, None)
+            self._left_at = time.monotonic()
             if not waiting.seen_at and len(self._unseen) < MAX_UNSEEN:
                 self._unseen[waiting.executor_id] = None
         if waiting.wake is not None and waiting.failure is None:

@@ -15,7 +15,7 @@ from jobqueue.errors import StoreUnavailable
 from jobqueue.queue.connection import Connection, connect
 from jobqueue.queue.transport import pool
 from jobqueue.queue.waiting import events, listener
-from jobqueue.queue.waiting.listener import Listener
+from jobqueue.queue.waiting.listener import WORK, Listener
 from jobqueue.queue.waiting.watches import ENDED, OUTPUT, Wait, Watches
 from jobqueue.result import LiveOutput, Piece
 from tests.support.attempts import DONE, start
@@ -52,6 +52,7 @@ def listening(url: str) -> Iterator[tuple[Listener, Heard]]:
         listener = Listener(heard.connection)
         listener.on_work, listener.on_begin, listener.on_expired = heard.note, heard.begin, heard.expired.set
         listener.start()
+        listener.follow_work(True)
         try:
             wait_until("it listens", lambda: heard.begun == 1)
             yield listener, heard
@@ -67,6 +68,19 @@ def test_work_is_passed_on(redis_url: str, real_bench: Bench) -> None:
         assert heard.work == [(3, "render"), (1, "größer")]
         assert heard.names == ["3", "4"]
         assert listener.hears
+
+
+def test_work_that_nobody_follows_is_announced_to_nobody(redis_url: str, real_bench: Bench) -> None:
+    with listening(redis_url) as (listener, heard):
+        listener.follow_work(False)
+        assert listener.hears
+        assert not listener.hears_work
+        wait_until("nobody gets notices", lambda: real_bench.client.pubsub_numsub(WORK) == [(WORK, 0)])
+        real_bench.submit()
+        listener.follow_work(True)
+        wait_until("they come again", lambda: listener.hears_work and heard.begun == 2)
+        real_bench.submit()
+        wait_until("the notice has come", lambda: heard.names == ["2"])
 
 
 def test_a_listener_whose_connection_ends_listens_again(redis_url: str, real_bench: Bench) -> None:
