@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,8 @@ def fuzz(seconds: int, capture: bool = False) -> subprocess.CompletedProcess[str
     with standing_api() as api:
         program = str(Path(sys.executable).with_name("schemathesis"))
         command = [program, "run", f"{api.url}/openapi.json", "--max-time", str(seconds), "--no-color"]
-        return subprocess.run(command, cwd=ROOT, text=True, capture_output=capture, check=False)
+        hooks = {**os.environ, "SCHEMATHESIS_HOOKS": "tests.support.fuzz_hooks", "PYTHONPATH": str(ROOT)}
+        return subprocess.run(command, cwd=ROOT, env=hooks, text=True, capture_output=capture, check=False)
 
 
 def main(arguments: list[str]) -> int:

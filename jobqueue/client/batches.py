@@ -100,12 +100,12 @@ class Batches:
             claim = Request("POST", "/jobs/claim", body, repeatable=True, held_seconds=request.wait_seconds)
             asked_at = since_boot()
             try:
-                answer = self._transport.ask(claim, within_seconds + request.wait_seconds, withdrawn)
+                answer, held_seconds = self._transport.ask(claim, within_seconds + request.wait_seconds, withdrawn)
             except ApiRefused as refused:
                 if not self.older.lacks_fields(refused):
                     raise
             else:
-                return [] if answer is None else _at_most(request, read_jobs(answer, asked_at))
+                return [] if answer is None else _at_most(request, read_jobs(answer, asked_at + held_seconds))
         job = self.single.claim()
         return [] if job is None else [job]
 
@@ -139,14 +139,15 @@ class Batches:
         head = b'{"executor_id":' + json.dumps(self._executor_id).encode() + b',"results":['
         body = head + b",".join(results) + b"]" + more + b"}"
         try:
-            answer = self._transport.ask(Request("POST", "/jobs/bulk/finish", body, repeatable=True), within_seconds)
+            request = Request("POST", "/jobs/bulk/finish", body, repeatable=True)
+            answer, held_seconds = self._transport.ask(request, within_seconds)
         except ApiRefused as refused:
             self.older.lacks_route(refused)
             raise
         settled = answer.get("results") if isinstance(answer, dict) else None
         if not isinstance(settled, list) or len(settled) != len(results):
             raise ApiUnavailable("the answer to the results is not from this API")
-        jobs = [] if claim is None else _at_most(claim, read_jobs(answer, asked_at))
+        jobs = [] if claim is None else _at_most(claim, read_jobs(answer, asked_at + held_seconds))
         return Finished([_settled(each, result) for each, result in zip(settled, results, strict=True)], jobs)
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -44,11 +45,18 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """A status, where it redirects to (None when it does not), and the body."""
+    """A status, where it redirects to (None when it does not), the body, and for how long the API held the request
+    before it acted on it.
+    """
 
     status: int
     location: str | None
     content: bytes
+    held_seconds: float = 0.0
+
+
+WAITED = re.compile(r"\bwait;dur=([0-9]{1,6})\b")
+"""What the header `Server-Timing` says about a request that the API has held."""
 
 
 class AnswerTooLarge(ValueError):
@@ -145,7 +153,9 @@ class Exchanges:
                 raise AnswerTooLarge
         response.close()
         location = response.headers.get("Location")
-        return Answer(response.status, location and from_header(location), bytes(content))
+        held = WAITED.search(response.headers.get("Server-Timing", ""))
+        held_seconds = int(held[1]) / 1000 if held else 0.0
+        return Answer(response.status, location and from_header(location), bytes(content), held_seconds)
 
     def _unavailable(self, error: BaseException) -> ApiUnavailable:
         if not isinstance(error, EXPECTED) and type(error) not in self._logged:

@@ -69,9 +69,14 @@ class Transport:
         """
         return self._decode(self._exchanges.ask(Request(method, path, body, repeatable=True), within_seconds))
 
-    def ask(self, request: Request, within_seconds: float = ANSWER_SECONDS, withdrawn: Event | None = None) -> Any:
-        """Send a request; return what `call` returns. Raises Withdrawn, too: soon after the event is set."""
-        return self._decode(self._exchanges.ask(request, within_seconds, withdrawn))
+    def ask(
+        self, request: Request, within_seconds: float = ANSWER_SECONDS, withdrawn: Event | None = None
+    ) -> tuple[Any, float]:
+        """Send a request; return what `call` returns, and for how many seconds the API has held the request before it
+        acted on it. Raises Withdrawn, too: soon after the event is set.
+        """
+        answer = self._exchanges.ask(request, within_seconds, withdrawn)
+        return self._decode(answer), answer.held_seconds
 
     def _decode(self, answer: Answer) -> Any:
         """Return the body of a success; raise ApiUnavailable for a status that may pass, ApiRefused for a refusal.

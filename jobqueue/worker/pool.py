@@ -134,7 +134,7 @@ class Pool:
         """Release the job of an attempt, unless it has begun; return whether it is released."""
         if not self._no_longer_waits(attempt):
             return False
-        self._runner.release(attempt)
+        self._runner.release(attempt, self._drains)
         self._note_end(attempt)
         return True
 

@@ -64,7 +64,8 @@ def test_jobs_that_one_host_cannot_run_are_run_by_another(deployment: Deployment
     ended = [deployment.wait_for(job_id, "completed", "failed", seconds=60) for job_id in ids]
     assert [job["stdout"] for job in ended] == ["ran\n"] * JOBS
     attempts = [(each["executor_id"], each["status"], each["reason"]) for job in ended for each in job["attempts"]]
-    by_bad = Counter(each[1:] for each in attempts if each[0] == "bad")
+    not_begun = ("bad", "released", None)  # claimed ahead, and released when the host began to pause
+    by_bad = Counter(each[1:] for each in attempts if each[0] == "bad" and each != not_begun)
     assert by_bad.keys() == {("released", "blocked_by_policy"), ("released", "exec_failed")}
     assert by_bad.total() <= 8  # of 60: the breaker slows it down
 

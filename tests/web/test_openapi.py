@@ -147,7 +147,7 @@ def assert_documented(document: dict[str, Any], method: str, path: str, response
     documented = operation["responses"][str(response.status_code)]
     if "$ref" in documented:
         documented = document["components"]["responses"][documented["$ref"].rpartition("/")[2]]
-    optional = {"Link", "Idempotent-Replay", "Retry-After"}
+    optional = {"Link", "Idempotent-Replay", "Retry-After", "Server-Timing"}
     assert set(documented.get("headers", {})) - optional <= set(response.headers.keys())
     if "content" not in documented:
         assert response.data == b""

@@ -58,10 +58,13 @@ class Attempt(Generic[T]):
 
 @dataclass(frozen=True)
 class Outcome(Generic[T]):
-    """What a claim got, or None; and after how many seconds the executor should ask again, if it had to give way."""
+    """What a claim got, or None; after how many seconds the executor should ask again, if it had to give way; and for
+    how long the claim had waited before it asked for what it got.
+    """
 
     found: T | None = None
     retry_after: int | None = None
+    waited_seconds: float = 0.0
 
 
 @dataclass(eq=False)

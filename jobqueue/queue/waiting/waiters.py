@@ -77,18 +77,19 @@ class Waiters:
         Raises what `attempt` raises, and StoreUnavailable when Redis is away for longer than a moment.
         """
         waiting = Waiting(wait.types, executor_id=wait.executor_id, client=wait.client)
-        deadline = time.monotonic() + wait.seconds
+        began_at = time.monotonic()
+        deadline = began_at + wait.seconds
         asked = None if wait.asks_first else self._known_empty_since(wait.types)
         try:
             self._join(waiting, asked)
             while True:
                 if asked is None:
                     asked, wake, waiting.wake = self._known.number, waiting.wake, None
-                    waiting.seen_at = time.monotonic()
+                    asked_at = waiting.seen_at = time.monotonic()
                     got = attempt()
                     self._settle(wake, waiting, got.types)
                     if got.types or got.replayed:
-                        return Outcome(got.value)
+                        return Outcome(got.value, waited_seconds=asked_at - began_at)
                 left = deadline - time.monotonic()
                 if left <= 0:
                     return Outcome()

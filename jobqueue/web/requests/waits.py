@@ -22,6 +22,17 @@ RETRY_AFTER = {
     }
 }
 
+WAITED = {
+    "Server-Timing": {
+        "schema": {"type": "string"},
+        "description": "`wait;dur=N`: the request waited for N milliseconds before the lease began.",
+    }
+}
+"""An executor can only count a lease from when it sent the claim, as it does not know when the job was handed out.
+After a wait of many seconds it would stop its program long before the end of the lease, or not even start it. The
+header is the W3C's for such durations.
+"""
+
 
 def claim(wanted: ClaimRequest, seconds: float) -> tuple[ClaimedJobs, dict[str, str]]:
     """Claim jobs, and wait for one if there is none. Return the jobs, and headers for the answer."""
@@ -37,6 +48,10 @@ def claim(wanted: ClaimRequest, seconds: float) -> tuple[ClaimedJobs, dict[str, 
     wait = Wait(wanted.executor_id, frozenset(wanted.types), seconds, client, asks_first)
     outcome = services().waiters.claim(wait, attempt)
     headers = {} if outcome.retry_after is None else {"Retry-After": str(outcome.retry_after)}
+    if outcome.waited_seconds:
+        headers["Server-Timing"] = (
+            f"wait;dur={int(outcome.waited_seconds * 1000)}"  # rounded down: not too long a lease
+        )
     return outcome.found or ClaimedJobs([], replayed=False), headers
 
 

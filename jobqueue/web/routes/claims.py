@@ -26,7 +26,7 @@ FinishedAnswer = tuple[dict[str, Any], int, dict[str, str]]
 
 @blueprint.route("/jobs/claim", methods=["POST"])
 @blueprint.arguments(executors.ClaimIn())
-@blueprint.answers(200, {"oneOf": [answers.ClaimedOut(), answers.ClaimedJobsOut()]})
+@blueprint.answers(200, {"oneOf": [answers.ClaimedOut(), answers.ClaimedJobsOut()]}, headers=waits.WAITED)
 @blueprint.answers(204, headers=waits.RETRY_AFTER)
 @blueprint.refuses()
 def claim(wanted: Wanted) -> Response:
@@ -61,7 +61,7 @@ def heartbeat_many(sent: tuple[str, list[Beat]]) -> dict[str, Any]:
 
 @blueprint.route("/jobs/bulk/finish", methods=["POST"])
 @blueprint.arguments(batches.FinishManyIn(), limit=limits.REPORTS)
-@blueprint.answers(200, answers.FinishManyOut())
+@blueprint.answers(200, answers.FinishManyOut(), headers=waits.WAITED)
 @blueprint.refuses()
 def finish_many(sent: batches.FinishMany) -> FinishedAnswer:
     """Report the ends of several attempts and, if wanted, claim the next jobs"""

@@ -159,13 +159,18 @@ class QueryNumber(fields.Integer):
         return int(value)
 
 
-class QuerySeconds(fields.Float):
-    """A number of seconds in a query string, with or without a fraction, in plain ASCII digits."""
+JSON_NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,40})?([Ee][+-]?[0-9]{1,3})?")
 
-    default_error_messages = {"invalid": "Not a number from 0 on."}  # noqa: RUF012  # marshmallow declares it so
+
+class QuerySeconds(fields.Float):
+    """A number of seconds in a query string, written as in JSON."""
+
+    default_error_messages = {"invalid": "Not a number."}  # noqa: RUF012  # marshmallow declares it so
 
     def _validated(self, value: Any) -> float:
-        if not isinstance(value, str) or not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
+        if not isinstance(value, str) or not re.fullmatch(
+            r"-?[0-9]{1,20}(\.[0-9]{1,40})?([Ee][+-]?[0-9]{1,3})?", value
+        ):
             raise self.make_error("invalid", input=value)
         return float(value)
 

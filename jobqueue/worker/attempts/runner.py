@@ -27,6 +27,8 @@ from jobqueue.worker.supervisor.messages import Launch, Outcome
 REMOVAL_WAIT_SECONDS = 1.0
 """How long a report waits for the removal of what its job has left."""
 
+NOT_BEGUN = "it was claimed ahead, and the worker had no slot for it"
+
 
 class HostFault(Exception):
     """The attempt could not be made here, which is not certainly the job's fault.
@@ -67,9 +69,10 @@ class Runner:
             self._resources.heartbeats.remove(attempt)
             raise
 
-    def release(self, attempt: Attempt) -> None:
-        """Release the job of an attempt that has not begun."""
-        spooled = self._write(attempt, released(Reason.WORKER_SHUTDOWN))
+    def release(self, attempt: Attempt, drains: bool) -> None:
+        """Release the job of an attempt that has not begun, because the worker `drains` or has no slot for it."""
+        report = released(Reason.WORKER_SHUTDOWN) if drains else released(None, NOT_BEGUN)
+        spooled = self._write(attempt, report)
         attempt.is_reported = True
         self._resources.delivery.leave(spooled)
 

@@ -68,7 +68,7 @@ def _small(outputs: Outputs | None) -> bytes | None:
     return content
 
 
-def released(reason: Reason, message: str | None = None) -> Report:
+def released(reason: Reason | None, message: str | None = None) -> Report:
     """Return the report that releases a job: its attempt ended through no fault of the job. `message` says more."""
     more = {} if message is None else {"error_message": message}
     return Report("release", {"reason": reason, **more})
