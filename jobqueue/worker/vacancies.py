@@ -95,12 +95,16 @@ class Vacancies:
             return self._changed.wait_for(lambda: self._free_slots() > 0, seconds)
 
     def reserve(self) -> int:
-        """Return for how many free slots to claim jobs, and reserve places for them until `settle`.
+        """Return for how many jobs to claim, and reserve places for them until `settle`: none unless a slot is free.
 
-        The claim may wait until there are jobs. Meanwhile the queue is as good as empty, and nothing is claimed ahead.
+        The claim may wait until there are jobs. Meanwhile the queue is as good as empty, and nothing is claimed ahead
+        by others. A worker that is idle claims nothing ahead either: other workers may be idle, too.
         """
         with self._changed:
+            is_busy = self._in_hand > 0 and not self._breaker.tripped
             count = min(self._free_slots(), MAX_JOBS)
+            if count and is_busy:
+                count = min(self._free_slots(self._prefetch.count), MAX_JOBS)
             self._asked += count
             self._waits = count > 0
             return count

@@ -33,16 +33,20 @@ def test_the_place_of_a_reported_job_is_claimed_for_along_with_its_report() -> N
     assert places.wait_for_one(0)
 
 
-def test_jobs_are_claimed_ahead_only_along_with_reports_and_while_no_claim_waits() -> None:
+def test_an_idle_worker_claims_nothing_ahead_and_nobody_does_while_its_claim_waits() -> None:
     places = vacancies(slots=2, ahead=3)
     assert places.reserve() == 2
     places.settle(2, 1)
-    assert places.reserve() == 1
-    assert places.free_and_reserve(1) == 1
+    assert places.free_and_reserve(0) == 1
+
+
+def test_a_busy_worker_claims_ahead_along_with_reports_and_for_a_free_slot() -> None:
+    places = vacancies(slots=2, ahead=3)
+    places.settle(places.reserve(), 2)
     places.stop_waiting()
-    places.settle(1, 1)
-    places.settle(1, 1)
     assert places.free_and_reserve(1) == 1 + 3
+    places.settle(4, 0)
+    assert places.reserve() == 1 + 3
 
 
 def test_no_more_jobs_are_claimed_than_the_worker_is_to_run() -> None:
