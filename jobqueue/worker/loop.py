@@ -152,6 +152,11 @@ class Loop:
                 return
             self.take(request, jobs)
 
+    @property
+    def is_supplied(self) -> bool:
+        """Whether as many jobs wait as there are slots."""
+        return self._pool.is_supplied
+
     def free(self, count: int) -> None:
         """Note that so many reports are on their way."""
         self._vacancies.free(count)

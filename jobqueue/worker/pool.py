@@ -61,6 +61,11 @@ class Pool:
             else:
                 self._queue.put(attempt)
 
+    @property
+    def is_supplied(self) -> bool:
+        """Whether as many jobs wait as there are slots."""
+        return len(self._waiting) >= len(self._slots)
+
     def wait_until_idle(self, seconds: float) -> bool:
         """Wait up to `seconds` until no job runs or waits; return whether that is so."""
         with self._changed:

@@ -12,6 +12,10 @@ from jobqueue.client.claimed_job import ClaimedJob
 class Intake(Protocol):
     """Where the jobs go that are claimed along with reports. A report that is sent leaves a place for another job."""
 
+    @property
+    def is_supplied(self) -> bool:
+        """Whether as many jobs wait as there are slots."""
+
     def free(self, count: int) -> None:
         """Note that so many reports are on their way."""
 
@@ -30,6 +34,8 @@ class Intake(Protocol):
 
 class NoIntake:
     """For a delivery that claims nothing."""
+
+    is_supplied = False
 
     def free(self, count: int) -> None:
         """Note nothing."""

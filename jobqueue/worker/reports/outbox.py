@@ -16,6 +16,11 @@ from jobqueue.worker.reports.spool import SpooledReport
 STUCK_SECONDS = 1.0
 """How long reports wait for the batch that is under way. After that they go on another connection."""
 
+GATHER_SECONDS = 0.005
+"""How long a report waits for others while the worker has jobs enough for all its slots: no slot waits for the answer,
+and a request costs more than all that is in it.
+"""
+
 
 @dataclass(eq=False)
 class Single:
@@ -44,10 +49,11 @@ class Batch:
 class Outbox:
     """The reports that wait. Any thread may call its methods; `intake` is called under its lock.
 
-    What is new goes in a batch: everything that has ended while the batch before it was under way. A report that was
-    tried in vain goes by itself, so that no report can hold up another: each is tried again after pauses of its own,
-    several side by side. While the API is away only one is tried at a time, with growing pauses, so that no herd meets
-    it when it comes back. A report that has not been tried yet ends such a pause: its connection may work where another
+    What is new goes in a batch: everything that has ended while the batch before it was under way, or within a moment
+    while the worker has jobs enough. A report that was tried in vain goes by itself, so that no report can hold up
+    another: each is tried again after pauses of its own, several side by side. While the API is away only one is tried
+    at a time, with growing pauses, so that no herd meets it when it comes back. A report that has not been tried yet
+    ends such a pause: its connection may work where another
     one did not.
     """
 
@@ -59,6 +65,7 @@ class Outbox:
         self._changed = threading.Condition()
         self._all_sent = threading.Condition(self._changed._lock)  # type: ignore[attr-defined]
         self._fresh: deque[SpooledReport] = deque()
+        self._fresh_since = 0.0
         self._singles: list[Single] = []
         self._batches: set[Batch] = set()
         self._outage = Outage(self.limits)
@@ -74,13 +81,15 @@ class Outbox:
         """Add a report of this worker."""
         with self._changed:
             if report.is_small:
+                if not self._fresh:
+                    self._fresh_since = time.monotonic()
                 self._fresh.append(report)
             else:
                 self._singles.append(Single(report, self.limits.pauses()))
                 self.intake.free(1)
             # A thread that has a batch under way looks here again when it is answered. To wake another one for each
             # report would cost more than the report.
-            if not self._batches or not report.is_small:
+            if not report.is_small or not (self._batches or (len(self._fresh) > 1 and self._gathers)):
                 self._changed.notify()
 
     def add_found(self, reports: Iterable[SpooledReport]) -> None:
@@ -158,6 +167,10 @@ class Outbox:
     def _has_any(self) -> bool:
         return bool(self._fresh or self._singles or self._batches)
 
+    @property
+    def _gathers(self) -> bool:
+        return self._closing_at is None and self.intake.is_supplied
+
     def _next_batch(self, now: float) -> Batch | None:
         if not self._fresh:
             return None
@@ -168,6 +181,8 @@ class Outbox:
             self._changed.notify_all()
             return None
         if any(now - batch.begun_at < STUCK_SECONDS for batch in self._batches):
+            return None
+        if self._gathers and now - self._fresh_since < GATHER_SECONDS:
             return None
         reports = [self._fresh.popleft() for _ in range(min(len(self._fresh), MAX_JOBS))]
         batch = Batch(reports, self.intake.ask(len(reports)), now)
@@ -188,6 +203,8 @@ class Outbox:
         moments = [self._due_at(single) for single in self._free()]
         if self._closing_at is not None:
             moments.append(self._closing_at)
+        if self._fresh and not self._batches:
+            moments.append(self._fresh_since + GATHER_SECONDS)
         # One thread looks from time to time whether a batch is stuck, for as long as there are batches.
         watches = bool(self._batches) and not self._is_watched
         if watches:

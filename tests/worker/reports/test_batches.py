@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from jobqueue.client.batches import ClaimRequest
 from jobqueue.client.claimed_job import ClaimedJob
 from jobqueue.job import Reason
+from jobqueue.worker.reports import outbox
 from jobqueue.worker.reports.outage import TimeLimits
 from jobqueue.worker.reports.report import failed
 from tests.support.fake_api import AWAY, REFUSED, YES, FakeApi
@@ -33,6 +34,7 @@ def reports(api: FakeApi, tmp_path: Path) -> Iterator[Spooling]:
 class Places:
     """An intake that claims one job for each report."""
 
+    is_supplied: bool = False
     freed: int = 0
     jobs: list[ClaimedJob] = field(default_factory=list)
     refusals: list[ClaimRequest] = field(default_factory=list)
@@ -165,6 +167,17 @@ def test_the_jobs_of_a_claim_along_with_reports_are_taken(api: FakeApi, reports:
     leave(reports, "job-7")
     reports.wait_until_sent()
     assert [job.id for job in places.jobs] == [offered.id]
+
+
+def test_reports_wait_a_moment_for_others_while_the_worker_has_jobs_enough(
+    api: FakeApi, reports: Spooling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "GATHER_SECONDS", 0.5)
+    reports.delivery.claim_along(Places(is_supplied=True))
+    for number in range(3):
+        leave(reports, f"job-{number}")
+    reports.wait_until_sent()
+    assert batches(api) == [["job-0", "job-1", "job-2"]]
 
 
 def test_a_claim_along_with_reports_is_repeated_until_it_is_answered(api: FakeApi, reports: Spooling) -> None:
