@@ -75,7 +75,6 @@ FOUND_SOON = [
     SeededBug("a dropped lease keeps its key", DROP, "'DEL', keys.lease(job.id), ", "'DEL', "),
     SeededBug("a dropped lease is still held", DROP, "redis.call('ZREM', keys.held(job.executor_id), job.id)"),
     SeededBug("any result with the token is a replay", FINISH, " is_replay(job, report, reason) then", " true then"),
-    SeededBug("the reason is not compared in a replay", FINISH, " or (ended[2] or '') ~= reason then", " then"),
     SeededBug("any token is a replay", FINISH, "report.attempt_token == job.attempt_token", "true"),
     SeededBug("no result is a replay", FINISH, "    return { 1, status }\n", "\n"),
     SeededBug("an ended job has no end time", END, "'completed_at_ms'\n", "'ended'\n"),
@@ -88,12 +87,6 @@ FOUND_SOON = [
     ),
     SeededBug(
         "an ended job is never removed", END, "redis.call('RPUSH', keys.endings, whole(now_ms) .. ':' .. job.id)"
-    ),
-    SeededBug(
-        "a running job can be cancelled",
-        "cancel.lua",
-        "job.status ~= 'pending'",
-        "job.status ~= 'pending' and job.status ~= 'running'",
     ),
     SeededBug("an ended job can be cancelled", "cancel.lua", "job.status ~= 'pending'", "job.status == 'running'"),
     SeededBug("a lease has no deadline", LEASE, "redis.call('ZADD', keys.deadlines, now_ms + lease_ms, job.id)"),
@@ -113,7 +106,6 @@ FOUND_SOON = [
         "a non-holder may release", "lib/leases/refuse_non_holder.lua", "not holds_lease(", "false and not holds_lease("
     ),
     SeededBug("a lost job ignores a cancel request", LOSE, "if job.cancel_requested then", "if false then"),
-    SeededBug("a failure ignores a cancel request", FINISH, "return job.cancel_requested and", "return false and"),
     SeededBug("a completed job becomes cancelled", FINISH, "and status == 'failed' and", "and"),
     SeededBug(
         "a heartbeat hides a cancel request", "heartbeat.lua", "job.cancel_requested and 'cancel_requested'", "false"
@@ -141,12 +133,6 @@ FOUND_SOON = [
     ),
     SeededBug("a repeated claim renews no lease", "claim.lua", "      set_lease(job, now_ms, lease_ms)\n"),
     SeededBug(
-        "a claim is forgotten within its lease",
-        "lib/executors/claim_ids.lua",
-        "spans_ago = 0, 1 do",
-        "spans_ago = 0, 0 do",
-    ),
-    SeededBug(
         "a claim is taken as received", "claim.lua", "redis.call('ZADD', keys.unreceived(executor_id), now_ms, job.id)"
     ),
     SeededBug(
@@ -158,6 +144,20 @@ FOUND_SOON = [
 ]
 
 FOUND_LATE = [
+    SeededBug("the reason is not compared in a replay", FINISH, " or (ended[2] or '') ~= reason then", " then"),
+    SeededBug(
+        "a running job can be cancelled",
+        "cancel.lua",
+        "job.status ~= 'pending'",
+        "job.status ~= 'pending' and job.status ~= 'running'",
+    ),
+    SeededBug("a failure ignores a cancel request", FINISH, "return job.cancel_requested and", "return false and"),
+    SeededBug(
+        "a claim is forgotten within its lease",
+        "lib/executors/claim_ids.lua",
+        "spans_ago = 0, 1 do",
+        "spans_ago = 0, 0 do",
+    ),
     SeededBug(
         "a heartbeat proves nothing received",
         "heartbeat.lua",

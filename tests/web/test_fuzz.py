@@ -9,5 +9,5 @@ from tests.fuzz import fuzz
 
 @pytest.mark.timeout(180)
 def test_requests_generated_from_the_document_find_no_fault() -> None:
-    done = fuzz(15, capture=True)
+    done = fuzz(10, capture=True)
     assert done.returncode == 0, done.stdout + done.stderr

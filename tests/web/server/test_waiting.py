@@ -113,7 +113,7 @@ def test_readers_of_a_job_and_of_its_output_wait_for_them(served: Server) -> Non
         assert ended.result().json()["status"] == "completed"
 
 
-@pytest.mark.parametrize("seconds", ["-1", "25.5", "1e1", "x", ""])
+@pytest.mark.parametrize("seconds", ["-1", "25.5", "1e2", "1_0", "x", ""])
 def test_a_wrong_wait_in_a_query_is_refused(served: Server, seconds: str) -> None:
     answer = served.call("GET", f"/jobs/{'0' * 8}-0000-4000-8000-{'0' * 12}?wait_seconds={seconds}")
     assert (answer.status_code, [*answer.json()["context"]]) == (400, ["wait_seconds"])
