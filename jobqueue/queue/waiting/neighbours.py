@@ -104,6 +104,11 @@ class Neighbours:
         arguments = bits_of(frozenset([type])), mark_of(notice), time.monotonic()
         return sorted(began for other in self._others for began in other.waiting_for(*arguments))
 
+    def oldest(self, types: Types) -> float | None:
+        """Return when the oldest claim in another process began to wait that takes one of these types."""
+        arguments = bits_of(types), 0.0, time.monotonic()
+        return min((began for other in self._others for began in other.waiting_for(*arguments)), default=None)
+
 
 def bits_of(types: Types) -> int:
     """Return a number in which each type has one of 64 bits. Two types may have the same one."""

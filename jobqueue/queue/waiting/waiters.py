@@ -48,6 +48,7 @@ class Waiters:
         self._known = Knowledge()
         self._unseen: dict[str, None] = {}
         self._left_at = 0.0
+        self._left_to_others: set[Types] = set()
         self._is_ending = False
         self.poked = threading.Event()
         """Set when a look is due at once."""
@@ -149,6 +150,10 @@ class Waiters:
         """Note how many jobs a look has found that began after the notice of that number; wake as many for them."""
         with self._lock:
             self._known.note_look(number, types, count)
+            if count and self._leaves_to_others(types):
+                self.poked.set()
+                return
+            self._left_to_others.discard(types)
             self._wake(Wake(None), types, min(count, LOOK_WAKES))
 
     def fail(self, failure: Exception) -> None:
@@ -241,6 +246,16 @@ class Waiters:
         if left_to_others and len(self._line):
             self.poked.set()  # A process may hang, or have died.
         return count
+
+    def _leaves_to_others(self, types: Types) -> bool:
+        """Whether the jobs that a look has found are for an older claim in another process, which most likely is about
+        to get them. The next look does not leave them.
+        """
+        first, oldest = self._line.first_of(types), self._neighbours.oldest(types)
+        if types in self._left_to_others or first is None or oldest is None or first.place < oldest:
+            return False
+        self._left_to_others.add(types)
+        return True
 
     def _hand_on(self, wake: Wake, types: Types) -> None:
         with self._lock:

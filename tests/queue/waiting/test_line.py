@@ -115,7 +115,7 @@ def test_a_job_is_left_to_the_claim_that_has_waited_longest_in_whichever_process
         assert here.jobs.asked == [*"012", *"012"]
 
 
-def test_a_process_that_hangs_keeps_a_job_from_others_until_their_next_look() -> None:
+def test_a_process_that_hangs_keeps_a_job_from_others_for_two_looks() -> None:
     one, other = neighbours()
     one.own.enter(1.0, ALL_TYPES)
     with open_room() as there:
@@ -123,6 +123,10 @@ def test_a_process_that_hangs_keeps_a_job_from_others_until_their_next_look() ->
         claiming = there.enter("waits")
         there.waiters.poked.clear()
         there.submit("a")
+        assert not claiming.done()
+        assert there.waiters.poked.is_set()
+        there.waiters.poked.clear()
+        there.waiters.found(*there.waiters.groups()[:1], ALL_TYPES, 1)  # it is perhaps about to be claimed there
         assert not claiming.done()
         assert there.waiters.poked.is_set()
         there.waiters.found(*there.waiters.groups()[:1], ALL_TYPES, 1)
