@@ -59,7 +59,6 @@ FOUND_SOON = [
         "lib/leases/archive_attempt.lua",
         "redis.call('RPUSH', keys.attempts(job.id), table.concat(words, ' '))",
     ),
-    SeededBug("one lost executor too few", LOSE, "lost >= max_attempts", "lost + 1 >= max_attempts"),
     SeededBug("a lost job keeps its executor", BACK, "'executor_id', 'executor_ip', 'started_at_ms'", "'executor_ip'"),
     SeededBug("a lost lease keeps its deadline", LOSE, "drop_lease(job)"),
     SeededBug("leases end a millisecond late", LOSE, "'-inf', now_ms,", "'-inf', now_ms - 1,"),
@@ -75,7 +74,6 @@ FOUND_SOON = [
     SeededBug("a dropped lease keeps its key", DROP, "'DEL', keys.lease(job.id), ", "'DEL', "),
     SeededBug("a dropped lease is still held", DROP, "redis.call('ZREM', keys.held(job.executor_id), job.id)"),
     SeededBug("any result with the token is a replay", FINISH, " is_replay(job, report, reason) then", " true then"),
-    SeededBug("any token is a replay", FINISH, "report.attempt_token == job.attempt_token", "true"),
     SeededBug("no result is a replay", FINISH, "    return { 1, status }\n", "\n"),
     SeededBug("an ended job has no end time", END, "'completed_at_ms'\n", "'ended'\n"),
     SeededBug("a moved spec is stored twice", FINISH, "redis.call('DEL', keys.spec(id))"),
@@ -100,8 +98,6 @@ FOUND_SOON = [
     SeededBug("there is always grace", GRACE, "return left_ms > 0 and left_ms <= lease_ms", "return true"),
     SeededBug("a released attempt is lost", "release.lua", "'released'", "'lost'"),
     SeededBug("a released lease is still there", "release.lua", "drop_lease(job)\n"),
-    SeededBug("a release does not count as seen", "release.lua", "mark_seen(executor_id, now_ms)\n"),
-    SeededBug("a release ignores a cancel request", "release.lua", "if job.cancel_requested then", "if false then"),
     SeededBug(
         "a non-holder may release", "lib/leases/refuse_non_holder.lua", "not holds_lease(", "false and not holds_lease("
     ),
@@ -144,6 +140,10 @@ FOUND_SOON = [
 ]
 
 FOUND_LATE = [
+    SeededBug("one lost executor too few", LOSE, "lost >= max_attempts", "lost + 1 >= max_attempts"),
+    SeededBug("any token is a replay", FINISH, "report.attempt_token == job.attempt_token", "true"),
+    SeededBug("a release does not count as seen", "release.lua", "mark_seen(executor_id, now_ms)\n"),
+    SeededBug("a release ignores a cancel request", "release.lua", "if job.cancel_requested then", "if false then"),
     SeededBug("the reason is not compared in a replay", FINISH, " or (ended[2] or '') ~= reason then", " then"),
     SeededBug(
         "a running job can be cancelled",
