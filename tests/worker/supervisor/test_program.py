@@ -69,8 +69,8 @@ def test_a_program_starts_with_no_signal_ignored_or_blocked(stage: Stage) -> Non
     assert [int(line.split()[1], 16) & ~reserved for line in outcome.stdout.splitlines()] == [0, 0]
 
 
-def test_every_exit_code_is_reported(stage: Stage) -> None:
-    for code in range(256):
+def test_exit_codes_are_reported(stage: Stage) -> None:
+    for code in (*range(0, 256, 16), 1, 2, 126, 127, 129, 137, 143, 255):
         outcome = stage.run(EXIT_WITH, str(code))
         assert (outcome.exit_code, outcome.measured.signal) == (code, None)
 
