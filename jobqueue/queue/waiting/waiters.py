@@ -125,7 +125,10 @@ class Waiters:
     def groups(self) -> tuple[int, list[Types]]:
         """Return the number of the latest notice, and the sets of types for which somebody waits."""
         with self._lock:
-            return self._known.number, self._line.groups()
+            groups = self._line.groups()
+            # Clients choose the types, so those for which nobody waits any more must go.
+            self._left_to_others.intersection_update(groups)
+            return self._known.number, groups
 
     def take_unseen(self, count: int, longest_seconds: float) -> list[str]:
         """Return at most `count` executors that wait, or have waited, and were last noted as asking so long ago.

@@ -131,3 +131,10 @@ def test_a_process_that_hangs_keeps_a_job_from_others_for_two_looks() -> None:
         assert there.waiters.poked.is_set()
         there.waiters.found(*there.waiters.groups()[:1], ALL_TYPES, 1)
         assert claiming.result(60).found == "a"
+
+
+def test_types_that_nobody_waits_for_any_more_are_forgotten() -> None:
+    waiters = Waiters()
+    waiters._left_to_others.update([A, BOTH])  # by looks for claims that have gone since
+    waiters.groups()
+    assert not waiters._left_to_others
