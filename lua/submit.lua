@@ -9,7 +9,8 @@
 --          5 keep_ms      how long the key is remembered
 --          then for each job:
 --            job          its new UUID, priority, type and spec (JSON text, never decoded here) with spaces between
--- RETURNS  { created_at_ms, the same for all of them; the seed of the ids that they got before, "" if they are new }
+-- RETURNS  { created_at_ms, the same for all of them; the seed of the ids that they got before, "" if they are new; the
+--            text of the notice about them, "" if there was none }
 -- ERRORS   IDEMPOTENCY_KEY_REUSED
 -- USES     keys clock refuse whole notify
 local now_ms = clock(ARGV[1])
@@ -28,7 +29,7 @@ if key ~= '' then
     if first_fingerprint ~= fingerprint then
       return refuse('IDEMPOTENCY_KEY_REUSED')
     end
-    return { tonumber(first_ms), first_seed }
+    return { tonumber(first_ms), first_seed, '' }
   end
 end
 
@@ -81,5 +82,6 @@ for type, number in pairs(count_of_type) do
   notices[#notices + 1] = number .. ' ' .. type
 end
 notices[#notices + 1] = whole(sequence)
-notify(keys.work, table.concat(notices, ' '))
-return { now_ms, '' }
+local notice = table.concat(notices, ' ')
+notify(keys.work, notice)
+return { now_ms, '', notice }

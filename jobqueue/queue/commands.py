@@ -5,7 +5,7 @@ One method per script, of the same name. What executors do is in `claims`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -58,6 +58,10 @@ class Commands:
         self._scripts = scripts
         self._policy = policy
         self._clock = clock
+        self.on_stored: Callable[[str], None] = lambda _: None
+        """Gets the text of the notice that Redis sends about new jobs (`waiting/listener.py` reads it), before
+        `submit` returns.
+        """
 
     def submit(self, jobs: Sequence[NewJob], key: str = "") -> Submitted:
         """Store new jobs, all or none. With a key, the same jobs again are not stored again, but answered as before.
@@ -74,7 +78,9 @@ class Commands:
         """Do what `submit` does with jobs that are prepared."""
         key = (submission.key, submission.fingerprint, submission.seed, self._policy.idempotency_key_ms)
         reply = self._scripts.call("submit", self._clock(), *key, *submission.records)
-        created_at_ms, first_seed = cast("tuple[int, str]", reply)
+        created_at_ms, first_seed, notice = cast("tuple[int, str, str]", reply)
+        if notice:
+            self.on_stored(notice)
         job_ids = make_ids(first_seed, len(submission.jobs)) if first_seed else submission.job_ids
         replay = {"replay": True} if first_seed else {}
         logs.logger().info("submit", **submission.facts(job_ids), **replay)

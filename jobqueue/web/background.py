@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 from jobqueue.queue.policy import Policy
 from jobqueue.queue.sweeper import Sweeper
 from jobqueue.queue.waiting.looks import Looker
+from jobqueue.queue.waiting.notices import read_work
+from jobqueue.queue.waiting.waiters import Waiters
 from jobqueue.web.services import Services
 
 
@@ -16,6 +20,17 @@ def start(services: Services, policy: Policy) -> None:
         listener.on_work = services.waiters.notice
         listener.on_expired = sweeper.poke
         listener.on_begin = services.waiters.poked.set  # earlier notices may have been lost
+        services.commands.on_stored = lambda text: _wake_at_once(services.waiters, text)
         listener.start()
     sweeper.start()
     Looker(services.commands, services.waiters, policy.executor_timeout_ms).start()
+
+
+def _wake_at_once(waiters: Waiters, text: str) -> None:
+    """Wake claims for jobs that were just stored, and let them ask before the submitter is answered.
+
+    The request of such a claim is under way to Redis while the answer to the submitter is made. Otherwise an executor
+    that is idle would wait for that, too.
+    """
+    if waiters.notice_here(*read_work(text)):
+        time.sleep(0)

@@ -39,6 +39,15 @@ def test_a_submit_announces_how_many_jobs_of_each_type_there_are(bench: Bench) -
     assert sorted(notices[0][1].split()) == ["1", "1", "5", "a", "b"]
 
 
+def test_the_process_that_stores_jobs_gets_their_notice_from_the_answer_and_none_of_a_replay(bench: Bench) -> None:
+    from_the_answer: list[str] = []
+    bench.commands.on_stored = from_the_answer.append
+    with noticed(bench) as notices:
+        for _ in range(2):
+            bench.commands.submit([new_job(), new_job()], "submit:key")
+    assert [("work", text) for text in from_the_answer] == notices == [("work", "2 demo 2")]
+
+
 def test_a_job_that_was_released_or_lost_is_announced_and_so_is_the_end_of_a_delay(bench: Bench) -> None:
     released = start(bench)
     with noticed(bench) as notices:

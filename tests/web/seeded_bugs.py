@@ -349,12 +349,6 @@ STORE = [
         "jobqueue/queue/waiting/waiters.py",
         "tests/queue/waiting/test_waiters.py",
         (
-            "a new job wakes everybody",
-            "for number in range(count):\n            waiting = ",
-            "for number in range(10 * count):\n            waiting = ",
-            "test_new_jobs_wake_one_claim_each_in_the_order_in_which_they_began_to_wait",
-        ),
-        (
             "a client that has gone is handed a job",
             "return waiting.client.is_connected()",
             "return True",
@@ -362,9 +356,29 @@ STORE = [
         ),
         (
             "a notice that comes while a claim asks is lost",
-            "if self._known.missed_since(asked, waiting.types):",
+            "if self._waking.known.missed_since(asked, waiting.types):",
             "if False:",
             "test_a_job_that_comes_while_a_claim_asks_is_not_missed",
+        ),
+    ),
+    *seeded(
+        "jobqueue/queue/waiting/waking.py",
+        "tests/queue/waiting/test_waiters.py",
+        (
+            "a new job wakes everybody",
+            "for number in range(count):\n            waiting = ",
+            "for number in range(10 * count):\n            waiting = ",
+            "test_new_jobs_wake_one_claim_each_in_the_order_in_which_they_began_to_wait",
+        ),
+    ),
+    *seeded(
+        "jobqueue/queue/waiting/notices.py",
+        "tests/queue/waiting/test_waiters.py",
+        (
+            "a job wakes one claim when it is stored, and another one when Redis sends its notice",
+            "if self._expected.pop(name, self) is None:",
+            "if False:",
+            "test_a_job_of_this_process_wakes_one_claim_though_its_notice_comes_too",
         ),
     ),
     *seeded(

@@ -19,6 +19,7 @@ from jobqueue.queue.transport.answers import code_of
 from jobqueue.queue.transport.limits import limited
 from jobqueue.queue.transport.pool import Pool
 from jobqueue.queue.waiting import events
+from jobqueue.queue.waiting.notices import read_work
 from jobqueue.queue.waiting.subscription import Subscription
 
 WORK = f"{ROOT}:work"
@@ -198,8 +199,7 @@ class Listener:
         elif kind != "message":
             return
         elif channel == WORK:
-            *words, name = text.split()
-            self.on_work([(int(count), type) for count, type in zip(words[::2], words[1::2], strict=False)], name)
+            self.on_work(*read_work(text))
         elif channel.startswith(JOB):
             self._tell(channel, text)
         elif text.startswith(LEASE):

@@ -11,9 +11,10 @@ from __future__ import annotations
 import mmap
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from jobqueue.queue.waiting.line import Line
 from jobqueue.queue.waiting.notices import Types
 
 PROCESSES = 80
@@ -108,6 +109,30 @@ class Neighbours:
         """Return when the oldest claim in another process began to wait that takes one of these types."""
         arguments = bits_of(types), 0.0, time.monotonic()
         return min((began for other in self._others for began in other.waiting_for(*arguments)), default=None)
+
+
+class Precedence:
+    """Leaves the jobs that a look has found to the older claims of other processes, for a moment."""
+
+    def __init__(self, neighbours: Neighbours, line: Line) -> None:
+        self._neighbours = neighbours
+        self._line = line
+        self._left: set[Types] = set()
+
+    def keep_only(self, groups: Iterable[Types]) -> None:
+        """Forget the types for which nobody waits any more: clients choose them, and there may be ever new ones."""
+        self._left.intersection_update(groups)
+
+    def is_for_another(self, types: Types) -> bool:
+        """Whether the jobs that a look has found are for an older claim in another process, which most likely is about
+        to get them. The next look does not leave them: a process may hang, or have died.
+        """
+        first, oldest = self._line.first_of(types), self._neighbours.oldest(types)
+        if types in self._left or first is None or oldest is None or first.place < oldest:
+            self._left.discard(types)
+            return False
+        self._left.add(types)
+        return True
 
 
 def bits_of(types: Types) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 
 Types = frozenset[str]
 """The types of the jobs that somebody takes; empty for all."""
@@ -10,8 +11,19 @@ Types = frozenset[str]
 ALL_TYPES: Types = frozenset()
 MAX_TYPES = 1000
 MAX_GROUPS = 1000
+MAX_NAMES = 1000
+"""Of the latest notices. One that comes after so many others wakes somebody in vain, which costs a claim."""
+
 KNOWN_SECONDS = 2.0
 """How long a look counts that found nothing. While somebody waits, there is one every second."""
+
+
+def read_work(text: str) -> tuple[list[tuple[int, str]], str]:
+    """Return what a notice of work says: for which jobs it is, as pairs of a number and a type, and its name, which
+    tells it from others.
+    """
+    *words, name = text.split()
+    return [(int(count), type) for count, type in zip(words[::2], words[1::2], strict=False)], name
 
 
 class Notices:
@@ -72,3 +84,35 @@ class Knowledge:
             if time.monotonic() - looked_at < KNOWN_SECONDS and not self._noticed.any_since(number, types):
                 return number
         return None
+
+
+class Echoes:
+    """The names of notices that this process expects, or has had, once.
+
+    A process that stores jobs knows what the notice of them will say, and need not wait for it. Redis sends it to this
+    process as well, before or after.
+    """
+
+    def __init__(self) -> None:
+        self._expected: OrderedDict[str, None] = OrderedDict()
+        self._received: OrderedDict[str, None] = OrderedDict()
+
+    def expect(self, name: str) -> bool:
+        """Note that jobs were stored here; return whether the notice of them has not come yet."""
+        if self._received.pop(name, self) is None:
+            return False
+        _add(self._expected, name)
+        return True
+
+    def is_echo(self, name: str) -> bool:
+        """Note that a notice has come; return whether it was expected."""
+        if self._expected.pop(name, self) is None:
+            return True
+        _add(self._received, name)
+        return False
+
+
+def _add(names: OrderedDict[str, None], name: str) -> None:
+    names[name] = None
+    if len(names) > MAX_NAMES:
+        names.popitem(last=False)

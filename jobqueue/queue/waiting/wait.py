@@ -1,13 +1,14 @@
-"""A claim that waits: what it asks for, why it was woken, and what it gets."""
+"""A claim that waits: what it asks for, why it was woken, what it gets, and that its executor counts as asking."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-from jobqueue.queue.waiting.client import Client
 from jobqueue.queue.waiting.line import Waiter
 from jobqueue.queue.waiting.notices import Types
 
@@ -16,12 +17,28 @@ T = TypeVar("T")
 PASSES = 1
 """How often a wake that found nothing is passed on."""
 
+MAX_UNSEEN = 1000
+"""Executors that have stopped waiting and are not noted as asking yet."""
+
 LATE_SECONDS = 1.0
 """Whoever is woken so long after its wait was over, by a process that was stopped, claims nothing: its client has most
 likely gone.
 """
 
 ENDING_RETRY_SECONDS, FULL_RETRY_SECONDS = 1, 5
+
+
+class Client(Protocol):
+    """The client of a request. The HTTP server knows it; the queue only asks these questions."""
+
+    def is_connected(self) -> bool:
+        """Whether the client has not closed its connection."""
+
+    def may_wait(self) -> bool:
+        """Whether the server has room for another request that waits."""
+
+    def waiting(self) -> AbstractContextManager[None]:
+        """Let other requests run meanwhile, and leave the time out of the time limit of this one."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +96,35 @@ class Waiting(Waiter):
     failure: Exception | None = None
     gone: bool = False
     entry: int | None = None
+
+
+class Asking:
+    """Which executors count as asking for jobs, though they have not claimed anything for a while: they wait."""
+
+    def __init__(self) -> None:
+        self._unseen: dict[str, None] = {}
+
+    def note_end(self, waiting: Waiting) -> None:
+        """Note that a claim waits no longer. One that has never asked is still to be noted."""
+        if not waiting.seen_at and len(self._unseen) < MAX_UNSEEN:
+            self._unseen[waiting.executor_id] = None
+
+    def take(self, claims: Iterable[Waiting], count: int, longest_seconds: float) -> tuple[list[str], list[Waiting]]:
+        """Return at most `count` executors that wait, or have waited, and were last noted as asking so long ago; and
+        those claims among them whose clients have gone.
+
+        The executors count as noted from now on.
+        """
+        now = time.monotonic()
+        asking, self._unseen = list(self._unseen), {}
+        gone: list[Waiting] = []
+        for each in [each for each in claims if now - each.seen_at > longest_seconds][:count]:
+            if each.client.is_connected():
+                each.seen_at = now
+                asking.append(each.executor_id)
+            else:
+                gone.append(each)
+        return asking, gone
 
 
 def retry_after(is_ending: bool) -> int:

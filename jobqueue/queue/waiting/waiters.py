@@ -12,26 +12,19 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from typing import TypeVar
 
-from jobqueue.queue.waiting.client import Client
-from jobqueue.queue.waiting.line import Line
 from jobqueue.queue.waiting.listener import Listener
 from jobqueue.queue.waiting.neighbours import Neighbours, alone
-from jobqueue.queue.waiting.notices import ALL_TYPES, Knowledge, Types
-from jobqueue.queue.waiting.wait import LATE_SECONDS, Attempt, Outcome, Wait, Waiting, Wake, retry_after
+from jobqueue.queue.waiting.notices import Echoes, Types
+from jobqueue.queue.waiting.wait import LATE_SECONDS, Asking, Attempt, Client, Outcome, Wait, Waiting, Wake, retry_after
+from jobqueue.queue.waiting.waking import Waking
 
 T = TypeVar("T")
 
 MAX_WAITERS = 3000
 """Of one process. A waiting request costs about 40 KB."""
 
-MAX_UNSEEN = 1000
-"""Executors that have stopped waiting and are not noted as asking yet."""
-
 FOLLOW_SECONDS = 10.0
 """How long notices of work still come when no claim waits any more. An executor usually waits again soon."""
-
-LOOK_WAKES = 10
-"""How many claims a look wakes at most. Each that gets a job has another look made."""
 
 
 class Waiters:
@@ -39,19 +32,18 @@ class Waiters:
 
     def __init__(self, listener: Listener | None = None, neighbours: Neighbours | None = None) -> None:
         self._listener = listener
-        self._neighbours = neighbours or alone()
-        self._region = self._neighbours.own
+        neighbours = neighbours or alone()
+        self._region = neighbours.own
         self._lock = threading.Lock()
         self._latest_place = 0.0
-        self._line = Line()
         self._all: dict[float, Waiting] = {}
-        self._known = Knowledge()
-        self._unseen: dict[str, None] = {}
+        self._asking = Asking()
+        self._echoes = Echoes()
         self._left_at = 0.0
-        self._left_to_others: set[Types] = set()
         self._is_ending = False
         self.poked = threading.Event()
         """Set when a look is due at once."""
+        self._waking = Waking(neighbours, self.poked.set)
 
     def __len__(self) -> int:
         return len(self._all)
@@ -59,7 +51,7 @@ class Waiters:
     @property
     def in_line(self) -> int:
         """How many claims wait and are not woken."""
-        return len(self._line)
+        return len(self._waking.line)
 
     @property
     def _hears(self) -> bool:
@@ -85,7 +77,7 @@ class Waiters:
             self._join(waiting, asked)
             while True:
                 if asked is None:
-                    asked, wake, waiting.wake = self._known.number, waiting.wake, None
+                    asked, wake, waiting.wake = self._waking.known.number, waiting.wake, None
                     asked_at = waiting.seen_at = time.monotonic()
                     got = attempt()
                     self._settle(wake, waiting, got.types)
@@ -115,49 +107,43 @@ class Waiters:
     def notice(self, work: Iterable[tuple[int, str]], name: str) -> None:
         """Wake as many as there are new jobs that they take. `work` has pairs of a number and a type."""
         with self._lock:
-            self._known.number += 1
-            for count, type in work:
-                self._known.note(type)
-                if self._share(Wake(type, name), type, count) < count:
-                    # Those who are asking at this moment may have come too early: they ask again before they rest.
-                    self._known.note_missed(type)
+            if self._echoes.is_echo(name):
+                return
+            self._waking.notice(work, name)
+
+    def notice_here(self, work: Iterable[tuple[int, str]], name: str) -> bool:
+        """Do the same for jobs that this process has stored, without waiting for Redis to send the notice of them.
+
+        Return whether claims wait here: some may have been woken, and are to run before the answer to the submitter.
+        """
+        with self._lock:
+            if not self._all or not self._echoes.expect(name):
+                return False
+            self._waking.notice(work, name)
+            return True
 
     def groups(self) -> tuple[int, list[Types]]:
         """Return the number of the latest notice, and the sets of types for which somebody waits."""
         with self._lock:
-            groups = self._line.groups()
-            # Clients choose the types, so those for which nobody waits any more must go.
-            self._left_to_others.intersection_update(groups)
-            return self._known.number, groups
+            return self._waking.groups()
 
     def take_unseen(self, count: int, longest_seconds: float) -> list[str]:
         """Return at most `count` executors that wait, or have waited, and were last noted as asking so long ago.
 
         They count as noted from now on. Those whose clients have gone leave the line.
         """
-        now = time.monotonic()
         self._region.note()
         with self._lock:
-            unseen, self._unseen = list(self._unseen), {}
-            waiting = [each for each in self._all.values() if now - each.seen_at > longest_seconds][:count]
-        for each in waiting:
-            if each.client.is_connected():
-                each.seen_at = now
-                unseen.append(each.executor_id)
-            else:
+            asking, gone = self._asking.take(self._all.values(), count, longest_seconds)
+            for each in gone:
                 each.gone = True
                 each.woken.set()
-        return unseen
+        return asking
 
     def found(self, number: int, types: Types, count: int) -> None:
         """Note how many jobs a look has found that began after the notice of that number; wake as many for them."""
         with self._lock:
-            self._known.note_look(number, types, count)
-            if count and self._leaves_to_others(types):
-                self.poked.set()
-                return
-            self._left_to_others.discard(types)
-            self._wake(Wake(None), types, min(count, LOOK_WAKES))
+            self._waking.found(number, types, count)
 
     def fail(self, failure: Exception) -> None:
         """Have every claim that waits now answered with an error."""
@@ -169,7 +155,7 @@ class Waiters:
     def _known_empty_since(self, types: Types) -> int | None:
         """Return the number of a notice after which nothing has been pending for these types, None if unknown."""
         with self._lock:
-            return self._known.empty_since(types) if self._hears else None
+            return self._waking.known.empty_since(types) if self._hears else None
 
     def _join(self, waiting: Waiting, asked: int | None) -> None:
         with self._lock:
@@ -188,13 +174,13 @@ class Waiters:
     def _rest(self, waiting: Waiting, asked: int) -> bool:
         """Put a claim into the line, unless there was a notice since it asked, which nobody could take."""
         with self._lock:
-            if self._known.missed_since(asked, waiting.types):
+            if self._waking.known.missed_since(asked, waiting.types):
                 return False
             waiting.woken.clear()
             if self._is_ending or waiting.failure:
                 waiting.woken.set()
                 return True
-            self._line.add(waiting)
+            self._waking.line.add(waiting)
             if waiting.entry is None:
                 waiting.entry = self._region.enter(waiting.place, waiting.types)
             else:
@@ -203,7 +189,7 @@ class Waiters:
 
     def _is_to_ask(self, waiting: Waiting, deadline: float) -> bool:
         with self._lock:
-            self._line.remove(waiting)
+            self._waking.line.remove(waiting)
         if waiting.failure is not None:
             raise waiting.failure
         if waiting.wake is None or waiting.gone or self._is_ending or time.monotonic() > deadline + LATE_SECONDS:
@@ -213,12 +199,11 @@ class Waiters:
     def _leave(self, waiting: Waiting) -> None:
         """Forget a claim. A wake that it has not used is for the next one."""
         with self._lock:
-            self._line.remove(waiting)
+            self._waking.line.remove(waiting)
             self._region.leave(waiting.entry)
             self._all.pop(waiting.place, None)
             self._left_at = time.monotonic()
-            if not waiting.seen_at and len(self._unseen) < MAX_UNSEEN:
-                self._unseen[waiting.executor_id] = None
+            self._asking.note_end(waiting)
         if waiting.wake is not None and waiting.failure is None:
             self._hand_on(waiting.wake, waiting.types)
 
@@ -233,47 +218,6 @@ class Waiters:
         elif not types and wake.passes:  # Perhaps the job is for another executor.
             self._hand_on(replace(wake, passes=wake.passes - 1), waiting.types)
 
-    def _share(self, wake: Wake, type: str, count: int) -> int:
-        """Wake the first for new jobs of a type. Those for whom an older claim waits in another process are left to it.
-
-        Return for how many jobs there was somebody.
-        """
-        others = self._neighbours.waiting_for(type, wake.notice)[:count]
-        left_to_others = 0
-        for number in range(count):
-            first = self._line.first_for(type)
-            if left_to_others < len(others) and (first is None or others[left_to_others] < first.place):
-                left_to_others += 1
-            elif not self._wake(wake, ALL_TYPES, 1):
-                return number
-        if left_to_others and len(self._line):
-            self.poked.set()  # A process may hang, or have died.
-        return count
-
-    def _leaves_to_others(self, types: Types) -> bool:
-        """Whether the jobs that a look has found are for an older claim in another process, which most likely is about
-        to get them. The next look does not leave them.
-        """
-        first, oldest = self._line.first_of(types), self._neighbours.oldest(types)
-        if types in self._left_to_others or first is None or oldest is None or first.place < oldest:
-            return False
-        self._left_to_others.add(types)
-        return True
-
     def _hand_on(self, wake: Wake, types: Types) -> None:
         with self._lock:
-            self._wake(wake, types, 1)
-
-    def _wake(self, wake: Wake, types: Types, count: int) -> int:
-        """Wake the first in the line who take the type of a notice, or those with the types of a look, at most `count`.
-        Return how many there were.
-        """
-        for number in range(count):
-            waiting = self._line.first_of(types) if wake.type is None else self._line.first_for(wake.type)
-            if not isinstance(waiting, Waiting):
-                return number
-            self._line.remove(waiting)
-            self._region.wake(waiting.entry, wake.notice)
-            waiting.wake = wake
-            waiting.woken.set()
-        return count
+            self._waking.wake(wake, types, 1)

@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 
-from jobqueue.queue.waiting.client import Client
 from jobqueue.queue.waiting.listener import Listener, Watch
+from jobqueue.queue.waiting.wait import Client
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ import pytest
 
 from jobqueue.queue.waiting import notices
 from jobqueue.queue.waiting.line import Line, Waiter
-from jobqueue.queue.waiting.neighbours import ENTRIES, SIZE, Neighbours, Region
+from jobqueue.queue.waiting.neighbours import ENTRIES, SIZE, Neighbours, Precedence, Region
 from jobqueue.queue.waiting.notices import ALL_TYPES, Knowledge
 from jobqueue.queue.waiting.waiters import Waiters
 from tests.support.waits import Room
@@ -134,7 +134,12 @@ def test_a_process_that_hangs_keeps_a_job_from_others_for_two_looks() -> None:
 
 
 def test_types_that_nobody_waits_for_any_more_are_forgotten() -> None:
-    waiters = Waiters()
-    waiters._left_to_others.update([A, BOTH])  # by looks for claims that have gone since
-    waiters.groups()
-    assert not waiters._left_to_others
+    one, other = neighbours()
+    one.own.enter(1.0, A)
+    line = Line()
+    line.add(Waiter(A, place=2.0))
+    precedence = Precedence(other, line)
+    assert precedence.is_for_another(A)
+    precedence.keep_only([B])
+    assert precedence.is_for_another(A)  # as if for the first time
+    assert not precedence.is_for_another(A)

@@ -10,7 +10,7 @@ from jobqueue.errors import StoreUnavailable
 from jobqueue.queue.connection import connect
 from jobqueue.queue.waiting import looks
 from jobqueue.queue.waiting.looks import MAX_GROUPS, Looker
-from jobqueue.queue.waiting.waiters import LOOK_WAKES
+from jobqueue.queue.waiting.waking import LOOK_WAKES
 from tests.support.bench import Bench
 from tests.support.redis_proxy import Proxy
 from tests.support.waiting import wait_until

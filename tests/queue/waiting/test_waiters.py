@@ -91,6 +91,20 @@ def test_a_job_that_comes_while_a_claim_asks_is_not_missed(room: Room) -> None:
     assert room.waiters.claim(wait, ask).found == "render"
 
 
+@pytest.mark.parametrize("own_first", [True, False])
+def test_a_job_of_this_process_wakes_one_claim_though_its_notice_comes_too(room: Room, own_first: bool) -> None:
+    claims = [room.enter(str(number)) for number in range(2)]
+    room.jobs.pending.append("render")
+    ways = [room.waiters.notice_here, room.waiters.notice]
+    for notice in ways if own_first else reversed(ways):
+        notice([(1, "render")], "7")
+    assert found(claims[0]) == "render"
+    assert room.in_line() == 1
+    room.jobs.pending.append("render")
+    room.waiters.notice([(1, "render")], "7")  # the same job, which was released
+    assert found(claims[1]) == "render"
+
+
 def test_a_replay_ends_the_wait_even_without_jobs(room: Room) -> None:
     wait = Wait("repeating", frozenset(), LONG_SECONDS, Caller())
     assert room.waiters.claim(wait, lambda: Attempt("nothing left", [], replayed=True)).found == "nothing left"
