@@ -6,6 +6,9 @@ worker: the executor that runs jobs.
 client: the Python client of the API.
 net: names, sockets, time limits and URLs for every HTTP request that we send.
 local: everything on one machine, for a first look.
+__main__: `python -m jobqueue`.
+command_line: the commands of `python -m jobqueue`.
+access: API tokens and their scopes.
 job: a job and the attempts made at it.
 result: what an executor says about a job.
 output: how much of a program's output is kept.
