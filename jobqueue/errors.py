@@ -30,6 +30,24 @@ class InvalidRequest(JobQueueError):
     code = "invalid_request"
 
 
+class Unauthenticated(JobQueueError):
+    """A token is needed: send `Authorization: Bearer <token>`.
+
+    The request has no token, or none that is valid.
+    """
+
+    code = "unauthenticated"
+
+
+class Forbidden(JobQueueError):
+    """The API token does not allow this.
+
+    The fact `scope` is the scope that it would need.
+    """
+
+    code = "forbidden"
+
+
 class InvalidIdempotencyKey(JobQueueError):
     """Idempotency-Key must be 1 to 255 visible ASCII characters, bare or as a quoted string.
 

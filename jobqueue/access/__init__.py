@@ -3,4 +3,6 @@
 scopes: what a token allows.
 tokens: what a token looks like, and how one is made.
 entries: the configured tokens, as settings and files write them.
+token_file: the file of entries, read again when it changes.
+keyring: the tokens that are valid now.
 """

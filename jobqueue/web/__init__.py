@@ -5,6 +5,7 @@ app: makes the app of one server process.
 config: the server's settings.
 background: the threads of a server process that work beside its requests.
 factory: creates the Flask app.
+access: who may call which route, and what each caller sees.
 services: gives the queue to the views.
 routes: the views, by who calls them.
 requests: what a request says beside its body, and who waits for the answer.

@@ -20,10 +20,10 @@ def start() -> Flask:
     logs.install()
     try:
         settings = config.load(os.environ)
+        services = create_services(settings)
     except InvalidSetting as error:
         sys.exit(str(error))
     return_large_blocks()
     take_short_turns()
-    services = create_services(settings)
     background.start(services, settings.policy)
     return create_app(services)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
+from jobqueue.access.keyring import LOOK_SECONDS, Keyring
 from jobqueue.queue.policy import Policy
 from jobqueue.queue.sweeper import Sweeper
 from jobqueue.queue.waiting.looks import Looker
@@ -13,7 +15,7 @@ from jobqueue.web.services import Services
 
 
 def start(services: Services, policy: Policy) -> None:
-    """Start to sweep, to listen for notices, and to look for jobs when claims wait."""
+    """Start to sweep, to listen for notices, to look for jobs when claims wait, and to look after the tokens."""
     sweeper = Sweeper(services.commands, services.connection)
     listener = services.listener
     if listener is not None:
@@ -24,6 +26,10 @@ def start(services: Services, policy: Policy) -> None:
         listener.start()
     sweeper.start()
     Looker(services.commands, services.waiters, policy.executor_timeout_ms).start()
+    keyring = services.access.keyring
+    if keyring.may_change:
+        keyring.on_change = services.recheck_waits
+        threading.Thread(target=_look_after, args=[keyring], name="tokens", daemon=True).start()
 
 
 def _wake_at_once(waiters: Waiters, text: str) -> None:
@@ -34,3 +40,10 @@ def _wake_at_once(waiters: Waiters, text: str) -> None:
     """
     if waiters.notice_here(*read_work(text)):
         time.sleep(0)
+
+
+def _look_after(keyring: Keyring) -> None:
+    """Look at the file of tokens also while no request comes: a token may be removed whose claim waits."""
+    while True:
+        time.sleep(LOOK_SECONDS)
+        keyring.look()

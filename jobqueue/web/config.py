@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from jobqueue import settings
+from jobqueue.access.entries import Entry
 from jobqueue.queue.policy import Policy
 from jobqueue.queue.transport.address import check_url
-from jobqueue.settings import Setting, choice, declare, job_timeout, seconds, url, whole_number, words
+from jobqueue.settings import InvalidSetting, Setting, choice, declare, job_timeout, seconds, url, whole_number, words
+from jobqueue.web.access import settings as access
 
 HOST = (
     r"\[[0-9A-Fa-f:.]+(%[\w.-]+)?\]|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+(%[\w.-]+)?|[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?"
@@ -41,6 +44,21 @@ class ServerSettings:
         "IDEMPOTENCY_KEY_SECONDS", Policy.idempotency_key_ms / 1000, 0.1, "how long an Idempotency-Key is remembered"
     )
     job_timeout_seconds: float | None = job_timeout()
+    api_tokens: tuple[Entry, ...] = access.tokens()
+    api_tokens_file: Path | None = access.tokens_file()  # noqa: RUF009  # a field
+    require_auth: str = choice("REQUIRE_AUTH", ("0", "1"), "1: do not start without tokens")
+    require_attempt_token: bool | None = access.attempt_token()
+    metrics_token: bytes = access.metrics_token()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether no tokens are configured, so that everybody who reaches the API may do everything."""
+        return not self.api_tokens and self.api_tokens_file is None
+
+    @property
+    def requires_attempt_token(self) -> bool:
+        """Whether executors must send the token of the attempt with everything that they say about a job."""
+        return not self.is_open if self.require_attempt_token is None else self.require_attempt_token
 
     @property
     def verifies_redis(self) -> bool:
@@ -81,7 +99,13 @@ class GunicornSettings:
 
 def load(variables: Mapping[str, str]) -> ServerSettings:
     """Read the settings. Raises InvalidSetting with a sentence for the operator."""
-    return settings.load(ServerSettings, variables)
+    read = settings.load(ServerSettings, variables)
+    if read.require_auth == "1" and read.is_open:
+        raise InvalidSetting(
+            "REQUIRE_AUTH is '1', but no tokens are configured: set API_TOKENS or API_TOKENS_FILE. "
+            "`python -m jobqueue token NAME SCOPE...` makes a token."
+        )
+    return read
 
 
 def load_gunicorn(variables: Mapping[str, str]) -> GunicornSettings:

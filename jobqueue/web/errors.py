@@ -12,6 +12,8 @@ from jobqueue.web.requests import job_ids
 
 STATUSES: dict[type[errors.JobQueueError], HTTPStatus] = {
     errors.InvalidRequest: HTTPStatus.BAD_REQUEST,
+    errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    errors.Forbidden: HTTPStatus.FORBIDDEN,
     errors.InvalidIdempotencyKey: HTTPStatus.BAD_REQUEST,
     errors.IdempotencyKeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.JobNotFound: HTTPStatus.NOT_FOUND,
@@ -53,6 +55,8 @@ def answer_own(error: errors.JobQueueError) -> Response:
     response = in_one_shape(str(error), STATUSES[type(error)], context)
     if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    elif response.status_code == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
 

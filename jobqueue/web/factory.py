@@ -20,6 +20,7 @@ from jobqueue.queue.waiting.listener import Listener
 from jobqueue.queue.waiting.waiters import Waiters
 from jobqueue.queue.waiting.watches import Watches
 from jobqueue.web import openapi, services
+from jobqueue.web.access import guard, policy
 from jobqueue.web.bodies import reader
 from jobqueue.web.config import ServerSettings
 from jobqueue.web.metrics import http as metrics
@@ -27,13 +28,17 @@ from jobqueue.web.routes import admin, claims, health, jobs
 
 
 def create_services(settings: ServerSettings) -> services.Services:
-    """Return the services that the settings describe. Nothing is sent to Redis yet: it may start after the server."""
+    """Return the services that the settings describe. Nothing is sent to Redis yet: it may start after the server.
+
+    Raises InvalidSetting if the tokens of API_TOKENS_FILE cannot be used.
+    """
+    access = policy.configured(settings)
     connection = Connection(connect(settings.redis_url, settings.verifies_redis))
     scripts = Scripts(connection)
     given = scripts, settings.policy
     listener = Listener(connection)
     waits = Waiters(listener, neighbours.inherited()), Watches(listener), listener
-    return services.Services(connection, Commands(*given), Claims(*given), Queries(*given), *waits)
+    return services.Services(connection, Commands(*given), Claims(*given), Queries(*given), *waits, access)
 
 
 def create_app(provided: services.Services) -> Flask:
@@ -43,8 +48,10 @@ def create_app(provided: services.Services) -> Flask:
     app.json = PlainJson(app)
     services.install(app, provided)
     reader.install(app)
+    blueprints = jobs.blueprint, claims.blueprint, admin.blueprint, health.blueprint
     metrics.install(app, provided.queries, provided.connection)
-    openapi.install(app, [jobs.blueprint, claims.blueprint, admin.blueprint, health.blueprint])
+    guard.install(app, provided.access, openapi.needs(blueprints))
+    openapi.install(app, blueprints)
     return app
 
 

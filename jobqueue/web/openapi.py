@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import Any, TypeVar, cast
 
@@ -12,6 +12,7 @@ from flask_smorest import Api, Blueprint
 from marshmallow import Schema, fields
 
 from jobqueue.web import errors
+from jobqueue.web.access.needs import ADMIN, NOTHING, Need
 from jobqueue.web.bodies.limits import SMALL, Limit
 from jobqueue.web.bodies.parser import BodyParser
 from jobqueue.web.requests.job_ids import JobIdConverter
@@ -19,6 +20,9 @@ from jobqueue.web.schemas.answers import ErrorOut
 from jobqueue.web.schemas.batches import ReportIn
 
 PREFIX = "/api/v1"
+DOCUMENT = "api-docs.openapi_json"
+"""The endpoint of the OpenAPI document, which flask-smorest makes."""
+
 REFUSALS = (503,)
 """Error statuses that every route which uses the queue may answer."""
 
@@ -37,10 +41,22 @@ class JobQueueApi(Api):
 class JobQueueBlueprint(Blueprint):
     """A group of routes whose request bodies are read strictly and whose answers are documented."""
 
-    def route(self, rule: str, **options: Any) -> Callable[[View], View]:
-        """Serve a view at a path. Its name is its operation id in the document: generated clients name methods so."""
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.needs: dict[str, Need] = {}
+        """What a caller needs for each route, by its endpoint."""
+
+    def route(self, rule: str, *, needs: Need = ADMIN, **options: Any) -> Callable[[View], View]:
+        """Serve a view at a path, for callers that have what it needs. The view's name is its operation id in the
+        document: generated clients name methods so.
+        """
         register = super().route(rule, **options)
-        return lambda view: register(self.doc(operationId=view.__name__)(view))
+
+        def decorate(view: View) -> View:
+            self.needs[f"{self.name}.{view.__name__}"] = needs
+            return cast("View", register(self.doc(operationId=view.__name__)(view)))
+
+        return decorate
 
     def arguments(self, schema: Schema, location: str = "json", limit: Limit = SMALL) -> Callable[[View], View]:
         """Hand a view what `schema` makes of the request's body, or of its query string with `location="query"`.
@@ -101,6 +117,12 @@ def _parsing(view: Callable[..., Any], schema: Schema, parser: BodyParser, locat
         return view(parser.parse(schema, request_ctx.request, location=location), **path)
 
     return call
+
+
+def needs(blueprints: Iterable[JobQueueBlueprint]) -> Mapping[str, Need]:
+    """Return what a caller needs for each route, by its endpoint. The document is open: it is the same everywhere."""
+    declared = {endpoint: need for blueprint in blueprints for endpoint, need in blueprint.needs.items()}
+    return {DOCUMENT: NOTHING, **declared}
 
 
 def install(app: Flask, blueprints: Iterable[JobQueueBlueprint]) -> None:

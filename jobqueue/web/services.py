@@ -14,16 +14,17 @@ from jobqueue.queue.queries import Queries
 from jobqueue.queue.waiting.listener import Listener
 from jobqueue.queue.waiting.waiters import Waiters
 from jobqueue.queue.waiting.watches import Watches
+from jobqueue.web.access.policy import Access
 
 EXTENSION = "jobqueue"
 
 
 @dataclass(frozen=True)
 class Services:
-    """The queue, and the connection to its Redis.
+    """The queue, the connection to its Redis, and who may use it.
 
     waiters, watches: the requests that wait for a job, and those that wait for something to happen to a job. listener:
-    gets notices for both; without it, they only look for themselves.
+    gets notices for both; without it, they only look for themselves. access: by default, everybody may do everything.
     """
 
     connection: Connection
@@ -33,11 +34,17 @@ class Services:
     waiters: Waiters = field(default_factory=Waiters)
     watches: Watches = field(default_factory=Watches)
     listener: Listener | None = None
+    access: Access = field(default_factory=Access)
 
     def end_waits(self) -> None:
         """Have every request that waits answered at once, now and from now on: the server process ends."""
         self.waiters.end()
         self.watches.end()
+
+    def recheck_waits(self) -> None:
+        """Have every request that waits see whether its token is still valid: tokens have been removed or added."""
+        self.waiters.recheck()
+        self.watches.recheck()
 
 
 def install(app: Flask, services: Services) -> None:

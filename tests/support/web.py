@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from werkzeug.test import TestResponse
 
+from jobqueue.web.access.policy import Access
 from jobqueue.web.factory import create_app
 from jobqueue.web.services import Services
 from tests.support.bench import SHA256, Bench
@@ -44,13 +45,15 @@ UNHEALTHY = {"status": "unhealthy", "database": "disconnected"}
 
 @dataclass
 class Api:
-    """The app on a queue of its own, called the way a client calls it."""
+    """The app on a queue of its own, called the way a client calls it. Without `access` it is open to everybody."""
 
     bench: Bench
+    access: Access = field(default_factory=Access)
 
     def __post_init__(self) -> None:
         bench = self.bench
-        self.app = create_app(Services(bench.connection, bench.commands, bench.claims, bench.queries))
+        given = bench.connection, bench.commands, bench.claims, bench.queries
+        self.app = create_app(Services(*given, access=self.access))
         self.client = self.app.test_client()
 
     def call(self, method: str, path: str, body: Any = None, **more: Any) -> TestResponse:

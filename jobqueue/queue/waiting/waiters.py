@@ -122,6 +122,15 @@ class Waiters:
             self._waking.notice(work, name)
             return True
 
+    def recheck(self) -> None:
+        """Have every claim answered whose client may not wait any longer."""
+        with self._lock:
+            waiting = list(self._all.values())
+        for each in waiting:
+            if not each.client.is_connected():
+                each.gone = True
+                each.woken.set()
+
     def groups(self) -> tuple[int, list[Types]]:
         """Return the number of the latest notice, and the sets of types for which somebody waits."""
         with self._lock:

@@ -72,6 +72,12 @@ class Watches:
             return nullcontext(Watch(frozenset(wait.wants)))
         return self._listener.watching(wait.job_id, *wait.wants)
 
+    def recheck(self) -> None:
+        """Have every reader look again, and see whether its client may still wait."""
+        with self._lock:
+            for watch in self._waiting:
+                watch.noticed.set()
+
     def end(self) -> None:
         """Have every reader answered at once, now and from now on."""
         with self._lock:

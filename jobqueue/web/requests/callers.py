@@ -5,7 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -69,16 +69,22 @@ def waiting(environ: Mapping[str, Any]) -> Iterator[None]:
 
 
 class Client:
-    """The client of a request that waits for something to happen; what `queue.waiting` asks about it."""
+    """The client of a request that waits for something to happen; what `queue.waiting` asks about it.
 
-    def __init__(self, environ: Mapping[str, Any]) -> None:
+    `is_allowed` says whether it may still do what it has asked for.
+    """
+
+    def __init__(self, environ: Mapping[str, Any], is_allowed: Callable[[], bool] = lambda: True) -> None:
         self._environ = environ
+        self._is_allowed = is_allowed
         self._connection = environ.get("gunicorn.socket")
         self._table = getattr(self._connection, "table", None)
 
     def is_connected(self) -> bool:
-        """Whether the client has not closed its connection. How long it has waited does not matter: it said so."""
-        return self._connection is None or not _has_closed(self._connection.fileno())
+        """Whether the client has not closed its connection, and may still ask. How long it has waited does not
+        matter: it said so.
+        """
+        return self._is_allowed() and (self._connection is None or not _has_closed(self._connection.fileno()))
 
     def may_wait(self) -> bool:
         """Whether the process has connections enough for the others when this request waits."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from flask import request
@@ -10,6 +11,8 @@ from flask import request
 from jobqueue.queue.claims import ClaimedJobs, ClaimRequest
 from jobqueue.queue.waiting import watches
 from jobqueue.queue.waiting.wait import Attempt, Wait
+from jobqueue.web.access import guard
+from jobqueue.web.access.callers import entry_of_request
 from jobqueue.web.requests import callers
 from jobqueue.web.services import services
 
@@ -38,15 +41,18 @@ def claim(wanted: ClaimRequest, seconds: float) -> tuple[ClaimedJobs, dict[str, 
     """Claim jobs, and wait for one if there is none. Return the jobs, and headers for the answer."""
 
     def attempt() -> Attempt[ClaimedJobs]:
+        guard.check_again()
         claimed = services().claims.claim_many(wanted)
         return Attempt(claimed, {each.job.type for each in claimed.jobs}, claimed.replayed)
 
     if not seconds:
-        return attempt().value, {}
+        return services().claims.claim_many(wanted), {}
     # A claim that has an id may have been answered before, so Redis must be asked before it waits.
-    client, asks_first = callers.Client(request.environ), bool(wanted.claim_id)
+    client, asks_first = _client(), bool(wanted.claim_id)
     wait = Wait(wanted.executor_id, frozenset(wanted.types), seconds, client, asks_first)
     outcome = services().waiters.claim(wait, attempt)
+    if outcome.found is None:
+        guard.check_again()  # the wait may have ended because the token was removed
     headers = {} if outcome.retry_after is None else {"Retry-After": str(outcome.retry_after)}
     if outcome.waited_seconds:
         headers["Server-Timing"] = (
@@ -68,5 +74,11 @@ def read(
     """
     if not seconds:
         return read_now()
-    wait = watches.Wait(job_id, notices, seconds, callers.Client(request.environ))
-    return services().watches.read(wait, read_now, is_enough)
+    found = services().watches.read(watches.Wait(job_id, notices, seconds, _client()), read_now, is_enough)
+    guard.check_again()
+    return found
+
+
+def _client() -> callers.Client:
+    """Return the client of this request. Whether it may go on waiting is asked where there is no request."""
+    return callers.Client(request.environ, partial(guard.is_still_valid, services().access, entry_of_request()))

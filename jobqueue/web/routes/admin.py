@@ -7,6 +7,7 @@ from typing import Any
 from flask import Response
 
 from jobqueue.web import pages, representations
+from jobqueue.web.access.needs import READ
 from jobqueue.web.openapi import JobQueueBlueprint
 from jobqueue.web.schemas import answers, executors
 from jobqueue.web.services import services
@@ -16,7 +17,7 @@ blueprint = JobQueueBlueprint("admin", __name__, description="Counts of jobs, an
 PAGING = pages.headers("How many executors are active in all.")
 
 
-@blueprint.route("/admin/stats", methods=["GET"])
+@blueprint.route("/admin/stats", methods=["GET"], needs=READ)
 @blueprint.answers(200, answers.StatsOut())
 @blueprint.refuses()
 def stats() -> dict[str, Any]:
@@ -24,7 +25,7 @@ def stats() -> dict[str, Any]:
     return representations.stats(services().queries.stats())
 
 
-@blueprint.route("/admin/executors", methods=["GET"])
+@blueprint.route("/admin/executors", methods=["GET"], needs=READ)
 @blueprint.arguments(executors.ListExecutorsIn(), location="query")
 @blueprint.answers(200, answers.ExecutorOut(many=True), headers=PAGING)
 @blueprint.refuses()

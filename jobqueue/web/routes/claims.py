@@ -11,6 +11,7 @@ from jobqueue.job import Reason, Status
 from jobqueue.queue.claims import Beat, ClaimedJobs, ClaimRequest
 from jobqueue.queue.records.reports import Finished
 from jobqueue.result import Holder, LiveOutput, Result
+from jobqueue.web.access.needs import EXECUTE
 from jobqueue.web.bodies import limits
 from jobqueue.web.openapi import JobQueueBlueprint
 from jobqueue.web.representations import beat_answer, claimed_job, report_answer
@@ -24,7 +25,7 @@ blueprint = JobQueueBlueprint("claims", __name__, description="Claim jobs, renew
 FinishedAnswer = tuple[dict[str, Any], int, dict[str, str]]
 
 
-@blueprint.route("/jobs/claim", methods=["POST"])
+@blueprint.route("/jobs/claim", methods=["POST"], needs=EXECUTE)
 @blueprint.arguments(executors.ClaimIn())
 @blueprint.answers(200, {"oneOf": [answers.ClaimedOut(), answers.ClaimedJobsOut()]}, headers=waits.WAITED)
 @blueprint.answers(204, headers=waits.RETRY_AFTER)
@@ -46,7 +47,7 @@ def claim(wanted: Wanted) -> Response:
     return response
 
 
-@blueprint.route("/jobs/bulk/heartbeat", methods=["POST"])
+@blueprint.route("/jobs/bulk/heartbeat", methods=["POST"], needs=EXECUTE)
 @blueprint.arguments(batches.HeartbeatManyIn(), limit=limits.BEATS)
 @blueprint.answers(200, answers.HeartbeatManyOut())
 @blueprint.refuses()
@@ -59,7 +60,7 @@ def heartbeat_many(sent: tuple[str, list[Beat]]) -> dict[str, Any]:
     return {"lease_ms": claims.lease_ms, "drain": False, "jobs": jobs}
 
 
-@blueprint.route("/jobs/bulk/finish", methods=["POST"])
+@blueprint.route("/jobs/bulk/finish", methods=["POST"], needs=EXECUTE)
 @blueprint.arguments(batches.FinishManyIn(), limit=limits.REPORTS)
 @blueprint.answers(200, answers.FinishManyOut(), headers=waits.WAITED)
 @blueprint.refuses()
@@ -83,7 +84,7 @@ def with_address(claim: ClaimRequest) -> ClaimRequest:
     return claim if claim.executor_ip else replace(claim, executor_ip=request.remote_addr)
 
 
-@blueprint.route("/jobs/<job_id:job_id>/heartbeat", methods=["PUT"])
+@blueprint.route("/jobs/<job_id:job_id>/heartbeat", methods=["PUT"], needs=EXECUTE)
 @blueprint.arguments(executors.HeartbeatIn(), limit=limits.REPORT)
 @blueprint.answers(200, answers.HeartbeatOut())
 @blueprint.refuses(404)
@@ -94,7 +95,7 @@ def heartbeat(report: tuple[Holder, LiveOutput], job_id: str) -> dict[str, Any]:
     return {"id": job_id, "status": Status.RUNNING, **lease}
 
 
-@blueprint.route("/jobs/<job_id:job_id>/complete", methods=["PUT"])
+@blueprint.route("/jobs/<job_id:job_id>/complete", methods=["PUT"], needs=EXECUTE)
 @blueprint.arguments(executors.CompleteIn(), limit=limits.REPORT)
 @blueprint.answers(200, answers.JobStatusOut())
 @blueprint.refuses(400, 404)
@@ -103,7 +104,7 @@ def complete(report: tuple[Holder, Result], job_id: str) -> FinishedAnswer:
     return _finished(job_id, services().claims.complete(job_id, *report))
 
 
-@blueprint.route("/jobs/<job_id:job_id>/fail", methods=["PUT"])
+@blueprint.route("/jobs/<job_id:job_id>/fail", methods=["PUT"], needs=EXECUTE)
 @blueprint.arguments(executors.FailIn(), limit=limits.REPORT)
 @blueprint.answers(200, answers.JobStatusOut())
 @blueprint.refuses(400, 404)
@@ -112,7 +113,7 @@ def fail(report: tuple[Holder, Result], job_id: str) -> FinishedAnswer:
     return _finished(job_id, services().claims.fail(job_id, *report))
 
 
-@blueprint.route("/jobs/<job_id:job_id>/release", methods=["POST"])
+@blueprint.route("/jobs/<job_id:job_id>/release", methods=["POST"], needs=EXECUTE)
 @blueprint.arguments(executors.ReleaseIn())
 @blueprint.answers(200, answers.JobStatusOut())
 @blueprint.refuses(400, 404)

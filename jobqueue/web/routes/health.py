@@ -6,6 +6,7 @@ from flask import Response
 
 from jobqueue.queue import health as health_of_store
 from jobqueue.queue.health import Health
+from jobqueue.web.access.needs import METRICS, NOTHING
 from jobqueue.web.metrics.http import CONTENT_TYPE, exposition
 from jobqueue.web.openapi import JobQueueBlueprint
 from jobqueue.web.schemas import answers
@@ -23,7 +24,7 @@ STATUSES = {
 blueprint = JobQueueBlueprint("health", __name__, description="Probes.")
 
 
-@blueprint.route("/health", methods=["GET"])
+@blueprint.route("/health", methods=["GET"], needs=NOTHING)
 @blueprint.answers(200, answers.HealthOut())
 @blueprint.answers(503, answers.HealthOut())
 def health() -> tuple[dict[str, str], int]:
@@ -33,7 +34,7 @@ def health() -> tuple[dict[str, str], int]:
     return {"status": status, "database": database}, code
 
 
-@blueprint.route("/metrics", methods=["GET"])
+@blueprint.route("/metrics", methods=["GET"], needs=METRICS)
 @blueprint.answers(200, {"type": "string"}, content_type="text/plain")
 def metrics() -> Response:
     """Expose metrics for Prometheus"""

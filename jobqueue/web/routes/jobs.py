@@ -11,6 +11,7 @@ from jobqueue.job import NewJob, Status, Stream
 from jobqueue.queue.queries import FINAL, Filter, Output
 from jobqueue.queue.waiting.watches import ENDED, OUTPUT
 from jobqueue.web import pages
+from jobqueue.web.access.needs import READ, SUBMIT
 from jobqueue.web.bodies import limits
 from jobqueue.web.bodies.parser import calculate
 from jobqueue.web.bodies.reader import large_bodies
@@ -35,7 +36,7 @@ MANY_JOBS = 100
 BULK = {"type": "array", "items": submitters.NewJobIn(), "minItems": 1, "maxItems": submitters.MAX_BULK}
 
 
-@blueprint.route("/jobs", methods=["POST"])
+@blueprint.route("/jobs", methods=["POST"], needs=SUBMIT)
 @blueprint.arguments(submitters.NewJobIn(), limit=limits.JOB)
 @blueprint.answers(201, answers.SubmittedOut(), headers=LOCATION | REPLAY)
 @blueprint.refuses(422)
@@ -48,7 +49,7 @@ def submit(job: NewJob) -> tuple[dict[str, Any], int, dict[str, str]]:
     return body, 201, {"Location": f"./jobs/{job_id}", **idempotency.replayed(submitted.replayed)}
 
 
-@blueprint.route("/jobs/bulk", methods=["POST"])
+@blueprint.route("/jobs/bulk", methods=["POST"], needs=SUBMIT)
 @blueprint.arguments(submitters.BulkNewJobIn(many=True), limit=limits.JOBS)
 @blueprint.answers(201, answers.JobStatusOut(many=True), headers=REPLAY)
 @blueprint.refuses(422)
@@ -64,7 +65,7 @@ def submit_many(jobs: list[NewJob]) -> Response:
     return Response(new_jobs(submitted.job_ids), 201, headers, content_type="application/json")
 
 
-@blueprint.route("/jobs", methods=["GET"])
+@blueprint.route("/jobs", methods=["GET"], needs=READ)
 @blueprint.arguments(submitters.ListIn(), location="query")
 @blueprint.answers(200, answers.JobSummaryOut(many=True), headers=PAGING)
 @blueprint.refuses()
@@ -79,7 +80,7 @@ def list_jobs(wanted: tuple[Filter, int, int, int | None]) -> Response:
     return pages.step(entries, page.total, limit, page.next_cursor, **filters)
 
 
-@blueprint.route("/jobs/<job_id:job_id>", methods=["GET"])
+@blueprint.route("/jobs/<job_id:job_id>", methods=["GET"], needs=READ)
 @blueprint.arguments(submitters.GetIn(), location="query")
 @blueprint.answers(200, answers.JobOut())
 @blueprint.refuses(404)
@@ -90,7 +91,7 @@ def get(wait_seconds: float, job_id: str) -> dict[str, Any]:
     return job_details(found)
 
 
-@blueprint.route("/jobs/<job_id:job_id>", methods=["DELETE"])
+@blueprint.route("/jobs/<job_id:job_id>", methods=["DELETE"], needs=SUBMIT)
 @blueprint.arguments(submitters.CancelIn(), location="query")
 @blueprint.answers(200, answers.JobStatusOut())
 @blueprint.answers(202, answers.CancelRequestedOut())
@@ -103,7 +104,7 @@ def cancel(force: bool, job_id: str) -> tuple[dict[str, Any], int]:
     return {"id": job_id, "status": status}, 200
 
 
-@blueprint.route("/jobs/<job_id:job_id>/output", methods=["GET"])
+@blueprint.route("/jobs/<job_id:job_id>/output", methods=["GET"], needs=READ)
 @blueprint.arguments(submitters.OutputIn(), location="query")
 @blueprint.answers(200, answers.OutputOut())
 @blueprint.refuses(404)
@@ -119,7 +120,7 @@ def read_output(wanted: tuple[Stream, int, float], job_id: str) -> dict[str, Any
     return output(job_id, stream, found)
 
 
-@blueprint.route("/jobs/bulk/cancel", methods=["POST"])
+@blueprint.route("/jobs/bulk/cancel", methods=["POST"], needs=SUBMIT)
 @blueprint.arguments(submitters.BulkCancelIn(), limit=limits.JOB_IDS)
 @blueprint.answers(200, answers.BulkCancelOut())
 @blueprint.refuses()

@@ -8,9 +8,11 @@ from typing import Any
 
 import gunicorn.util
 
+from jobqueue.access import keyring
 from jobqueue.queue.waiting import neighbours
 from jobqueue.settings import InvalidSetting
 from jobqueue.web import config
+from jobqueue.web.access import policy, warning
 from jobqueue.web.metrics.processes import choose_region, prepare, save_counts
 from jobqueue.web.server.error_page import write_error
 from jobqueue.web.server.listening import bind_texts, open_listeners
@@ -25,14 +27,16 @@ MAX_CONNECTIONS = 4000
 def settings(variables: Mapping[str, str]) -> dict[str, object]:
     """Return gunicorn's settings. Ends the process with a sentence if one of our own settings is wrong.
 
-    It prepares this process as well: it closes its memory to others, replaces gunicorn's error page, and makes the
-    memory in which the processes count. gunicorn calls it again on SIGHUP; that memory then stays the same.
+    It prepares this process as well: it closes its memory to others, reads the tokens, replaces gunicorn's error page,
+    and makes the memory in which the processes count. gunicorn calls it again on SIGHUP; that memory then stays the
+    same, and the tokens are read again.
 
     The arbiter must not import redis-py. Server processes inherit what it has imported, and redis-py would hold on to a
     `sleep` that stops a whole process, as it was imported before the process has replaced that by gevent's.
     """
     try:
-        config.load(variables)  # Here, so that a wrong setting ends the arbiter before it has started a process.
+        # Here, so that a wrong setting ends the arbiter before it has started a process.
+        policy.prepare(config.load(variables))
         own = config.load_gunicorn(variables)
     except InvalidSetting as error:
         sys.exit(str(error))
@@ -57,14 +61,25 @@ def settings(variables: Mapping[str, str]) -> dict[str, object]:
         "secure_scheme_headers": {},
         "header_map": "drop",
         "control_socket_disable": True,
-        "on_starting": open_listeners,
-        "pre_fork": choose_regions,
+        "on_starting": start,
+        "pre_fork": prepare_process,
         "on_exit": save_counts,
         "logger_class": ServerLog,
     }
 
 
-def choose_regions(server: Any, worker: Any) -> None:
-    """Choose the shared memory of a process that gunicorn's master is about to start: for its counts, and its line."""
+def start(arbiter: Any) -> None:
+    """Listen, and say so if the API is open to everybody: once, and not in every process."""
+    tokens = keyring.inherited()
+    if tokens is not None and tokens.is_open:
+        warning.warn(arbiter.cfg.address)
+    open_listeners(arbiter)
+
+
+def prepare_process(server: Any, worker: Any) -> None:
+    """Prepare what a process that gunicorn's master is about to start inherits: the tokens that are valid now, and its
+    shared memory, for its counts and its line.
+    """
+    keyring.look()
     choose_region(server, worker)
     neighbours.choose(worker)

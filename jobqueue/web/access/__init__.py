@@ -1,0 +1,9 @@
+"""Who may call which route, and what each caller sees.
+
+settings: the settings about access.
+policy: what was configured, as the app keeps it.
+needs: what a caller needs for a route.
+guard: checks the token of every request, before anything else of it is read.
+callers: the caller of a request.
+warning: says at the start that an API is open.
+"""
