@@ -15,6 +15,6 @@ files["lua/lib/*/*.lua"] = {
   read_globals = {
     "keys", "whole", "refuse", "is_full", "allow_when_full", "find_job", "set_status", "end_job", "drop_lease",
     "archive_attempt", "mark_seen", "holds_lease", "in_grace", "refuse_non_holder", "requeue", "notify",
-    "texts",
+    "texts", "belongs_to",
   },
 }

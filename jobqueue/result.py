@@ -10,10 +10,14 @@ from jobqueue.output import cut, shorten
 
 @dataclass(frozen=True)
 class Holder:
-    """The executor that reports about a running job. Without a token it is identified by its id alone."""
+    """The executor that reports about a running job. Without a token of the attempt it is identified by its id alone.
+
+    `owner` is the name of the API token that it uses, "" on an open API.
+    """
 
     executor_id: str
     attempt_token: str = ""
+    owner: str = ""
 
 
 @dataclass(frozen=True)

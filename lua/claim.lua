@@ -12,6 +12,7 @@
 --          6 max_jobs      how many jobs to hand out, at most 100
 --          7 tokens        as many new and random words of 32 characters, one after the other
 --          8 claim_id      the executor's name for this claim, or "" for none
+--          9 owner         the name of the API token that it uses, or "" on an open API
 --          then for each type, none for all types:
 --            type
 -- RETURNS  1 for a repeated claim, else 0; then the jobs as read_job returns them
@@ -27,6 +28,9 @@ local max_attempts = tonumber(ARGV[5])
 local max_jobs = tonumber(ARGV[6])
 local tokens = ARGV[7]
 local claim_id = ARGV[8]
+local owner = ARGV[9]
+-- Each owner has claim ids of its own. Otherwise, whoever saw another one's would get that one's jobs by repeating it.
+local claim_name = claim_id ~= '' and owner ~= '' and owner .. ' ' .. claim_id or claim_id
 local MAX_LOST = 10
 local MAX_DUE = 10
 local MAX_FORGOTTEN = 3
@@ -38,9 +42,9 @@ local TOKEN_LENGTH = 32
 -- which a double stores exactly.
 local PARTS = 128
 
-local types = #ARGV > 8 and {}
-for index = 9, #ARGV do
-  types[index - 8] = ARGV[index]
+local types = #ARGV > 9 and {}
+for index = 10, #ARGV do
+  types[index - 9] = ARGV[index]
 end
 
 -- Returns whether a job must be left to others: this executor released it after a host fault, and somebody asks who did
@@ -90,10 +94,15 @@ local function hand_out(job)
   job.started_at_ms = whole(now_ms)
   -- The number of an attempt is counted, because the archive keeps only the newest hundred.
   job.attempt = whole(tonumber(job.attempt or 0) + 1)
-  set_status(job, 'running', nil, {
+  local fields = {
     'executor_id', executor_id, 'executor_ip', executor_ip, 'attempt_token', token, 'started_at_ms', job.started_at_ms,
     'attempt', job.attempt,
-  })
+  }
+  if owner ~= '' then
+    fields[#fields + 1] = 'owner'
+    fields[#fields + 1] = owner
+  end
+  set_status(job, 'running', nil, fields)
   set_lease(job, now_ms, lease_ms)
   redis.call('ZADD', keys.held(executor_id), number + handed_out / PARTS, job.id)
   redis.call('ZADD', keys.unreceived(executor_id), now_ms, job.id)
@@ -150,7 +159,7 @@ local function repeat_claim(first_number)
       answer[#answer + 1] = read_claimed(job)
     end
   end
-  claim_ids.remember(executor_id, claim_id, first_number, now_ms, lease_ms)
+  claim_ids.remember(executor_id, claim_name, first_number, now_ms, lease_ms)
   return answer
 end
 
@@ -161,7 +170,7 @@ end
 asking.note(executor_id, now_ms)
 -- A repeated claim comes before the ends of leases: as long as nothing has ended the lease, nobody else can have been
 -- given the job, as with a late heartbeat.
-local repeated = claim_id ~= '' and claim_ids.number_of(executor_id, claim_id, now_ms, lease_ms)
+local repeated = claim_name ~= '' and claim_ids.number_of(executor_id, claim_name, now_ms, lease_ms)
 if repeated then
   return repeat_claim(repeated)
 end
@@ -177,8 +186,8 @@ claim_from('background')
 claim_from('best_effort')
 if number then
   redis.call('ZADD', keys.busy, number, executor_id)
-  if claim_id ~= '' then
-    claim_ids.remember(executor_id, claim_id, number, now_ms, lease_ms)
+  if claim_name ~= '' then
+    claim_ids.remember(executor_id, claim_name, number, now_ms, lease_ms)
   end
 end
 return answer

@@ -5,35 +5,37 @@
 --          2 job_id
 --          3 executor_id    the executor that reports
 --          4 attempt_token  from claim, or "" from a client that does not keep it
---          5 exit_code      the exit code in decimal
---          6 stdout         already cut to its limit
---          7 stderr         already cut to its limit
---          8 reason         why the run ended, or ""
---          9 measured       the measured fields, as JSON text; never decoded here
---          10 short_stdout    what to store instead when Redis is full
---          11 short_stderr    the same for standard error
---          12 short_measured  the measured fields that go with them
---          13 bare_measured   the measured fields when Redis is full and no output is stored
+--          5 owner          the name of the API token that it uses, or "" on an open API
+--          6 exit_code      the exit code in decimal
+--          7 stdout         already cut to its limit
+--          8 stderr         already cut to its limit
+--          9 reason         why the run ended, or ""
+--          10 measured       the measured fields, as JSON text; never decoded here
+--          11 short_stdout    what to store instead when Redis is full
+--          12 short_stderr    the same for standard error
+--          13 short_measured  the measured fields that go with them
+--          14 bare_measured   the measured fields when Redis is full and no output is stored
 -- RETURNS  1 for a replay, when this very result is stored already, else 0; the job's new status
 -- ERRORS   JOB_NOT_FOUND NOT_RUNNING LEASE_LOST
--- USES     keys clock whole refuse is_full allow_when_full find_job notify set_status end_job drop_lease holds_lease
--- USES     refuse_non_holder mark_seen texts finish
+-- USES     keys clock whole refuse is_full allow_when_full find_job notify set_status end_job drop_lease belongs_to
+-- USES     holds_lease refuse_non_holder mark_seen texts finish
 local executor_id = ARGV[3]
 local answer = finish('completed', {
   now_ms = clock(ARGV[1]),
   job_id = ARGV[2],
   executor_id = executor_id,
   attempt_token = ARGV[4],
-  exit_code = ARGV[5],
-  stdout = ARGV[6],
-  stderr = ARGV[7],
-  reason = ARGV[8],
-  measured = ARGV[9],
+  owner = ARGV[5],
+  exit_code = ARGV[6],
+  stdout = ARGV[7],
+  stderr = ARGV[8],
+  reason = ARGV[9],
+  measured = ARGV[10],
   error_message = '',
-  short_stdout = ARGV[10],
-  short_stderr = ARGV[11],
-  short_measured = ARGV[12],
-  bare_measured = ARGV[13],
+  short_stdout = ARGV[11],
+  short_stderr = ARGV[12],
+  short_measured = ARGV[13],
+  bare_measured = ARGV[14],
   short_error_message = '',
 })
 -- A refusal has no first element, and a replay was counted when it was stored.

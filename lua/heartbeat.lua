@@ -7,6 +7,7 @@
 --          2 executor_id  the executor that is still at work
 --          3 lease_ms     how long it may stay silent from now on
 --          4 all          "all" with the last jobs of a heartbeat that names all jobs of the executor, else ""
+--          5 owner        the name of the API token that it uses, or "" on an open API
 --          then for each job:
 --            job_id
 --            attempt_token  from claim, or "" from a client that does not keep it
@@ -19,11 +20,12 @@
 --          that were taken back
 -- ERRORS   none
 -- USES     keys clock whole is_full allow_when_full find_job notify set_status end_job drop_lease archive_attempt
--- USES     requeue holds_lease set_lease take_back mark_seen keep_live
+-- USES     requeue belongs_to holds_lease set_lease take_back mark_seen keep_live
 local now_ms = clock(ARGV[1])
 local executor_id = ARGV[2]
 local lease_ms = tonumber(ARGV[3])
 local all = ARGV[4]
+local owner = ARGV[5]
 local ARGUMENTS = 6
 local MAX_TAKEN_BACK = 100
 
@@ -46,13 +48,13 @@ local function renew(job, stdout_offset, stdout, stderr_offset, stderr)
 end
 
 local answers, holds = {}, false
-for index = 5, #ARGV, ARGUMENTS do
+for index = 6, #ARGV, ARGUMENTS do
   local job_id, attempt_token, stdout_offset, stdout, stderr_offset, stderr = ARGV[index], ARGV[index + 1],
     ARGV[index + 2], ARGV[index + 3], ARGV[index + 4], ARGV[index + 5]
   local job = find_job(job_id)
   if not job then
     answers[#answers + 1] = 'JOB_NOT_FOUND'
-  elseif not holds_lease(job, executor_id, attempt_token) then
+  elseif not holds_lease(job, executor_id, attempt_token, owner) then
     answers[#answers + 1] = 'NOT_HELD ' .. job.status
   else
     answers[#answers + 1] = renew(job, stdout_offset, stdout, stderr_offset, stderr)
@@ -63,4 +65,4 @@ if not holds and all == '' then
   return { answers, {} }
 end
 mark_seen(executor_id, now_ms)
-return { answers, all ~= '' and take_back(executor_id, now_ms, MAX_TAKEN_BACK) or {} }
+return { answers, all ~= '' and take_back(executor_id, owner, now_ms, MAX_TAKEN_BACK) or {} }

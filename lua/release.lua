@@ -7,20 +7,22 @@
 --          2 job_id
 --          3 executor_id      the executor that releases it
 --          4 attempt_token    from claim, or "" from a client that does not keep it
---          5 reason           why, or "" for no reason
---          6 error_message    already cut to its limit, "" for none
---          7 max_host_faults  how many host faults a job may meet, or "" when this release is none
+--          5 owner            the name of the API token that it uses, or "" on an open API
+--          6 reason           why, or "" for no reason
+--          7 error_message    already cut to its limit, "" for none
+--          8 max_host_faults  how many host faults a job may meet, or "" when this release is none
 -- RETURNS  the job's new status
 -- ERRORS   JOB_NOT_FOUND NOT_RUNNING LEASE_LOST
--- USES     keys clock whole refuse allow_when_full find_job notify set_status end_job drop_lease holds_lease
+-- USES     keys clock whole refuse allow_when_full find_job notify set_status end_job drop_lease belongs_to holds_lease
 -- USES     refuse_non_holder archive_attempt requeue mark_seen delay_after
 local now_ms = clock(ARGV[1])
 local job_id = ARGV[2]
 local executor_id = ARGV[3]
 local attempt_token = ARGV[4]
-local reason = ARGV[5]
-local error_message = ARGV[6]
-local max_host_faults = tonumber(ARGV[7])
+local owner = ARGV[5]
+local reason = ARGV[6]
+local error_message = ARGV[7]
+local max_host_faults = tonumber(ARGV[8])
 local OTHERS_FIRST_MS = 300000
 local MAX_REMEMBERED = 10
 
@@ -58,7 +60,7 @@ local job = find_job(job_id)
 if not job then
   return refuse('JOB_NOT_FOUND')
 end
-local refusal = refuse_non_holder(job, executor_id, attempt_token)
+local refusal = refuse_non_holder(job, executor_id, attempt_token, owner)
 if refusal then
   return refusal
 end

@@ -36,7 +36,7 @@ NO_OUTPUT = LiveOutput()
 class ClaimRequest:
     """What an executor asks for: up to `max_jobs` jobs of some types, or of all if it names none.
 
-    A claim that has an id can be repeated.
+    A claim that has an id can be repeated. Its jobs belong to `owner`, the name of an API token; "" on an open API.
     """
 
     executor_id: str
@@ -44,6 +44,7 @@ class ClaimRequest:
     max_jobs: int = 1
     claim_id: str = ""
     types: Sequence[str] = ()
+    owner: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,12 +124,12 @@ class Claims:
     def heartbeat(self, job_id: str, holder: Holder, output: LiveOutput = NO_OUTPUT) -> Renewed:
         """Renew a lease, and keep the latest output of the program. Raises JobNotFound, NotHeld."""
         beat = Beat(job_id, holder.attempt_token, output)
-        [answer], _ = self._heartbeat(holder.executor_id, [beat], "")
+        [answer], _ = self._heartbeat(holder.executor_id, [beat], "", holder.owner)
         if answer not in ("", CANCEL_REQUESTED):
             raise refusal(answer) or JobQueueError(answer)
         return self._renewed(answer)
 
-    def heartbeat_many(self, executor_id: str, beats: Sequence[Beat]) -> list[Renewed | JobQueueError]:
+    def heartbeat_many(self, executor_id: str, beats: Sequence[Beat], owner: str = "") -> list[Renewed | JobQueueError]:
         """Renew the leases of all jobs that an executor has received. Return for each the new lease, or the error that
         heartbeat would raise.
 
@@ -138,7 +139,7 @@ class Claims:
         answers: list[str] = []
         for start in range(0, max(len(beats), 1), HEARTBEAT_JOBS):
             end = start + HEARTBEAT_JOBS
-            some, taken_back = self._heartbeat(executor_id, beats[start:end], ALL if end >= len(beats) else "")
+            some, taken_back = self._heartbeat(executor_id, beats[start:end], ALL if end >= len(beats) else "", owner)
             answers += some
             if taken_back:
                 logs.logger().warning("never_received", executor_id=executor_id, job_ids=" ".join(taken_back))
@@ -188,7 +189,7 @@ class Claims:
         tokens = secrets.token_hex(TOKEN_BYTES * request.max_jobs)
         executor = request.executor_id, request.executor_ip or UNKNOWN
         limits = self._policy.lease_ms, self._policy.max_attempts, request.max_jobs
-        more = tokens, request.claim_id, *request.types
+        more = tokens, request.claim_id, request.owner, *request.types
         return "claim", (self._clock(), *executor, *limits, *more)
 
     def _claimed(self, request: ClaimRequest, reply: Reply) -> ClaimedJobs:
@@ -198,9 +199,11 @@ class Claims:
         _log_claim(request.executor_id, claimed)
         return claimed
 
-    def _heartbeat(self, executor_id: str, beats: Sequence[Beat], which: str) -> tuple[list[str], list[str]]:
+    def _heartbeat(
+        self, executor_id: str, beats: Sequence[Beat], which: str, owner: str
+    ) -> tuple[list[str], list[str]]:
         jobs = (text for beat in beats for text in _beat_arguments(beat))
-        reply = self._scripts.call("heartbeat", self._clock(), executor_id, self._policy.lease_ms, which, *jobs)
+        reply = self._scripts.call("heartbeat", self._clock(), executor_id, self._policy.lease_ms, which, owner, *jobs)
         return cast("tuple[list[str], list[str]]", reply)
 
     def _renewed(self, answer: str) -> Renewed:

@@ -52,7 +52,7 @@ FOUND_SOON = [
     SeededBug(
         "a lost attempt keeps its token",
         "lib/leases/archive_attempt.lua",
-        "redis.call('HDEL', keys.job(job.id), 'attempt_token')",
+        "redis.call('HDEL', keys.job(job.id), 'attempt_token', 'owner')",
     ),
     SeededBug(
         "a lost attempt is not archived",
@@ -182,7 +182,7 @@ FOUND_LATE = [
     SeededBug(
         "a repeated claim is not remembered again",
         "claim.lua",
-        "  claim_ids.remember(executor_id, claim_id, first_number, now_ms, lease_ms)\n  return answer",
+        "  claim_ids.remember(executor_id, claim_name, first_number, now_ms, lease_ms)\n  return answer",
         "  return answer",
     ),
     SeededBug("jobs are taken back early", TAKE_BACK, "UNRECEIVED_MS = 10000", "UNRECEIVED_MS = 5000"),

@@ -36,12 +36,12 @@ PIECE_BYTES = 64
 RELEASED = {"released_by", "others_first_until_ms"}
 MAY_HAVE = {
     Status.PENDING: {*COUNTS, *RELEASED, "attempt", "not_before_ms"},
-    Status.RUNNING: {*COUNTS, *RELEASED, "cancel_requested_at_ms"},
-    Status.COMPLETED: {*COUNTS, *TEXTS, "cancel_requested_at_ms"},
-    Status.FAILED: {*COUNTS, *TEXTS, "cancel_requested_at_ms", "attempt_token", "exit_code", "reason"},
+    Status.RUNNING: {*COUNTS, *RELEASED, "cancel_requested_at_ms", "owner"},
+    Status.COMPLETED: {*COUNTS, *TEXTS, "cancel_requested_at_ms", "owner"},
+    Status.FAILED: {*COUNTS, *TEXTS, "cancel_requested_at_ms", "attempt_token", "owner", "exit_code", "reason"},
     Status.CANCELLED: {*COUNTS, "attempt"},
 }
-STOPPED_MAY_HAVE = {*TEXTS, "cancel_requested_at_ms", "attempt_token", "exit_code"}
+STOPPED_MAY_HAVE = {*TEXTS, "cancel_requested_at_ms", "attempt_token", "owner", "exit_code"}
 """What else a job may have that was cancelled while it ran. It also has the fields that a claim sets."""
 
 

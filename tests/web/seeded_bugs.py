@@ -316,9 +316,15 @@ IDEMPOTENCY = [
         f"{TESTS}/test_idempotency.py",
         (
             "two routes share their keys",
-            'return f"{operation}:{word}"',
-            "return word",
+            'else f"{operation}:{word}"',
+            "else word",
             "test_the_key_of_one_route_says_nothing_about_another",
+        ),
+        (
+            "all callers share their keys",
+            'return f"{name}/{operation}:{word}" if name else',
+            "return",
+            f"{TESTS}/access/test_attempts.py::test_an_idempotency_key_of_another_name_has_never_been_used",
         ),
         (
             "a malformed key is no key",
@@ -548,7 +554,65 @@ SERVER = [
         ),
     ),
 ]
-SEEDED_BUGS = [*SCHEMAS, *ROUTES, *BODIES, *IDEMPOTENCY, *STORE, *ERRORS, *SERVER]
+ACCESS = [
+    *seeded(
+        f"{CODE}/access/guard.py",
+        f"{TESTS}/test_scopes.py",
+        (
+            "a path that does not exist needs no token",
+            "need = TOKEN if rule is None else",
+            "need = NOTHING if rule is None else",
+            "test_every_route_answers_every_method_of_every_caller_as_the_table_says",
+        ),
+        (
+            "any valid token may do anything",
+            "if need is not TOKEN and need not in entry.scopes:",
+            "if False:",
+            "test_every_route_answers_every_method_of_every_caller_as_the_table_says",
+        ),
+    ),
+    *seeded(
+        f"{CODE}/access/visibility.py",
+        f"{TESTS}/access/test_visibility.py",
+        (
+            "a reader sees the whole URL",
+            "redacted(spec.binary_url)",
+            "spec.binary_url",
+            "test_a_reader_sees_names_and_stars",
+        ),
+    ),
+    *seeded(
+        "lua/lib/leases/belongs_to.lua",
+        "tests/lua/test_owners.py",
+        (
+            "an attempt belongs to everybody",
+            "job.owner == owner",
+            "true",
+            "test_another_owner_is_answered_as_if_the_job_were_not_held",
+        ),
+    ),
+    *seeded(
+        "lua/claim.lua",
+        "tests/lua/test_owners.py",
+        (
+            "all owners share their claim ids",
+            "owner .. ' ' .. claim_id or",
+            "claim_id or",
+            "test_a_claim_id_of_another_owner_has_never_been_used",
+        ),
+    ),
+    *seeded(
+        "lua/lib/leases/take_back.lua",
+        "tests/lua/test_owners.py",
+        (
+            "what another owner has not received is taken back",
+            " and belongs_to(job, owner)",
+            "",
+            "test_what_another_owner_has_not_received_is_not_taken_back",
+        ),
+    ),
+]
+SEEDED_BUGS = [*SCHEMAS, *ROUTES, *BODIES, *IDEMPOTENCY, *STORE, *ERRORS, *SERVER, *ACCESS]
 
 if __name__ == "__main__":
     sys.exit(main(SEEDED_BUGS, sys.argv[1:]))

@@ -39,7 +39,8 @@ class Report:
     def call(self, now: str, max_host_faults: int) -> Call:
         """Return the call of the report's script."""
         more = self._release(max_host_faults) if self.verb is Verb.RELEASE else self._result()
-        return self.verb, (now, self.job_id, self.holder.executor_id, self.holder.attempt_token, *more)
+        holder = self.holder
+        return self.verb, (now, self.job_id, holder.executor_id, holder.attempt_token, holder.owner, *more)
 
     def _release(self, max_host_faults: int) -> list[str | int]:
         result = self.result

@@ -5,5 +5,7 @@ policy: what was configured, as the app keeps it.
 needs: what a caller needs for a route.
 guard: checks the token of every request, before anything else of it is read.
 callers: the caller of a request.
+attempts: whose attempt a request is about.
+visibility: what a caller sees of a job.
 warning: says at the start that an API is open.
 """

@@ -11,6 +11,7 @@ import re
 from flask import request
 
 from jobqueue.errors import InvalidIdempotencyKey
+from jobqueue.web.access.callers import entry_of_request
 
 HEADER = "Idempotency-Key"
 PATTERN = r'^([!#-~][!-~]{0,254}|"([!#-[\]-~]|\x5c["\x5c]){1,255}")$'
@@ -29,7 +30,9 @@ REPLAY = {"schema": {"type": "string", "enum": ["true"]}, "description": "Sent i
 def key(operation: str) -> str:
     """Return the key of this request, "" if it has none. Raises InvalidIdempotencyKey.
 
-    It begins with the name of the operation: the key of one says nothing about another.
+    It begins with the name of the operation: the key of one says nothing about another. Before that comes the name of
+    the caller's token, if it has one, so that nobody gets the jobs of somebody else by guessing a key. Neither has the
+    character that comes after it.
     """
     value = request.headers.get(HEADER)
     if value is None:
@@ -37,7 +40,8 @@ def key(operation: str) -> str:
     if _key.fullmatch(value) is None:
         raise InvalidIdempotencyKey
     word = re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
-    return f"{operation}:{word}"
+    name = entry_of_request().name
+    return f"{name}/{operation}:{word}" if name else f"{operation}:{word}"
 
 
 def replayed(is_replay: bool) -> dict[str, str]:

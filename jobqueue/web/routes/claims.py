@@ -11,6 +11,7 @@ from jobqueue.job import Reason, Status
 from jobqueue.queue.claims import Beat, ClaimedJobs, ClaimRequest
 from jobqueue.queue.records.reports import Finished
 from jobqueue.result import Holder, LiveOutput, Result
+from jobqueue.web.access.attempts import own, own_claim, own_reports, owner
 from jobqueue.web.access.needs import EXECUTE
 from jobqueue.web.bodies import limits
 from jobqueue.web.openapi import JobQueueBlueprint
@@ -37,7 +38,7 @@ def claim(wanted: Wanted) -> Response:
     # and a client may submit a job without waiting for the answer.
     if not callers.is_waiting(request.environ, wanted.wait_seconds):
         return Response(status=204)
-    claimed, headers = waits.claim(with_address(wanted.request), wanted.wait_seconds)
+    claimed, headers = waits.claim(complete_claim(wanted.request), wanted.wait_seconds)
     headers |= _replay(claimed.replayed)
     if not claimed.jobs:
         return Response(status=204, headers=headers)
@@ -55,7 +56,7 @@ def heartbeat_many(sent: tuple[str, list[Beat]]) -> dict[str, Any]:
     """Renew the leases of all jobs of an executor"""
     executor_id, beats = sent
     claims = services().claims
-    renewed = claims.heartbeat_many(executor_id, beats)
+    renewed = claims.heartbeat_many(executor_id, beats, owner())
     jobs = [beat_answer(beat.job_id, each) for beat, each in zip(beats, renewed, strict=True)]
     return {"lease_ms": claims.lease_ms, "drain": False, "jobs": jobs}
 
@@ -69,18 +70,22 @@ def finish_many(sent: batches.FinishMany) -> FinishedAnswer:
     wanted = sent.wanted
     # Reports are stored whether anybody reads the answer or not; jobs are only claimed for somebody.
     claims = wanted is not None and callers.is_waiting(request.environ, wanted.wait_seconds)
-    finished = services().claims.finish_many(sent.reports, with_address(wanted.request) if wanted and claims else None)
+    request_for_more = complete_claim(wanted.request) if wanted and claims else None
+    finished = services().claims.finish_many(own_reports(sent.reports), request_for_more)
     results = [report_answer(report.job_id, each) for report, each in zip(sent.reports, finished.results, strict=True)]
     if wanted is None:
         return {"results": results}, 200, {}
     claimed, headers = finished.claimed or ClaimedJobs([], replayed=False), dict[str, str]()
     if claims and not claimed.jobs and not claimed.replayed and wanted.wait_seconds:
-        claimed, headers = waits.claim(with_address(wanted.request), wanted.wait_seconds)
+        claimed, headers = waits.claim(complete_claim(wanted.request), wanted.wait_seconds)
     return {"results": results, "jobs": [*map(claimed_job, claimed.jobs)]}, 200, headers | _replay(claimed.replayed)
 
 
-def with_address(claim: ClaimRequest) -> ClaimRequest:
-    """Return a claim with the address of its executor: the one that it sent, or the one that the request came from."""
+def complete_claim(claim: ClaimRequest) -> ClaimRequest:
+    """Return a claim of the caller with the address of its executor: the one that it sent, or the one that the request
+    came from.
+    """
+    claim = own_claim(claim)
     return claim if claim.executor_ip else replace(claim, executor_ip=request.remote_addr)
 
 
@@ -90,7 +95,8 @@ def with_address(claim: ClaimRequest) -> ClaimRequest:
 @blueprint.refuses(404)
 def heartbeat(report: tuple[Holder, LiveOutput], job_id: str) -> dict[str, Any]:
     """Renew the lease of a running job"""
-    renewed = services().claims.heartbeat(job_id, *report)
+    holder, output = report
+    renewed = services().claims.heartbeat(job_id, own(holder), output)
     lease = {"lease_ms": renewed.lease_ms, "cancel_requested": renewed.cancel_requested}
     return {"id": job_id, "status": Status.RUNNING, **lease}
 
@@ -101,7 +107,8 @@ def heartbeat(report: tuple[Holder, LiveOutput], job_id: str) -> dict[str, Any]:
 @blueprint.refuses(400, 404)
 def complete(report: tuple[Holder, Result], job_id: str) -> FinishedAnswer:
     """Report a job as completed"""
-    return _finished(job_id, services().claims.complete(job_id, *report))
+    holder, result = report
+    return _finished(job_id, services().claims.complete(job_id, own(holder), result))
 
 
 @blueprint.route("/jobs/<job_id:job_id>/fail", methods=["PUT"], needs=EXECUTE)
@@ -110,7 +117,8 @@ def complete(report: tuple[Holder, Result], job_id: str) -> FinishedAnswer:
 @blueprint.refuses(400, 404)
 def fail(report: tuple[Holder, Result], job_id: str) -> FinishedAnswer:
     """Report a job as failed, or as stopped by a cancel"""
-    return _finished(job_id, services().claims.fail(job_id, *report))
+    holder, result = report
+    return _finished(job_id, services().claims.fail(job_id, own(holder), result))
 
 
 @blueprint.route("/jobs/<job_id:job_id>/release", methods=["POST"], needs=EXECUTE)
@@ -119,7 +127,8 @@ def fail(report: tuple[Holder, Result], job_id: str) -> FinishedAnswer:
 @blueprint.refuses(400, 404)
 def release(report: tuple[Holder, Reason | None, str], job_id: str) -> dict[str, Any]:
     """Release a running job to its old place in the queue; after a host fault, with a delay"""
-    return {"id": job_id, "status": services().claims.release(job_id, *report)}
+    holder, reason, error_message = report
+    return {"id": job_id, "status": services().claims.release(job_id, own(holder), reason, error_message)}
 
 
 def _finished(job_id: str, finished: Finished) -> FinishedAnswer:

@@ -12,6 +12,7 @@ from jobqueue.queue.queries import FINAL, Filter, Output
 from jobqueue.queue.waiting.watches import ENDED, OUTPUT
 from jobqueue.web import pages
 from jobqueue.web.access.needs import READ, SUBMIT
+from jobqueue.web.access.visibility import visible
 from jobqueue.web.bodies import limits
 from jobqueue.web.bodies.parser import calculate
 from jobqueue.web.bodies.reader import large_bodies
@@ -88,7 +89,7 @@ def get(wait_seconds: float, job_id: str) -> dict[str, Any]:
     """Read a job, at once or when it has ended"""
     queries = services().queries
     found = waits.read(job_id, wait_seconds, lambda: queries.get(job_id), lambda job: job.status in FINAL)
-    return job_details(found)
+    return job_details(visible(found))
 
 
 @blueprint.route("/jobs/<job_id:job_id>", methods=["DELETE"], needs=SUBMIT)

@@ -4,7 +4,7 @@
 local function find_job(id)
   local fields = redis.call('HMGET', keys.job(id), 'status', 'priority', 'type', 'sequence', 'executor_id',
     'executor_ip', 'attempt_token', 'started_at_ms', 'cancel_requested_at_ms', 'not_before_ms', 'released_by',
-    'others_first_until_ms', 'created_at_ms', 'attempt')
+    'others_first_until_ms', 'created_at_ms', 'attempt', 'owner')
   if not fields[1] then
     return nil
   end
@@ -14,6 +14,6 @@ local function find_job(id)
     cancel_requested = fields[9],
     index = fields[10] and 'delayed' or fields[1],
     released_by = fields[11], others_first_until_ms = fields[12],
-    created_at_ms = fields[13], attempt = fields[14],
+    created_at_ms = fields[13], attempt = fields[14], owner = fields[15],
   }
 end

@@ -126,10 +126,10 @@ local function finish(reported, report)
   -- a token, the second report is therefore refused below. With the token but another result it is refused as well, so
   -- that a stored result never changes.
   if job.status == status and report.attempt_token ~= '' and report.attempt_token == job.attempt_token
-    and is_replay(job, report, reason) then
+    and belongs_to(job, report.owner) and is_replay(job, report, reason) then
     return { 1, status }
   end
-  local refusal = refuse_non_holder(job, report.executor_id, report.attempt_token)
+  local refusal = refuse_non_holder(job, report.executor_id, report.attempt_token, report.owner)
   if refusal then
     return refusal
   end
