@@ -133,3 +133,21 @@ class ServerBusy(JobQueueError):
     """
 
     code = "server_busy"
+
+
+class CrossOrigin(JobQueueError):
+    """A page of another site made this request.
+
+    A browser says so in `Sec-Fetch-Site` or `Origin`. Nothing was changed.
+    """
+
+    code = "cross_origin"
+
+
+class UnknownHost(JobQueueError):
+    """Host is not a known name of this server: add it to ALLOWED_HOSTS there, or configure API_TOKENS.
+
+    While the API is open, no page of another site may reach it under a name of its own. The fact `host` is that name.
+    """
+
+    code = "unknown_host"

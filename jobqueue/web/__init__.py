@@ -7,6 +7,7 @@ background: the threads of a server process that work beside its requests.
 factory: creates the Flask app.
 access: who may call which route, and what each caller sees.
 services: gives the queue to the views.
+perimeter: guards every request before its route.
 routes: the views, by who calls them.
 requests: what a request says beside its body, and who waits for the answer.
 schemas: the shapes of requests and answers.

@@ -13,6 +13,7 @@ from jobqueue.web import background, config
 from jobqueue.web.bodies.memory import return_large_blocks
 from jobqueue.web.bodies.threads import take_short_turns
 from jobqueue.web.factory import create_app, create_services
+from jobqueue.web.perimeter.rules import configured
 
 
 def start() -> Flask:
@@ -26,4 +27,4 @@ def start() -> Flask:
     return_large_blocks()
     take_short_turns()
     background.start(services, settings.policy)
-    return create_app(services)
+    return create_app(services, configured(settings, os.environ))

@@ -18,6 +18,8 @@ HOST = (
 )
 """An IPv6 address with or without brackets, an IPv4 address, or a name."""
 
+HOST_PATTERN = r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?"
+
 
 @dataclass(frozen=True)
 class ServerSettings:
@@ -49,6 +51,12 @@ class ServerSettings:
     require_auth: str = choice("REQUIRE_AUTH", ("0", "1"), "1: do not start without tokens")
     require_attempt_token: bool | None = access.attempt_token()
     metrics_token: bytes = access.metrics_token()
+    allowed_hosts: tuple[str, ...] = words(
+        "ALLOWED_HOSTS",
+        HOST_PATTERN,
+        "host names without a port (in ASCII, as xn--…), *.domain or *",
+        "names by which clients may call the API while it is open",
+    )
 
     @property
     def is_open(self) -> bool:

@@ -24,6 +24,8 @@ STATUSES: dict[type[errors.JobQueueError], HTTPStatus] = {
     errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.StoreFull: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.ServerBusy: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.CrossOrigin: HTTPStatus.FORBIDDEN,
+    errors.UnknownHost: HTTPStatus.BAD_REQUEST,
 }
 RETRY_AFTER_SECONDS = 1
 

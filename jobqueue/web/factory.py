@@ -24,6 +24,8 @@ from jobqueue.web.access import guard, policy
 from jobqueue.web.bodies import reader
 from jobqueue.web.config import ServerSettings
 from jobqueue.web.metrics import http as metrics
+from jobqueue.web.perimeter import rules
+from jobqueue.web.perimeter.rules import Perimeter
 from jobqueue.web.routes import admin, claims, health, jobs
 
 
@@ -41,8 +43,8 @@ def create_services(settings: ServerSettings) -> services.Services:
     return services.Services(connection, Commands(*given), Claims(*given), Queries(*given), *waits, access)
 
 
-def create_app(provided: services.Services) -> Flask:
-    """Return an app whose views use these services."""
+def create_app(provided: services.Services, perimeter: Perimeter | None = None) -> Flask:
+    """Return an app whose views use these services. Without a perimeter, it is the one of an open API."""
     app = App("jobqueue", static_folder=None)
     app.url_map.merge_slashes = False  # or werkzeug would answer `//` in a path with a redirect, in HTML
     app.json = PlainJson(app)
@@ -50,6 +52,7 @@ def create_app(provided: services.Services) -> Flask:
     reader.install(app)
     blueprints = jobs.blueprint, claims.blueprint, admin.blueprint, health.blueprint
     metrics.install(app, provided.queries, provided.connection)
+    rules.install(app, perimeter or Perimeter())
     guard.install(app, provided.access, openapi.needs(blueprints))
     openapi.install(app, blueprints)
     return app
