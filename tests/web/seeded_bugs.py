@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 
 from tests.support.seeding import main, seeded
+from tests.web.perimeter import seeded_bugs as perimeter
 
 CODE = "jobqueue/web"
 TESTS = "tests/web"
@@ -613,6 +614,7 @@ ACCESS = [
     ),
 ]
 SEEDED_BUGS = [*SCHEMAS, *ROUTES, *BODIES, *IDEMPOTENCY, *STORE, *ERRORS, *SERVER, *ACCESS]
+SEEDED_BUGS = [*SCHEMAS, *ROUTES, *BODIES, *IDEMPOTENCY, *STORE, *ERRORS, *SERVER, *perimeter.SEEDED_BUGS]
 
 if __name__ == "__main__":
     sys.exit(main(SEEDED_BUGS, sys.argv[1:]))
