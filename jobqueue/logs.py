@@ -12,6 +12,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from functools import lru_cache
 from types import TracebackType
 from typing import Any, TextIO, cast
@@ -23,6 +24,9 @@ from jobqueue.log_stream import ATOMIC_BYTES, never_waiting, replace_stderr
 from jobqueue.redaction import escaped, is_suspicious, redacted_text
 
 Logger = FilteringBoundLogger
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+"""The id of the request that this thread or greenlet works on. Every line that it logs meanwhile has it."""
 
 _with_exception = structlog.processors.format_exc_info
 NEEDS_QUOTES = re.compile('[ ="]')
@@ -86,6 +90,8 @@ def render(_logger: object, level: str, event: EventDict) -> str:
     """
     what = event.pop("event")
     event = {"timestamp": _timestamp(int(time.time())), "level": LEVELS.get(level, level), "event": what, **event}
+    if current := request_id.get():
+        event["request_id"] = current
     line = _logfmt(event)
     if is_suspicious(line):
         event = {name: redacted_text(str(value)) if _is_text(value) else value for name, value in event.items()}

@@ -24,7 +24,7 @@ from jobqueue.web.access import guard, policy
 from jobqueue.web.bodies import reader
 from jobqueue.web.config import ServerSettings
 from jobqueue.web.metrics import http as metrics
-from jobqueue.web.perimeter import rules
+from jobqueue.web.perimeter import hooks
 from jobqueue.web.perimeter.rules import Perimeter
 from jobqueue.web.routes import admin, claims, health, jobs
 
@@ -52,7 +52,7 @@ def create_app(provided: services.Services, perimeter: Perimeter | None = None) 
     reader.install(app)
     blueprints = jobs.blueprint, claims.blueprint, admin.blueprint, health.blueprint
     metrics.install(app, provided.queries, provided.connection)
-    rules.install(app, perimeter or Perimeter())
+    hooks.install(app, perimeter or Perimeter())
     guard.install(app, provided.access, openapi.needs(blueprints))
     openapi.install(app, blueprints)
     return app

@@ -15,6 +15,7 @@ from jobqueue.web import errors
 from jobqueue.web.access.needs import ADMIN, NOTHING, Need
 from jobqueue.web.bodies.limits import SMALL, Limit
 from jobqueue.web.bodies.parser import BodyParser
+from jobqueue.web.perimeter import answer_headers, request_ids
 from jobqueue.web.requests.job_ids import JobIdConverter
 from jobqueue.web.schemas.answers import ErrorOut
 from jobqueue.web.schemas.batches import ReportIn
@@ -79,7 +80,8 @@ class JobQueueBlueprint(Blueprint):
 
     def answers(self, status: int, schema: Any = None, **described: Any) -> Callable[[View], View]:
         """Document what a view answers. It is not checked at run time: tests compare answers with the document."""
-        decorate = self.alt_response(status, schema=schema, success=True, **described)
+        headers = {request_ids.HEADER: request_ids.HEADER, **described.pop("headers", {})}
+        decorate = self.alt_response(status, schema=schema, success=True, headers=headers, **described)
         return lambda view: _described(view, decorate)
 
     def refuses(self, *statuses: int) -> Callable[[View], View]:
@@ -130,6 +132,7 @@ def install(app: Flask, blueprints: Iterable[JobQueueBlueprint]) -> None:
     app.config.update(OPENAPI_URL_PREFIX=PREFIX, OPENAPI_JSON_PATH="openapi.json")
     app.url_map.converters["job_id"] = JobIdConverter
     documented = JobQueueApi(app, spec_kwargs={"title": "jobqueue", "version": "v1", "openapi_version": "3.1.0"})
+    documented.spec.components.header(request_ids.HEADER, answer_headers.DOCUMENTED)
     documented.register_converter(JobIdConverter, lambda _: {"type": "string", "format": "uuid"})
     documented.ma_plugin.converter.add_attribute_function(publish_key_rules)
     documented.ma_plugin.converter.add_attribute_function(publish_reports)

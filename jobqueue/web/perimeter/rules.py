@@ -1,4 +1,4 @@
-"""Checks every request, whatever its method and path, before anything else is done for it."""
+"""The browser rule and the host rule: which requests are answered at all."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-
-from flask import Flask
-from flask.globals import request_ctx
 
 from jobqueue.errors import CrossOrigin, UnknownHost
 from jobqueue.web.config import ServerSettings
@@ -51,15 +48,6 @@ class Perimeter:
 def configured(settings: ServerSettings, variables: Mapping[str, str]) -> Perimeter:
     """Return the perimeter that the settings and the platform's variables describe."""
     return Perimeter(Hosts(own_names(variables), settings.allowed_hosts), settings.is_open)
-
-
-def install(app: Flask, perimeter: Perimeter) -> None:
-    """Have an app check every request."""
-
-    def check_request() -> None:
-        perimeter.check(request_ctx.request.environ)
-
-    app.before_request(check_request)
 
 
 def other_hosts(environ: Mapping[str, Any]) -> Iterator[str]:

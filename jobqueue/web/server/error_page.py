@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 
 from jobqueue.errors import ServerBusy
+from jobqueue.web.perimeter import answer_headers
 
 RETRY_AFTER_SECONDS = 2
 
@@ -20,20 +21,21 @@ def write_error(client: socket.socket, status: int, reason: str, message: str) -
     not part of the answer.
     """
     body = _body(reason)
-    head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nConnection: close\r\nContent-Type: application/json\r\n"
-    client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in _headers(body).items()]
+    client.sendall("\r\n".join([*lines, "", ""]).encode() + body)
 
 
 def answer_busy(start_response: Callable[..., object]) -> Iterable[bytes]:
     """Answer, as a WSGI app, that too many requests are waiting."""
     body = _body("The server is busy", code=ServerBusy.code)
-    headers = {
-        "Content-Type": "application/json",
-        "Content-Length": str(len(body)),
-        "Retry-After": str(RETRY_AFTER_SECONDS),
-    }
+    headers = {**_headers(body), "Retry-After": str(RETRY_AFTER_SECONDS)}
     start_response("503 Service Unavailable", list(headers.items()))
     return [body]
+
+
+def _headers(body: bytes) -> dict[str, str]:
+    return {"Content-Type": "application/json", "Content-Length": str(len(body)), **answer_headers.of_any_answer()}
 
 
 def _body(reason: str, **context: str) -> bytes:

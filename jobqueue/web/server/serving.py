@@ -14,11 +14,15 @@ from gunicorn.http.errors import ConfigurationProblem, InvalidChunkSize, NoMoreD
 from gunicorn.http.wsgi import Response
 from gunicorn.util import http_date, write
 
+from jobqueue.web.perimeter import request_ids
 from jobqueue.web.server.connection import Connection
 from jobqueue.web.server.error_page import write_error
 
 FREE_CHUNKS, BYTES_PER_CHUNK = 20_000, 256
 """How many chunks a body may have, and how many bytes buy another one. Each costs the processor 6 microseconds."""
+
+ID_HEADER = request_ids.HEADER.upper()
+"""As gunicorn spells it."""
 
 SENT_TOGETHER_BYTES = 65_536
 """A longer body would take more time to copy than the kernel takes for a second call."""
@@ -38,7 +42,6 @@ class Answer(Response):
         connection = "upgrade" if self.upgrade else "close" if self.should_close() else "keep-alive"
         lines = [
             f"HTTP/{self.req.version[0]}.{self.req.version[1]} {self.status}\r\n",
-            f"Server: {self.version}\r\n",
             f"Date: {_http_date(int(time.time()))}\r\n",
             f"Connection: {connection}\r\n",
         ]
@@ -110,6 +113,8 @@ def serve(worker: Any, listener: Any, connection: Connection) -> None:
     except (NoMoreData, OSError) as error:
         worker.log.debug("The client has gone: %s", error)
     except Exception as error:  # noqa: BLE001  # gunicorn answers a malformed request with 4xx, any other error with 500
+        if not request_ids.current():
+            request_ids.begin(None)  # for gunicorn's line about it and for the answer
         worker.handle_error(connection.request, connection, connection.address, error)
         connection.linger()
 
@@ -119,15 +124,23 @@ def _serve_all(worker: Any, listener: Any, connection: Connection) -> None:
     listener_name, proxy = listener.getsockname(), None
     while True:
         request = next(parser)
+        request_ids.begin(_sent_id(request.headers))
         if getattr(request.body.reader, "parser", None) is not None:
             request.body.reader.parser = without_crumbs(request.body.reader.parser)
         connection.run(request)
         # A proxy that speaks the PROXY protocol sends its header once, for all requests of the connection.
         proxy = request.proxy_protocol_info = request.proxy_protocol_info or proxy
         worker.handle_request(listener_name, request, connection, connection.address)
+        request_ids.end()
         # A client may have sent a thousand requests in advance. Others have their turn between any two of them.
         gevent.sleep(0)
         connection.await_request(buffered=parser.unreader.buf.getbuffer().nbytes > 0)
+
+
+def _sent_id(headers: list[tuple[str, str]]) -> str:
+    """Return the id that the client has sent with a request, "" for none or several."""
+    sent = [value for name, value in headers if name == ID_HEADER]
+    return sent[0] if len(sent) == 1 else ""
 
 
 def without_crumbs(pieces: Iterator[bytes]) -> Iterator[bytes]:
