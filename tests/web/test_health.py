@@ -33,6 +33,10 @@ def test_without_redis_the_server_is_unhealthy(without_redis: Api) -> None:
     assert response.get_json() == UNHEALTHY
 
 
+def test_without_redis_the_server_is_alive(without_redis: Api) -> None:
+    assert without_redis.get("/health/live") == {"status": "alive"}
+
+
 def test_without_redis_metrics_and_the_document_are_still_served(without_redis: Api) -> None:
     assert without_redis.call("GET", "/metrics").status_code == 200
     assert without_redis.call("GET", "/openapi.json").status_code == 200
@@ -41,7 +45,7 @@ def test_without_redis_metrics_and_the_document_are_still_served(without_redis: 
 def test_the_table_of_routes_that_need_redis_is_complete(api: Api) -> None:
     adapter = api.app.url_map.bind("localhost")
     named = {adapter.match(f"/api/v1{path.partition('?')[0]}", method)[0] for method, path, _ in NEEDS_REDIS}
-    others = {"health.health", "health.metrics", "api-docs.openapi_json"}
+    others = {"health.health", "health.live", "health.metrics", "api-docs.openapi_json"}
     assert named | others == {rule.endpoint for rule in api.app.url_map.iter_rules()}
 
 

@@ -32,6 +32,7 @@ OPERATIONS = {
     "stats": "GET /admin/stats",
     "list_executors": "GET /admin/executors",
     "health": "GET /health",
+    "live": "GET /health/live",
     "metrics": "GET /metrics",
 }
 OUTPUT = {"stdout": {"offset": 0, "data": "out"}, "stderr": {"offset": 9, "data": "err"}}
@@ -79,7 +80,7 @@ def test_every_documented_route_has_a_summary_and_its_error_statuses(document: d
         for method, operation in item.items():
             if method != "parameters":
                 assert operation["summary"], (method, path)
-                assert "503" in operation["responses"] or path.endswith("/metrics")
+                assert "503" in operation["responses"] or path.endswith(("/metrics", "/live"))
                 assert ("413" in operation["responses"]) == ("requestBody" in operation)
 
 
@@ -218,7 +219,7 @@ def test_the_answers_of_all_routes_match_the_document(api: Api, document: dict[s
         call("DELETE", "/jobs/{job_id}", None, 400, job_id)
         call("PUT", "/jobs/{job_id}/heartbeat", HOLDER, 404, job_id)
     call_for_many_jobs(call)
-    for path in ("/jobs", "/admin/stats", "/admin/executors", "/health", "/metrics"):
+    for path in ("/jobs", "/admin/stats", "/admin/executors", "/health", "/health/live", "/metrics"):
         call("GET", path)
     call("GET", "/jobs/{job_id}", None, 404)
     call("GET", "/jobs?limit=0&offset=x", None, 400)

@@ -34,6 +34,13 @@ def health() -> tuple[dict[str, str], int]:
     return {"status": status, "database": database}, code
 
 
+@blueprint.route("/health/live", methods=["GET"], needs=NOTHING)
+@blueprint.answers(200, answers.LiveOut())
+def live() -> dict[str, str]:
+    """Check that the server answers, whatever its database does"""
+    return {"status": "alive"}
+
+
 @blueprint.route("/metrics", methods=["GET"], needs=METRICS)
 @blueprint.answers(200, {"type": "string"}, content_type="text/plain")
 def metrics() -> Response:

@@ -192,6 +192,12 @@ class ExecutorOut(Schema):
     jobs_completed = basic.Integer(required=True)
 
 
+class LiveOut(Schema):
+    """That the server answers."""
+
+    status = basic.String(required=True, validate=validate.OneOf(["alive"]))
+
+
 class HealthOut(Schema):
     """Whether the server and its database work."""
 

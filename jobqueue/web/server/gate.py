@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import gevent
-from gevent.lock import Semaphore
+from gevent.lock import DummySemaphore, Semaphore
 
 from jobqueue.queue.transport.limits import OPERATION_SECONDS, limited
 from jobqueue.web.server.connection import Connection
@@ -43,7 +43,7 @@ App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 class Place:
     """The right of one request to run. It is given up while the request waits for its client."""
 
-    def __init__(self, places: Semaphore) -> None:
+    def __init__(self, places: Semaphore | DummySemaphore) -> None:
         self._places = places
         self._is_held = True
 
@@ -71,13 +71,17 @@ class Gate:
         self._wait_seconds = wait_seconds
         self._ordinary = Semaphore(ORDINARY_PLACES)
         self._urgent = Semaphore(URGENT_PLACES)
+        self._unlimited = DummySemaphore()
         self._turn = Semaphore(1)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Run a request when it is its turn; answer 503 if that takes too long."""
+        places: Semaphore | DummySemaphore
         connection: Connection = environ["gunicorn.socket"]
         deadline = time.monotonic() + self._wait_seconds
-        if is_urgent(environ["REQUEST_METHOD"], environ["PATH_INFO"]):
+        if environ["PATH_INFO"].endswith("/health/live"):  # it waits for nothing, and nothing may make it wait
+            places, has_place = self._unlimited, True
+        elif is_urgent(environ["REQUEST_METHOD"], environ["PATH_INFO"]):
             places, has_place = self._urgent, self._urgent.acquire(timeout=_until(deadline))
         else:
             places, has_place = self._ordinary, self._may_begin(deadline)

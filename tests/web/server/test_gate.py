@@ -19,7 +19,7 @@ from jobqueue.web.server import connection_table
 from jobqueue.web.server import gate as gate_module
 from jobqueue.web.server.connection import Connection
 from jobqueue.web.server.connection_table import ConnectionTable, TimeLimits
-from jobqueue.web.server.gate import ORDINARY_PLACES, Gate
+from jobqueue.web.server.gate import ORDINARY_PLACES, URGENT_PLACES, Gate
 
 WHOLE_BODY = SimpleNamespace(reader=SimpleNamespace(length=0))
 BLOCKED = b"x" * 10_000_000
@@ -34,7 +34,7 @@ class App:
         self.released = Event()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if environ["PATH_INFO"] != "/health":
+        if "/health" not in environ["PATH_INFO"]:
             self.running += 1
             with callers.waiting(environ) if environ["PATH_INFO"] == "/wait" else callers.waiting({}):
                 self.released.wait()
@@ -42,11 +42,11 @@ class App:
         return [b""]
 
 
-def ask(gate: Gate, path: str) -> str:
+def ask(gate: Gate, path: str, method: str = "GET") -> str:
     """Send a request through the gate; return the status."""
     statuses: list[str] = []
     connection = SimpleNamespace(place=None, settle_body=lambda: None, free=lambda: None)
-    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "gunicorn.socket": connection}
+    environ = {"REQUEST_METHOD": method, "PATH_INFO": path, "gunicorn.socket": connection}
     gate(environ, lambda status, _: statuses.append(status))
     return statuses[0]
 
@@ -69,6 +69,16 @@ def app() -> Iterator[App]:
     app = App()
     yield app
     app.released.set()
+
+
+def test_a_probe_of_the_process_waits_for_nobody(app: App) -> None:
+    gate = Gate(app, ConnectionTable(10))
+    places = [("/jobs", ORDINARY_PLACES), ("/jobs/x/heartbeat", URGENT_PLACES)]
+    running = [gevent.spawn(ask, gate, path, "PUT") for path, count in places for _ in range(count)]
+    while app.running < len(running):
+        gevent.sleep(0)
+    with gevent.Timeout(10):
+        assert ask(gate, "/api/v1/health/live") == "200 OK"
 
 
 def test_a_request_that_gets_no_place_in_time_is_answered_503_and_a_probe_needs_none(app: App) -> None:
