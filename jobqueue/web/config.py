@@ -57,6 +57,9 @@ class ServerSettings:
         "host names without a port (in ASCII, as xn--…), *.domain or *",
         "names by which clients may call the API while it is open",
     )
+    trusted_proxies: int = whole_number(
+        "TRUSTED_PROXIES", 0, (0, 20), "how many proxies' X-Forwarded-… headers are believed"
+    )
 
     @property
     def is_open(self) -> bool:

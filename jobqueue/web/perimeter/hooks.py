@@ -6,6 +6,7 @@ from flask import Flask, Response
 from flask.globals import request_ctx
 
 from jobqueue.web.perimeter import answer_headers, request_ids
+from jobqueue.web.perimeter.proxies import trusting
 from jobqueue.web.perimeter.rules import Perimeter
 
 
@@ -15,6 +16,7 @@ def install(app: Flask, perimeter: Perimeter) -> None:
     def check() -> None:
         perimeter.check(request_ctx.request.environ)
 
+    app.wsgi_app = trusting(app.wsgi_app, perimeter.trusted_proxies)  # type: ignore[method-assign, assignment]  # Flask's way
     app.before_request(begin)
     app.before_request(check)
     app.after_request(protect)

@@ -12,6 +12,7 @@ from jobqueue.web.config import ServerSettings
 from jobqueue.web.perimeter.browsers import is_cross_origin
 from jobqueue.web.perimeter.hosts import Hosts
 from jobqueue.web.perimeter.own_names import own_names
+from jobqueue.web.perimeter.proxies import ORIGINAL
 
 SHOWN_CHARACTERS = 200
 _absolute = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)")
@@ -23,38 +24,41 @@ class Perimeter:
 
     hosts: the hosts by which the server may be called while the API is open. is_open: whether it is, that is, whether
     no tokens are configured. With tokens, a page of another site can do nothing even if its name leads here.
+    trusted_proxies: how many proxies in front of the server are believed.
     """
 
     hosts: Hosts = field(default_factory=Hosts)
     is_open: bool = True
+    trusted_proxies: int = 0
 
     def check(self, environ: Mapping[str, Any]) -> None:
         """Raise CrossOrigin or UnknownHost for a request that must not be answered."""
         if is_cross_origin(environ):
             raise CrossOrigin
-        host = environ.get("HTTP_HOST")
-        if not host:
-            raise UnknownHost("The request has no header Host")
-        if self.is_open:
-            self._check_host(host)
-            for other in other_hosts(environ):
-                self._check_host(other)
-
-    def _check_host(self, host: str) -> None:
-        if not self.hosts.allows(host):
-            raise UnknownHost(host=host[:SHOWN_CHARACTERS])
+        for host in named_hosts(environ):
+            if not host:
+                raise UnknownHost("The request has no header Host")
+            if self.is_open and not self.hosts.allows(host):
+                raise UnknownHost(host=host[:SHOWN_CHARACTERS])
 
 
 def configured(settings: ServerSettings, variables: Mapping[str, str]) -> Perimeter:
     """Return the perimeter that the settings and the platform's variables describe."""
-    return Perimeter(Hosts(own_names(variables), settings.allowed_hosts), settings.is_open)
+    return Perimeter(Hosts(own_names(variables), settings.allowed_hosts), settings.is_open, settings.trusted_proxies)
 
 
-def other_hosts(environ: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the hosts that a request names outside of `Host`: in its request line, as requests to a proxy do.
+def named_hosts(environ: Mapping[str, Any]) -> Iterator[str | None]:
+    """Yield every host that a request names, None or "" for one that is missing. All have to be allowed.
 
-    HTTP says that this one counts and `Host` does not. gunicorn ignores it. So both have to be allowed.
+    - `Host`, or what a trusted proxy says about it.
+    - `Host` as it came. A server that trusts a proxy can often be reached beside it, and there a page could name any
+      host in `X-Forwarded-Host`.
+    - The host in the request line, as requests to a proxy have it. HTTP says that it counts and `Host` does not, but
+      gunicorn ignores it.
     """
+    yield environ.get("HTTP_HOST")
+    if ORIGINAL in environ:
+        yield environ[ORIGINAL]["HTTP_HOST"]
     target = environ.get("RAW_URI", "/")
     if target[:1] != "/" and (absolute := _absolute.match(target)):
         yield absolute[1]
