@@ -12,6 +12,7 @@ from flask_smorest import Api, Blueprint
 from marshmallow import Schema, fields
 
 from jobqueue.web import errors
+from jobqueue.web.access import documented
 from jobqueue.web.access.needs import ADMIN, NOTHING, Need
 from jobqueue.web.bodies.limits import SMALL, Limit
 from jobqueue.web.bodies.parser import BodyParser
@@ -19,6 +20,7 @@ from jobqueue.web.perimeter import answer_headers, request_ids
 from jobqueue.web.requests.job_ids import JobIdConverter
 from jobqueue.web.schemas.answers import ErrorOut
 from jobqueue.web.schemas.batches import ReportIn
+from jobqueue.web.services import services_of
 
 PREFIX = "/api/v1"
 DOCUMENT = "api-docs.openapi_json"
@@ -46,6 +48,7 @@ class JobQueueBlueprint(Blueprint):
         super().__init__(*arguments, **options)
         self.needs: dict[str, Need] = {}
         """What a caller needs for each route, by its endpoint."""
+        self._prepare_doc_cbks.append(self._document_needs)
 
     def route(self, rule: str, *, needs: Need = ADMIN, **options: Any) -> Callable[[View], View]:
         """Serve a view at a path, for callers that have what it needs. The view's name is its operation id in the
@@ -55,6 +58,8 @@ class JobQueueBlueprint(Blueprint):
 
         def decorate(view: View) -> View:
             self.needs[f"{self.name}.{view.__name__}"] = needs
+            for status, described in documented.refusals(needs).items():
+                _described(view, self.alt_response(status, schema=ErrorOut(), **described))
             return cast("View", register(self.doc(operationId=view.__name__)(view)))
 
         return decorate
@@ -87,6 +92,11 @@ class JobQueueBlueprint(Blueprint):
     def refuses(self, *statuses: int) -> Callable[[View], View]:
         """Document the error statuses of a view that uses the queue: these, and those of REFUSALS."""
         return lambda view: self._document_errors(view, (*statuses, *REFUSALS))
+
+    def _document_needs(self, doc: Any, described: Any, *, app: Flask, **_: object) -> Any:
+        """Document what an operation needs."""
+        need = self.needs[f"{self.name}.{described['manual_doc']['operationId']}"]
+        return {**doc, "security": documented.security(need, services_of(app).access.is_open)}
 
     def _document_body(self, view: View, limit: Limit) -> View:
         """Document the error statuses of a view with a body, and its limits; flask-smorest adds the 400."""
@@ -122,7 +132,7 @@ def _parsing(view: Callable[..., Any], schema: Schema, parser: BodyParser, locat
 
 
 def needs(blueprints: Iterable[JobQueueBlueprint]) -> Mapping[str, Need]:
-    """Return what a caller needs for each route, by its endpoint. The document is open: it is the same everywhere."""
+    """Return what a caller needs for each route, by its endpoint. The document is open: it says nothing about jobs."""
     declared = {endpoint: need for blueprint in blueprints for endpoint, need in blueprint.needs.items()}
     return {DOCUMENT: NOTHING, **declared}
 
@@ -131,13 +141,15 @@ def install(app: Flask, blueprints: Iterable[JobQueueBlueprint]) -> None:
     """Give the app its routes and the OpenAPI document of them."""
     app.config.update(OPENAPI_URL_PREFIX=PREFIX, OPENAPI_JSON_PATH="openapi.json")
     app.url_map.converters["job_id"] = JobIdConverter
-    documented = JobQueueApi(app, spec_kwargs={"title": "jobqueue", "version": "v1", "openapi_version": "3.1.0"})
-    documented.spec.components.header(request_ids.HEADER, answer_headers.DOCUMENTED)
-    documented.register_converter(JobIdConverter, lambda _: {"type": "string", "format": "uuid"})
-    documented.ma_plugin.converter.add_attribute_function(publish_key_rules)
-    documented.ma_plugin.converter.add_attribute_function(publish_reports)
+    api = JobQueueApi(app, spec_kwargs={"title": "jobqueue", "version": "v1", "openapi_version": "3.1.0"})
+    api.spec.components.header(request_ids.HEADER, answer_headers.DOCUMENTED)
+    api.register_converter(JobIdConverter, lambda _: {"type": "string", "format": "uuid"})
+    api.ma_plugin.converter.add_attribute_function(publish_key_rules)
+    api.ma_plugin.converter.add_attribute_function(publish_reports)
+    for name, scheme in documented.SCHEMES.items():
+        api.spec.components.security_scheme(name, scheme)
     for blueprint in blueprints:
-        documented.register_blueprint(blueprint, url_prefix=PREFIX)
+        api.register_blueprint(blueprint, url_prefix=PREFIX)
 
 
 def publish_key_rules(converter: Any, field: Any, **_: object) -> dict[str, object]:

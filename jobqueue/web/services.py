@@ -54,4 +54,9 @@ def install(app: Flask, services: Services) -> None:
 
 def services() -> Services:
     """Return the services of the app that handles this request."""
-    return cast("Services", current_app.extensions[EXTENSION])
+    return services_of(current_app)
+
+
+def services_of(app: Flask) -> Services:
+    """Return the services of an app."""
+    return cast("Services", app.extensions[EXTENSION])

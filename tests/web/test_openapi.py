@@ -12,6 +12,8 @@ from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 from werkzeug.test import TestResponse
 
+from jobqueue.web.access.policy import Access
+from tests.support.tokens import one_for_each_scope
 from tests.support.web import HOLDER, JOB, UNKNOWN_ID, Api
 
 OPERATIONS = {
@@ -82,6 +84,28 @@ def test_every_documented_route_has_a_summary_and_its_error_statuses(document: d
                 assert operation["summary"], (method, path)
                 assert "503" in operation["responses"] or path.endswith(("/metrics", "/live"))
                 assert ("413" in operation["responses"]) == ("requestBody" in operation)
+
+
+def operations(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the operations by their ids."""
+    items = [item for path in document["paths"].values() for method, item in path.items() if method != "parameters"]
+    return {item["operationId"]: item for item in items}
+
+
+@pytest.mark.parametrize("access", [Access(), Access(one_for_each_scope())], ids=["open", "with tokens"])
+def test_every_operation_says_what_token_it_needs(api: Api, access: Access) -> None:
+    document = Api(api.bench, access).get("/openapi.json")
+    validate(document)
+    [(name, scheme)] = document["components"]["securitySchemes"].items()
+    assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
+    optional: list[dict[str, object]] = [{}] if access.is_open else []
+    documented = operations(document)
+    assert documented["submit"]["security"] == [{name: ["submit"]}, *optional]
+    assert documented["list_jobs"]["security"] == [{name: ["read"]}, *optional]
+    assert documented["claim"]["security"] == [{name: ["execute"]}, *optional]
+    assert documented["health"]["security"] == []
+    for operation_id, operation in documented.items():
+        assert {"401", "403"} & {*operation["responses"]} == (set() if operation_id == "health" else {"401", "403"})
 
 
 def test_the_operation_ids_are_those_that_generated_clients_are_built_on(document: dict[str, Any]) -> None:
