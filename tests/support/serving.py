@@ -23,7 +23,7 @@ from tests.support.service import Service
 from tests.support.waiting import wait_until
 
 PREFIX = "/api/v1"
-GUNICORN = ["-m", "gunicorn", "app:app"]
+GUNICORN = ("-m", "gunicorn", "app:app")
 T = TypeVar("T")
 
 
@@ -41,7 +41,7 @@ def gunicorn(*options: str) -> list[str]:
 class Server:
     """The API as gunicorn serves it with two processes, logging to a file in `folder`. It is not started yet.
 
-    `code` is the project's folder, or one with another version of the project.
+    `code` is the project's folder, or one with another version of the project. `command` is what Python runs.
     """
 
     folder: Path
@@ -49,6 +49,7 @@ class Server:
     code: Path = ROOT
     port: int = field(default_factory=free_port)
     service: Service | None = None
+    command: Sequence[str] = GUNICORN
 
     @property
     def root(self) -> str:
@@ -81,7 +82,7 @@ class Server:
     def launch(self) -> None:
         """Start the server and do not wait for it."""
         variables = environment(self.folder, PORT=str(self.port), **self.variables)
-        self.service = Service.start(GUNICORN, self.folder, "api", variables, self.code)
+        self.service = Service.start([*self.command], self.folder, "api", variables, self.code)
 
     def kill(self) -> None:
         """Kill all of its processes."""
@@ -147,11 +148,14 @@ def running(server: Server) -> Iterator[Server]:
 
 
 @contextmanager
-def standing_api(**variables: str) -> Iterator[Server]:
-    """A running server with a Redis and a folder of its own."""
+def standing_api(command: Sequence[str] = GUNICORN, **variables: str) -> Iterator[Server]:
+    """A running server, started by this command, with a Redis and a folder of its own."""
     with tempfile.TemporaryDirectory(prefix="jq-") as name:
         folder = Path(name)
-        with running_redis(folder) as redis_url, running_api(folder, REDIS_URL=redis_url, **variables) as server:
+        with (
+            running_redis(folder) as redis_url,
+            running(Server(folder, {"REDIS_URL": redis_url, **variables}, command=command)) as server,
+        ):
             yield server
 
 

@@ -10,16 +10,26 @@ from typing import Any
 
 import gevent
 from gunicorn import http
-from gunicorn.http.errors import ConfigurationProblem, InvalidChunkSize, NoMoreData
+from gunicorn.http.errors import (
+    ConfigurationProblem,
+    InvalidChunkSize,
+    InvalidResponseHeader,
+    InvalidResponseHeaderName,
+    NoMoreData,
+    ParseException,
+)
 from gunicorn.http.wsgi import Response
 from gunicorn.util import http_date, write
 
 from jobqueue.web.perimeter import request_ids
 from jobqueue.web.server.connection import Connection
-from jobqueue.web.server.error_page import write_error
+from jobqueue.web.server.error_page import refuse, write_error
 
 FREE_CHUNKS, BYTES_PER_CHUNK = 20_000, 256
 """How many chunks a body may have, and how many bytes buy another one. Each costs the processor 6 microseconds."""
+
+OUR_FAULTS = (InvalidResponseHeader, InvalidResponseHeaderName)
+"""gunicorn's errors for an answer, which are among those for a request."""
 
 ID_HEADER = request_ids.HEADER.upper()
 """As gunicorn spells it."""
@@ -111,11 +121,15 @@ def serve(worker: Any, listener: Any, connection: Connection) -> None:
         write_error(connection, 404, "No such path", "")  # type: ignore[arg-type]
         connection.linger()
     except (NoMoreData, OSError) as error:
-        worker.log.debug("The client has gone: %s", error)
-    except Exception as error:  # noqa: BLE001  # gunicorn answers a malformed request with 4xx, any other error with 500
+        worker.log.debug("The client has gone: %s", type(error).__name__)
+    except Exception as error:  # noqa: BLE001  # a fault of the client, or one of ours, which is answered with 500
         if not request_ids.current():
-            request_ids.begin(None)  # for gunicorn's line about it and for the answer
-        worker.handle_error(connection.request, connection, connection.address, error)
+            request_ids.begin(None)  # for the line about it and for the answer
+        if isinstance(error, ParseException) and not isinstance(error, OUR_FAULTS):
+            with suppress(OSError):
+                refuse(connection, worker.log, error)
+        else:
+            worker.handle_error(connection.request, connection, connection.address, error)
         connection.linger()
 
 
