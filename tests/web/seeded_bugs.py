@@ -535,6 +535,32 @@ SERVER = [
         ),
     ),
     *seeded(
+        f"{CODE}/server/serving.py",
+        "tests/security/test_request_smuggling.py",
+        (
+            "a chunked body may be encoded in another way, too",
+            'codings != ["chunked"]',
+            '"chunked" not in codings[-1]',
+            "test_an_ambiguous_request_is_refused_and_its_connection_closed",
+        ),
+        (
+            "an absolute target may name another host",
+            "or hosts != [authority]",
+            "or not hosts",
+            "test_an_ambiguous_request_is_refused_and_its_connection_closed",
+        ),
+    ),
+    *seeded(
+        f"{CODE}/server/error_page.py",
+        "tests/security/test_secrets_in_malformed_requests.py",
+        (
+            "a malformed request is quoted in the log",
+            "address, type(error).__name__)",
+            "address, error)",
+            "test_a_malformed_request_is_not_quoted",
+        ),
+    ),
+    *seeded(
         f"{CODE}/server/worker.py",
         f"{TESTS}/server/test_processes.py",
         (

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import gevent
@@ -13,10 +14,12 @@ from gunicorn import http
 from gunicorn.http.errors import (
     ConfigurationProblem,
     InvalidChunkSize,
+    InvalidRequestLine,
     InvalidResponseHeader,
     InvalidResponseHeaderName,
     NoMoreData,
     ParseException,
+    UnsupportedTransferCoding,
 )
 from gunicorn.http.wsgi import Response
 from gunicorn.util import http_date, write
@@ -27,6 +30,9 @@ from jobqueue.web.server.error_page import refuse, write_error
 
 FREE_CHUNKS, BYTES_PER_CHUNK = 20_000, 256
 """How many chunks a body may have, and how many bytes buy another one. Each costs the processor 6 microseconds."""
+
+MAX_CHUNK_BYTES = 2**31 - 1
+"""No body is as long as this."""
 
 OUR_FAULTS = (InvalidResponseHeader, InvalidResponseHeaderName)
 """gunicorn's errors for an answer, which are among those for a request."""
@@ -51,7 +57,7 @@ class Answer(Response):
         """Return the first lines of the head. The date is written once a second."""
         connection = "upgrade" if self.upgrade else "close" if self.should_close() else "keep-alive"
         lines = [
-            f"HTTP/{self.req.version[0]}.{self.req.version[1]} {self.status}\r\n",
+            f"HTTP/1.{min(self.req.version[1], 1)} {self.status}\r\n",
             f"Date: {_http_date(int(time.time()))}\r\n",
             f"Connection: {connection}\r\n",
         ]
@@ -139,8 +145,9 @@ def _serve_all(worker: Any, listener: Any, connection: Connection) -> None:
     while True:
         request = next(parser)
         request_ids.begin(_sent_id(request.headers))
+        check_target(request)
         if getattr(request.body.reader, "parser", None) is not None:
-            request.body.reader.parser = without_crumbs(request.body.reader.parser)
+            guard_chunks(request)
         connection.run(request)
         # A proxy that speaks the PROXY protocol sends its header once, for all requests of the connection.
         proxy = request.proxy_protocol_info = request.proxy_protocol_info or proxy
@@ -155,6 +162,44 @@ def _sent_id(headers: list[tuple[str, str]]) -> str:
     """Return the id that the client has sent with a request, "" for none or several."""
     sent = [value for name, value in headers if name == ID_HEADER]
     return sent[0] if len(sent) == 1 else ""
+
+
+def check_target(request: Any) -> None:
+    """Raise InvalidRequestLine for a target that a proxy may read differently.
+
+    That is a part after `#`, which no target has, and an absolute URL that names another host than `Host` does: who may
+    send a request is decided by that header.
+    """
+    target: str = request.uri
+    if "#" in target:
+        raise InvalidRequestLine(target)
+    if target[0] != "/" and "://" in target:
+        hosts = [value.lower() for name, value in request.headers if name == "HOST"]
+        scheme, authority = re.split("://|[/?]", target.lower())[:2]
+        if scheme not in ("http", "https") or hosts != [authority]:
+            raise InvalidRequestLine(target)
+
+
+def guard_chunks(request: Any) -> None:
+    """Have the chunks of a body read more strictly than gunicorn reads them.
+
+    Raises UnsupportedTransferCoding for a body that is encoded in yet another way: gunicorn accepts `identity, chunked`
+    and `gzip, chunked`, and a proxy may see another end of such a body.
+    """
+    codings = [value.lower() for name, value in request.headers if name == "TRANSFER-ENCODING"]
+    if codings != ["chunked"]:
+        raise UnsupportedTransferCoding(", ".join(codings))
+    reader = request.body.reader
+    reader.parse_chunk_size = partial(chunk_size, reader.parse_chunk_size)
+    reader.parser = without_crumbs(reader.parser)
+
+
+def chunk_size(parse: Callable[..., tuple[int, bytes]], *arguments: Any, **options: Any) -> tuple[int, bytes]:
+    """Return what `parse` does. Raises InvalidChunkSize for a size that may overflow in a proxy and become small."""
+    size, rest = parse(*arguments, **options)
+    if size > MAX_CHUNK_BYTES:
+        raise InvalidChunkSize(b"too large")
+    return size, rest
 
 
 def without_crumbs(pieces: Iterator[bytes]) -> Iterator[bytes]:
