@@ -47,11 +47,12 @@ class Reason(StrEnum):
     """Why an attempt ended, or why it never began. The list is closed, because users write rules about these words.
 
     EXITED, SIGNALLED: the program ended by itself or was killed by a signal. TIMEOUT: it reached its time limit.
-    CANCELLED: its cancellation was requested. CHECKSUM_MISMATCH, DOWNLOAD_FAILED, BLOCKED_BY_POLICY: the program could
-    not be downloaded, or the worker does not allow its URL. EXEC_FAILED: it could not be started. OUTPUT_LIMIT: it
-    wrote more than the executor allows. OOM_KILLED: the machine ran out of memory. WORKER_SHUTDOWN, LEASE_LOST: the
-    executor stopped or fell silent; that is not the job's fault. HOST_FAULT: the executor's host lacked something else,
-    such as space on its disk.
+    CANCELLED: its cancellation was requested. CHECKSUM_MISMATCH, DOWNLOAD_FAILED: the program could not be downloaded.
+    BLOCKED_BY_POLICY: the executor's settings forbid the job, because of where its program comes from, of the program
+    itself, or of who signed the job. EXEC_FAILED: it could not be started. OUTPUT_LIMIT: it wrote more than the
+    executor allows. OOM_KILLED: the machine ran out of memory. WORKER_SHUTDOWN, LEASE_LOST: the executor stopped or
+    fell silent; that is not the job's fault. HOST_FAULT: the executor's host lacked something else, such as space on
+    its disk.
     """
 
     EXITED = "exited"
