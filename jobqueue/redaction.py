@@ -1,4 +1,4 @@
-"""Hides secrets in URLs and in texts that quote URLs, and shows characters that hide themselves.
+"""Hides secrets in URLs and in texts that quote URLs or API tokens, and shows characters that hide themselves.
 
 Where it is not certain which part is a password, more is hidden than necessary: a value that is shown may be one that
 no parser accepts.
@@ -19,14 +19,18 @@ NOT_IN_PATH = re.compile(r"[^\w/.,~+%!()\[\]-]|%(3f|23|3b|26|3d|40|3a|25)", re.I
 IN_TEXT = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:[/\\]{2}\S*?)([\"'<>`)\],.:;]*)(?!\S)")
 """A URL in a message, and the punctuation after it. A password may contain quotes, so these end no URL."""
 
+OF_TOKENS = "jq_"
 SECRETS_IN_TEXT = [
+    (re.compile(rf"(?<![A-Za-z0-9])({OF_TOKENS}[A-Za-z0-9.-]+_)[A-Za-z0-9_]+"), r"\1***"),  # an API token, whole or not
     (re.compile(r"(?<=[\w/.~%-])\?[^\s\"')]\S*"), "?***"),  # the query of a path without a host
     (re.compile(r"[^\s/\"'(]+:\S*@"), "***@"),  # user and password of a URL without a scheme
     (re.compile(r"(with args beginning with:).*", re.DOTALL), r"\1 ***"),  # Redis quotes a refused AUTH
     (re.compile(r"\b(passw(?:or)?d|authorization)(['\"]?\s*[=:]\s*)\S.*", re.IGNORECASE), r"\1\2***"),
 ]
-SUSPICIOUS = re.compile(r"://|[?@\\]|passw|authorization|beginning with", re.IGNORECASE)
-"""What a text contains that may quote a URL or a password. `is_suspicious` says the same of ASCII without it."""
+SUSPICIOUS = re.compile(rf"://|[?@\\]|passw|authorization|beginning with|{OF_TOKENS}", re.IGNORECASE)
+"""What a text contains that may quote a URL, a password or an API token. `is_suspicious` says the same of ASCII without
+it.
+"""
 
 INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
@@ -69,7 +73,7 @@ def redacted(value: str) -> str:
 
 
 def is_suspicious(text: str) -> bool:
-    """Return whether a text may quote a URL or a password."""
+    """Return whether a text may quote a URL, a password or an API token."""
     if not text.isascii():
         return SUSPICIOUS.search(text) is not None
     # Every line of the log is asked this. Each test is one pass of C code; the expression tries all its alternatives at
@@ -82,11 +86,14 @@ def is_suspicious(text: str) -> bool:
         or "passw" in (lower := text.lower())
         or "authorization" in lower
         or "beginning with" in lower
+        or OF_TOKENS in lower
     )
 
 
 def redacted_text(text: str) -> str:
-    """Return a message, possibly one of a library or of another host, without the secrets of the URLs in it."""
+    """Return a message, possibly one of a library or of another host, without the secrets of the URLs in it, and
+    without API tokens.
+    """
     if not is_suspicious(text):
         return text
     text = IN_TEXT.sub(lambda match: without_secrets(match[1]) + match[2], text)

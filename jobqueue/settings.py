@@ -34,7 +34,8 @@ class Setting(Generic[T]):
 
     default: the value when the variable is unset or empty, or a function that returns it. parse: returns the value for
     a text, raises ValueError for one that is not allowed. allowed: completes the sentence "NAME must be …".
-    meaning, default_text: what the setting and its default are, in words.
+    meaning, default_text: what the setting and its default are, in words. secret: whether the value is one, which no
+    message may show.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Setting(Generic[T]):
     allowed: str
     meaning: str
     default_text: str
+    secret: bool = False
 
     def read(self, variables: Mapping[str, str]) -> T:
         """Return the value. Raises InvalidSetting."""
@@ -52,12 +54,13 @@ class Setting(Generic[T]):
         try:
             return self.parse(text)
         except ValueError:
-            raise InvalidSetting(f"{self.name} is {_shown(text)!r}, but must be {self.allowed}.") from None
+            shown = "is set" if self.secret else f"is {_shown(text)!r}"
+            raise InvalidSetting(f"{self.name} {shown}, but must be {self.allowed}.") from None
 
 
 def declare(setting: Setting[T]) -> T:
     """Return a dataclass field that `load` reads from a setting. Type checkers take it for the setting's value."""
-    return cast("T", field(metadata={"setting": setting}))
+    return cast("T", field(metadata={"setting": setting}, repr=not setting.secret))
 
 
 def declared(settings_class: Any) -> dict[str, Setting[Any]]:

@@ -123,7 +123,15 @@ def test_a_message_without_a_url_is_shown_as_it_is() -> None:
     assert redacted_text(message) == message
 
 
-WORDS = ["PassWord", "AUTHORIZATION", "Beginning With", "pa\u017f\u017fw"]
+@pytest.mark.parametrize("before", ["", " ", "=", '"', "/", ":", "Bearer ", "_"])
+@pytest.mark.parametrize("end", ["", "_cA2f9z", "_cA2", "\n", '"', "/x"])
+def test_no_api_token_within_a_message_is_shown(before: str, end: str) -> None:
+    text = redacted_text(f"cannot use {before}jq_worker-pool.1_{CANARY}0123456789{end}")
+    assert CANARY not in text
+    assert "jq_worker-pool.1_***" in text or before == ":"
+
+
+WORDS = ["PassWord", "JQ_", "AUTHORIZATION", "Beginning With", "pa\u017f\u017fw"]
 
 
 @given(st.text(st.sampled_from("aS\u017f?@\\:/é")) | st.sampled_from(WORDS))
