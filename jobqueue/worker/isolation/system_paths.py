@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 SYSTEM = (
     *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix", "/gnu"),
@@ -12,6 +13,10 @@ SYSTEM = (
     *("/run/current-system", "/run/opengl-driver", "/var/lib/ca-certificates"),
 )
 """The rest of /run is left out because it holds the secrets of containers and the sockets of services."""
+
+
+SHARED = ("/dev/shm", "/proc", "/sys")  # noqa: S108  # nothing is written there
+"""What programs can read besides, in whole or in part."""
 
 
 def roots(hidden: Sequence[str]) -> list[str]:
@@ -42,6 +47,23 @@ def around(path: str, hidden: Sequence[str]) -> Iterator[str]:
             # must not be seen.
             if not entry.is_symlink():
                 yield from around(entry.path, hidden)
+
+
+def directories_around(file: Path) -> list[str]:
+    """Return the directories to hide so that programs cannot read a file that they could read otherwise; none for a
+    file that they cannot see anyway.
+
+    It is the directory and not the file that is hidden, because a file is replaced by another one of the same name. A
+    link is replaced, too. Raises ValueError with the directory when it cannot be hidden: it is what programs need, or
+    has that in it.
+    """
+    needed = [os.path.realpath(path) for path in (*SYSTEM, *SHARED, *_python()) if os.path.isdir(path)]
+    around = {os.path.realpath(file.parent), os.path.dirname(os.path.realpath(file))}
+    seen = sorted(folder for folder in around if any(lies_in(folder, path) for path in needed))
+    for folder in seen:
+        if any(lies_in(path, folder) for path in needed):
+            raise ValueError(folder)
+    return seen
 
 
 def lies_in(path: str, directory: str) -> bool:

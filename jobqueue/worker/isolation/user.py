@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import socket
+import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -69,6 +70,13 @@ def give_pipes(outputs: Sequence[int], user: int) -> None:
     """Make a user the owner of pipes. Only the owner can open them by name, as /dev/stdout and /dev/stderr."""
     for descriptor in outputs:
         os.fchown(descriptor, user, user)
+
+
+def anybody_may_read(path: Path) -> bool:
+    """Return whether a user who owns nothing can read a file. Raises OSError when it does not exist."""
+    real = path.resolve(strict=True)
+    reachable = all(folder.stat().st_mode & stat.S_IXOTH for folder in real.parents)
+    return reachable and bool(real.stat().st_mode & stat.S_IROTH)
 
 
 def reserve_user(first: int) -> tuple[int, socket.socket]:

@@ -10,6 +10,16 @@ LEVELS = "tests/worker/isolation/test_levels.py"
 
 HOST = [
     *seeded(
+        "jobqueue/worker/isolation/system_paths.py",
+        "tests/worker/isolation/test_secret_files.py",
+        (
+            "a secret that a link leads to can be read",
+            "{os.path.realpath(file.parent), os.path.dirname(os.path.realpath(file))}",
+            "{os.path.realpath(file.parent)}",
+            "test_what_a_link_leads_to_is_hidden_and_where_the_link_is",
+        ),
+    ),
+    *seeded(
         f"{CODE}/lock_file.py",
         f"{TESTS}/test_lock_file.py",
         (
