@@ -10,9 +10,12 @@ import time
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from jobqueue.client import token as tokens
 from jobqueue.client.jobs import Jobs
-from jobqueue.client.transport import ApiRefused, ApiUnavailable, Transport
+from jobqueue.client.token import Token
+from jobqueue.client.transport import ApiRefused, ApiUnavailable, TokenRefused, Transport
 from jobqueue.redaction import without_secrets
+from jobqueue.settings import InvalidSetting
 
 PROGRAM = b"""#!/bin/sh
 echo "Hello, $NAME! I was called with: $*"
@@ -52,11 +55,11 @@ def follow(jobs: Jobs, job_id: str) -> dict[str, object]:
     sys.exit(f"The job has not ended after {TIME_LIMIT_SECONDS} seconds. Is a worker running?")
 
 
-def demo(api_url: str) -> int:
+def demo(api_url: str, token: Token) -> int:
     """Run the program through the queue; return 0 if it completed, else 1. Raises ApiUnavailable and ApiRefused."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    jobs = Jobs(Transport(api_url))
+    jobs = Jobs(Transport(api_url, token=token))
     job_id = jobs.submit(
         {
             "type": "demo",
@@ -75,11 +78,15 @@ def demo(api_url: str) -> int:
 
 
 def main() -> int:
-    """Run the demo at API_URL, or at the PORT (8080) of this machine."""
+    """Run the demo at API_URL, or at the PORT (8080) of this machine, with API_TOKEN or API_TOKEN_FILE if set."""
     api_url = os.environ.get("API_URL") or f"http://127.0.0.1:{os.environ.get('PORT') or 8080}/api/v1"
     shown = without_secrets(api_url)
     try:
-        return demo(api_url)
+        return demo(api_url, tokens.load(os.environ, api_url))
+    except InvalidSetting as error:
+        sys.exit(str(error))
+    except TokenRefused as refused:
+        sys.exit(str(refused))
     except ApiUnavailable as error:
         sys.exit(f"{shown} is not available: {error}. Is make run running in another terminal?")
     except ApiRefused as refused:

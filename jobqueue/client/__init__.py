@@ -2,6 +2,7 @@
 
 transport: one request to the API: JSON in, JSON out, and two errors.
 exchange: how a request reaches the API: over a kept connection, or another one when that is dead.
+token: the token that requests carry, from settings and files.
 unavailable: what every failure of the network means for a request.
 claims: the executor's single requests: claim, heartbeat, report.
 batches: the executor's requests about many jobs at once; single ones where the API knows no others.

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from threading import Event
 from typing import IO
 
 from jobqueue import logs
+from jobqueue.client.token import Token
 from jobqueue.client.unavailable import EXPECTED, ApiUnavailable, reason
 from jobqueue.net.connections import Connection, headers_for, pieces_of
 from jobqueue.net.network import Network
@@ -68,10 +71,15 @@ class Withdrawn(Exception):
 
 
 class Exchanges:
-    """Requests and answers over one connection, which is replaced when it is old or broken. For one thread."""
+    """Requests and answers over one connection, which is replaced when it is old or broken. For one thread.
 
-    def __init__(self, api_url: str, network: Network, connect_seconds: float) -> None:
+    The token is sent to the API only: a redirect is an answer like any other.
+    """
+
+    def __init__(self, api_url: str, network: Network, connect_seconds: float, token: Token | None = None) -> None:
         self._api_url = api_url
+        self._token = token or Token()
+        self._sent_token = ""
         self._network = network
         self._connect_seconds = connect_seconds
         self._kept: Connection | None = None
@@ -85,16 +93,16 @@ class Exchanges:
         A request that may be sent twice is sent again at once, on a new connection, when a connection passes nothing
         for a while or breaks. Such a connection says nothing about the API: others may work. The silence may be twice
         as long the second time and of any length the third time, for an API that needs longer to answer.
+
+        A request that was answered 401 was not acted upon. It is sent once more if there is another token by now.
         """
         silence_seconds = min(MAX_SILENCE_SECONDS, (within_seconds - request.held_seconds) / 2) + request.held_seconds
-        limit = TimeLimit(within_seconds, withdrawn)
+        limit, silences = TimeLimit(within_seconds, withdrawn), (silence_seconds, 2 * silence_seconds)
         try:
-            for silence in (silence_seconds, 2 * silence_seconds) if request.repeatable else ():
-                limit.tolerate_silence(silence)
-                with suppress(_ConnectionLost):
-                    return self._try(request, limit)
-            limit.tolerate_silence(None)
-            return self._try(request, limit)
+            answer = self._try_each(request, limit, silences)
+            if answer.status == HTTPStatus.UNAUTHORIZED and self._token.replaces(self._sent_token):
+                answer = self._try_each(request, limit, silences)
+            return answer
         except Stopped:
             raise Withdrawn from None
         except _ConnectionLost as lost:
@@ -107,6 +115,14 @@ class Exchanges:
         if self._kept is not None:
             self._kept.hang_up()
             self._kept = None
+
+    def _try_each(self, request: Request, limit: TimeLimit, silences: Sequence[float]) -> Answer:
+        for silence in silences if request.repeatable else ():
+            limit.tolerate_silence(silence)
+            with suppress(_ConnectionLost):
+                return self._try(request, limit)
+        limit.tolerate_silence(None)
+        return self._try(request, limit)
 
     def _try(self, request: Request, limit: TimeLimit) -> Answer:
         """Send a request once. Raises _ConnectionLost once there was a connection, otherwise what went wrong."""
@@ -139,8 +155,9 @@ class Exchanges:
         return self._network.connection(url, self._connect_seconds)
 
     def _exchange(self, connection: Connection, url: Url, request: Request) -> Answer:
+        self._sent_token = self._token.current()
         try:
-            connection.ask(request.method, url, _headers(url, request), request.body)
+            connection.ask(request.method, url, _headers(url, request, self._sent_token), request.body)
         except (BrokenPipeError, ConnectionResetError):
             # A server may refuse a body before it has read all of it. Then the answer is there, and explains the error.
             if connection.sock is None:
@@ -172,8 +189,10 @@ class _ConnectionLost(Exception):
         self.error = error
 
 
-def _headers(url: Url, request: Request) -> dict[str, str]:
+def _headers(url: Url, request: Request, token: str) -> dict[str, str]:
     headers = headers_for(url, url.credentials)
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
     if request.body is not None:
         headers["Content-Type"] = "application/json"
     if request.body is not None and not isinstance(request.body, bytes):

@@ -9,12 +9,22 @@ from threading import Event
 from typing import IO, Any
 
 from jobqueue.client.exchange import Answer, Exchanges, Request, Withdrawn
-from jobqueue.client.unavailable import ApiUnavailable
+from jobqueue.client.token import Token
+from jobqueue.client.unavailable import ApiUnavailable, TokenRefused
 from jobqueue.net.network import Network
 from jobqueue.net.statuses import is_retryable
 from jobqueue.redaction import without_secrets
 
-__all__ = ["ANSWER_SECONDS", "CONNECT_SECONDS", "ApiRefused", "ApiUnavailable", "Request", "Transport", "Withdrawn"]
+__all__ = [
+    "ANSWER_SECONDS",
+    "CONNECT_SECONDS",
+    "ApiRefused",
+    "ApiUnavailable",
+    "Request",
+    "TokenRefused",
+    "Transport",
+    "Withdrawn",
+]
 
 CONNECT_SECONDS = 3.05
 """Time limit of connecting to one of the API's addresses."""
@@ -40,12 +50,20 @@ class ApiRefused(Exception):
 class Transport:
     """Requests to one API over a kept connection. For one thread at a time.
 
-    Passwords in `.netrc` are not used: they would go to whoever answers.
+    Passwords in `.netrc` are not used: they would go to whoever answers. Every method that sends a request raises
+    TokenRefused, which is an ApiUnavailable, when the API refuses the token.
     """
 
-    def __init__(self, api_url: str, network: Network | None = None, connect_seconds: float = CONNECT_SECONDS) -> None:
+    def __init__(
+        self,
+        api_url: str,
+        network: Network | None = None,
+        connect_seconds: float = CONNECT_SECONDS,
+        token: Token | None = None,
+    ) -> None:
         self._shown_url = without_secrets(api_url.rstrip("/"))
-        self._exchanges = Exchanges(api_url.rstrip("/"), network or Network(), connect_seconds)
+        self._token = token or Token()
+        self._exchanges = Exchanges(api_url.rstrip("/"), network or Network(), connect_seconds, self._token)
 
     def call(
         self,
@@ -91,12 +109,30 @@ class Transport:
             message = f" ({error[:LONGEST_SHOWN]})" if isinstance(error, str) else ""
             raise ApiUnavailable(f"{status}{message} from {self._shown_url}")
         if status == HTTPStatus.NO_CONTENT:
+            self._token.note_accepted()
             return None
         if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES and not isinstance(body, bytes | None):
+            self._token.note_accepted()
             return body
         if status < HTTPStatus.BAD_REQUEST or not isinstance(error, str) or not isinstance(context, dict):
             raise self._foreign(answer)
+        if status == HTTPStatus.UNAUTHORIZED or (status == HTTPStatus.FORBIDDEN and context.get("code") == "forbidden"):
+            raise self._refusal_of_token(status, error[:LONGEST_SHOWN], context)
+        self._token.note_accepted()
         raise ApiRefused(status, error[:LONGEST_SHOWN], context)
+
+    def _refusal_of_token(self, status: int, error: str, context: dict[str, Any]) -> TokenRefused:
+        """Return what to raise when the API refuses the token, and say so in the log when that begins."""
+        scope = str(context.get("scope") or "")[:LONGEST_SHOWN] if status == HTTPStatus.FORBIDDEN else ""
+        if status == HTTPStatus.FORBIDDEN:
+            problem = f"the token in API_TOKEN or API_TOKEN_FILE lacks the scope {scope or 'for this'}"
+        elif self._token.is_set:
+            problem = "the API does not know the token in API_TOKEN or API_TOKEN_FILE"
+        else:
+            problem = "the API asks for a token: set API_TOKEN or API_TOKEN_FILE"
+        refused = TokenRefused(f"{status} from {self._shown_url}: {problem} ({error})", scope)
+        self._token.note_refused(str(refused))
+        return refused
 
     def _foreign(self, answer: Answer) -> ApiUnavailable | ApiRefused:
         """Return what to raise for another server's answer. It may pass, unless the body is too large there."""

@@ -16,6 +16,18 @@ class ApiUnavailable(Exception):
     """The API did not answer, or answered that it cannot serve the request now. It may or may not have acted on it."""
 
 
+class TokenRefused(ApiUnavailable):
+    """The API does not know the token, asks for one, or does not allow it this. It did not act on the request.
+
+    It counts as an API that is away, and not as a refusal of the request: a token may be replaced, and the right to
+    report a result may come back. `scope` is what the token lacks, "" if that is not what is wrong.
+    """
+
+    def __init__(self, message: str, scope: str = "") -> None:
+        super().__init__(message)
+        self.scope = scope
+
+
 EXPECTED = (OSError, HTTPException, HTTPError, TimeLimitExceeded, ValueError, RecursionError, MemoryError)
 """What networks, servers on the way and a machine short of memory can cause. Anything else is an error in the code."""
 

@@ -10,6 +10,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobqueue.client import token as tokens
+from jobqueue.client.token import Token
 from jobqueue.client.transport import ApiRefused, ApiUnavailable, Transport
 from jobqueue.net import network
 from jobqueue.redaction import without_secrets
@@ -58,7 +60,7 @@ def _findings(settings: WorkerSettings, variables: Mapping[str, str]) -> Iterato
     for name, meant in misspelt(variables).items():
         yield Finding(name, False, f"unknown setting; did you mean {meant}?")
     yield Finding("executor", None, settings.executor_id)
-    yield _api(settings, variables)
+    yield from findings_about_api(settings, variables)
     yield _slots(settings.slots)
     yield from _proc()
     yield from _directories(settings, variables)
@@ -67,19 +69,46 @@ def _findings(settings: WorkerSettings, variables: Mapping[str, str]) -> Iterato
         yield Finding("user", None, "root; give the worker a user of its own, or set ISOLATION=user")
 
 
-def _api(settings: WorkerSettings, variables: Mapping[str, str]) -> Finding:
-    url = without_secrets(settings.api_url)
+def findings_about_api(settings: WorkerSettings, variables: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield whether the API can be used with these settings: its health, and whether it accepts the token."""
     try:
-        with closing(Transport(settings.api_url, network.load(settings.ca_file, variables))) as transport:
-            transport.call("GET", "/health")
+        token = Token(settings.api_token, settings.api_token_file)
+        tokens.check_url(settings.api_url, token)
+        levels.directories_around(settings.isolation, settings.api_token_file)
+        known = network.load(settings.ca_file, variables)
     except InvalidSetting as error:
-        return Finding("network", False, str(error))
+        yield Finding("settings", False, str(error))
+        return
+    with closing(Transport(settings.api_url, known, token=token)) as transport:
+        health = _health(transport, without_secrets(settings.api_url))
+        yield health
+        if health.good:
+            yield from _token(transport, settings.api_url, token)
+
+
+def _health(transport: Transport, url: str) -> Finding:
+    try:
+        transport.call("GET", "/health")
     except ApiUnavailable as error:
         away = " (it answers, but cannot use its Redis)" if str(error).startswith("503 from") else ""
         return Finding("API_URL", False, f"{url} is not available: {error}{away}")
     except ApiRefused as error:
         return Finding("API_URL", False, f"{url} is not the API of a job queue (does the URL end in /api/v1?): {error}")
     return Finding("API_URL", True, f"{url} is healthy")
+
+
+def _token(transport: Transport, api_url: str, token: Token) -> Iterator[Finding]:
+    """Say whether the API takes the token for what a worker does: a claim that nobody can be given a job for."""
+    # The API looks at the token first. A claim without an executor is refused after that, and changes nothing.
+    try:
+        transport.call("POST", "/jobs/claim", {})
+    except ApiRefused:
+        text = "the API accepts it for claims" if token.is_set else "not set, and the API asks for none"
+        yield Finding("API_TOKEN", token.is_set or None, text)
+    except ApiUnavailable as error:
+        yield Finding("API_TOKEN", False, str(error))
+    if token.is_set and tokens.travels_openly(api_url):
+        yield Finding("API_TOKEN", None, "is sent without encryption; an API_URL with https would protect it")
 
 
 def _slots(slots: int) -> Finding:

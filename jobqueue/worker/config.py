@@ -11,8 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobqueue import settings
+from jobqueue.client import token
 from jobqueue.redaction import INVISIBLE
-from jobqueue.settings import Setting, allow, choice, declare, directory, job_timeout, seconds, url, whole_number, words
+from jobqueue.settings import (
+    InvalidSetting,
+    Setting,
+    allow,
+    choice,
+    declare,
+    directory,
+    job_timeout,
+    seconds,
+    url,
+    whole_number,
+    words,
+)
 from jobqueue.worker.host.processors import usable_processors
 from jobqueue.worker.isolation.levels import FIRST_UID, LEVELS
 from jobqueue.worker.programs.policy import DownloadRules
@@ -27,6 +40,11 @@ HOSTS = "hosts (host, host:port or *.domain)"
 NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 NAMES = "names of environment variables"
 MAX_PREFETCH = 1000
+SECRETS = frozenset({"API_TOKEN"})
+"""The variables that no program gets, whatever ENV_PASSTHROUGH says."""
+
+OF_THE_SERVER = frozenset({"API_TOKENS", "API_TOKENS_FILE"})
+"""The server's settings whose names are nearly the worker's. Platforms often give both the same variables."""
 
 
 def _prefetch(text: str) -> int | None:
@@ -53,6 +71,8 @@ class WorkerSettings:
 
     api_url: str = url("API_URL", "http://127.0.0.1:8080/api/v1", ("http", "https"), "where the API is")
     ca_file: Path | None = directory("CA_FILE", None, "certificates that are trusted besides", "none")  # noqa: RUF009  # a field
+    api_token: str = token.setting()
+    api_token_file: Path | None = token.file_setting()  # noqa: RUF009  # a field
     executor_id: str = declare(
         Setting("EXECUTOR_ID", _new_executor_id, _executor_id, ID, "the worker's name", "host, process id, random part")
     )
@@ -104,9 +124,13 @@ class WorkerSettings:
 
 def load(variables: Mapping[str, str]) -> WorkerSettings:
     """Read the settings. Raises InvalidSetting with a sentence for the operator."""
-    return settings.load(WorkerSettings, variables)
+    loaded = settings.load(WorkerSettings, variables)
+    if SECRETS.intersection(loaded.env_passthrough):
+        raise InvalidSetting("ENV_PASSTHROUGH names API_TOKEN, but no program may have the worker's token.")
+    return loaded
 
 
 def misspelt(variables: Mapping[str, str]) -> dict[str, str]:
     """Return the variables whose names are close to a setting of the worker, each with the name of that setting."""
-    return settings.misspelt(variables, [setting.name for setting in settings.declared(WorkerSettings).values()])
+    others = [name for name in variables if name not in OF_THE_SERVER]
+    return settings.misspelt(others, [setting.name for setting in settings.declared(WorkerSettings).values()])

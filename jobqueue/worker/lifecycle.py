@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from jobqueue import logs
+from jobqueue.client import token as tokens
 from jobqueue.client.batches import Batches
 from jobqueue.client.older_api import OlderApi
+from jobqueue.client.token import Token
 from jobqueue.client.transport import Transport
 from jobqueue.net import network as networks
 from jobqueue.net.network import Network
@@ -68,11 +71,13 @@ class _Api:
 
     settings: WorkerSettings
     network: Network
+    token: Token
     older: OlderApi = field(default_factory=OlderApi)
 
     def connect(self) -> Batches:
         """Return a connection, for one thread."""
-        return Batches(Transport(self.settings.api_url, self.network), self.settings.executor_id, self.older)
+        transport = Transport(self.settings.api_url, self.network, token=self.token)
+        return Batches(transport, self.settings.executor_id, self.older)
 
 
 def run(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutdown, policy: ClaimPolicy) -> None:
@@ -86,7 +91,11 @@ def run(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutdo
     require_proc()
     hardening.adopt_orphans()
     open_files.allow(settings.slots)
-    api = _Api(settings, networks.load(settings.ca_file, variables))
+    token = Token(settings.api_token, settings.api_token_file, logs_refusals=True)
+    tokens.check_url(settings.api_url, token)
+    if token.is_set and tokens.travels_openly(settings.api_url):
+        logs.logger().warning("token_unencrypted", api_url=without_secrets(settings.api_url))
+    api = _Api(settings, networks.load(settings.ca_file, variables), token)
     with _resources(api, variables, shutdown) as resources, _slots(settings, resources) as slots:
         with directories.usable("TMPDIR", settings.temporary_directory):
             verify_slot(slots[0], resources.workspaces)
@@ -185,6 +194,7 @@ def _slots(settings: WorkerSettings, resources: Resources) -> Iterator[Sequence[
     """Yield the slots, isolated as the settings say. Raises InvalidSetting when that is not possible here."""
     # Directories that no program may see, where its isolation can hide them.
     hidden = [resources.programs.directory, resources.spool.path.parent, resources.workspaces.path]
+    hidden += map(Path, levels.directories_around(settings.isolation, settings.api_token_file))
     with ExitStack() as stack:
         slots = []
         for _ in range(settings.slots):

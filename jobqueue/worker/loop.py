@@ -13,7 +13,7 @@ from jobqueue import logs
 from jobqueue.backoff import backoff
 from jobqueue.client.batches import Batches, ClaimRequest
 from jobqueue.client.claimed_job import ClaimedJob
-from jobqueue.client.transport import ApiRefused, ApiUnavailable, Withdrawn
+from jobqueue.client.transport import ApiRefused, ApiUnavailable, TokenRefused, Withdrawn
 from jobqueue.worker.pool import Pool
 from jobqueue.worker.shutdown import Shutdown
 from jobqueue.worker.vacancies import Vacancies
@@ -31,6 +31,10 @@ MAX_OUTAGE_WAIT_SECONDS = 1.0
 """As short as for an empty queue: an API that is back gets its workers back at once, and an outage brings it no more
 requests than an empty queue does. Waits are random, so workers that were cut off together come back one by one.
 """
+
+MAX_REFUSED_WAIT_SECONDS = 15.0
+"""For an API that refuses the token: somebody has to replace it, and thousands of workers may have the same one."""
+
 POLL_SECONDS = 0.25
 """How often the loop checks for a request to stop while it waits for a slot or for the end of a pause."""
 
@@ -87,10 +91,12 @@ class Loop:
         self._unanswered: deque[ClaimRequest] = deque()
         self._found_none = False
         self._away_since: float | None = None
+        self._is_away = False
         self.gave_up = False
         """Whether the loop has ended because the API did not answer."""
         self._idle_waits = backoff(MIN_WAIT_SECONDS, MAX_IDLE_WAIT_SECONDS)
         self._outage_waits = backoff(MIN_WAIT_SECONDS, MAX_OUTAGE_WAIT_SECONDS)
+        self._refused_waits = backoff(MIN_WAIT_SECONDS, MAX_REFUSED_WAIT_SECONDS)
 
     def run(self) -> None:
         """Claim jobs until asked to stop or until the policy says so."""
@@ -120,12 +126,12 @@ class Loop:
         except Exception as error:  # noqa: BLE001  # whatever a claim runs into, the worker must live to claim again
             if self._away_since is None and not isinstance(error, ApiUnavailable | ApiRefused):
                 logs.logger().exception("crash", reason=repr(error))
-            self._note_no_answer(_reason(error))
+            self._note_no_answer(error)
             if isinstance(error, ApiRefused):
                 self.refused(request)
             else:
                 self.repeat(request)
-            return next(self._outage_waits)
+            return next(self._refused_waits if isinstance(error, TokenRefused) else self._outage_waits)
         finally:
             self._vacancies.stop_waiting()
         self._note_answer()
@@ -203,19 +209,27 @@ class Loop:
             return True
         return not self._unanswered and (self._vacancies.all_claimed or (self._policy.until_empty and self._found_none))
 
-    def _note_no_answer(self, reason: str) -> None:
-        """Log an outage when it begins, not at each claim; give up when it has lasted too long."""
+    def _note_no_answer(self, error: Exception) -> None:
+        """Log an outage when it begins, not at each claim; give up when it has lasted too long.
+
+        An API that refuses the token is not away. The token itself says so in the log (`client.token`).
+        """
         now = time.monotonic()
         if self._away_since is None:
-            logs.logger().error("api_away", reason=reason)
             self._away_since = now
+        if not self._is_away and not isinstance(error, TokenRefused):
+            logs.logger().error("api_away", reason=_reason(error))
+            self._is_away = True
         self.gave_up = self._policy.until_empty and now - self._away_since > self._policy.outage_limit_seconds
 
     def _note_answer(self) -> None:
-        if self._away_since is not None:
+        if self._away_since is None:
+            return
+        if self._is_away:
             logs.logger().info("api_back")
-            self._outage_waits = backoff(MIN_WAIT_SECONDS, MAX_OUTAGE_WAIT_SECONDS)
-            self._away_since = None
+        self._outage_waits = backoff(MIN_WAIT_SECONDS, MAX_OUTAGE_WAIT_SECONDS)
+        self._refused_waits = backoff(MIN_WAIT_SECONDS, MAX_REFUSED_WAIT_SECONDS)
+        self._away_since, self._is_away = None, False
 
 
 def _reason(error: Exception) -> str:

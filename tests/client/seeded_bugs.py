@@ -90,6 +90,44 @@ NET = [
         ),
     ),
 ]
+TOKEN = [
+    *seeded(
+        "jobqueue/client/token.py",
+        "tests/client/test_token.py",
+        (
+            "a token that was replaced is used until the worker is restarted",
+            "if stamp != self._read.stamp:",
+            "if not stamp:",
+            "test_a_token_in_a_file_is_read_again_when_the_file_changes",
+        ),
+        (
+            "a half-written token replaces a good one",
+            " and not is_mistyped(text)",
+            "",
+            "test_a_file_that_holds_no_token_for_a_while_leaves_the_one_before",
+        ),
+    ),
+    *seeded(
+        "jobqueue/client/transport.py",
+        "tests/client/test_token.py",
+        (
+            "results are dropped while the token is refused",
+            "raise self._refusal_of_token(status, error[:LONGEST_SHOWN], context)",
+            "pass",
+            "tests/worker/reports/test_delivery.py::test_a_report_is_kept_and_sent_until_the_api_accepts_the_token",
+        ),
+    ),
+    *seeded(
+        "jobqueue/client/exchange.py",
+        "tests/client/test_token.py",
+        (
+            "a request that met a new token is lost",
+            " and self._token.replaces(self._sent_token)",
+            " and not self._token.replaces(self._sent_token)",
+            "test_a_request_whose_token_was_replaced_under_way_is_sent_again_at_once",
+        ),
+    ),
+]
 CLIENT = [
     *seeded(
         "jobqueue/client/transport.py",
@@ -160,4 +198,4 @@ CLIENT = [
         ),
     ),
 ]
-SEEDED_BUGS = [*NET, *CLIENT]
+SEEDED_BUGS = [*NET, *TOKEN, *CLIENT]

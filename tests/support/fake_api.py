@@ -16,6 +16,8 @@ from tests.support.fake_server import JOB_ID, FakeServer, Reply, Request, in_jso
 
 REFUSED = in_json({"error": "Job not found or not running", "context": {}}, 404)
 AWAY = in_json({"error": "The database cannot be reached", "context": {}}, 503)
+UNKNOWN_TOKEN = in_json({"error": "The token is not known", "context": {"code": "unauthenticated"}}, 401)
+FORBIDDEN = in_json({"error": "Not allowed", "context": {"code": "forbidden", "scope": "execute"}}, 403)
 YES = in_json({"id": JOB_ID, "status": "running"})
 CANCEL = in_json({"id": JOB_ID, "status": "running", "cancel_requested": True})
 
@@ -126,6 +128,8 @@ class FakeApi:
             reply = self._part(request, f"/jobs/{job_id}/{verb}", body)
             content = _parsed(reply)
             if content is None or (verb == "heartbeat" and reply.status not in (200, 404)):
+                return reply
+            if reply.status in (401, 403):
                 return reply
             entries.append({"id": job_id, **_entry(verb, reply.status, content)})
         return in_json({name: entries, **more})

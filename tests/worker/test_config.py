@@ -27,6 +27,8 @@ def test_every_setting_has_a_default() -> None:
     assert re.fullmatch(rf"[\w.-]+-{os.getpid()}-[0-9a-f]{{6}}", settings.executor_id)
     assert settings == WorkerSettings(
         api_url=settings.api_url,
+        api_token="",
+        api_token_file=None,
         executor_id=settings.executor_id,
         slots=usable_processors(),
         ca_file=None,
@@ -65,6 +67,8 @@ def test_a_variable_whose_name_is_nearly_a_settings_is_noticed_and_no_other() ->
         "REDIS_URL",
         "PORT",
         "WEB_CONCURRENCY",
+        "API_TOKENS",
+        "API_TOKENS_FILE",
     )
     of_others = ("CCACHE_DIR", "SCCACHE_DIR", "UV_CACHE_DIR", "PIP_CACHE_DIR", "XDG_CACHE_HOME", "TMP", "API_KEY")
     assert config.misspelt(dict.fromkeys([*meant, *others, *of_others], "x")) == meant
@@ -86,6 +90,8 @@ def test_every_setting_is_read() -> None:
         {
             "API_URL": "https://host/queue/api/v1",
             "CA_FILE": "/etc/ca.pem",
+            "API_TOKEN": "word",
+            "API_TOKEN_FILE": "/run/token",
             "EXECUTOR_ID": "wörker:1",
             "SLOTS": "7",
             "PREFETCH": "3",
@@ -110,6 +116,8 @@ def test_every_setting_is_read() -> None:
     assert settings == WorkerSettings(
         api_url="https://host/queue/api/v1",
         ca_file=Path("/etc/ca.pem"),
+        api_token="word",
+        api_token_file=Path("/run/token"),
         executor_id="wörker:1",
         slots=7,
         prefetch=3,
@@ -210,3 +218,12 @@ def test_a_worker_with_a_wrong_setting_ends_with_one_sentence() -> None:
     ended = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == "API_URL is 'ftp://host', but must be a URL that starts with http:// or https://.\n"
+
+
+def test_the_token_is_not_passed_on_to_programs() -> None:
+    with pytest.raises(InvalidSetting, match="ENV_PASSTHROUGH"):
+        config.load({"API_TOKEN": "canary", "ENV_PASSTHROUGH": "HOME,API_TOKEN"})
+
+
+def test_the_token_is_not_shown_with_the_settings() -> None:
+    assert "canary" not in repr(config.load({"API_TOKEN": "canary"}))

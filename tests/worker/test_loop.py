@@ -16,12 +16,19 @@ from jobqueue.client.batches import Batches, ClaimRequest
 from jobqueue.worker.attempts.attempt import Cause
 from jobqueue.worker.attempts.resources import Resources
 from jobqueue.worker.breaker import Breaker
-from jobqueue.worker.loop import MAX_IDLE_WAIT_SECONDS, MAX_OUTAGE_WAIT_SECONDS, WAIT_SECONDS, ClaimPolicy, Loop
+from jobqueue.worker.loop import (
+    MAX_IDLE_WAIT_SECONDS,
+    MAX_OUTAGE_WAIT_SECONDS,
+    MAX_REFUSED_WAIT_SECONDS,
+    WAIT_SECONDS,
+    ClaimPolicy,
+    Loop,
+)
 from jobqueue.worker.pool import Pool
 from jobqueue.worker.shutdown import Shutdown
 from jobqueue.worker.slots.slot import Slot
 from jobqueue.worker.vacancies import Prefetch, Vacancies
-from tests.support.fake_api import AWAY, CANCEL, REFUSED, YES, FakeApi
+from tests.support.fake_api import AWAY, CANCEL, FORBIDDEN, REFUSED, UNKNOWN_TOKEN, YES, FakeApi
 from tests.support.fake_server import Reply, Request
 from tests.support.programs import PYTHON, SHELL
 from tests.support.slots import open_slot
@@ -120,6 +127,24 @@ def test_an_outage_is_waited_out_and_logged_at_its_start_and_its_end(api: FakeAp
     assert [log["event"] for log in logs] == ["api_away", "api_back"]
     assert max(waits) <= MAX_OUTAGE_WAIT_SECONDS
     assert all(wait <= bound for wait, bound in zip(waits, (0.25, 0.5), strict=False))
+
+
+@pytest.mark.parametrize("refusal", [UNKNOWN_TOKEN, FORBIDDEN])
+def test_a_refused_token_is_waited_out_more_patiently_than_an_outage(
+    api: FakeApi, loop: Loop, breaker: Breaker, refusal: Reply
+) -> None:
+    job = api.offer(SHELL)
+    with capture_logs() as logs:
+        api.answers["claim"] = lambda _: refusal
+        waits = [claim(loop) for _ in range(40)]
+        del api.answers["claim"]
+        assert claim(loop) == 0
+    assert [log["event"] for log in logs if log["event"] != "claim"] == []  # the token logs that by itself
+    assert MAX_OUTAGE_WAIT_SECONDS < max(waits) <= MAX_REFUSED_WAIT_SECONDS
+    assert all(wait <= bound for wait, bound in zip(waits, (0.25, 0.5, 1, 2), strict=False))
+    assert not breaker.tripped
+    wait_until("the job is run", lambda: bool(api.reports()))
+    assert api.reports()[0][1]["attempt_token"] == job.attempt_token
 
 
 def test_a_url_that_is_not_the_apis_is_suspected_in_the_log(api: FakeApi, loop: Loop) -> None:

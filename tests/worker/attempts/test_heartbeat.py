@@ -16,11 +16,11 @@ from jobqueue.worker.attempts.attempt import Attempt, Cause, StopPolicy
 from jobqueue.worker.attempts.heartbeat import Heartbeats
 from jobqueue.worker.attempts.lease import SAFE_FRACTION
 from jobqueue.worker.slots.slot import Slot
-from tests.support.fake_api import AWAY, CANCEL, REFUSED, YES, FakeApi
+from tests.support.fake_api import AWAY, CANCEL, FORBIDDEN, REFUSED, UNKNOWN_TOKEN, YES, FakeApi
 from tests.support.fake_server import Reply, Request, in_json
 from tests.support.waiting import wait_until
 
-UNCLEAR = [AWAY, in_json({"error": "no", "context": {}}, 400), Reply(302), Reply(429)]
+UNCLEAR = [AWAY, in_json({"error": "no", "context": {}}, 400), Reply(302), Reply(429), UNKNOWN_TOKEN, FORBIDDEN]
 
 Renewing = Callable[..., AbstractContextManager[Attempt]]
 
@@ -116,7 +116,7 @@ def test_a_lease_that_nobody_renews_is_lost_at_the_end_of_its_safe_part(
 
 
 def test_a_short_outage_costs_no_lease(api: FakeApi, renewing: Renewing) -> None:
-    api.answers["heartbeat"] = replies(AWAY, AWAY, AWAY, then=YES)
+    api.answers["heartbeat"] = replies(AWAY, UNKNOWN_TOKEN, FORBIDDEN, then=YES)
     with renewing(3600) as attempt:
         wait_until("heartbeats are answered again", lambda: len(api.seen("heartbeat")) >= 5)
         assert attempt.cause is None

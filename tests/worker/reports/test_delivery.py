@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from tests.support.fake_api import FORBIDDEN, UNKNOWN_TOKEN
 from tests.support.fake_server import FakeServer, Reply, Request, in_json, serving
 from tests.support.spooling import (
     ACCEPTED,
@@ -78,7 +79,7 @@ def test_a_report_that_waits_on_disk_takes_no_memory(api: FakeServer, reports: S
     assert on_disk(reports.parent) == [BODY]
 
 
-@pytest.mark.parametrize("status", [400, 401, 404, 413])
+@pytest.mark.parametrize("status", [400, 404, 413])
 def test_a_refused_report_is_dropped_and_logged(api: FakeServer, reports: Spooling, status: int) -> None:
     api.answer = lambda _: in_json({"error": "Invalid state transition", "context": {}}, status)
     answered = Answered()
@@ -98,6 +99,23 @@ def test_an_unanswered_report_is_sent_until_it_is_answered(api: FakeServer, repo
     assert [request.body for request in api.requests] == [BODY] * 6
     assert answered.times == 1
     assert on_disk(reports.parent) == []
+
+
+@pytest.mark.parametrize("refusal", [UNKNOWN_TOKEN, FORBIDDEN])
+def test_a_report_is_kept_and_sent_until_the_api_accepts_the_token(
+    api: FakeServer, reports: Spooling, refusal: Reply
+) -> None:
+    replaced = threading.Event()
+    api.answer = lambda _: ACCEPTED if replaced.is_set() else refusal
+    with capture_logs() as logs:
+        reports.send()
+        wait_until("it is refused several times", lambda: len(api.requests) > 3)
+        assert on_disk(reports.parent) == [BODY]
+        replaced.set()
+        reports.wait_until_sent()
+    assert {request.body for request in api.requests} == {BODY}
+    assert on_disk(reports.parent) == []
+    assert [log["event"] for log in logs] == ["complete"]
 
 
 def test_a_report_whose_answer_was_lost_is_replayed(api: FakeServer, reports: Spooling) -> None:
