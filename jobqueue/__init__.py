@@ -4,6 +4,7 @@ web: the HTTP API. The only package that knows Flask.
 queue: the jobs in Redis. The only package that knows Redis.
 worker: the executor that runs jobs.
 client: the Python client of the API.
+signing: signed jobs.
 net: names, sockets, time limits and URLs for every HTTP request that we send.
 local: everything on one machine, for a first look.
 __main__: `python -m jobqueue`.

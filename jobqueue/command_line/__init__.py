@@ -2,4 +2,6 @@
 
 main: reads the arguments and runs a command.
 token: makes an API token.
+keygen: makes a key pair to sign jobs with.
+sign: signs jobs.
 """

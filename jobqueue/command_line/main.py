@@ -6,9 +6,9 @@ import argparse
 from collections.abc import Sequence
 
 from jobqueue import __version__
-from jobqueue.command_line import token
+from jobqueue.command_line import keygen, sign, token
 
-COMMANDS = (token,)
+COMMANDS = (token, keygen, sign)
 """Each has a function `add`, which adds the command with a default `run`: that takes the arguments and returns the exit
 code.
 """
