@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 
 class Status(StrEnum):
@@ -81,6 +82,9 @@ RELEASES = HOST_FAULTS | {Reason.WORKER_SHUTDOWN}
 class Spec:
     """What to run: a program by its URL and SHA-256 (64 lower-case hexadecimal digits), its arguments and environment,
     and its time limit in seconds (None for no limit).
+
+    `signature` is for the executor alone: the envelope with which the job was submitted, not verified; None without
+    one. It repeats the arguments and variables.
     """
 
     binary_url: str
@@ -88,6 +92,7 @@ class Spec:
     arguments: Sequence[str] = ()
     env_variables: Mapping[str, str] = field(default_factory=dict)
     timeout_seconds: float | None = None
+    signature: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

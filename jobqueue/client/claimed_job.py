@@ -33,6 +33,8 @@ class ClaimedJob:
     type: str = ""
     attempt: int = 1
     timeout_seconds: float | None = None
+    signature: Mapping[str, Any] | None = None
+    """The envelope with which the job was submitted, not verified; None without one."""
     asked_at: float = field(default_factory=since_boot, compare=False)
     """When the claim was sent (`clock.since_boot`). The lease may have begun at any time since."""
 
@@ -74,10 +76,11 @@ FIELDS: Mapping[str, Callable[[Any], bool]] = {
     "type": _is_text,
     "attempt": _is_number,
     "timeout_seconds": lambda value: value is None or _is_number(value),
+    "signature": lambda value: value is None or isinstance(value, dict),
 }
 """The fields of a claimed job that are used here, and what each of them may be."""
 
-OPTIONAL = frozenset({"type", "attempt", "timeout_seconds"})
+OPTIONAL = frozenset({"type", "attempt", "timeout_seconds", "signature"})
 
 
 def _is_job(answer: Mapping[str, Any]) -> bool:

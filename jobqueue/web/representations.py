@@ -50,9 +50,11 @@ def new_jobs(job_ids: Iterable[str]) -> str:
 
 def job_details(job: Job) -> dict[str, object]:
     """Return all details of a job."""
+    spec = {**vars(job.spec)}
+    del spec["signature"]  # it repeats what else is secret of the job, and only its executor can use it
     return {
         **job_summary(job),
-        **vars(job.spec),
+        **spec,
         "stdout": job.stdout,
         "stderr": job.stderr,
         "exit_code": job.exit_code,
@@ -71,7 +73,8 @@ def job_details(job: Job) -> dict[str, object]:
 def claimed_job(claimed: Claimed) -> dict[str, object]:
     """Return a job for the executor that claimed it."""
     attempt = {"attempt_token": claimed.attempt_token, "attempt": claimed.attempt, "lease_ms": claimed.lease_ms}
-    return job_details(claimed.job) | attempt
+    signature = claimed.job.spec.signature
+    return job_details(claimed.job) | attempt | ({} if signature is None else {"signature": signature})
 
 
 def beat_answer(job_id: str, renewed: Renewed | JobQueueError) -> dict[str, object]:

@@ -40,6 +40,8 @@ SPECS = [
     Spec('u","binary_sha256":"ab","arguments":[],"env_variables":{}}', SHA256, ["}"], {"A": '},"timeout_seconds":3}'}),
     Spec("é" * 200, SHA256, [], {}),
     Spec("u" * 8000, SHA256, ["x" * 70_000], {}),
+    Spec("u", SHA256, [], {}, 1.5, {"payload": "eA==", "signatures": [{"keyid": "key", "sig": "eA=="}]}),
+    Spec("u", SHA256, [], {"A": "b"}, None, {"payload": "eA==", "signatures": [{"sig": "eA=="}]}),
 ]
 
 

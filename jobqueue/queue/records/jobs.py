@@ -30,8 +30,11 @@ FULL_MESSAGE_BYTES = 256
 
 def write_spec(spec: Spec) -> str:
     """Return a spec as the JSON text that is stored. Lua never decodes it: it would turn empty lists into objects."""
+    # A signature comes first, where `lua/lib/leases/finish.lua` sees at once that the spec has more than the usual
+    # fields. It would take a signature at the end for a part of the variables.
     return _json(
-        {
+        ({} if spec.signature is None else {"signature": spec.signature})
+        | {
             "binary_url": spec.binary_url,
             "binary_sha256": spec.binary_sha256,
             "arguments": list(spec.arguments),

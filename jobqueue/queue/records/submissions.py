@@ -82,4 +82,7 @@ def _uuid(digits: str) -> str:
 
 
 def _with_timeout(spec: Spec, seconds: float | None) -> Spec:
-    return spec if seconds is None or spec.timeout_seconds is not None else replace(spec, timeout_seconds=seconds)
+    # The time limit of a signed job is a part of what was signed, also if it is none.
+    if seconds is None or spec.timeout_seconds is not None or spec.signature is not None:
+        return spec
+    return replace(spec, timeout_seconds=seconds)

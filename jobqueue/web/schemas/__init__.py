@@ -1,6 +1,7 @@
 """The shapes of requests and answers. The OpenAPI document is generated from them.
 
 requests: what all request bodies have in common.
+envelopes: the form of a signature.
 text: rules for text, as patterns that every language reads alike.
 fields: field types and their rules.
 measured: the measured fields of a run, made from the domain's `Measured`.

@@ -10,6 +10,7 @@ from marshmallow import fields as basic
 from jobqueue.job import AttemptStatus, Priority, Reason, Status, Stream
 from jobqueue.queue.health import Health
 from jobqueue.web.schemas import measured
+from jobqueue.web.schemas.envelopes import EnvelopeIn
 from jobqueue.web.schemas.fields import choice, timestamp
 
 IN_MS = {"description": "In milliseconds since 1970."}
@@ -103,6 +104,9 @@ class ClaimedOut(JobOut):
     attempt_token = basic.String(required=True, metadata={"description": "Identifies this attempt; keep it secret."})
     attempt = basic.Integer(required=True, metadata={"description": "The number of this attempt, from 1."})
     lease_ms = basic.Integer(required=True, metadata={"description": "How long the executor may stay silent."})
+    signature = basic.Nested(
+        EnvelopeIn(), metadata={"description": "As it was submitted; left out of jobs that are not signed."}
+    )
 
 
 class ClaimedJobsOut(Schema):

@@ -13,6 +13,7 @@ from jobqueue.queue.queries import FIRST_CURSOR, Filter
 from jobqueue.settings import LONGEST_SECONDS
 from jobqueue.web.requests.job_ids import normalized
 from jobqueue.web.schemas import fields, shortcut
+from jobqueue.web.schemas.envelopes import EnvelopeIn
 from jobqueue.web.schemas.requests import Request
 from jobqueue.web.schemas.text import WORD, Pattern
 
@@ -49,6 +50,11 @@ class NewJobIn(Request):
         load_default=None,
         validate=TIMEOUT,
         metadata={"exclusiveMinimum": 0, "description": "The program's time limit; null for the server's default."},
+    )
+    signature = basic.Nested(
+        EnvelopeIn(),
+        load_default=None,
+        metadata={"description": "Proves to executors who wants this job; `python -m jobqueue sign` makes it."},
     )
 
     def load(self, data: Any, **options: Any) -> Any:
