@@ -16,6 +16,7 @@ from jobqueue.client.transport import ApiRefused, ApiUnavailable, Transport
 from jobqueue.net import network
 from jobqueue.redaction import without_secrets
 from jobqueue.settings import InvalidSetting
+from jobqueue.worker.attempts.signatures import Signatures
 from jobqueue.worker.config import WorkerSettings, misspelt
 from jobqueue.worker.host import directories, hardening, open_files
 from jobqueue.worker.host.process_tree import require_proc
@@ -65,6 +66,7 @@ def _findings(settings: WorkerSettings, variables: Mapping[str, str]) -> Iterato
     yield from _proc()
     yield from _directories(settings, variables)
     yield from _programs(settings)
+    yield from _signatures(settings)
     if hardening.is_root() and settings.isolation != "user":
         yield Finding("user", None, "root; give the worker a user of its own, or set ISOLATION=user")
 
@@ -149,6 +151,17 @@ def _programs(settings: WorkerSettings) -> Iterator[Finding]:
             why_not = problem_with_level(level, workspaces, settings.isolation_uid, settings.max_open_files)
             configured = level == settings.isolation
             yield Finding(f"isolation {level}", why_not is None if configured else None, why_not or "possible here")
+
+
+def _signatures(settings: WorkerSettings) -> Iterator[Finding]:
+    try:
+        Signatures(settings.trusted_keys)
+    except InvalidSetting as error:
+        yield Finding("TRUSTED_KEYS", False, str(error))
+    else:
+        ids = ", ".join(key.id for key in settings.trusted_keys)
+        text = f"only jobs are run that one of these keys has signed: {ids}" if ids else "none; any job is run"
+        yield Finding("TRUSTED_KEYS", None, text)
 
 
 def _usable_directory(setting: str, path: Path) -> Finding:

@@ -26,6 +26,8 @@ from jobqueue.settings import (
     whole_number,
     words,
 )
+from jobqueue.signing import keys
+from jobqueue.signing.keys import BadKey, PublicKey
 from jobqueue.worker.host.processors import usable_processors
 from jobqueue.worker.isolation.levels import FIRST_UID, LEVELS
 from jobqueue.worker.programs.policy import DownloadRules
@@ -52,6 +54,14 @@ def _prefetch(text: str) -> int | None:
         return None
     number = int(text) if re.fullmatch("[0-9]{1,4}", text) else -1
     return allow(number, 0 <= number <= MAX_PREFETCH)
+
+
+def _trusted_keys(text: str) -> tuple[PublicKey, ...]:
+    try:
+        return tuple(keys.read_public(Path(text)) if text.startswith("/") else keys.parse(text))
+    except (OSError, BadKey) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InvalidSetting(f"TRUSTED_KEYS cannot be used: {reason}.") from None
 
 
 def _executor_id(text: str) -> str:
@@ -105,6 +115,16 @@ class WorkerSettings:
         "how long one attempt goes on retrying a download that cannot begin",
     )
     allowed_hosts: tuple[str, ...] = words("ALLOWED_BINARY_HOSTS", HOST, HOSTS, "where programs may come from", "any")
+    trusted_keys: tuple[PublicKey, ...] = declare(
+        Setting(
+            "TRUSTED_KEYS",
+            (),
+            _trusted_keys,
+            "public keys, or the absolute path of a file with them",
+            "whose signed jobs are run, and no other",
+            "none: any job is run",
+        )
+    )
     isolation: str = choice("ISOLATION", LEVELS, "the sandbox of programs")
     isolation_uid: int = whole_number("ISOLATION_UID", FIRST_UID, (1, MAX_UID), "first user id of the level user")
     max_open_files: int = whole_number("MAX_OPEN_FILES", 4096, (16, 2**20), "open files per process")
@@ -125,6 +145,9 @@ class WorkerSettings:
 def load(variables: Mapping[str, str]) -> WorkerSettings:
     """Read the settings. Raises InvalidSetting with a sentence for the operator."""
     loaded = settings.load(WorkerSettings, variables)
+    if not variables.get("TRUSTED_KEYS", "-").strip():
+        # As a default this would mean that any job is run, which nobody wants who writes down this name.
+        raise InvalidSetting("TRUSTED_KEYS is empty, but must hold public keys: leave it out to run jobs of anybody.")
     if SECRETS.intersection(loaded.env_passthrough):
         raise InvalidSetting("ENV_PASSTHROUGH names API_TOKEN, but no program may have the worker's token.")
     return loaded

@@ -21,6 +21,7 @@ from jobqueue.worker.attempts.attempt import Cause, StopPolicy
 from jobqueue.worker.attempts.environment import shared_variables
 from jobqueue.worker.attempts.heartbeat import Heartbeats
 from jobqueue.worker.attempts.resources import Resources
+from jobqueue.worker.attempts.signatures import Signatures
 from jobqueue.worker.breaker import Breaker
 from jobqueue.worker.config import WorkerSettings, misspelt
 from jobqueue.worker.host import directories, hardening, open_files
@@ -186,6 +187,7 @@ def _resources(api: _Api, variables: Mapping[str, str], shutdown: Shutdown) -> I
             executor_id=settings.executor_id,
             variables=shared_variables(variables, settings.env_passthrough),
             job_timeout_seconds=settings.job_timeout_seconds,
+            signatures=Signatures(settings.trusted_keys),
         )
 
 

@@ -11,6 +11,7 @@ import sys
 
 from tests.client import seeded_bugs as client
 from tests.local import seeded_bugs as local
+from tests.signing import seeded_bugs as signing
 from tests.support.seeding import main, seeded
 from tests.worker.attempts import seeded_bugs as attempts
 from tests.worker.host import seeded_bugs as host
@@ -145,6 +146,7 @@ SEEDED_BUGS = [
     *programs.SEEDED_BUGS,
     *client.SEEDED_BUGS,
     *local.SEEDED_BUGS,
+    *signing.SEEDED_BUGS,
 ]
 
 if __name__ == "__main__":

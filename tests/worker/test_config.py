@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from jobqueue.settings import InvalidSetting
+from jobqueue.signing.keys import PublicKey
 from jobqueue.worker import config
 from jobqueue.worker.config import WorkerSettings
 from jobqueue.worker.host.processors import usable_processors
@@ -18,6 +19,7 @@ from jobqueue.worker.programs.policy import DownloadRules
 from tests.support.child_script import output_of
 from tests.support.paths import ROOT
 
+KEY = PublicKey(bytes(range(32)))
 HOSTS = ("files.example.org", "*.example.com:8443", "10.0.0.1", "[::1]:80")
 
 
@@ -44,6 +46,7 @@ def test_every_setting_has_a_default() -> None:
         download_retry_seconds=60,
         allowed_hosts=(),
         prefetch=None,
+        trusted_keys=(),
         isolation="none",
         isolation_uid=59000,
         max_open_files=4096,
@@ -106,6 +109,7 @@ def test_every_setting_is_read() -> None:
             "DOWNLOAD_TIMEOUT_SECONDS": "60",
             "DOWNLOAD_RETRY_SECONDS": "7.5",
             "ALLOWED_BINARY_HOSTS": ", ".join(HOSTS),
+            "TRUSTED_KEYS": f"{KEY} {KEY}",
             "ISOLATION": "user",
             "ISOLATION_UID": "70000",
             "MAX_OPEN_FILES": "64",
@@ -132,6 +136,7 @@ def test_every_setting_is_read() -> None:
         download_timeout_seconds=60,
         download_retry_seconds=7.5,
         allowed_hosts=HOSTS,
+        trusted_keys=(PublicKey(bytes(range(32))),) * 2,
         isolation="user",
         isolation_uid=70000,
         max_open_files=64,
@@ -227,3 +232,15 @@ def test_the_token_is_not_passed_on_to_programs() -> None:
 
 def test_the_token_is_not_shown_with_the_settings() -> None:
     assert "canary" not in repr(config.load({"API_TOKEN": "canary"}))
+
+
+def test_trusted_keys_may_be_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text(f"# ours\n{KEY}\n")
+    assert config.load({"TRUSTED_KEYS": str(tmp_path / "keys")}).trusted_keys == (KEY,)
+
+
+@pytest.mark.parametrize("text", ["", " ", ",", "canary", "ed25519:canary", "/no/such/file", "/dev/null"])
+def test_keys_that_cannot_be_used_do_not_mean_that_anybody_is_trusted(text: str) -> None:
+    with pytest.raises(InvalidSetting, match=r"^TRUSTED_KEYS ") as caught:
+        config.load({"TRUSTED_KEYS": text})
+    assert "canary" not in str(caught.value)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from jobqueue.worker.attempts.attempt import StopPolicy
 from jobqueue.worker.attempts.heartbeat import Heartbeats
+from jobqueue.worker.attempts.signatures import Signatures
 from jobqueue.worker.breaker import Breaker
 from jobqueue.worker.programs.cache import Cache
 from jobqueue.worker.reports.delivery import Delivery
@@ -32,3 +33,4 @@ class Resources:
     """The environment variables that every program gets, besides those of its job."""
     job_timeout_seconds: float | None
     """The time limit of a program whose job has none."""
+    signatures: Signatures = field(default_factory=Signatures)

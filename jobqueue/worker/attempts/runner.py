@@ -125,6 +125,9 @@ class Runner:
         Raises HostFault, SupervisorDied and whatever else goes wrong on this machine.
         """
         job = attempt.job
+        if refusal := self._resources.signatures.refusal_of(job):
+            logs.logger().warning("job_blocked", job_id=job.id, reason=refusal)
+            return failed(Failure.UNTRUSTED.reason, refusal)
         download_started_at_ms = time.time_ns() // 1_000_000
         try:
             self._fetch(attempt, workspace)
