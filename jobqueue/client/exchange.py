@@ -62,6 +62,9 @@ WAITED = re.compile(r"\bwait;dur=([0-9]{1,6})\b")
 """What the header `Server-Timing` says about a request that the API has held."""
 
 
+HIDDEN = "***"
+
+
 class AnswerTooLarge(ValueError):
     """The answer is larger than any of the API's."""
 
@@ -170,6 +173,10 @@ class Exchanges:
                 raise AnswerTooLarge
         response.close()
         location = response.headers.get("Location")
+        if self._sent_token and response.status >= HTTPStatus.MULTIPLE_CHOICES:
+            # What such an answer says is logged and printed, and a server may quote the request in it.
+            content = content.replace(self._sent_token.encode(), HIDDEN.encode())
+            location = location and location.replace(self._sent_token, HIDDEN)
         held = WAITED.search(response.headers.get("Server-Timing", ""))
         held_seconds = int(held[1]) / 1000 if held else 0.0
         return Answer(response.status, location and from_header(location), bytes(content), held_seconds)

@@ -164,6 +164,19 @@ def test_a_refused_token_is_an_api_that_is_away(server: FakeServer) -> None:
     assert "canary" not in str(caught.value)
 
 
+@pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 500, 503])
+def test_a_server_that_quotes_the_token_does_not_bring_it_into_messages(server: FakeServer, status: int) -> None:
+    quoting = {"error": "no such token: canary", "context": {"code": "forbidden", "scope": "canary", "sent": "canary"}}
+    reply = in_json(quoting, status)
+    server.answer = lambda _: Reply(status, reply.body, {"Location": f"{server.url}/canary/x"})
+    with (
+        closing(Transport(server.url, token=Token("canary"))) as transport,
+        pytest.raises((ApiRefused, ApiUnavailable)) as caught,
+    ):
+        transport.call("GET", "/jobs/1")
+    assert "canary" not in str(caught.value) + str(vars(caught.value))
+
+
 def test_an_api_that_asks_for_a_token_is_told_from_one_that_refuses_it(
     server: FakeServer, transport: Transport
 ) -> None:
