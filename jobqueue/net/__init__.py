@@ -10,5 +10,6 @@ proxies: which proxy a request goes through.
 trust: which certificate authorities are trusted.
 network: makes connections; what all of them share.
 statuses: which HTTP statuses are worth another try.
-urls: URL rules: parse, join, match against host patterns.
+urls: URL rules: parse and join.
+destinations: which servers may be requested, by name and by address.
 """

@@ -14,7 +14,7 @@ from jobqueue.net.addresses import Suspects, connect_to_first
 from jobqueue.net.heads import StrictResponse
 from jobqueue.net.names import look_up
 from jobqueue.net.proxies import Proxy, basic
-from jobqueue.net.sockets import GovernedSocket, closed_on_error, governor
+from jobqueue.net.sockets import PERMISSIVE, GovernedSocket, Guard, closed_on_error, governor
 from jobqueue.net.urls import Url
 
 BLOCK_BYTES = 256 * 1024
@@ -81,12 +81,12 @@ class Connection(HTTPConnection):
     def _new_conn(self) -> GovernedSocket:
         """Return a connection to the server, or through the proxy to the server. urllib3 calls this.
 
-        Raises OSError when there is none, and what the time limit and `on_connected` raise.
+        Raises OSError when there is none, and what the time limit and the guard raise.
         """
         if self.via is None:
-            return self._open(self.host.strip("[]"), self.port)
+            return self._open(self.host.strip("[]"), self.port, governor().guard)
         try:
-            opened = self._open(self.via.host.strip("[]"), self.via.port)
+            opened = self._open(self.via.host.strip("[]"), self.via.port, PERMISSIVE)
         except OSError as error:
             # The number of a failed look-up is not one of the system's, and would be taken for one.
             number = error.errno if error.errno and error.errno > 0 else None
@@ -98,15 +98,16 @@ class Connection(HTTPConnection):
                 )
         return opened
 
-    def _open(self, host: str, port: int) -> GovernedSocket:
+    def _open(self, host: str, port: int, guard: Guard) -> GovernedSocket:
         current = governor()
         seconds = self.timeout or current.limit.left_seconds
         current.limit.begin_window()  # no bytes arrive during the look-up, so it has a window of its own
-        addresses = self.suspects.last(look_up(host, port, current.limit))
+        # Chosen from what will be connected to, not looked up once more: the next answer may be another one.
+        addresses = guard.choose(host, self.suspects.last(look_up(host, port, current.limit)))
         opened = connect_to_first(addresses, seconds, self.socket_options or ())
         with closed_on_error(opened):
             self.place = opened.getpeername()
-            current.on_connected(self.place[0])
+            guard.confirm(self.place[0])
         return opened
 
 

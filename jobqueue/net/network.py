@@ -37,6 +37,10 @@ class Network:
         made.suspects = self.suspects
         return made
 
+    def is_proxied(self, url: Url) -> bool:
+        """Whether the server of a URL is requested through a proxy, which then looks up its name."""
+        return self._proxies.for_url(url) is not None
+
     @cached_property
     def _tls(self) -> ssl.SSLContext:
         """Made when it is first needed. Two threads may both make it: no harm."""

@@ -13,31 +13,42 @@ import socket
 import ssl
 import sys
 import termios
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from jobqueue.net.names import Address
 from jobqueue.net.time_limit import TimeLimit
 
 Result = TypeVar("Result")
 
 
-def _permit(_: str) -> None:
-    """Permit every address."""
+class Guard:
+    """Decides which addresses an operation may connect to. This one permits all."""
+
+    def choose(self, host: str, addresses: Sequence[Address]) -> Sequence[Address]:  # noqa: ARG002  # others need it
+        """Return those addresses of a host that may be connected to, in the same order. May raise anything."""
+        return addresses
+
+    def confirm(self, address: str) -> None:
+        """Look at the IP address that a connection really has, before a byte is sent on it. May raise anything."""
+
+
+PERMISSIVE = Guard()
 
 
 @dataclass
 class Governor:
     """What governs the sockets of the operation under way.
 
-    `on_connected` is called with the IP address that a connection really has, before a byte is sent on it. Whatever it
-    raises ends the operation. `ended` is whether the peer has ended the connection that was read last.
+    `guard` decides which addresses are connected to; whatever it raises ends the operation. `ended` is whether the peer
+    has ended the connection that was read last.
     """
 
     limit: TimeLimit
-    on_connected: Callable[[str], None] = _permit
+    guard: Guard = PERMISSIVE
     ended: bool = False
 
 
@@ -52,9 +63,11 @@ def governor() -> Governor:
 
 
 @contextmanager
-def governed(limit: TimeLimit, on_connected: Callable[[str], None] = _permit) -> Iterator[Governor]:
-    """Put every wait on the sockets below, in this thread, under a time limit for as long as the context lasts."""
-    current = Governor(limit, on_connected)
+def governed(limit: TimeLimit, guard: Guard = PERMISSIVE) -> Iterator[Governor]:
+    """Put every wait on the sockets below, in this thread, under a time limit for as long as the context lasts; and
+    every connection to a server, though not to a proxy, under a guard.
+    """
+    current = Governor(limit, guard)
     token = _current.set(current)
     try:
         yield current

@@ -1,4 +1,4 @@
-"""URL rules: parse, join, match against host patterns."""
+"""URL rules: parse and join."""
 
 from __future__ import annotations
 
@@ -54,11 +54,6 @@ class Url:
         """
         host = ZONE.sub("]", self.host)
         return host if self.port == DEFAULT_PORTS.get(self.scheme) else f"{host}:{self.port}"
-
-    def matches(self, pattern: str) -> bool:
-        """Whether the host fits a pattern: `host` (any port), `host:port`, or `*.suffix` for every name below it."""
-        pattern, names = pattern.lower(), (self.host, f"{self.host}:{self.port}")
-        return any(name.endswith(pattern[1:]) for name in names) if pattern.startswith("*.") else pattern in names
 
 
 def join(base: str, location: str) -> str:

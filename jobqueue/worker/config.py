@@ -12,6 +12,8 @@ from pathlib import Path
 
 from jobqueue import settings
 from jobqueue.client import token
+from jobqueue.net.destinations.addresses import AddressRules
+from jobqueue.net.destinations.hosts import binary_hosts, patterns
 from jobqueue.redaction import INVISIBLE
 from jobqueue.settings import (
     InvalidSetting,
@@ -37,8 +39,6 @@ ID = f"1 to {MAX_ID_CHARACTERS} printable characters without white space"
 MAX_SLOTS = 1000
 MAX_BYTES = 2**50
 MAX_UID = 2**31 - 1 - MAX_SLOTS
-HOST = r"(\*\.)?[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?"
-HOSTS = "hosts (host, host:port or *.domain)"
 NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 NAMES = "names of environment variables"
 MAX_PREFETCH = 1000
@@ -114,7 +114,6 @@ class WorkerSettings:
         0,
         "how long one attempt goes on retrying a download that cannot begin",
     )
-    allowed_hosts: tuple[str, ...] = words("ALLOWED_BINARY_HOSTS", HOST, HOSTS, "where programs may come from", "any")
     trusted_keys: tuple[PublicKey, ...] = declare(
         Setting(
             "TRUSTED_KEYS",
@@ -125,6 +124,9 @@ class WorkerSettings:
             "none: any job is run",
         )
     )
+    binary_hosts: tuple[str, ...] = binary_hosts()
+    allowed_binary_hosts: tuple[str, ...] = patterns("ALLOWED_BINARY_HOSTS", "an older name of BINARY_HOSTS", "none")
+    binary_networks: str = choice("BINARY_NETWORKS", ("any", "public"), "which addresses programs may come from")
     isolation: str = choice("ISOLATION", LEVELS, "the sandbox of programs")
     isolation_uid: int = whole_number("ISOLATION_UID", FIRST_UID, (1, MAX_UID), "first user id of the level user")
     max_open_files: int = whole_number("MAX_OPEN_FILES", 4096, (16, 2**20), "open files per process")
@@ -138,7 +140,8 @@ class WorkerSettings:
             max_bytes=self.max_binary_bytes,
             timeout_seconds=self.download_timeout_seconds,
             retry_seconds=self.download_retry_seconds,
-            allowed_hosts=self.allowed_hosts,
+            allowed_hosts=self.binary_hosts or self.allowed_binary_hosts,
+            addresses=AddressRules(only_public=self.binary_networks == "public"),
         )
 
 
@@ -150,6 +153,10 @@ def load(variables: Mapping[str, str]) -> WorkerSettings:
         raise InvalidSetting("TRUSTED_KEYS is empty, but must hold public keys: leave it out to run jobs of anybody.")
     if SECRETS.intersection(loaded.env_passthrough):
         raise InvalidSetting("ENV_PASSTHROUGH names API_TOKEN, but no program may have the worker's token.")
+    if loaded.allowed_binary_hosts not in ((), loaded.binary_hosts) and loaded.binary_hosts:
+        raise InvalidSetting(
+            "BINARY_HOSTS and ALLOWED_BINARY_HOSTS, its older name, are both set, and differ; leave the older one out."
+        )
     return loaded
 
 

@@ -50,7 +50,7 @@ class Failure(Enum):
     NOT_HTTP = Rule("the answer is not HTTP", "no", Reason.DOWNLOAD_FAILED)
     TOO_LARGE = Rule("the program is larger than `MAX_BINARY_BYTES`", "no", Reason.DOWNLOAD_FAILED)
     TOO_LONG = Rule("the download exceeds `DOWNLOAD_TIMEOUT_SECONDS`", "no", Reason.DOWNLOAD_FAILED)
-    BLOCKED = Rule("`ALLOWED_BINARY_HOSTS` or the scheme forbids the URL", "no", Reason.BLOCKED_BY_POLICY)
+    BLOCKED = Rule("`BINARY_HOSTS`, `BINARY_NETWORKS` or the scheme forbids the URL", "no", Reason.BLOCKED_BY_POLICY)
     UNTRUSTED = Rule("none of `TRUSTED_KEYS` has signed the job as it is", "no", Reason.BLOCKED_BY_POLICY, final=True)
     NOT_A_PROGRAM = Rule("the file is neither an ELF file nor a script", "no", Reason.EXEC_FAILED, final=True)
     DAMAGED = Rule("the ELF file is damaged", "no", Reason.EXEC_FAILED, final=True)

@@ -38,13 +38,23 @@ NET = [
         ),
     ),
     *seeded(
-        "jobqueue/net/urls.py",
-        "tests/net/test_urls.py",
+        "jobqueue/net/destinations/hosts.py",
+        "tests/net/destinations/test_hosts.py",
         (
             "a host pattern matches other hosts with that ending",
-            "name.endswith(pattern[1:])",
-            "name.endswith(pattern[2:])",
-            "test_a_host_pattern_matches_no_other_host",
+            "name.endswith(domain) and",
+            "name.endswith(domain[1:]) and",
+            "test_a_pattern_includes_no_other_server",
+        ),
+    ),
+    *seeded(
+        "jobqueue/net/destinations/addresses.py",
+        "tests/net/destinations/test_addresses.py",
+        (
+            "an address within another one is not looked at",
+            "for each in (parsed, *embedded) for network in FORBIDDEN",
+            "for each in (parsed,) for network in FORBIDDEN",
+            "test_an_address_that_stands_for_another_one_is_of_its_kind",
         ),
     ),
     *seeded(

@@ -51,9 +51,11 @@ def test_a_job_that_fails_says_why(deployment: Deployment, program: str, exit_co
 def test_a_program_that_is_wrong_or_missing_is_not_run(deployment: Deployment) -> None:
     wrong = deployment.jobs.submit({**deployment.job(SHELL + "echo hello"), "binary_sha256": "ab" * 32})
     missing = deployment.jobs.submit({**deployment.job(SHELL), "binary_url": f"{deployment.host.url}/nowhere"})
-    deployment.worker("one")
-    assert "checksum mismatch" in deployment.wait_for(wrong, "failed")["error_message"]
-    assert "404" in deployment.wait_for(missing, "failed")["error_message"]
+    worker = deployment.worker("one")
+    assert deployment.wait_for(wrong, "failed")["reason"] == "checksum_mismatch"
+    assert deployment.wait_for(missing, "failed")["reason"] == "download_failed"
+    assert worker.logged("checksum mismatch: expected abab")
+    assert worker.logged("download failed: 404 Not Found")
 
 
 def test_arguments_arrive_as_they_were_submitted(deployment: Deployment) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from typing import Any
 
 import pytest
 
 from jobqueue.net.connections import Connection, TlsConnection
-from jobqueue.net.sockets import GovernedSocket, GovernedTlsSocket, governed
+from jobqueue.net.names import Address
+from jobqueue.net.sockets import GovernedSocket, GovernedTlsSocket, Guard, governed
 from jobqueue.net.time_limit import DeadlinePassed, MinimumSpeed, Stopped, TimeLimit, TooSlow
 from tests.support.fake_server import FakeServer, nobody
 from tests.support.hosts import at_most, resolve_to, swallowing
@@ -42,43 +43,68 @@ def port_of(listener: socket.socket) -> int:
     return int(listener.getsockname()[1])
 
 
+class Recording(Guard):
+    """Notes the addresses that it is asked about, and forbids at the second look if it is told to."""
+
+    def __init__(self, forbids: bool = False) -> None:
+        self.chosen: list[tuple[str, list[str]]] = []
+        self.confirmed: list[str] = []
+        self._forbids = forbids
+
+    def choose(self, host: str, addresses: Sequence[Address]) -> Sequence[Address]:
+        self.chosen.append((host, [address[4][0] for address in addresses]))
+        return addresses
+
+    def confirm(self, address: str) -> None:
+        self.confirmed.append(address)
+        if self._forbids:
+            raise Forbidden
+
+
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_nothing_is_sent_to_an_address_that_is_forbidden(scheme: str) -> None:
-    inspected: list[str] = []
-
-    def forbid(address: str) -> None:
-        inspected.append(address)
-        raise Forbidden
-
-    with listening() as listener, governed(TimeLimit(5), forbid):
+    guard = Recording(forbids=True)
+    with listening() as listener, governed(TimeLimit(5), guard):
         with closing(connection_to(port_of(listener), scheme)) as connection, pytest.raises(Forbidden):
             connection.request("GET", "/")
         accepted, _ = listener.accept()
         with accepted:
             accepted.settimeout(5)
             assert accepted.recv(1) == b""
-    assert inspected == ["127.0.0.1"]
+    assert guard.confirmed == ["127.0.0.1"]
 
 
-def test_the_inspected_address_is_that_of_the_connection(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    inspected: list[str] = []
-    with nobody() as dead, governed(TimeLimit(5), inspected.append):
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_nobody_is_connected_to_whom_the_guard_does_not_choose(scheme: str) -> None:
+    class Choosing(Guard):
+        def choose(self, host: str, addresses: Sequence[Address]) -> Sequence[Address]:
+            raise Forbidden
+
+    with listening() as listener, governed(TimeLimit(5), Choosing()):
+        with closing(connection_to(port_of(listener), scheme)) as connection, pytest.raises(Forbidden):
+            connection.request("GET", "/")
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+
+def test_the_confirmed_address_is_that_of_the_connection(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    guard = Recording()
+    with nobody() as dead, governed(TimeLimit(5), guard):
         resolve_to(monkeypatch, dead, server.url)
         with closing(Connection("host", 80, timeout=5)) as connection:
             connection.request("GET", "/")
             assert connection.getresponse().status == 200
-    assert inspected == ["127.0.0.1"]
+    assert guard.chosen == [("host", ["127.0.0.1", "127.0.0.1"])]
+    assert guard.confirmed == ["127.0.0.1"]
 
 
 def test_a_forbidden_address_is_not_followed_by_the_next_one(
     server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def forbid(_: str) -> None:
-        raise Forbidden
-
     resolve_to(monkeypatch, server.url, server.url)
     connection = Connection("host", 80, timeout=5)
-    with governed(TimeLimit(5), forbid), closing(connection), pytest.raises(Forbidden):
+    with governed(TimeLimit(5), Recording(forbids=True)), closing(connection), pytest.raises(Forbidden):
         connection.connect()
     assert server.requests == []
 

@@ -1,4 +1,4 @@
-"""URLs are taken apart, joined and matched against host patterns."""
+"""URLs are taken apart and joined."""
 
 from __future__ import annotations
 
@@ -47,16 +47,6 @@ def test_the_authority_omits_the_default_port(text: str, authority: str) -> None
 def test_an_origin_is_scheme_host_and_port(other: str) -> None:
     assert Url.parse("http://host/").origin == Url.parse("http://user@HOST:80/path").origin
     assert Url.parse("http://host/").origin != Url.parse(other).origin
-
-
-@pytest.mark.parametrize("pattern", ["a.host", "A.HOST", "a.host:80", "*.host", "*.host:80"])
-def test_a_host_pattern_matches_host_port_or_suffix(pattern: str) -> None:
-    assert Url.parse("http://a.host/").matches(pattern)
-
-
-@pytest.mark.parametrize("pattern", ["", "host", "a.host:81", "*.a.host", "*.host:81", "*host", "a.hos", "*"])
-def test_a_host_pattern_matches_no_other_host(pattern: str) -> None:
-    assert not Url.parse("http://a.host/").matches(pattern)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from jobqueue.net.destinations.addresses import AddressRules
 from jobqueue.settings import InvalidSetting
 from jobqueue.signing.keys import PublicKey
 from jobqueue.worker import config
@@ -44,7 +45,9 @@ def test_every_setting_has_a_default() -> None:
         max_binary_bytes=1024**3,
         download_timeout_seconds=300,
         download_retry_seconds=60,
-        allowed_hosts=(),
+        binary_hosts=(),
+        allowed_binary_hosts=(),
+        binary_networks="any",
         prefetch=None,
         trusted_keys=(),
         isolation="none",
@@ -108,8 +111,9 @@ def test_every_setting_is_read() -> None:
             "MAX_BINARY_BYTES": "1000",
             "DOWNLOAD_TIMEOUT_SECONDS": "60",
             "DOWNLOAD_RETRY_SECONDS": "7.5",
-            "ALLOWED_BINARY_HOSTS": ", ".join(HOSTS),
             "TRUSTED_KEYS": f"{KEY} {KEY}",
+            "BINARY_HOSTS": ", ".join(HOSTS),
+            "BINARY_NETWORKS": "public",
             "ISOLATION": "user",
             "ISOLATION_UID": "70000",
             "MAX_OPEN_FILES": "64",
@@ -135,15 +139,27 @@ def test_every_setting_is_read() -> None:
         max_binary_bytes=1000,
         download_timeout_seconds=60,
         download_retry_seconds=7.5,
-        allowed_hosts=HOSTS,
         trusted_keys=(PublicKey(bytes(range(32))),) * 2,
+        binary_hosts=HOSTS,
+        allowed_binary_hosts=(),
+        binary_networks="public",
         isolation="user",
         isolation_uid=70000,
         max_open_files=64,
         env_passthrough=("MODEL_DIR", "_X1"),
         temporary_directory=Path("/scratch"),
     )
-    assert settings.download == DownloadRules(1000, 60, HOSTS, retry_seconds=7.5)
+    assert settings.download == DownloadRules(
+        1000, 60, HOSTS, retry_seconds=7.5, addresses=AddressRules(only_public=True)
+    )
+
+
+def test_the_older_name_of_a_setting_still_counts() -> None:
+    assert config.load({"ALLOWED_BINARY_HOSTS": ", ".join(HOSTS)}).download == DownloadRules(allowed_hosts=HOSTS)
+    both = {"BINARY_HOSTS": "a.org", "ALLOWED_BINARY_HOSTS": "a.org"}
+    assert config.load(both).download.allowed_hosts == ("a.org",)
+    with pytest.raises(InvalidSetting, match=r"^BINARY_HOSTS and ALLOWED_BINARY_HOSTS.*differ"):
+        config.load(both | {"BINARY_HOSTS": "b.org"})
 
 
 @pytest.mark.parametrize(
@@ -162,6 +178,11 @@ def test_every_setting_is_read() -> None:
         ("MAX_BINARY_BYTES", "0"),
         ("DOWNLOAD_TIMEOUT_SECONDS", "0"),
         ("DOWNLOAD_RETRY_SECONDS", "-1"),
+        ("BINARY_HOSTS", "::1"),
+        ("BINARY_HOSTS", "host:0"),
+        ("BINARY_HOSTS", "host:65536"),
+        ("BINARY_HOSTS", "user@host"),
+        ("BINARY_NETWORKS", "private"),
         ("ALLOWED_BINARY_HOSTS", "http://host"),
         ("ALLOWED_BINARY_HOSTS", "host/path"),
         ("ALLOWED_BINARY_HOSTS", "*"),

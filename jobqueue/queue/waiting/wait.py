@@ -32,7 +32,7 @@ class Client(Protocol):
     """The client of a request. The HTTP server knows it; the queue only asks these questions."""
 
     def is_connected(self) -> bool:
-        """Whether the client has not closed its connection."""
+        """Whether the client has not closed its connection, and may still ask for what it waits for."""
 
     def may_wait(self) -> bool:
         """Whether the server has room for another request that waits."""

@@ -135,6 +135,8 @@ class Runner:
             attempt.stop(Cause.SHUTDOWN)  # unless something else has stopped it: the worker does not wait any longer
             return _report_of_stopped(attempt.cause)
         except DownloadFailed as error:
+            if error.concealed_for is not None:
+                logs.logger().warning("download_failed", job_id=job.id, reason=error.detail)
             if not error.failure.final:
                 server = urlsplit(without_secrets(error.url or job.binary_url)).netloc
                 raise HostFault(error.failure.reason, str(error), server) from error

@@ -20,7 +20,7 @@ from jobqueue.redaction import without_secrets
 from jobqueue.worker.failures import Failure
 from jobqueue.worker.programs.errors import ChecksumMismatch, DownloadFailed, RetryableFailure
 from jobqueue.worker.programs.partial_file import PartialFile
-from jobqueue.worker.programs.policy import DownloadRules
+from jobqueue.worker.programs.policy import DownloadRules, Trail
 from jobqueue.worker.programs.program_request import ProgramRequest
 from jobqueue.worker.programs.transfer import DownloadLimit, Transfer
 
@@ -106,6 +106,7 @@ class Download:
         self._request = request
         self._path = path
         self._file: PartialFile | None = None
+        self._trail = Trail(downloader.rules.addresses)
         self._limit: DownloadLimit | None = None
         self._mismatch: ChecksumMismatch | None = None
         self._last_failure: RetryableFailure | None = None
@@ -137,7 +138,7 @@ class Download:
         again = self._mismatch is not None
         headers = {**(PAST_CACHES if again else {}), **self._file.range_headers(certain=again)}
         try:
-            self._downloader.transfer.run(self._request.url, headers, self._limit, self._file)
+            self._downloader.transfer.run(self._request.url, headers, self._limit, self._file, self._trail)
         except RetryableFailure as error:
             self._prepare_another(error, self._limit, self._file)
             return False
@@ -170,7 +171,9 @@ class Download:
         if failed and failed.progressed:
             self._renew()
         elif failed:
-            raise DownloadFailed(failed.error.message, failed.error.url, failed.error.failure)
+            shared = DownloadFailed(failed.error.message, failed.error.url, failed.error.failure)
+            shared.conceal(failed.error.concealed_for)
+            raise shared
 
     def _prepare_another(self, error: RetryableFailure, limit: DownloadLimit, file: PartialFile) -> None:
         """Decide how long to wait before another try. Raises the error when there is no time for one."""
@@ -215,6 +218,8 @@ class Download:
             return True
         expected, url = self._request.sha256, self._request.url
         mismatch = ChecksumMismatch(f"expected {expected}, got {sha256} with {file.byte_count} bytes", url)
+        if self._trail.is_private:
+            mismatch.conceal(url)
         if self._mismatch is not None:
             self._path.unlink(missing_ok=True)
             raise mismatch

@@ -18,6 +18,14 @@ from jobqueue.worker.failures import Failure
 from jobqueue.worker.host.error_numbers import OUT_OF_RESOURCES
 
 LONGEST_SHOWN_URL = 500
+CONCEALED = (
+    "download failed or checksum mismatch: the address of the server is not public, so only the worker's log says more"
+)
+"""The text for whatever comes of a request to such a server: no connection, any status, any answer, silence.
+
+A job's submitter could otherwise scan networks that only the worker can reach, and learn the hash of what is there.
+"""
+
 HOST_LOOK_UP_ERRORS = frozenset({socket.EAI_SYSTEM, socket.EAI_MEMORY})
 """The errors of a DNS look-up that are this machine's fault, as `OUT_OF_RESOURCES` are among those of the system."""
 
@@ -26,10 +34,11 @@ class DownloadFailed(Exception):
     """The program could not be downloaded. The text, without secrets of URLs, is for the job's `error_message`.
 
     `failure` says what follows: by default, that another host may succeed and that another try here would not. `url` is
-    the last one that was requested.
+    the last one that was requested. `concealed_for` is the job's own URL when the text must not say what happened.
     """
 
     failure = Failure.REFUSED
+    concealed_for: str | None = None
 
     def __init__(self, message: str, url: str = "", failure: Failure | None = None) -> None:
         super().__init__(message, url)
@@ -38,9 +47,20 @@ class DownloadFailed(Exception):
         self.failure = failure or self.failure
 
     def __str__(self) -> str:
+        if self.concealed_for is None:
+            return self.detail
+        return f"{CONCEALED} ({printable(without_secrets(self.concealed_for)[:LONGEST_SHOWN_URL])})"
+
+    @property
+    def detail(self) -> str:
+        """What happened, without secrets of URLs, for the worker's log."""
         where = f" ({without_secrets(self.url)[:LONGEST_SHOWN_URL]})" if self.url else ""
         # A server chooses where it redirects to.
         return printable(f"{self.failure.reason.replace('_', ' ')}: {self.message}{where}")
+
+    def conceal(self, url: str | None) -> None:
+        """Have the text say the same whatever happened, and name no URL but this one, the job's own."""
+        self.concealed_for = url
 
 
 class RetryableFailure(DownloadFailed):

@@ -17,7 +17,7 @@ from urllib3.exceptions import HTTPError
 
 from jobqueue.net.connections import pieces_of
 from jobqueue.net.network import Network
-from jobqueue.net.sockets import Governor, governed
+from jobqueue.net.sockets import Governor, Guard, governed
 from jobqueue.net.time_limit import TimeLimit
 from jobqueue.net.urls import Url, from_header
 from jobqueue.worker.programs.errors import NETWORK_ERRORS, RetryableFailure, meaning
@@ -58,14 +58,15 @@ class Client:
         logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings quote whole URLs, secrets included
 
     @contextmanager
-    def get(self, url: Url, headers: Mapping[str, str], limit: TimeLimit) -> Iterator[Answer]:
+    def get(self, url: Url, headers: Mapping[str, str], limit: TimeLimit, guard: Guard) -> Iterator[Answer]:
         """Hand out the answer to a GET. When the context ends the connection is closed, read to its end or not.
 
         The time limit holds for the whole context: connecting, the headers, and every piece of the body that is read.
-        Raises DownloadFailed, RetryableFailure, DownloadStopped; OSError when this machine is at fault.
+        Raises DownloadFailed, RetryableFailure, DownloadStopped; OSError when this machine is at fault; and what the
+        guard raises.
         """
         connection = self._network.connection(url, self._connect_seconds)
-        with governed(limit) as governor:
+        with governed(limit, guard) as governor:
             try:
                 with _translated(governor):
                     connection.connect()

@@ -14,7 +14,7 @@ from jobqueue.net.urls import join
 from jobqueue.worker.failures import Failure
 from jobqueue.worker.programs.errors import DownloadFailed, RetryableFailure
 from jobqueue.worker.programs.partial_file import PartialFile
-from jobqueue.worker.programs.policy import DownloadRules
+from jobqueue.worker.programs.policy import DownloadRules, Trail
 from jobqueue.worker.programs.request import Answer, Client
 
 MOST_REDIRECTS = 5
@@ -46,22 +46,32 @@ class Transfer:
         self._rules = rules
         self._client = Client(rules.connect_seconds, rules.network)
 
-    def run(self, url: str, headers: Mapping[str, str], limit: DownloadLimit, file: PartialFile) -> None:
+    def run(self, url: str, headers: Mapping[str, str], limit: DownloadLimit, file: PartialFile, trail: Trail) -> None:
         """Request the URL and what it redirects to; write the first answer that is not a redirect.
 
-        `headers` are sent along; those of `PartialFile.range_headers` have the server send only the rest.
+        `headers` are sent along; those of `PartialFile.range_headers` have the server send only the rest. Failures are
+        concealed once the `trail` has led to an address that is not public: also the URL of a redirect is an answer.
 
         Credentials are sent within one origin only. They are dropped for good when a redirect leaves it. If they were
         sent again after a redirect back to the first origin, the other server could choose what they are used for.
         """
+        try:
+            self._run(url, headers, limit, file, trail)
+        except DownloadFailed as error:
+            if trail.is_private:
+                error.conceal(url)
+            raise
+
+    def _run(self, url: str, headers: Mapping[str, str], limit: DownloadLimit, file: PartialFile, trail: Trail) -> None:
         address, origin, credentials = url, None, None
         for hop in range(1 + MOST_REDIRECTS):
             try:
                 place = self._rules.check_url(address)
+                trail.come_to(place)
                 credentials = place.credentials or (credentials if place.origin == origin else None)
                 origin = place.origin
                 own = headers_for(place, credentials, last=True)
-                with self._client.get(place, {**own, **headers}, limit) as answer:
+                with self._client.get(place, {**own, **headers}, limit, trail) as answer:
                     if not answer.location:
                         self._write(answer, limit, file)
                         return

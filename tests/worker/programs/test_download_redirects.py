@@ -117,7 +117,7 @@ def test_a_host_that_fits_a_pattern_is_allowed(host: FakeServer, path: Path, all
     fetch(host.url, path, rules=DownloadRules(allowed_hosts=("elsewhere", allowed.format(port=port))))
 
 
-@pytest.mark.parametrize("allowed", ["127.0.0.1:1", "*.127.0.0.1", "27.0.0.1", "127.0.0", "*.1:1", "localhost", ""])
+@pytest.mark.parametrize("allowed", ["127.0.0.1:1", "*.127.0.0.1", "27.0.0.1", "127.0.0", "*.1:1", "localhost"])
 def test_a_host_that_fits_no_pattern_is_blocked(host: FakeServer, path: Path, allowed: str) -> None:
     with pytest.raises(BlockedByPolicy, match="not an allowed host"):
         fetch(host.url, path, rules=DownloadRules(allowed_hosts=(allowed,)))
