@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jobqueue import settings
 from jobqueue.access.entries import Entry
+from jobqueue.net.destinations.hosts import binary_hosts
 from jobqueue.queue.policy import Policy
 from jobqueue.queue.transport.address import check_url
 from jobqueue.settings import InvalidSetting, Setting, choice, declare, job_timeout, seconds, url, whole_number, words
@@ -60,6 +61,7 @@ class ServerSettings:
     trusted_proxies: int = whole_number(
         "TRUSTED_PROXIES", 0, (0, 20), "how many proxies' X-Forwarded-… headers are believed"
     )
+    binary_hosts: tuple[str, ...] = binary_hosts()
 
     @property
     def is_open(self) -> bool:

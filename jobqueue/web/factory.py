@@ -10,6 +10,7 @@ from flask import Flask, Response
 from flask.json.provider import DefaultJSONProvider
 from werkzeug.datastructures import Headers
 
+from jobqueue.net.destinations.hosts import Hosts
 from jobqueue.queue.claims import Claims
 from jobqueue.queue.commands import Commands
 from jobqueue.queue.connection import Connection, connect
@@ -40,7 +41,8 @@ def create_services(settings: ServerSettings) -> services.Services:
     given = scripts, settings.policy
     listener = Listener(connection)
     waits = Waiters(listener, neighbours.inherited()), Watches(listener), listener
-    return services.Services(connection, Commands(*given), Claims(*given), Queries(*given), *waits, access)
+    hosts = Hosts.of(settings.binary_hosts)
+    return services.Services(connection, Commands(*given), Claims(*given), Queries(*given), *waits, access, hosts)
 
 
 def create_app(provided: services.Services, perimeter: Perimeter | None = None) -> Flask:

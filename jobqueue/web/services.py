@@ -7,6 +7,7 @@ from typing import cast
 
 from flask import Flask, current_app
 
+from jobqueue.net.destinations.hosts import Hosts
 from jobqueue.queue.claims import Claims
 from jobqueue.queue.commands import Commands
 from jobqueue.queue.connection import Connection
@@ -25,6 +26,7 @@ class Services:
 
     waiters, watches: the requests that wait for a job, and those that wait for something to happen to a job. listener:
     gets notices for both; without it, they only look for themselves. access: by default, everybody may do everything.
+    binary_hosts: where programs may come from; anywhere if it is empty.
     """
 
     connection: Connection
@@ -35,6 +37,7 @@ class Services:
     watches: Watches = field(default_factory=Watches)
     listener: Listener | None = None
     access: Access = field(default_factory=Access)
+    binary_hosts: Hosts = field(default_factory=Hosts)
 
     def end_waits(self) -> None:
         """Have every request that waits answered at once, now and from now on: the server process ends."""

@@ -61,12 +61,12 @@ class BodyParser(FlaskParser):
             is_long = len(body) >= APART_BYTES
             return calculate(is_long, lambda: schema.load(strict_json.loads(body, self._limit.entries)))
         except marshmallow.ValidationError as error:
-            _refuse(error.normalized_messages())
+            refuse(error.normalized_messages())
 
     def handle_error(self, error: marshmallow.ValidationError, *_: object, **__: object) -> NoReturn:
         """Raise InvalidRequest with the messages for every invalid parameter by name."""
         (messages,) = error.normalized_messages().values()
-        _refuse(messages)
+        refuse(messages)
 
 
 def calculate(is_long: bool, function: Callable[[], T]) -> T:
@@ -80,7 +80,7 @@ def calculate(is_long: bool, function: Callable[[], T]) -> T:
         return run_apart(function)
 
 
-def _refuse(messages: Any) -> NoReturn:
+def refuse(messages: Any) -> NoReturn:
     """Raise InvalidRequest with the messages for every invalid field by name (in a list: by index, then name)."""
     invalid = _by_name(messages, MAX_FIELDS_SHOWN)
     raise InvalidRequest(f"Invalid request: see {', '.join(sorted(invalid)[:MAX_ENTRIES_SHOWN])}", **invalid) from None

@@ -18,7 +18,7 @@ from jobqueue.web.bodies.parser import calculate
 from jobqueue.web.bodies.reader import large_bodies
 from jobqueue.web.openapi import JobQueueBlueprint
 from jobqueue.web.representations import job_details, job_summary, new_jobs, output, timestamp
-from jobqueue.web.requests import callers, idempotency, waits
+from jobqueue.web.requests import binary_hosts, callers, idempotency, waits
 from jobqueue.web.schemas import answers, submitters
 from jobqueue.web.services import services
 
@@ -44,6 +44,7 @@ BULK = {"type": "array", "items": submitters.NewJobIn(), "minItems": 1, "maxItem
 @blueprint.doc(parameters=[idempotency.PARAMETER])
 def submit(job: NewJob) -> tuple[dict[str, Any], int, dict[str, str]]:
     """Submit a job"""
+    binary_hosts.check_one(job, services().binary_hosts)
     submitted = services().commands.submit([job], idempotency.key("submit"))
     (job_id,) = submitted.job_ids
     body = {"id": job_id, "type": job.type, "status": Status.PENDING, "created_at": timestamp(submitted.created_at_ms)}
@@ -57,8 +58,9 @@ def submit(job: NewJob) -> tuple[dict[str, Any], int, dict[str, str]]:
 @blueprint.doc(requestBody={"content": {"application/json": {"schema": BULK}}}, parameters=[idempotency.PARAMETER])
 def submit_many(jobs: list[NewJob]) -> Response:
     """Submit many jobs, all or nothing"""
-    commands, key = services().commands, idempotency.key("submit_many")
+    commands, key, hosts = services().commands, idempotency.key("submit_many"), services().binary_hosts
     are_many = len(jobs) >= MANY_JOBS
+    calculate(are_many and bool(hosts), lambda: binary_hosts.check(jobs, hosts))
     submission = calculate(are_many, lambda: commands.prepare(jobs, key))
     with large_bodies().storing(callers.waiting(request.environ)) if are_many else nullcontext():
         submitted = commands.store(submission)

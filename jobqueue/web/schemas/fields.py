@@ -31,6 +31,7 @@ MAX_URL_CHARACTERS = 8192
 MAX_EXACT = 2**53
 MAX_FLOAT = sys.float_info.max
 MAX_PORT = 65535
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 EXACT = validate.Range(0, MAX_EXACT - 1)
 """The rule for a count or an offset. Larger numbers are not exact in JavaScript and in Lua."""
@@ -53,7 +54,7 @@ HOST_NAME = "[A-Za-z0-9._~-]+"
 SMALL_PORT = "[0-9]{1,4}"
 HTTP_URL = Pattern(f"^{SCHEME}{VISIBLE}+$", error="Must be an absolute http or https URL.")
 AUTHORITY = re.compile(
-    rf"([A-Za-z0-9._~!$&'()*+,;=:%-]*@)?({HOST_NAME}|\[(?P<ipv6>[0-9A-Fa-f:]+)\])(:(?P<port>{SMALL_PORT}|[1-9][0-9]{{4}}))?"
+    rf"([A-Za-z0-9._~!$&'()*+,;=:%-]*@)?(?P<host>{HOST_NAME}|\[(?P<ipv6>[0-9A-Fa-f:]+)\])(:(?P<port>{SMALL_PORT}|[1-9][0-9]{{4}}))?"
 )
 """What may stand between `//` and the path of a URL: user and password, a host name or an address, and a port."""
 
@@ -73,6 +74,14 @@ query_flag = partial(fields.Boolean, truthy={"true"}, falsy={"false"})
 def http_url(longest: int) -> list[Callable[[str], object]]:
     """Return the rules for an absolute http or https URL with a host."""
     return [validate.Length(1, longest), HTTP_URL, no_hidden_characters, _check_authority]
+
+
+def server_of(url: str) -> tuple[str, int]:
+    """Return the host and the port of a URL that these rules have found valid; an IPv6 address is in brackets."""
+    parts = urlsplit(url)
+    authority = AUTHORITY.fullmatch(parts.netloc)
+    assert authority is not None, "the URL is checked before"  # noqa: S101
+    return authority["host"], int(authority["port"] or DEFAULT_PORTS[parts.scheme])
 
 
 def _check_authority(url: str) -> None:
