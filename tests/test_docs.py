@@ -87,7 +87,7 @@ def routes() -> list[str]:
 
 def settings_in(document: str) -> dict[str, tuple[str, str]]:
     """Return the default and the meaning of every setting that a document's tables name, without backticks."""
-    cells = re.findall(r"^\| `([A-Z_]+)` \| ([^|]*) \| ([^|]*) \|$", rows(document), re.MULTILINE)
+    cells = re.findall(r"^\| `([A-Z0-9_]+)` \| ([^|]*) \| ([^|]*) \|$", rows(document), re.MULTILINE)
     return {name: (default.replace("`", ""), meaning.replace("`", "")) for name, default, meaning in cells}
 
 

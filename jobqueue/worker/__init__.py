@@ -17,5 +17,6 @@ slots: where a job runs, seen from the worker.
 supervisor: the other process: starts the program, reads it, ends it.
 programs: how a program is fetched and cached.
 isolation: what a program may touch, one module per level.
+policy: which programs may run.
 host: the machine: processes, files and directories.
 """

@@ -65,6 +65,7 @@ def _findings(settings: WorkerSettings, variables: Mapping[str, str]) -> Iterato
     yield _slots(settings.slots)
     yield from _proc()
     yield from _directories(settings, variables)
+    yield from _allowed_programs(settings)
     yield from _programs(settings)
     yield from _signatures(settings)
     if hardening.is_root() and settings.isolation != "user":
@@ -135,6 +136,16 @@ def _directories(settings: WorkerSettings, variables: Mapping[str, str]) -> Iter
             yield _usable_directory(kind.setting, kind.find(path, variables, settings.temporary_directory))
         except InvalidSetting as error:
             yield Finding(kind.setting, False, str(error))
+
+
+def _allowed_programs(settings: WorkerSettings) -> Iterator[Finding]:
+    try:
+        allowed = settings.load_allowed_programs()
+    except InvalidSetting as error:
+        yield Finding("ALLOWED_SHA256_FILE", False, str(error))
+        return
+    if allowed is not None:
+        yield Finding("ALLOWED_SHA256_FILE", True, f"{settings.allowed_sha256_file}, {len(allowed)} programs")
 
 
 def _programs(settings: WorkerSettings) -> Iterator[Finding]:

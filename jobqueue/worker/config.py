@@ -32,6 +32,7 @@ from jobqueue.signing import keys
 from jobqueue.signing.keys import BadKey, PublicKey
 from jobqueue.worker.host.processors import usable_processors
 from jobqueue.worker.isolation.levels import FIRST_UID, LEVELS
+from jobqueue.worker.policy.allowed_programs import AllowedPrograms
 from jobqueue.worker.programs.policy import DownloadRules
 
 MAX_ID_CHARACTERS = 128
@@ -127,6 +128,7 @@ class WorkerSettings:
     binary_hosts: tuple[str, ...] = binary_hosts()
     allowed_binary_hosts: tuple[str, ...] = patterns("ALLOWED_BINARY_HOSTS", "an older name of BINARY_HOSTS", "none")
     binary_networks: str = choice("BINARY_NETWORKS", ("any", "public"), "which addresses programs may come from")
+    allowed_sha256_file: Path | None = directory("ALLOWED_SHA256_FILE", None, "lists the programs that may run", "any")  # noqa: RUF009  # a field
     isolation: str = choice("ISOLATION", LEVELS, "the sandbox of programs")
     isolation_uid: int = whole_number("ISOLATION_UID", FIRST_UID, (1, MAX_UID), "first user id of the level user")
     max_open_files: int = whole_number("MAX_OPEN_FILES", 4096, (16, 2**20), "open files per process")
@@ -143,6 +145,10 @@ class WorkerSettings:
             allowed_hosts=self.binary_hosts or self.allowed_binary_hosts,
             addresses=AddressRules(only_public=self.binary_networks == "public"),
         )
+
+    def load_allowed_programs(self) -> AllowedPrograms | None:
+        """Return the programs that may run; None for any. Raises InvalidSetting."""
+        return None if self.allowed_sha256_file is None else AllowedPrograms(self.allowed_sha256_file)
 
 
 def load(variables: Mapping[str, str]) -> WorkerSettings:

@@ -51,6 +51,7 @@ class Failure(Enum):
     TOO_LARGE = Rule("the program is larger than `MAX_BINARY_BYTES`", "no", Reason.DOWNLOAD_FAILED)
     TOO_LONG = Rule("the download exceeds `DOWNLOAD_TIMEOUT_SECONDS`", "no", Reason.DOWNLOAD_FAILED)
     BLOCKED = Rule("`BINARY_HOSTS`, `BINARY_NETWORKS` or the scheme forbids the URL", "no", Reason.BLOCKED_BY_POLICY)
+    NOT_LISTED = Rule("`ALLOWED_SHA256_FILE` does not list the program", "no", Reason.BLOCKED_BY_POLICY, final=True)
     UNTRUSTED = Rule("none of `TRUSTED_KEYS` has signed the job as it is", "no", Reason.BLOCKED_BY_POLICY, final=True)
     NOT_A_PROGRAM = Rule("the file is neither an ELF file nor a script", "no", Reason.EXEC_FAILED, final=True)
     DAMAGED = Rule("the ELF file is damaged", "no", Reason.EXEC_FAILED, final=True)

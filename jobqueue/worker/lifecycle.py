@@ -31,6 +31,7 @@ from jobqueue.worker.loop import ClaimPolicy, Loop
 from jobqueue.worker.pool import Pool
 from jobqueue.worker.programs.cache import Cache
 from jobqueue.worker.programs.kept_copies import MOST_BYTES, KeptCopies
+from jobqueue.worker.programs.policy import DownloadRules
 from jobqueue.worker.reports.delivery import Delivery
 from jobqueue.worker.reports.spool import Spool
 from jobqueue.worker.shutdown import Shutdown
@@ -97,7 +98,8 @@ def run(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutdo
     if token.is_set and tokens.travels_openly(settings.api_url):
         logs.logger().warning("token_unencrypted", api_url=without_secrets(settings.api_url))
     api = _Api(settings, networks.load(settings.ca_file, variables), token)
-    with _resources(api, variables, shutdown) as resources, _slots(settings, resources) as slots:
+    rules = replace(settings.download, network=api.network, programs=settings.load_allowed_programs())
+    with _resources(api, rules, variables, shutdown) as resources, _slots(settings, resources) as slots:
         with directories.usable("TMPDIR", settings.temporary_directory):
             verify_slot(slots[0], resources.workspaces)
         for name, meant in misspelt(variables).items():
@@ -141,7 +143,9 @@ def enough_processes() -> Iterator[None]:
 
 
 @contextmanager
-def _resources(api: _Api, variables: Mapping[str, str], shutdown: Shutdown) -> Iterator[Resources]:
+def _resources(
+    api: _Api, rules: DownloadRules, variables: Mapping[str, str], shutdown: Shutdown
+) -> Iterator[Resources]:
     """Yield what attempts are made with. Raises InvalidSetting.
 
     What dead workers have left is removed before anything is made, because it may be what fills the disk. The delivery
@@ -162,9 +166,7 @@ def _resources(api: _Api, variables: Mapping[str, str], shutdown: Shutdown) -> I
         stack.callback(workspaces.close, LAST_REMOVAL_SECONDS)
         with directories.usable("CACHE_DIR", cache_directory):
             kept = KeptCopies(lambda: workspaces.path, min(settings.cache_max_bytes, MOST_BYTES))
-            cache = Cache(
-                cache_directory, settings.cache_max_bytes, replace(settings.download, network=api.network), kept
-            )
+            cache = Cache(cache_directory, settings.cache_max_bytes, rules, kept)
         with enough_processes(), directories.usable("SPOOL_DIR", spool_directory):
             spool = Spool(spool_directory, settings.api_url)
             delivery = Delivery(spool, api.connect)

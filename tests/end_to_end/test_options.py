@@ -118,6 +118,16 @@ def test_a_wrong_setting_ends_the_worker_with_a_sentence(name: str, value: str) 
     assert len(worker.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("options", [[], ["--check"]])
+def test_a_missing_list_of_programs_ends_the_worker_with_a_sentence(tmp_path: Path, options: list[str]) -> None:
+    missing = str(tmp_path / "programs")
+    worker = run_worker(*options, **own_directories(tmp_path), ALLOWED_SHA256_FILE=missing)
+    assert worker.returncode == 1
+    said = f"ALLOWED_SHA256_FILE is {missing!r}, which cannot be read: No such file or directory."
+    lines = [*worker.stdout.splitlines(), *worker.stderr.splitlines()]
+    assert (f"WRONG ALLOWED_SHA256_FILE: {said}" if options else said) in lines
+
+
 @pytest.mark.parametrize(
     "options", [["--max-jobs", "0"], ["--max-jobs", "x"], ["--once", "--max-jobs", "3"], ["--what"]]
 )

@@ -77,6 +77,7 @@ class Cache:
         """
         if not SHA256.fullmatch(sha256):
             raise DownloadFailed("binary_sha256 is not a SHA-256", url, Failure.UNREADABLE)
+        self._rules.check_program(sha256)
         self._rules.check_url(url)  # even for a cached program: the rules may have changed since it was downloaded
         request = ProgramRequest(url, sha256, target, stopped, may_wait)
         try:

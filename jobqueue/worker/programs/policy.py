@@ -15,6 +15,7 @@ from jobqueue.net.sockets import Guard
 from jobqueue.net.time_limit import MinimumSpeed
 from jobqueue.net.urls import DEFAULT_PORTS, Url
 from jobqueue.worker.failures import Failure
+from jobqueue.worker.policy.allowed_programs import AllowedPrograms
 from jobqueue.worker.programs.errors import BlockedByPolicy, DownloadFailed
 
 NO_ADDRESS = "the server has no address that may be requested"
@@ -28,7 +29,8 @@ class DownloadRules:
     retry_seconds: how long a download that makes no progress is tried again; 0 for a single try.
     allowed_hosts: the servers that may be requested, as patterns of `Hosts`; empty for any server. addresses: which
     addresses may be connected to. connect_seconds: time limit of connecting to one address, TLS handshake included.
-    minimum_speed: a slower try is given up. network: the proxies and the trusted certificates.
+    minimum_speed: a slower try is given up. network: the proxies and the trusted certificates. programs: those that may
+    be run; None for any.
     """
 
     max_bytes: int = 1024**3
@@ -39,6 +41,12 @@ class DownloadRules:
     retry_seconds: float = 60.0
     addresses: AddressRules = field(default_factory=AddressRules)
     network: Network = field(default_factory=Network, compare=False)
+    programs: AllowedPrograms | None = field(default=None, compare=False)
+
+    def check_program(self, sha256: str) -> None:
+        """Raise BlockedByPolicy when a program may not be run."""
+        if self.programs is not None and not self.programs.include(sha256):
+            raise BlockedByPolicy("ALLOWED_SHA256_FILE does not list the program", failure=Failure.NOT_LISTED)
 
     def check_url(self, text: str) -> Url:
         """Return the parts of a URL that may be requested, as far as that can be said without a look-up.

@@ -7,14 +7,18 @@ import pwd
 import threading
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from jobqueue.worker.attempts.environment import shared_variables
+from jobqueue.worker.policy.allowed_programs import AllowedPrograms
+from jobqueue.worker.programs.cache import Cache
 from jobqueue.worker.slots import workspace
 from jobqueue.worker.slots.children import Children
 from jobqueue.worker.slots.workspace import Workspaces
+from tests.support.downloads import short_retries
 from tests.support.fake_api import FakeApi
 from tests.support.fake_server import Reply
 from tests.support.programs import ENVIRONMENT, PYTHON, SHELL
@@ -83,6 +87,16 @@ def test_a_program_that_cannot_be_downloaded_is_a_failure(api: FakeApi, run: Run
     verb, body = api.only_report()
     assert (verb, body["exit_code"], body["reason"]) == ("fail", None, "download_failed")
     assert body["error_message"].startswith("download failed: 404")
+
+
+def test_a_program_that_is_not_listed_is_never_started(api: FakeApi, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "listed").write_text("# none\n")
+    rules = replace(short_retries(), programs=AllowedPrograms(tmp_path / "listed"))
+    run(api.offer(SHELL + "touch $1", tmp_path / "touched"), programs=Cache(tmp_path / "programs", 1 << 30, rules))
+    verb, body = api.only_report()
+    assert (verb, body["exit_code"], body["reason"]) == ("fail", None, "blocked_by_policy")
+    assert body["error_message"] == "blocked by policy: ALLOWED_SHA256_FILE does not list the program"
+    assert not (tmp_path / "touched").exists()
 
 
 def environment_seen(api: FakeApi) -> dict[str, str]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from jobqueue.worker.failures import Failure
+from jobqueue.worker.policy.allowed_programs import AllowedPrograms
 from jobqueue.worker.programs.cache import Cache
 from jobqueue.worker.programs.errors import BlockedByPolicy, ChecksumMismatch, DownloadFailed, DownloadStopped
 from jobqueue.worker.programs.policy import DownloadRules
@@ -160,3 +163,24 @@ def test_the_rules_apply_to_cached_programs_too(shop: Shop) -> None:
     with pytest.raises(BlockedByPolicy):
         shop.fetch(shop.open())
     assert not shop.latest.exists()
+
+
+@pytest.mark.parametrize("max_bytes", [0, 1000])
+def test_a_program_that_is_not_listed_is_neither_requested_nor_taken_from_the_cache(
+    shop: Shop, tmp_path: Path, max_bytes: int
+) -> None:
+    shop.max_bytes = max_bytes
+    shop.fetch(shop.open())
+    requested = len(shop.host.requests)
+    listed = tmp_path / "listed"
+    listed.write_text(f"{sha256_of(b'another')}\n")
+    shop.rules = replace(shop.rules, programs=AllowedPrograms(listed))
+    cache = shop.open()
+    with pytest.raises(BlockedByPolicy, match="ALLOWED_SHA256_FILE does not list the program") as caught:
+        shop.fetch(cache)
+    assert caught.value.failure is Failure.NOT_LISTED
+    assert not shop.latest.exists()
+    assert len(shop.host.requests) == requested
+    listed.write_text(f"{sha256_of(PROGRAM)}\n")
+    shop.fetch(cache)
+    assert shop.latest.read_bytes() == PROGRAM
