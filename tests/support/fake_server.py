@@ -55,13 +55,14 @@ def in_json(content: object, status: int = 200) -> Reply:
 class FakeServer:
     """Answers every request with what `answer` returns for it, and records the requests."""
 
-    def __init__(self, answer: Callable[[Request], Reply], port: int = 0) -> None:
+    def __init__(self, answer: Callable[[Request], Reply], port: int = 0, host: str = "127.0.0.1") -> None:
         self.answer = answer
         self.requests: list[Request] = []
         self.closed = threading.Event()
-        self._http = _Http(("127.0.0.1", port), _Handler)
+        self._http = _Http((host, port), _Handler)
         self._http.fake = self
-        self.url = f"http://127.0.0.1:{self._http.server_port}"
+        self.port = self._http.server_port
+        self.url = f"http://{host}:{self.port}"
 
     def hang(self) -> Reply:
         """Answer nothing until the test is over."""
@@ -133,9 +134,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(answer: Callable[[Request], Reply]) -> Iterator[FakeServer]:
-    """Run a server that is closed at the end."""
-    server = FakeServer(answer)
+def serving(answer: Callable[[Request], Reply], host: str = "127.0.0.1", port: int = 0) -> Iterator[FakeServer]:
+    """Run a server at an address of this machine; it is closed at the end."""
+    server = FakeServer(answer, port, host)
     server.start()
     try:
         yield server

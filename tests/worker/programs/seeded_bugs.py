@@ -6,6 +6,7 @@ from tests.support.seeding import seeded
 
 CODE = "jobqueue/worker/programs"
 TESTS = "tests/worker/programs"
+SSRF = "tests/security/test_ssrf.py"
 REDIRECTS = f"{TESTS}/test_download_redirects.py"
 
 KEPT = seeded(
@@ -73,6 +74,18 @@ TRANSFERS = seeded(
         "self._rules.check_url(address)",
         "(DownloadRules() if origin else self._rules).check_url(address)",
         f"{REDIRECTS}::test_every_redirect_is_checked_against_the_rules",
+    ),
+    (
+        "redirects may lead to any address",
+        "limit, trail) as answer",
+        "limit, type(trail)(DownloadRules().addresses) if hop else trail) as answer",
+        f"{SSRF}::test_a_chain_of_redirects_is_checked_at_every_hop",
+    ),
+    (
+        "a job is told that a private server has no such program",
+        "            if trail.is_private:\n",
+        "            if trail.is_private and not error.failure.final:\n",
+        f"{SSRF}::test_whatever_a_private_address_answers_or_not_the_job_is_told_the_same",
     ),
     (
         "one redirect too few is followed",
