@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -17,6 +17,8 @@ from jobqueue.worker.attempts.platform_stop import ended_by_platform
 from jobqueue.worker.attempts.resources import Resources
 from jobqueue.worker.failures import Failure
 from jobqueue.worker.programs.errors import DownloadFailed, DownloadStopped
+from jobqueue.worker.programs.program_request import ProgramRequest
+from jobqueue.worker.programs.verified_copy import VerifiedFile
 from jobqueue.worker.reports.report import Report, ended, failed, released
 from jobqueue.worker.reports.spool import SpooledReport
 from jobqueue.worker.slots.program_name import program_name
@@ -124,13 +126,17 @@ class Runner:
 
         Raises HostFault, SupervisorDied and whatever else goes wrong on this machine.
         """
+        with closing(VerifiedFile()) as verified:
+            return self._make_of(attempt, workspace, verified)
+
+    def _make_of(self, attempt: Attempt, workspace: Workspace, verified: VerifiedFile) -> Report | None:
         job = attempt.job
         if refusal := self._resources.signatures.refusal_of(job):
             logs.logger().warning("job_blocked", job_id=job.id, reason=refusal)
             return failed(Failure.UNTRUSTED.reason, refusal)
         download_started_at_ms = time.time_ns() // 1_000_000
         try:
-            self._fetch(attempt, workspace)
+            self._fetch(attempt, workspace, verified)
         except DownloadStopped:
             attempt.stop(Cause.SHUTDOWN)  # unless something else has stopped it: the worker does not wait any longer
             return _report_of_stopped(attempt.cause)
@@ -142,11 +148,11 @@ class Runner:
                 raise HostFault(error.failure.reason, str(error), server) from error
             return failed(error.failure.reason, str(error), download_started_at_ms=download_started_at_ms)
         logs.logger().info("start", job_id=job.id)
-        workspace.program.chmod(attempt.slot.isolation.program_mode)
-        outcome = self._launch(attempt, workspace)
+        verified.chmod(attempt.slot.isolation.program_mode)
+        outcome = self._launch(attempt, workspace, verified)
         return None if outcome is None else self._report(attempt, outcome, download_started_at_ms)
 
-    def _fetch(self, attempt: Attempt, workspace: Workspace) -> None:
+    def _fetch(self, attempt: Attempt, workspace: Workspace, verified: VerifiedFile) -> None:
         job, shutdown = attempt.job, self._resources.shutdown
 
         def may_wait() -> bool:
@@ -154,9 +160,12 @@ class Runner:
             # for its server to another worker at once.
             return not shutdown.requested
 
-        self._resources.programs.fetch(job.binary_url, job.binary_sha256, workspace.program, attempt.stopped, may_wait)
+        request = ProgramRequest(
+            job.binary_url, job.binary_sha256, workspace.program, attempt.stopped, may_wait, verified
+        )
+        self._resources.programs.fetch_requested(request)
 
-    def _launch(self, attempt: Attempt, workspace: Workspace) -> Outcome | None:
+    def _launch(self, attempt: Attempt, workspace: Workspace, verified: VerifiedFile) -> Outcome | None:
         """Run the program to its end; return None when its supervisor was killed while it ran.
 
         That attempt is not reported: the job waits until its lease ends. The job itself may have killed the supervisor,
@@ -168,7 +177,8 @@ class Runner:
         user = self._user_name(attempt.slot.isolation.uid)
         variables = variables_of(job, self._resources.variables, workspace.directory, timeout_seconds, user)
         kill_grace_seconds = self._resources.stop_policy.kill_grace_seconds
-        launch = Launch(program, job.arguments, variables, directory, timeout_seconds, kill_grace_seconds)
+        limits = timeout_seconds, kill_grace_seconds
+        launch = Launch(program, job.arguments, variables, directory, *limits, program_number=verified.number)
         try:
             outcome = attempt.slot.run(launch, attempt.stopped, attempt.live_output.add, lambda: attempt.lease_end)
         except SupervisorDied as died:

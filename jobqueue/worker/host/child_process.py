@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 
@@ -26,3 +27,19 @@ def start(command: Sequence[str], environment: Mapping[str, str], **options: Any
 def helper_environment() -> dict[str, str]:
     """Return the environment of the worker's own processes: where programs are, and nothing else of the worker's."""
     return {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
+
+
+def c_strings(words: Iterable[str | bytes]) -> ctypes.Array[ctypes.c_char_p]:
+    """Return words as C has them. Raises ValueError when one contains a NUL or cannot be encoded."""
+    encoded = [os.fsencode(each) for each in words]
+    if any(b"\0" in each for each in encoded):
+        raise ValueError("embedded null byte")
+    return (ctypes.c_char_p * (len(encoded) + 1))(*encoded, None)
+
+
+def pairs(environment: Mapping[str, str]) -> Iterator[bytes]:
+    """Yield `NAME=value` for each variable. Raises ValueError for a name that holds a `=`."""
+    for name, value in environment.items():
+        if "=" in name:
+            raise ValueError("illegal environment variable name")
+        yield os.fsencode(name) + b"=" + os.fsencode(value)

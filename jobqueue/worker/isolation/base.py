@@ -45,6 +45,8 @@ class Isolation:
     level: ClassVar[str] = "none"
     program_mode: ClassVar[int] = 0o500
     """The mode that the program's file must have."""
+    executes_itself: ClassVar[bool] = True
+    """Whether `command` executes the program's file itself, and not another program that does."""
     uid: int | None = None
     """The user who must own the job's directory; None for the worker's own user."""
     descriptor: int | None = None

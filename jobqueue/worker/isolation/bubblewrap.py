@@ -40,6 +40,7 @@ class BubblewrapIsolation(Isolation):
     """A program sees no processes but its own, and no files but the system's and its own."""
 
     level = "bwrap"
+    executes_itself = False
 
     def __init__(self, hidden: Sequence[str] = (), bwrap: str | None = None) -> None:
         """`bwrap` is the path of that program, if the worker has found it already."""

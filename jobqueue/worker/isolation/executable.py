@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import BinaryIO, Literal
 
 MACHINES = {3: "x86", 8: "MIPS", 21: "PowerPC", 22: "S/390", 40: "ARM", 62: "x86-64", 183: "AArch64", 243: "RISC-V"}
@@ -87,6 +87,24 @@ def interpreter(file: BinaryIO) -> str | None:
     if not first_line.startswith(b"#!"):
         return None
     return os.fsdecode(first_line[2:].replace(b"\t", b" ").strip(b" ").split(b" ", 1)[0])
+
+
+@contextmanager
+def opened(program: str, number: Sequence[int] | None) -> Iterator[int | None]:
+    """Yield a descriptor of a program's file by which to execute it; None when that has to be done by its path.
+
+    `number` are the device and the number of the file that was verified; None when any file will do. Raises OSError
+    when another one is at the path.
+    """
+    if number is None:
+        yield None
+        return
+    with open(os.open(program, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+        info = os.fstat(file.fileno())
+        if [info.st_dev, info.st_ino] != [*number]:
+            raise OSError(errno.ESTALE, "its file was replaced before it was started", program)
+        # The interpreter of a script opens it by its path, which $0 has to be.
+        yield file.fileno() if is_elf(file) else None
 
 
 def require_startable(program: str) -> None:

@@ -14,7 +14,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from jobqueue import logs
@@ -28,10 +28,11 @@ from jobqueue.worker.programs.errors import ChecksumMismatch, DownloadFailed, Do
 from jobqueue.worker.programs.kept_copies import KeptCopies
 from jobqueue.worker.programs.policy import DownloadRules
 from jobqueue.worker.programs.program_request import ProgramRequest, always
-from jobqueue.worker.programs.verified_copy import copy_verified
+from jobqueue.worker.programs.verified_copy import copy_verified, hold_verified
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 UNFINISHED = re.compile(r"([0-9a-f]{64})(\.[0-9a-f]+\.part|\.lock)")
+CHANGED = "the file was changed as soon as it was downloaded"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -60,26 +61,26 @@ class Cache:
         self._remove_unfinished()
 
     def fetch(
-        self,
-        url: str,
-        sha256: str,
-        target: Path,
-        stopped: threading.Event,
-        may_wait: Callable[[], bool] = always,
+        self, url: str, sha256: str, target: Path, stopped: threading.Event, may_wait: Callable[[], bool] = always
     ) -> bool:
-        """Put the program at `url` into `target`, a new file, mode 0500; return whether it came from the cache.
+        """Put the program at `url` into `target` as `fetch_requested` does, and do not keep it open."""
+        request = ProgramRequest(url, sha256, target, stopped, may_wait)
+        with closing(request.verified):
+            return self.fetch_requested(request)
 
-        `stopped` withdraws the request, and so does `may_wait` when it returns False while nothing is downloaded.
+    def fetch_requested(self, request: ProgramRequest) -> bool:
+        """Put a program into its target, a new file, mode 0500; return whether it came from the cache. Unless this
+        raises something, `request.verified` keeps the file open.
 
         When several requests for one program arrive at once, one downloads it and the others wait. Raises what
         `Downloader.download` raises, and OSError when the disk is full even after the cache was emptied. After an error
-        there is no `target`.
+        there is no file at the target.
         """
+        target, sha256 = request.target, request.sha256
         if not SHA256.fullmatch(sha256):
-            raise DownloadFailed("binary_sha256 is not a SHA-256", url, Failure.UNREADABLE)
+            raise DownloadFailed("binary_sha256 is not a SHA-256", request.url, Failure.UNREADABLE)
         self._rules.check_program(sha256)
-        self._rules.check_url(url)  # even for a cached program: the rules may have changed since it was downloaded
-        request = ProgramRequest(url, sha256, target, stopped, may_wait)
+        self._rules.check_url(request.url)  # even for a cached program: the rules may have changed since then
         try:
             return self._fetch(request)
         except OSError as error:
@@ -101,7 +102,7 @@ class Cache:
     def _fetch(self, request: ProgramRequest) -> bool:
         if self._max_bytes <= 0:
             return self._download(request)
-        if self._copies and self._copies.link(request.sha256, request.target):
+        if self._copies and self._copies.link(request.sha256, request.target, request.verified):
             mark_as_used(self._entry(request.sha256))
             return True
         return self._take(request) or self._take_or_store(request)
@@ -110,6 +111,8 @@ class Cache:
         """Download the program straight to its target; leave no file on failure."""
         try:
             self._downloader.download_requested(request)
+            if not hold_verified(request.target, request.sha256, request.stopped, request.verified):
+                raise ChecksumMismatch(CHANGED, request.url)
         except BaseException:
             request.target.unlink(missing_ok=True)
             raise
@@ -136,9 +139,9 @@ class Cache:
 
     def _copy(self, source_fd: int, request: ProgramRequest) -> bool:
         """Copy an open file to the target; return whether the hash is right. There is no target if not."""
-        sha256, target, stopped = request.sha256, request.target, request.stopped
-        good = self._copies.make(source_fd, sha256, target, stopped) if self._copies else None
-        return copy_verified(source_fd, target, sha256, stopped) if good is None else good
+        given = source_fd, request.sha256, request.target, request.stopped, request.verified
+        good = self._copies.make(*given) if self._copies else None
+        return copy_verified(*given) if good is None else good
 
     def _take_or_store(self, request: ProgramRequest) -> bool:
         """Download the program, or take it from the cache when another request has just stored it.
@@ -177,7 +180,7 @@ class Cache:
             if source_fd is None:  # a worker of an older version that has just started removed it
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(part))
             if not self._copy(source_fd, request):
-                raise ChecksumMismatch("the file was changed as soon as it was downloaded", request.url)
+                raise ChecksumMismatch(CHANGED, request.url)
         self._store_entry(part, request.sha256)
 
     def _store_entry(self, part: Path, sha256: str) -> None:

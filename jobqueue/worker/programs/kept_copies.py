@@ -17,7 +17,6 @@ import errno
 import fcntl
 import os
 import secrets
-import signal
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -26,9 +25,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobqueue.worker.host.hardening import LIBC, checked
-from jobqueue.worker.programs.verified_copy import write_verified
+from jobqueue.worker.programs.verified_copy import (
+    IMPOSSIBLE,
+    MODE,
+    VerifiedFile,
+    is_elf,
+    lease,
+    link,
+    reopened,
+    write_verified,
+)
 
-F_SETSIG, F_SETLEASE, F_GETLEASE = 10, 1024, 1025
+F_GETLEASE = 1025
 BREAK_SECONDS = Path("/proc/sys/fs/lease-break-time")
 LEAST_BREAK_SECONDS = 10
 """How long a start may take from the look at the lease to the execution."""
@@ -37,12 +45,6 @@ FILE_SYSTEMS = (0xEF53, 0x58465342, 0x9123683E, 0xF2F52010, 0x01021994, 0x794C76
 """ext4, XFS, Btrfs, F2FS, tmpfs and overlayfs, where the kernel itself sees every writer."""
 
 STATFS_BYTES = 256
-IMPOSSIBLE = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.EISDIR, errno.EPERM, errno.EACCES)
-"""Errors after which no other try is made: there are no files without a name, or no leases."""
-
-MAGIC = b"\x7fELF"
-MODE = 0o500
-
 LARGE_BYTES = 4 * 1024**2
 """A program of this size is kept when it is first used, a smaller one when it is used again."""
 
@@ -79,7 +81,7 @@ class _Copy:
         """Make a link to it; return whether that was possible."""
         with suppress(OSError):
             os.fchmod(self.fd, MODE)
-            _link(self.fd, target)
+            link(self.fd, target)
             return True
         return False
 
@@ -103,18 +105,23 @@ class KeptCopies:
         self._directory: str | None = None
         self._possible = True
 
-    def link(self, sha256: str, target: Path) -> bool:
-        """Make `target` a link to a copy that no other program runs from; return whether there was one."""
+    def link(self, sha256: str, target: Path, verified: VerifiedFile) -> bool:
+        """Make `target` a link to a copy that no other program runs from, and keep it open; return whether there was
+        one.
+        """
         with self._lock:
             for copy in [each for each in self._copies if each.sha256 == sha256 and not each.is_in_use()]:
                 self._copies.remove(copy)
                 if copy.is_unchanged() and copy.link(target):
                     self._copies.append(copy)
+                    verified.keep(os.dup(copy.fd))
                     return True
                 copy.drop()
         return False
 
-    def make(self, source_fd: int, sha256: str, target: Path, stopped: threading.Event) -> bool | None:
+    def make(
+        self, source_fd: int, sha256: str, target: Path, stopped: threading.Event, verified: VerifiedFile
+    ) -> bool | None:
         """Copy an open file, keep the copy and make `target` a link to it, if that is worth while and possible here.
 
         Return whether the hash is right; None when nothing was done. Raises DownloadStopped.
@@ -134,6 +141,7 @@ class KeptCopies:
         if not (good and copy.link(Path(copy.name)) and copy.link(target)):
             copy.drop()
             return None if good else False
+        verified.keep(os.dup(fd))
         with self._lock:
             self._copies.append(copy)
             while len(self._copies) > MOST_COPIES or sum(each.size for each in self._copies) > self._most_bytes:
@@ -150,7 +158,7 @@ class KeptCopies:
 
     def _is_worth_while(self, source_fd: int, sha256: str) -> bool:
         size = os.fstat(source_fd).st_size
-        if not self._possible or size > self._most_bytes or os.pread(source_fd, len(MAGIC), 0) != MAGIC:
+        if not self._possible or size > self._most_bytes or not is_elf(source_fd):
             return False
         with self._lock:
             seen = sha256 in self._seen
@@ -176,23 +184,15 @@ def _copy(source_fd: int, directory: str, sha256: str, stopped: threading.Event)
     fd = os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, MODE)
     try:
         good = write_verified(source_fd, fd, sha256, stopped)
-        reader = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+        reader = reopened(fd)
     finally:
         os.close(fd)
     try:
-        # By default the kernel sends SIGIO when somebody wants to write, which would end the worker; SIGURG is ignored.
-        # The worker looks at the lease before each start. Whoever wants to write waits, or is told to try again.
-        fcntl.fcntl(reader, F_SETSIG, signal.SIGURG)
-        fcntl.fcntl(reader, F_SETLEASE, fcntl.F_RDLCK)
+        lease(reader)  # the worker looks at it before each start
     except OSError:
         os.close(reader)
         raise
     return reader, good
-
-
-def _link(fd: int, target: Path) -> None:
-    # By the descriptor, since a job of the same user may have replaced the permanent name.
-    os.link(f"/proc/self/fd/{fd}", target, src_dir_fd=fd)
 
 
 def _attributes(fd: int) -> object:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from jobqueue.net.time_limit import TICK_SECONDS
 from jobqueue.worker.programs.errors import DownloadStopped
+from jobqueue.worker.programs.verified_copy import VerifiedFile
 
 
 def always() -> bool:
@@ -22,7 +23,8 @@ class ProgramRequest:
     """A request for a program: where it comes from, where it goes, and when it is withdrawn.
 
     That is when `stopped` is set and, while nothing is being downloaded, when `may_wait` returns False: a worker that
-    shuts down lets a download go on, but does not wait for a server to come back.
+    shuts down lets a download go on, but does not wait for a server to come back. `verified` keeps the file at the
+    target open.
     """
 
     url: str
@@ -30,6 +32,7 @@ class ProgramRequest:
     target: Path
     stopped: threading.Event
     may_wait: Callable[[], bool] = always
+    verified: VerifiedFile = field(default_factory=VerifiedFile)
 
     def wait(self, seconds: float) -> None:
         """Wait that long. Raises DownloadStopped within a moment after the request is withdrawn."""

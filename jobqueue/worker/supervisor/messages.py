@@ -35,7 +35,8 @@ class Launch:
     """Start a program: the path of its file, its arguments, its whole environment, the directory to start it in.
 
     After `timeout_seconds` (None: never) the program receives SIGTERM. If it has not ended `kill_grace_seconds` later,
-    it is killed. A program without a `lease_end` may run for as long as it likes without its worker.
+    it is killed. A program without a `lease_end` may run for as long as it likes without its worker. `program_number`
+    are the device and the number of the file that was verified: no other one is started.
     """
 
     program: str
@@ -45,6 +46,7 @@ class Launch:
     timeout_seconds: float | None = None
     kill_grace_seconds: float = 10.0
     lease_end: LeaseEnd | None = None
+    program_number: Sequence[int] | None = None
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from jobqueue.job import Measured
 from jobqueue.worker.host import child_process
 from jobqueue.worker.host.hardening import OomScore, die_with, yield_to_the_worker
 from jobqueue.worker.host.process_tree import children_of, has_children, kill_children, reap_all, reap_ended
+from jobqueue.worker.isolation import executable
 from jobqueue.worker.isolation.levels import Isolation, Paths
 from jobqueue.worker.supervisor.capture import Capture
 from jobqueue.worker.supervisor.messages import Launch, signal_name
@@ -52,21 +53,25 @@ class Starter:
 
         Raises OSError, ValueError or SubprocessError when it cannot be started.
         """
-        paths = Paths(launch.program, launch.directory)
-        self.isolation.prepare(paths)
-        try:
-            for pause in BUSY_PAUSES_SECONDS:
-                try:
-                    return self._start_once(launch, paths)
-                except OSError as error:
-                    if error.errno != errno.ETXTBSY:
-                        raise
-                time.sleep(pause)
-            return self._start_once(launch, paths)
-        finally:
-            self.isolation.close_descriptor()
+        with executable.opened(launch.program, launch.program_number) as descriptor:
+            by_descriptor = descriptor if self.isolation.executes_itself else None
+            # A sandbox is built around the file that is executed, whatever its path leads to by now.
+            program = launch.program if by_descriptor is None else f"/proc/self/fd/{by_descriptor}"
+            self.isolation.prepare(Paths(program, launch.directory))
+            try:
+                for pause in BUSY_PAUSES_SECONDS:
+                    try:
+                        return self._start_once(launch, by_descriptor)
+                    except OSError as error:
+                        if error.errno != errno.ETXTBSY:
+                            raise
+                    time.sleep(pause)
+                return self._start_once(launch, by_descriptor)
+            finally:
+                self.isolation.close_descriptor()
 
-    def _start_once(self, launch: Launch, paths: Paths) -> tuple[int, Mapping[str, int]]:
+    def _start_once(self, launch: Launch, descriptor: int | None) -> tuple[int, Mapping[str, int]]:
+        paths = Paths(launch.program, launch.directory)
         command = self.isolation.command(paths, launch.arguments, launch.environment)
         readers: dict[str, int] = {}
         writers: dict[str, int] = {}
@@ -75,7 +80,8 @@ class Starter:
                 readers[name], writers[name] = os.pipe2(os.O_CLOEXEC)
             os.set_blocking(readers["stdout"], False)
             calls = self.isolation.calls([*writers.values()])
-            order = Order(command, launch.directory, writers["stdout"], writers["stderr"], readers["stdout"], calls)
+            ends = writers["stdout"], writers["stderr"], readers["stdout"]
+            order = Order(command, launch.directory, *ends, calls, descriptor)
             return (self._by_vfork if self._vfork else self._by_fork)(order), readers
         except BaseException:
             for reader in readers.values():
@@ -103,14 +109,18 @@ class Starter:
 
         def in_the_child() -> None:
             yield_to_the_worker(self._oom_score.of_jobs)
+            if order.program_fd is not None:  # it was made inheritable, as all others are closed before the execution
+                os.set_inheritable(order.program_fd, False)
             for call in order.calls:
                 call.make()
             die_with(supervisor)  # last: a change of user would undo it
 
+        by_descriptor = [] if order.program_fd is None else [order.program_fd]
         process = child_process.start(
             order.command.words,
             order.command.environment,
-            pass_fds=order.command.descriptors,
+            executable=f"/proc/self/fd/{order.program_fd}" if by_descriptor else None,
+            pass_fds=[*order.command.descriptors, *by_descriptor],
             cwd=order.directory,
             stdout=order.stdout_fd,
             stderr=order.stderr_fd,

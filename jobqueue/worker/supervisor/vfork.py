@@ -15,10 +15,11 @@ import os
 import signal
 import struct
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+from jobqueue.worker.host.child_process import c_strings, pairs
 from jobqueue.worker.host.hardening import LIBC, NICENESS, PR_SET_PDEATHSIG, Argument, Call, checked
 from jobqueue.worker.isolation.base import Command
 
@@ -48,11 +49,14 @@ SPARE_ARGUMENTS = (ctypes.c_long(0),) * 8
 MARKER = 0x5EED5EED
 ALIVE = b"!"
 NOT_EXECUTED = 127
+SLASH = ord("/")
+AT_EMPTY_PATH = 0x1000
 
 
 class Order(NamedTuple):
     """What to start: a command, the directory to start it in, the descriptors of its outputs, the one (not blocking)
-    where this process reads the standard output, and the calls that confine the child.
+    where this process reads the standard output, and the calls that confine the child. With `program_fd`, that file is
+    executed, whatever the first word of the command leads to.
     """
 
     command: Command
@@ -61,6 +65,7 @@ class Order(NamedTuple):
     stderr_fd: int
     read_fd: int
     calls: Sequence[Call] = ()
+    program_fd: int | None = None
 
 
 class Vfork:
@@ -69,6 +74,7 @@ class Vfork:
     def __init__(self) -> None:
         """Prepare what is the same for all programs. Raises AttributeError when the C library lacks a function."""
         self._path = ctypes.create_string_buffer(PATH_BYTES + LARGEST_ERRNO)
+        self._execveat = getattr(LIBC, "execveat", None)
         self._alive = ctypes.create_string_buffer(ALIVE)
         self._errnos = (ctypes.c_int * 2)()  # of the first call that failed, and of the execution
         errno_here = _errno_address()
@@ -83,8 +89,9 @@ class Vfork:
         ]
         call_errno, exec_errno = (ctypes.c_void_p(ctypes.addressof(self._errnos) + each) for each in (0, ERRNO_BYTES))
         # No call can depend on the result of another. But after a failure the program must not be executed. So its path
-        # is overwritten with as many zeros as the error number says: none when nothing failed. The number becomes the
-        # third argument of `memset` when it is copied into the context that calls it.
+        # is overwritten with as many slashes as the error number says: none when nothing failed. The number becomes the
+        # third argument of `memset` when it is copied into the context that calls it. Slashes, because a path without
+        # any character stands for the descriptor itself where a program is executed by its descriptor.
         end = [
             Call(LIBC.prctl, PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0),
             # The parent may have died before it became the one to die with. Nobody can read the output then, so that
@@ -92,7 +99,7 @@ class Vfork:
             Call(LIBC.write, 1, self._alive, len(ALIVE)),
             Call(LIBC.memcpy, call_errno, errno_here, ERRNO_BYTES),
             Call(LIBC.memcpy, self._chain.third_argument(GUARD), errno_here, ERRNO_BYTES),
-            Call(LIBC.memset, self._path, 0, MARKER),
+            Call(LIBC.memset, self._path, SLASH, MARKER),
             Call(LIBC.execve, self._path, None, None),
             Call(LIBC.memcpy, exec_errno, errno_here, ERRNO_BYTES),
             Call(LIBC._exit, NOT_EXECUTED),
@@ -116,13 +123,20 @@ class Vfork:
         try:
             order = Order(Command(["/proc/self/no-program"], {}), "/", write_fd, write_fd, read_fd)
             results = []
-            for calls in ([], [Call(LIBC.close, -1)]):
-                _, status = os.waitpid(self._clone(order._replace(calls=calls)), 0)
+            for changed in (
+                order,
+                order._replace(calls=[Call(LIBC.close, -1)]),
+                order._replace(program_fd=write_fd),
+                order._replace(program_fd=write_fd, calls=[Call(LIBC.close, -1)]),
+            ):
+                _, status = os.waitpid(self._clone(changed), 0)
                 results.append((*self._errnos, os.waitstatus_to_exitcode(status)))
         finally:
             os.close(read_fd)
             os.close(write_fd)
-        return results == [(0, errno.ENOENT, NOT_EXECUTED), (errno.EBADF, errno.ENOENT, NOT_EXECUTED)]
+        if results[2:] != [(0, errno.EACCES, NOT_EXECUTED), (errno.EBADF, errno.EACCES, NOT_EXECUTED)]:
+            self._execveat = None  # an old kernel or a filter of system calls
+        return results[:2] == [(0, errno.ENOENT, NOT_EXECUTED), (errno.EBADF, errno.ENOENT, NOT_EXECUTED)]
 
     def start(self, order: Order) -> int:
         """Start a program in the current directory; return its process id.
@@ -145,7 +159,9 @@ class Vfork:
     def _clone(self, order: Order) -> int:
         """Carry out all calls in a child of vfork. Raises OSError and ValueError when there can be no child."""
         words = order.command.words
-        path, argv, variables = os.fsencode(words[0]), _strings(words), _strings(_pairs(order.command.environment))
+        path, argv, variables = os.fsencode(words[0]), c_strings(words), c_strings(pairs(order.command.environment))
+        if order.program_fd is not None:
+            path = b"" if self._execveat else b"/proc/self/fd/%d" % order.program_fd
         if len(path) >= PATH_BYTES:
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), words[0])
         ctypes.memmove(self._path, path + b"\0", len(path) + 1)
@@ -158,7 +174,11 @@ class Vfork:
         ]
         for place, call in enumerate(calls, self._first):
             self._chain.set(place, call, place + 1 if place + 1 < self._first + len(calls) else self._end)
-        self._chain.set(EXECUTION, Call(LIBC.execve, self._path, argv, variables), EXECUTION + 1)
+        execution = Call(LIBC.execve, self._path, argv, variables)
+        if order.program_fd is not None and self._execveat is not None:
+            # Unlike /proc/self/fd/…, this lets the process be called as its file is (Linux 6.14).
+            execution = Call(self._execveat, order.program_fd, self._path, argv, variables, AT_EMPTY_PATH)
+        self._chain.set(EXECUTION, execution, EXECUTION + 1)
         self._errnos[0] = self._errnos[1] = 0
         return self._chain.clone()
 
@@ -232,18 +252,3 @@ def _errno_address() -> ctypes.c_void_p:
     location = LIBC["__errno_location"]
     location.restype = ctypes.c_void_p
     return ctypes.c_void_p(location())
-
-
-def _strings(words: Iterable[str | bytes]) -> ctypes.Array[ctypes.c_char_p]:
-    """Return words as C has them. Raises ValueError when one contains a NUL or cannot be encoded."""
-    encoded = [os.fsencode(each) for each in words]
-    if any(b"\0" in each for each in encoded):
-        raise ValueError("embedded null byte")
-    return (ctypes.c_char_p * (len(encoded) + 1))(*encoded, None)
-
-
-def _pairs(environment: Mapping[str, str]) -> Iterator[bytes]:
-    for name, value in environment.items():
-        if "=" in name:
-            raise ValueError("illegal environment variable name")
-        yield os.fsencode(name) + b"=" + os.fsencode(value)

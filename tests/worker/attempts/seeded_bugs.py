@@ -134,8 +134,8 @@ RUNNER = seeded(
     ),
     (
         "the supervisor does not get the time limit",
-        "directory, timeout_seconds, kill_grace_seconds",
-        "directory, None, kill_grace_seconds",
+        "limits = timeout_seconds, kill_grace_seconds",
+        "limits = None, kill_grace_seconds",
         f"{STOPPED}::test_a_job_that_runs_for_too_long_has_failed_for_that_reason",
     ),
     (

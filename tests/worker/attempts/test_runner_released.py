@@ -61,7 +61,7 @@ def test_a_disk_that_takes_nothing_is_a_host_fault_and_the_job_is_released(
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/program")
 
-    monkeypatch.setattr(resources.programs, "fetch", refuse)
+    monkeypatch.setattr(resources.programs, "fetch_requested", refuse)
     with capture_logs() as logs:
         assert run(api.offer(SHELL)).verdict is Verdict.HOST_FAULT
     (reason,) = host_faults(logs)
@@ -122,7 +122,7 @@ def test_what_goes_wrong_while_a_worker_shuts_down_is_not_counted_as_a_host_faul
         attempt.stop(Cause.SHUTDOWN)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/program")
 
-    monkeypatch.setattr(resources.programs, "fetch", stop_and_refuse)
+    monkeypatch.setattr(resources.programs, "fetch_requested", stop_and_refuse)
     Runner(resources).run(attempt)
     assert resources.delivery.wait_until_sent(20)
     assert api.only_report()[1]["reason"] == "worker_shutdown"

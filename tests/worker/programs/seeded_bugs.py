@@ -122,6 +122,16 @@ CACHE = [
         ),
     ),
     *seeded(
+        "jobqueue/worker/isolation/executable.py",
+        "tests/security/test_swap_between_check_and_start.py",
+        (
+            "whatever lies at the path of a program is started",
+            "if [info.st_dev, info.st_ino] != [*number]:",
+            "if not number:",
+            "test_a_file_that_was_swapped_after_the_check_is_not_started",
+        ),
+    ),
+    *seeded(
         f"{CODE}/cache.py",
         f"{TESTS}/test_cache_eviction.py",
         (
@@ -138,7 +148,7 @@ CACHE = [
         ),
         (
             "cached programs may come from any host",
-            "        self._rules.check_url(url)",
+            "        self._rules.check_url(request.url)",
             "        pass",
             f"{TESTS}/test_cache.py::test_the_rules_apply_to_cached_programs_too",
         ),

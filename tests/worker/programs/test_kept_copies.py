@@ -17,6 +17,7 @@ from jobqueue.worker.programs.cache import Cache
 from jobqueue.worker.programs.errors import DownloadStopped
 from jobqueue.worker.programs.kept_copies import KeptCopies
 from jobqueue.worker.programs.policy import DownloadRules
+from jobqueue.worker.programs.verified_copy import VerifiedFile
 from tests.support.processes import file_descriptors
 
 PROGRAM = Path("/bin/true").read_bytes()
@@ -30,6 +31,7 @@ class Keeper:
     folder: Path
     copies: KeptCopies = field(init=False)
     count: int = 0
+    verified: VerifiedFile = field(default_factory=VerifiedFile)
 
     def __post_init__(self) -> None:
         self.copies = KeptCopies(lambda: self.folder, MOST_BYTES)
@@ -43,7 +45,8 @@ class Keeper:
         source, target = self.folder / "source", self.target()
         source.write_bytes(content)
         with source.open("rb") as file:
-            made = self.copies.make(file.fileno(), sha256 or digest(content), target, threading.Event())
+            made = self.copies.make(file.fileno(), sha256 or digest(content), target, threading.Event(), self.verified)
+        self.verified.close()
         return target if made else made
 
     def kept(self, content: bytes = PROGRAM) -> Path:
@@ -55,7 +58,9 @@ class Keeper:
 
     def link(self) -> Path | None:
         target = self.target()
-        return target if self.copies.link(digest(PROGRAM), target) else None
+        linked = self.copies.link(digest(PROGRAM), target, self.verified)
+        self.verified.close()
+        return target if linked else None
 
 
 def digest(content: bytes) -> str:
@@ -156,7 +161,7 @@ def test_a_copy_that_is_withdrawn_leaves_nothing(keeper: Keeper) -> None:
     stopped.set()
     before = file_descriptors(os.getpid())
     with (keeper.folder / "source").open("rb") as file, pytest.raises(DownloadStopped):
-        keeper.copies.make(file.fileno(), digest(PROGRAM), keeper.target(), stopped)
+        keeper.copies.make(file.fileno(), digest(PROGRAM), keeper.target(), stopped, keeper.verified)
     assert file_descriptors(os.getpid()) == before
 
 

@@ -123,7 +123,7 @@ SUPERVISORS = [
         ),
         (
             "a program is executed although it could not be confined",
-            "Call(LIBC.memset, self._path, 0, MARKER),",
+            "Call(LIBC.memset, self._path, SLASH, MARKER),",
             "Call(LIBC.getpid),",
             "test_a_program_is_not_executed_when_it_cannot_be_confined",
         ),
