@@ -129,14 +129,18 @@ def serve(worker: Any, listener: Any, connection: Connection) -> None:
     except (NoMoreData, OSError) as error:
         worker.log.debug("The client has gone: %s", type(error).__name__)
     except Exception as error:  # noqa: BLE001  # a fault of the client, or one of ours, which is answered with 500
-        if not request_ids.current():
-            request_ids.begin(None)  # for the line about it and for the answer
-        if isinstance(error, ParseException) and not isinstance(error, OUR_FAULTS):
-            with suppress(OSError):
-                refuse(connection, worker.log, error)
-        else:
-            worker.handle_error(connection.request, connection, connection.address, error)
+        _answer_fault(worker, connection, error)
         connection.linger()
+
+
+def _answer_fault(worker: Any, connection: Connection, error: Exception) -> None:
+    if not request_ids.current():
+        request_ids.begin(None)  # for the line about it and for the answer
+    if isinstance(error, ParseException) and not isinstance(error, OUR_FAULTS):
+        with suppress(OSError):
+            refuse(connection, worker.log, error)
+    else:
+        worker.handle_error(connection.request, connection, connection.address, error)
 
 
 def _serve_all(worker: Any, listener: Any, connection: Connection) -> None:
