@@ -31,7 +31,7 @@ from jobqueue.settings import (
 from jobqueue.signing import keys
 from jobqueue.signing.keys import BadKey, PublicKey
 from jobqueue.worker.host.processors import usable_processors
-from jobqueue.worker.isolation.levels import FIRST_UID, LEVELS
+from jobqueue.worker.isolation.levels import FIRST_UID, LEVELS, NETWORKS
 from jobqueue.worker.policy.allowed_programs import AllowedPrograms
 from jobqueue.worker.programs.policy import DownloadRules
 
@@ -131,6 +131,7 @@ class WorkerSettings:
     allowed_sha256_file: Path | None = directory("ALLOWED_SHA256_FILE", None, "lists the programs that may run", "any")  # noqa: RUF009  # a field
     isolation: str = choice("ISOLATION", LEVELS, "the sandbox of programs")
     isolation_uid: int = whole_number("ISOLATION_UID", FIRST_UID, (1, MAX_UID), "first user id of the level user")
+    network: str = choice("NETWORK", NETWORKS, "the network of programs: the host's, or none")
     max_open_files: int = whole_number("MAX_OPEN_FILES", 4096, (16, 2**20), "open files per process")
     env_passthrough: tuple[str, ...] = words("ENV_PASSTHROUGH", NAME, NAMES, "variables that every program gets")
     temporary_directory: Path = directory("TMPDIR", Path("/tmp"), "where jobs run")  # noqa: RUF009, S108  # a field; what lies in it is private

@@ -114,6 +114,7 @@ def run(settings: WorkerSettings, variables: Mapping[str, str], shutdown: Shutdo
             api_url=without_secrets(settings.api_url),
             slots=len(slots),
             isolation=settings.isolation,
+            network=settings.network,
         )
         with closing(api.connect()) as connection:
             loop = Loop(connection, pool, vacancies, shutdown, policy)
@@ -202,7 +203,7 @@ def _slots(settings: WorkerSettings, resources: Resources) -> Iterator[Sequence[
     with ExitStack() as stack:
         slots = []
         for _ in range(settings.slots):
-            isolation = levels.make(settings.isolation, [*map(str, hidden)], settings.isolation_uid)
+            isolation = levels.make(settings.isolation, [*map(str, hidden)], settings.isolation_uid, settings.network)
             isolation.reserve()
             with enough_processes():
                 slots.append(Slot(resources.workspaces.children, isolation, settings.max_open_files))

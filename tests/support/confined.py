@@ -59,21 +59,21 @@ def python() -> str:
 
 
 @functools.cache
-def why_impossible(level: str) -> str | None:
+def why_impossible(level: str, network: str = levels.HOST_NETWORK) -> str | None:
     """Return None when this host can provide the level, else the sentence that says why not."""
     with closing(Workspaces(sparing_children(), Path(tempfile.gettempdir()))) as workspaces:
-        return problem_with_level(level, workspaces, levels.FIRST_UID, OPEN_FILES)
+        return problem_with_level(level, workspaces, levels.FIRST_UID, OPEN_FILES, network)
 
 
 class Sandbox:
     """A slot at one level of isolation, and the directory below which its programs run."""
 
-    def __init__(self, root: Path, level: str, *hidden: Path) -> None:
+    def __init__(self, root: Path, level: str, *hidden: Path, network: str) -> None:
         self.root = root
         self.level = level
         self.hidden = root / "hidden"
         self.hidden.mkdir(mode=0o700)
-        self.isolation = levels.make(level, [str(path) for path in (self.hidden, *hidden)])
+        self.isolation = levels.make(level, [str(path) for path in (self.hidden, *hidden)], network=network)
         self.isolation.reserve()
         self.slot = open_slot(self.isolation)
         self._numbers = count()
@@ -114,14 +114,14 @@ class Sandbox:
 
 
 @contextmanager
-def sandbox(level: str, *hidden: Path) -> Iterator[Sandbox]:
+def sandbox(level: str, *hidden: Path, network: str = levels.HOST_NETWORK) -> Iterator[Sandbox]:
     """Make a sandbox; skip the test when this host cannot provide the level."""
-    if why := why_impossible(level):
+    if why := why_impossible(level, network):
         assert level != "none", why
         pytest.skip(why)
     root = Path(tempfile.mkdtemp(prefix="jobqueue-test-"))
     root.chmod(ALL_MAY_PASS)
-    made = Sandbox(root, level, *hidden)
+    made = Sandbox(root, level, *hidden, network=network)
     try:
         yield made
     finally:

@@ -12,6 +12,10 @@ from typing import Any, ClassVar
 
 from jobqueue.settings import InvalidSetting
 from jobqueue.worker.host.hardening import Call
+from jobqueue.worker.isolation import system_calls
+
+NETWORKS = HOST_NETWORK, NO_NETWORK = ("host", "none")
+"""The values of NETWORK: programs use the network of the host, or none."""
 
 
 class ImpossibleIsolation(InvalidSetting):
@@ -38,8 +42,9 @@ class Command:
 class Isolation:
     """Level `none`, which adds nothing to what every program gets. The other levels override what they do differently.
 
-    The worker calls `reserve` and `describe`. The supervisor makes the same object again from the description. For
-    each start it calls `prepare`, `command` and `calls`, has the child make those calls, and calls `close_descriptor`.
+    The worker calls `reserve` and `describe`. The supervisor makes the same object again from the description, and
+    calls `confine_supervisor` once. For each start it calls `prepare`, `command` and `calls`, has the child make those
+    calls, and calls `close_descriptor`.
     """
 
     level: ClassVar[str] = "none"
@@ -52,17 +57,49 @@ class Isolation:
     descriptor: int | None = None
     """What `prepare` or `command` opened for one start."""
 
-    def __init__(self, hidden: Sequence[str] = ()) -> None:
-        """`hidden` lists directories that programs must not see although they lie below a readable directory."""
+    def __init__(self, hidden: Sequence[str] = (), network: str = HOST_NETWORK) -> None:
+        """`hidden` lists directories that programs must not see although they lie below a readable directory.
+
+        `network` is one of NETWORKS.
+        """
         self._hidden = [os.path.realpath(path) for path in hidden]
+        self.network = network
+
+    @property
+    def families_without_network(self) -> Sequence[int]:
+        """The families of sockets that programs may open with NETWORK=none, besides connected pairs."""
+        # Not even those of Unix: a service of this host that is reached by one could use the network for the program.
+        return ()
 
     @property
     def protects_worker_files(self) -> bool:
         """Whether programs are kept from files that only the worker's user may read."""
         return self.level != "none"
 
+    def closed(self) -> Mapping[str, bool]:
+        """Return, for each thing that a program might reach, whether this host closes it to programs."""
+        no_sockets = self.network == NO_NETWORK
+        return {
+            "files": self.protects_worker_files,
+            "signals": False,
+            "abstract sockets": no_sockets,
+            "path sockets": no_sockets,
+            "network": no_sockets,
+            "keyrings": self.protects_worker_files and system_calls.available(),
+        }
+
     def reserve(self) -> None:
         """Reserve for one slot what the level needs of this host. Raises ImpossibleIsolation."""
+        if self.network == NO_NETWORK and not self.protects_worker_files:
+            raise ImpossibleIsolation(
+                "NETWORK is 'none', but without a sandbox a program can have other programs of the worker's user do "
+                "what it must not; set ISOLATION to landlock, user or bwrap, or NETWORK to host."
+            )
+        if self.network == NO_NETWORK and not system_calls.available():
+            raise ImpossibleIsolation(
+                "NETWORK is 'none', but this host cannot keep programs from the network: that takes Linux with "
+                "seccomp filters on x86-64, AArch64 or RISC-V, not blocked by a container; set NETWORK to host."
+            )
 
     def free(self) -> None:
         """Free what `reserve` reserved. The end of this process frees it, too."""
@@ -71,7 +108,17 @@ class Isolation:
         """Return a description, ready for JSON, of which `from_description` makes an equal object. Call `reserve`
         first.
         """
-        return {"level": self.level, "hidden": self._hidden}
+        return {"level": self.level, "hidden": self._hidden, "network": self.network}
+
+    def confine_supervisor(self) -> None:
+        """Deny the calling process, a supervisor, what neither it nor any of its programs needs: they inherit that.
+
+        Raises OSError.
+        """
+        # A level that does not keep programs from the files and processes of the worker's user cannot keep them from
+        # its keyrings either.
+        if self.protects_worker_files and system_calls.available():
+            system_calls.deny(self.families_without_network if self.network == NO_NETWORK else None)
 
     def command(self, paths: Paths, arguments: Sequence[str], environment: Mapping[str, str]) -> Command:
         """Return what to execute to start the program. Raises OSError or ValueError if it could not be started."""

@@ -16,11 +16,18 @@ from contextlib import suppress
 from typing import Any
 
 from jobqueue.worker.host.process_tree import children_of, descendants_of
-from jobqueue.worker.isolation import executable, system_paths
-from jobqueue.worker.isolation.base import Command, ImpossibleIsolation, Isolation, Paths
+from jobqueue.worker.isolation import executable, landlock, system_calls, system_paths
+from jobqueue.worker.isolation.base import (
+    HOST_NETWORK,
+    NO_NETWORK,
+    Command,
+    ImpossibleIsolation,
+    Isolation,
+    Paths,
+)
 
 NAMESPACES = ("user", "pid", "ipc", "uts", "cgroup-try")
-"""All but the network namespace."""
+"""All but the network namespace, which programs get with NETWORK=none only."""
 
 KERNEL_SETTINGS = ("sys", "irq", "bus", "fs", "acpi", "scsi", "driver", "pressure")
 """Entries of /proc that configure the kernel. Root needs no capability to write most of them, and bwrap makes them
@@ -42,13 +49,26 @@ class BubblewrapIsolation(Isolation):
     level = "bwrap"
     executes_itself = False
 
-    def __init__(self, hidden: Sequence[str] = (), bwrap: str | None = None) -> None:
+    def __init__(self, hidden: Sequence[str] = (), network: str = HOST_NETWORK, bwrap: str | None = None) -> None:
         """`bwrap` is the path of that program, if the worker has found it already."""
-        super().__init__(hidden)
+        super().__init__(hidden, network)
         self._bwrap = bwrap
+
+    @property
+    def families_without_network(self) -> Sequence[int]:
+        """Those that the new namespaces keep to themselves, so that a program has a loopback interface of its own."""
+        # A network namespace does not separate all families: a virtual machine's host, say, is reached by AF_VSOCK.
+        return system_calls.IN_A_NAMESPACE
+
+    def closed(self) -> Mapping[str, bool]:
+        """Return what is closed."""
+        closed = super().closed()
+        abstract = closed["abstract sockets"] or landlock.has_scopes()
+        return {**closed, "signals": True, "abstract sockets": abstract, "path sockets": True}
 
     def reserve(self) -> None:
         """Find bwrap. Raises ImpossibleIsolation."""
+        super().reserve()
         # Besides the PATH, its wheel installs it beside this Python.
         self._bwrap = shutil.which("bwrap") or shutil.which("bwrap", path=sysconfig.get_path("scripts"))
         if not self._bwrap:
@@ -60,11 +80,16 @@ class BubblewrapIsolation(Isolation):
         """Return the description with the path of bwrap."""
         return super().describe() | {"bwrap": self._bwrap}
 
+    def confine_supervisor(self) -> None:
+        """Deny the sockets of others in the abstract namespace, too: that one belongs to the network's."""
+        super().confine_supervisor()
+        landlock.scope_abstract_sockets()
+
     def command(self, paths: Paths, arguments: Sequence[str], environment: Mapping[str, str]) -> Command:
         """Return the bwrap command that starts the program in its sandbox."""
         assert self._bwrap is not None, "reserve comes first"  # noqa: S101
         executable.require_startable(paths.program)
-        sandbox = options(paths.program, paths.directory, self._hidden)
+        sandbox = options(paths.program, paths.directory, self._hidden, self.network)
         words = [paths.program, *arguments]
         # bwrap exits with code 1 when it gets too many words, which would look like the program's own exit code.
         if len(sandbox) + len(words) + 3 * len(environment) + 8 > MAX_WORDS:
@@ -94,13 +119,14 @@ class BubblewrapIsolation(Isolation):
         return -number if number in signal.valid_signals() else leader_status
 
 
-def options(program: str, directory: str, hidden: Sequence[str]) -> list[str]:
+def options(program: str, directory: str, hidden: Sequence[str], network: str = HOST_NETWORK) -> list[str]:
     """Return bwrap's options: the system can be read, the directory can be written, nothing else exists."""
-    roots = system_paths.roots(hidden)
+    closed = network == NO_NETWORK
+    roots = system_paths.roots(hidden, name_services=not closed)
     # The empty temporary directories would cover these: a Python below /tmp, say.
     covered = [path for path in roots if any(system_paths.lies_in(path, each) for each in TEMPORARY)]
     return [
-        *(f"--unshare-{namespace}" for namespace in NAMESPACES),
+        *(f"--unshare-{namespace}" for namespace in (*NAMESPACES, *(["net"] if closed else []))),
         *("--die-with-parent", "--cap-drop", "ALL"),
         *_system(roots, hidden),
         *("--ro-bind-try", "/sys", "/sys", "--proc", "/proc", "--dev", "/dev"),

@@ -11,12 +11,30 @@ from pathlib import Path
 from typing import Any
 
 from jobqueue.worker.isolation import system_paths
-from jobqueue.worker.isolation.base import ImpossibleIsolation, Isolation, Paths
+from jobqueue.worker.isolation.base import (
+    HOST_NETWORK,
+    NETWORKS,
+    NO_NETWORK,
+    ImpossibleIsolation,
+    Isolation,
+    Paths,
+)
 from jobqueue.worker.isolation.bubblewrap import BubblewrapIsolation
 from jobqueue.worker.isolation.landlock import LandlockIsolation
 from jobqueue.worker.isolation.user import FIRST_UID, UserIsolation, anybody_may_read
 
-__all__ = ["FIRST_UID", "LEVELS", "ImpossibleIsolation", "Isolation", "Paths", "from_description", "make"]
+__all__ = [
+    "FIRST_UID",
+    "HOST_NETWORK",
+    "LEVELS",
+    "NETWORKS",
+    "NO_NETWORK",
+    "ImpossibleIsolation",
+    "Isolation",
+    "Paths",
+    "from_description",
+    "make",
+]
 
 _CLASSES: dict[str, type[Isolation]] = {
     each.level: each for each in (Isolation, LandlockIsolation, UserIsolation, BubblewrapIsolation)
@@ -24,12 +42,12 @@ _CLASSES: dict[str, type[Isolation]] = {
 LEVELS = tuple(_CLASSES)
 
 
-def make(level: str, hidden: Sequence[str], first_uid: int = FIRST_UID) -> Isolation:
+def make(level: str, hidden: Sequence[str], first_uid: int = FIRST_UID, network: str = HOST_NETWORK) -> Isolation:
     """Return a level by its name, not yet reserved. Raises ImpossibleIsolation."""
     if level not in _CLASSES:
         raise ImpossibleIsolation(f"ISOLATION is {level!r}, but must be one of {', '.join(LEVELS)}.")
-    options = {"first_uid": first_uid} if level == UserIsolation.level else {}
-    return _CLASSES[level](hidden, **options)
+    options: dict[str, Any] = {"first_uid": first_uid} if level == UserIsolation.level else {}
+    return _CLASSES[level](hidden, network=network, **options)
 
 
 def directories_around(level: str, secret: Path | None) -> list[str]:

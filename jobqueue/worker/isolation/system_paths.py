@@ -9,23 +9,26 @@ from pathlib import Path
 
 SYSTEM = (
     *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix", "/gnu"),
-    *("/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/run/nscd"),  # needed to look up names
     *("/run/current-system", "/run/opengl-driver", "/var/lib/ca-certificates"),
 )
 """The rest of /run is left out because it holds the secrets of containers and the sockets of services."""
 
+NAME_SERVICES = ("/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/run/nscd")
+"""What programs need to look up names: files, and sockets of services that use the network on their behalf."""
 
 SHARED = ("/dev/shm", "/proc", "/sys")  # noqa: S108  # nothing is written there
 """What programs can read besides, in whole or in part."""
 
 
-def roots(hidden: Sequence[str]) -> list[str]:
+def roots(hidden: Sequence[str], name_services: bool = True) -> list[str]:
     """Return the directories that programs may read and execute from: the system's and those of this Python.
+
+    Those of name services are left out when a program must not look up names.
 
     Each exists, and none lies in a hidden directory, but a hidden directory may lie in one of them.
     """
     readable: list[str] = []
-    for path in (*SYSTEM, *_python()):
+    for path in (*SYSTEM, *(NAME_SERVICES if name_services else ()), *_python()):
         secret = any(lies_in(os.path.realpath(path), os.path.realpath(each)) for each in hidden)
         if os.path.isdir(path) and not secret and not any(lies_in(path, other) for other in readable):
             readable.append(path)

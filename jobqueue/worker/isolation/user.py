@@ -6,13 +6,14 @@ import os
 import pwd
 import socket
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from jobqueue.worker.host.hardening import LIBC, Call, without_capabilities
-from jobqueue.worker.isolation.base import ImpossibleIsolation, Isolation
+from jobqueue.worker.isolation import landlock
+from jobqueue.worker.isolation.base import HOST_NETWORK, ImpossibleIsolation, Isolation
 
 FIRST_UID = 59000
 UIDS_TRIED = 1000
@@ -24,15 +25,27 @@ class UserIsolation(Isolation):
     level = "user"
     program_mode = 0o555  # users other than the owner start it
 
-    def __init__(self, hidden: Sequence[str] = (), first_uid: int = FIRST_UID, uid: int | None = None) -> None:
+    def __init__(
+        self,
+        hidden: Sequence[str] = (),
+        network: str = HOST_NETWORK,
+        first_uid: int = FIRST_UID,
+        uid: int | None = None,
+    ) -> None:
         """`first_uid` is the first user id to try; `uid` is one that the worker has reserved already."""
-        super().__init__(hidden)
+        super().__init__(hidden, network)
         self._first_uid = first_uid
         self.uid = uid
         self._reservation: socket.socket | None = None
 
+    def closed(self) -> Mapping[str, bool]:
+        """Return what is closed. Sockets with a path are as open as their mode says."""
+        closed = super().closed()
+        return {**closed, "signals": True, "abstract sockets": closed["abstract sockets"] or landlock.has_scopes()}
+
     def reserve(self) -> None:
         """Reserve a user id. Raises ImpossibleIsolation."""
+        super().reserve()
         if os.geteuid() != 0:
             raise ImpossibleIsolation(
                 "ISOLATION is 'user', but this worker does not run as root, and only root can start programs as "
@@ -50,6 +63,11 @@ class UserIsolation(Isolation):
     def describe(self) -> dict[str, Any]:
         """Return the description with the reserved user id."""
         return super().describe() | {"uid": self.uid}
+
+    def confine_supervisor(self) -> None:
+        """Deny the sockets of others in the abstract namespace, too: they belong to no user."""
+        super().confine_supervisor()
+        landlock.scope_abstract_sockets()
 
     def calls(self, outputs: Sequence[int]) -> Sequence[Call]:
         """Give the pipes to the user; return the calls that become the user, in the group of the same number and no

@@ -24,10 +24,12 @@ if [ -n "$1" ] && read -r word <"$1"; then echo "a program can read what it must
 TIME_LIMIT_SECONDS = 10.0
 
 
-def problem_with_level(level: str, workspaces: Workspaces, first_uid: int, open_files: int) -> str | None:
+def problem_with_level(
+    level: str, workspaces: Workspaces, first_uid: int, open_files: int, network: str = levels.HOST_NETWORK
+) -> str | None:
     """Return None when programs can be run at this level of isolation, else a sentence that says why not."""
     try:
-        isolation = levels.make(level, (), first_uid)
+        isolation = levels.make(level, (), first_uid, network)
         isolation.reserve()
         with ExitStack() as stack:
             stack.callback(isolation.free)
@@ -76,4 +78,5 @@ def _sentence(problem: str, isolation: Isolation, parent: str) -> str:
         remedy = "choose another level, or a TMPDIR on a file system that is not mounted noexec"
     else:
         remedy = "choose another level, or a TMPDIR that other users may pass through and that is not mounted noexec"
-    return f"Programs cannot be run in {parent!r} with ISOLATION={isolation.level} ({problem}): {remedy}."
+    network = "" if isolation.network == levels.HOST_NETWORK else f" and NETWORK={isolation.network}"
+    return f"Programs cannot be run in {parent!r} with ISOLATION={isolation.level}{network} ({problem}): {remedy}."

@@ -199,7 +199,9 @@ def main(control_fd: str, description: str, open_files: str) -> None:
         os.dup2(nothing.fileno(), 0)  # the standard input of every program
     control = socket.socket(fileno=int(control_fd))
     control.set_inheritable(False)
-    supervisor = Supervisor(Channel(control), from_description(json.loads(description)), oom_score)
+    isolation = from_description(json.loads(description))
+    isolation.confine_supervisor()  # after `renounce`, which gives this process the right to confine itself
+    supervisor = Supervisor(Channel(control), isolation, oom_score)
     # The worker's mask is inherited. It is lifted only now that the supervisor has its handlers: a SIGTERM to every
     # process that came during the start has waited, and would have ended it before.
     inheritance.restore_signals()

@@ -7,6 +7,7 @@ from tests.support.seeding import seeded
 CODE = "jobqueue/worker/host"
 TESTS = "tests/worker/host"
 LEVELS = "tests/worker/isolation/test_levels.py"
+REACHING = "tests/security/test_job_reaches_host_sockets.py"
 
 HOST = [
     *seeded(
@@ -113,6 +114,32 @@ ISOLATION = [
             "    if path in hidden:\n",
             "    if path in hidden:\n        yield path\n",
             "test_the_entries_around_a_hidden_directory_are_listed",
+        ),
+    ),
+    *seeded(
+        "jobqueue/worker/isolation/system_calls.py",
+        REACHING,
+        (
+            "a program without network sends through one of a pair of datagram sockets",
+            "(socket.SOCK_STREAM, socket.SOCK_SEQPACKET)",
+            "(socket.SOCK_STREAM, socket.SOCK_SEQPACKET, socket.SOCK_DGRAM)",
+            "test_a_job_without_network_reaches_no_socket_of_the_host",
+        ),
+        (
+            "a program without network makes sockets by io_uring",
+            "_when(IO_URING_SETUP, [_fail(errno.EPERM)])",
+            "[]",
+            "test_a_job_without_network_reaches_no_socket_of_the_host",
+        ),
+    ),
+    *seeded(
+        "jobqueue/worker/isolation/base.py",
+        "tests/security/test_job_uses_keyring.py",
+        (
+            "a program uses the keyring of its worker",
+            "            system_calls.deny(self.families_without_network if self.network == NO_NETWORK else None)",
+            "            pass",
+            "test_a_job_uses_the_keyring_of_its_worker_only_where_the_level_leaves_it_open",
         ),
     ),
 ]

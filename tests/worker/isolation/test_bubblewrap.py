@@ -45,6 +45,14 @@ def test_a_program_has_new_namespaces_except_the_networks(sandboxed: Sandbox) ->
     assert same == ["net"]
 
 
+def test_a_program_without_network_sees_no_name_services(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(system_paths, "NAME_SERVICES", (str(tmp_path),))
+    assert str(tmp_path) in bubblewrap.options("/p", "/d", [])
+    options = bubblewrap.options("/p", "/d", [], "none")
+    assert str(tmp_path) not in options
+    assert "--unshare-net" in options
+
+
 def test_a_programs_temporary_directories_are_empty_and_private(sandboxed: Sandbox) -> None:
     new = Path("/tmp", f"written-inside-{os.getpid()}")
     listed = [f"os.listdir({directory!r})" for directory in ("/tmp", "/var/tmp", "/dev/shm")]

@@ -48,6 +48,46 @@ def test_a_ruleset_for_an_older_kernel_names_only_rights_it_knows(
     os.close(landlock.create_ruleset([(str(tmp_path), landlock.OWN), ("/dev/null", landlock.USE_DEVICE)]))
 
 
+@pytest.mark.parametrize(
+    ("known", "path_sockets", "tcp", "udp"),
+    [(3, False, False, False), (7, False, True, False), (9, True, True, False), (10, True, True, True)],
+)
+def test_what_is_denied_grows_with_the_version(known: int, path_sockets: bool, tcp: bool, udp: bool) -> None:
+    denied = landlock.deniable(known, "none")
+    assert bool(denied.files & landlock.CONNECT_PATH_SOCKET) is path_sockets
+    assert (denied.network & landlock.TCP, denied.network & landlock.UDP) == (
+        landlock.TCP if tcp else 0,
+        landlock.UDP if udp else 0,
+    )
+    assert landlock.deniable(known) == denied._replace(network=0)
+
+
+def test_path_sockets_of_name_services_alone_may_be_used_and_only_with_the_network(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    rules: dict[str, int] = {}
+    monkeypatch.setattr(system_paths, "NAME_SERVICES", (str(tmp_path),))
+    monkeypatch.setattr(landlock, "create_ruleset", lambda made, _: rules.update(made))
+    paths = Paths("/bin/sh", str(tmp_path / "work"))
+    landlock.LandlockIsolation().prepare(paths)
+    assert [path for path, allowed in rules.items() if allowed & landlock.CONNECT_PATH_SOCKET] == [str(tmp_path)]
+    rules.clear()
+    landlock.LandlockIsolation(network="none").prepare(paths)
+    assert str(tmp_path) not in rules
+    assert not any(allowed & landlock.CONNECT_PATH_SOCKET for allowed in rules.values())
+
+
+@pytest.mark.parametrize(("known", "families"), [(8, ()), (9, (socket.AF_UNIX,))])
+def test_programs_without_network_have_unix_sockets_where_landlock_separates_them(
+    known: int, families: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(landlock, "version", lambda: known)
+    level = landlock.LandlockIsolation(network="none")
+    assert level.families_without_network == families
+    assert level.closed()["path sockets"]
+    assert landlock.LandlockIsolation().closed()["path sockets"] is (known == 9)
+
+
 def test_abstract_sockets_of_others_are_out_of_reach(sandboxed: Sandbox) -> None:
     if KNOWN < landlock.SCOPES_VERSION:
         pytest.skip("this kernel's Landlock does not restrict sockets")
