@@ -21,12 +21,16 @@ from jobqueue.worker.config import WorkerSettings, misspelt
 from jobqueue.worker.host import directories, hardening, open_files
 from jobqueue.worker.host.process_tree import require_proc
 from jobqueue.worker.host.processors import usable_processors
-from jobqueue.worker.isolation import levels
+from jobqueue.worker.isolation import landlock, levels, system_calls
 from jobqueue.worker.slots.children import Children
 from jobqueue.worker.slots.selftest import problem_with_level
 from jobqueue.worker.slots.workspace import Workspaces
 
 MEGABYTE = 1024**2
+LATER_LANDLOCK = {
+    landlock.SCOPES_VERSION: "abstract sockets and signals",
+    landlock.PATH_SOCKETS_VERSION: "path sockets",
+}
 
 
 @dataclass(frozen=True)
@@ -158,10 +162,30 @@ def _programs(settings: WorkerSettings) -> Iterator[Finding]:
         return
     with closing(workspaces):
         yield _usable_directory("TMPDIR", workspaces.path.parent)
+        yield _kernel()
         for level in levels.LEVELS:
-            why_not = problem_with_level(level, workspaces, settings.isolation_uid, settings.max_open_files)
+            why_not = problem_with_level(
+                level, workspaces, settings.isolation_uid, settings.max_open_files, settings.network
+            )
             configured = level == settings.isolation
-            yield Finding(f"isolation {level}", why_not is None if configured else None, why_not or "possible here")
+            text = why_not or f"possible here; {_protection(level, settings.network)}"
+            yield Finding(f"isolation {level}", why_not is None if configured else None, text)
+
+
+def _kernel() -> Finding:
+    """Say what the protection of programs depends on."""
+    known = landlock.version()
+    parts = [f"Linux {os.uname().release}", f"Landlock version {known}" if known else "no usable Landlock"]
+    parts += [f"version {since} would close {what}" for since, what in LATER_LANDLOCK.items() if known < since]
+    parts += ["filters of system calls" if system_calls.available() else "no usable filters of system calls"]
+    return Finding("kernel", None, ", ".join(parts))
+
+
+def _protection(level: str, network: str) -> str:
+    """Say what is closed to programs at a level of isolation on this host, and what is open."""
+    closed = levels.make(level, (), network=network).closed()
+    parts = {"closed": [name for name in closed if closed[name]], "open": [name for name in closed if not closed[name]]}
+    return "; ".join(f"{word}: {', '.join(names)}" for word, names in parts.items() if names)
 
 
 def _signatures(settings: WorkerSettings) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,8 +41,23 @@ def test_a_check_of_a_good_host_finds_nothing_wrong_and_claims_nothing(deploymen
     worker = run_worker("--check", API_URL=deployment.api.url, **own_directories(tmp_path))
     assert worker.returncode == 0, worker.stdout + worker.stderr
     assert "WRONG" not in worker.stdout
-    for subject in ("API_URL", "CACHE_DIR", "SPOOL_DIR", "TMPDIR", "slots", "isolation landlock", "isolation bwrap"):
+    for subject in (
+        "API_URL",
+        "CACHE_DIR",
+        "SPOOL_DIR",
+        "TMPDIR",
+        "slots",
+        "kernel",
+        "isolation landlock",
+        "isolation bwrap",
+    ):
         assert f" {subject}: " in worker.stdout
+    possible = re.findall(r"isolation (\w+): possible here; (.*)", worker.stdout)
+    assert possible[0] == ("none", "open: files, signals, abstract sockets, path sockets, network, keyrings")
+    for level, protection in possible[1:]:
+        closed, _, left_open = protection.partition("; open: ")
+        assert set(closed.removeprefix("closed: ").split(", ")) >= {"files"}, level
+        assert "network" in left_open.split(", ")
     assert deployment.jobs.get(job_id)["status"] == "pending"
     assert {path.name for path in tmp_path.iterdir() if path.name.startswith("jobqueue")} == set()
 
@@ -61,6 +77,7 @@ def test_a_check_names_each_thing_that_is_wrong(tmp_path: Path) -> None:
         **own_directories(tmp_path),
         "CACHE_DIR": str(tmp_path / "file"),
         "SLOT": "3",
+        "NETWORK": "none",
     }
     worker = run_worker("--check", **wrong)
     assert worker.returncode == 1
@@ -68,7 +85,9 @@ def test_a_check_names_each_thing_that_is_wrong(tmp_path: Path) -> None:
         "SLOT",
         "API_URL",
         "CACHE_DIR",
+        "isolation",
     ]
+    assert "WRONG isolation none: NETWORK is 'none', but " in worker.stdout
     assert f"WRONG CACHE_DIR: {tmp_path}/file cannot be used: " in worker.stdout
 
 
