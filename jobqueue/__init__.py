@@ -18,7 +18,7 @@ errors: every error that the API answers, with its code.
 settings: reads settings from environment variables.
 backoff: how long to wait before trying again.
 clock: the clock that leases are counted by.
-logs: one event per line.
+logs: the log, with one event on each line.
 log_stream: writes lines without ever waiting for their reader.
 redaction: hides secrets in URLs, and shows characters that hide themselves.
 """

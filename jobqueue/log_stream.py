@@ -40,8 +40,11 @@ class LogStream(io.TextIOBase):
     """Writes whole lines, without ever waiting. Any thread, greenlet or signal handler may write."""
 
     def __init__(self, fd: int, dropped: Callable[[int], str] = "{} lines were dropped\n".format) -> None:
-        """Write to that descriptor. `dropped` returns the line that says how many lines were dropped before it."""
+        """Write to that descriptor. `dropped` returns the line that says how many lines were dropped before it, and the
+        attribute `shown` what is written in place of a line that somebody prints here (None: nothing).
+        """
         self._fd = fd
+        self.shown: Callable[[str], str | None] = str
         self._dropped_line = dropped
         self._send, self._close = _sender(fd)
         self._forget()
@@ -66,14 +69,14 @@ class LogStream(io.TextIOBase):
         """Return True."""
         return True
 
-    def write(self, text: str) -> int:
-        """Write the lines of the text; the rest, after the last line end, waits until its thread writes that."""
+    def write(self, text: str, is_event: bool = False) -> int:
+        """Write the lines of a text; its rest waits until its thread ends the line. An event is a line as it is."""
         # A child of fork has a copy of what waits, which the parent still writes. Its lock may be held by a thread
         # that the child does not have.
         if self._process != os.getpid():
             self._forget()
         thread = threading.get_ident()
-        if self._unfinished or text[-1:] != "\n":
+        if not is_event and (self._unfinished or text[-1:] != "\n"):
             lines, end, rest = (self._unfinished.pop(thread, "") + text).rpartition("\n")
             if rest:
                 self._unfinished[thread] = rest
@@ -81,14 +84,14 @@ class LogStream(io.TextIOBase):
             lines, end = text[:-1], "\n"
         if end:
             for line in lines.split("\n"):
-                self._receive(_fitted(line))
+                self._receive(line if is_event else self.shown(line))
             self._write_incoming()
         return len(text)
 
     def finish(self, seconds: float = EXIT_SECONDS) -> None:
         """Write what waits, unless that takes longer. For the end of a process."""
         for rest in [*self._unfinished.values()]:
-            self._incoming.append(_fitted(rest))
+            self._receive(self.shown(rest))
         self._unfinished.clear()
         deadline = time.monotonic() + seconds
         while self._process == os.getpid():
@@ -105,12 +108,12 @@ class LogStream(io.TextIOBase):
             self._close()
         super().close()
 
-    def _receive(self, line: bytes) -> None:
+    def _receive(self, line: str | None) -> None:
         # A write to a file on a network file system that hangs does wait, and nobody empties the queue meanwhile.
-        if len(self._incoming) < INCOMING_LINES:
-            self._incoming.append(line)
-        else:
+        if len(self._incoming) >= INCOMING_LINES:
             self._dropped += 1
+        elif line is not None:
+            self._incoming.append(_fitted(line))
 
     def _write_incoming(self) -> bool:
         """Write what has arrived. Return whether something waits that can be written later."""
@@ -216,17 +219,13 @@ def _sender(fd: int) -> tuple[Send, Callable[[], None]]:
         return lambda data: connection.send(data, socket.MSG_DONTWAIT), connection.close
     if not (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
         # A regular file never makes its writer wait. Opened anew, it would have a position of its own.
-        return lambda data: os.write(fd, data), _nothing
+        return lambda data: os.write(fd, data), lambda: None
     # O_NONBLOCK belongs to the open file, which other processes share that do not expect it: the shell, or a job's
     # supervisor. Opened anew by its name in /proc, the pipe or terminal is an open file of our own.
     with suppress(OSError):
         own = os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         return lambda data: os.write(own, data), lambda: os.close(own)
-    return _polled(fd), _nothing
-
-
-def _nothing() -> None:
-    pass
+    return _polled(fd), lambda: None
 
 
 def _polled(fd: int) -> Send:

@@ -112,6 +112,11 @@ def job_timeout() -> float | None:
     return seconds("JOB_TIMEOUT_SECONDS", None, 0.1, "time limit of programs whose job names no timeout_seconds")
 
 
+def log_format() -> str:
+    """Declare LOG_FORMAT, which server and worker read."""
+    return choice("LOG_FORMAT", ("logfmt", "json"), "how a line of the log is written")
+
+
 def choice(name: str, options: Sequence[str], meaning: str) -> str:
     """Declare a setting that is one of several words, of which the first is the default."""
     allowed = "one of " + ", ".join(options)

@@ -24,6 +24,7 @@ def start() -> Flask:
         services = create_services(settings)
     except InvalidSetting as error:
         sys.exit(str(error))
+    logs.choose(settings.log_format)
     return_large_blocks()
     take_short_turns()
     background.start(services, settings.policy)

@@ -11,7 +11,18 @@ from jobqueue.access.entries import Entry
 from jobqueue.net.destinations.hosts import binary_hosts
 from jobqueue.queue.policy import Policy
 from jobqueue.queue.transport.address import check_url
-from jobqueue.settings import InvalidSetting, Setting, choice, declare, job_timeout, seconds, url, whole_number, words
+from jobqueue.settings import (
+    InvalidSetting,
+    Setting,
+    choice,
+    declare,
+    job_timeout,
+    log_format,
+    seconds,
+    url,
+    whole_number,
+    words,
+)
 from jobqueue.web.access import settings as access
 
 HOST = (
@@ -58,6 +69,7 @@ class ServerSettings:
         "host names without a port (in ASCII, as xn--…), *.domain or *",
         "names by which clients may call the API while it is open",
     )
+    log_format: str = log_format()
     trusted_proxies: int = whole_number(
         "TRUSTED_PROXIES", 0, (0, 20), "how many proxies' X-Forwarded-… headers are believed"
     )

@@ -25,6 +25,7 @@ def run() -> int:
         sys.exit("The worker runs on Linux only. The API runs on macOS, too.")
     try:
         settings = config.load(os.environ)
+        logs.choose(settings.log_format)
         if options.check:
             return check.report(settings, os.environ)
         shutdown = Shutdown()

@@ -23,6 +23,7 @@ from jobqueue.settings import (
     declare,
     directory,
     job_timeout,
+    log_format,
     seconds,
     url,
     whole_number,
@@ -87,6 +88,7 @@ class WorkerSettings:
     executor_id: str = declare(
         Setting("EXECUTOR_ID", _new_executor_id, _executor_id, ID, "the worker's name", "host, process id, random part")
     )
+    log_format: str = log_format()
     slots: int = whole_number("SLOTS", usable_processors, (1, MAX_SLOTS), "jobs that run at once", "usable processors")
     prefetch: int | None = declare(
         Setting(

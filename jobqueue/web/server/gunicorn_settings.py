@@ -8,6 +8,7 @@ from typing import Any
 
 import gunicorn.util
 
+from jobqueue import logs
 from jobqueue.access import keyring
 from jobqueue.queue.waiting import neighbours
 from jobqueue.settings import InvalidSetting
@@ -36,7 +37,9 @@ def settings(variables: Mapping[str, str]) -> dict[str, object]:
     """
     try:
         # Here, so that a wrong setting ends the arbiter before it has started a process.
-        policy.prepare(config.load(variables))
+        loaded = config.load(variables)
+        logs.choose(loaded.log_format)
+        policy.prepare(loaded)
         own = config.load_gunicorn(variables)
     except InvalidSetting as error:
         sys.exit(str(error))

@@ -25,7 +25,9 @@ class ServerLog(Logger):
         if cfg.accesslog == "-":
             self._direct(self.access_log, logging.StreamHandler(never_waiting(sys.stdout)))
         for handler in [*self.error_log.handlers, *self.access_log.handlers]:
-            handler.setFormatter(OneLine(handler.formatter))
+            handler.setFormatter(
+                OneLine(handler.formatter, "access" if handler in self.access_log.handlers else "gunicorn")
+            )
 
     def _direct(self, log: logging.Logger, handler: Any) -> None:
         ours = self._get_gunicorn_handler(log)
@@ -36,12 +38,14 @@ class ServerLog(Logger):
 
 
 class OneLine(logging.Formatter):
-    """Formats as another formatter does, on one line."""
+    """Formats as another formatter does, on one line; where the log is in JSON, as the message of an event."""
 
-    def __init__(self, formatter: logging.Formatter | None) -> None:
+    def __init__(self, formatter: logging.Formatter | None, event: str) -> None:
         super().__init__()
         self._formatter = formatter or logging.Formatter()
+        self._event = event
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record on one line."""
-        return escaped(self._formatter.format(record))
+        text = self._formatter.format(record)
+        return logs.printed(text, self._event, record.levelname.lower()) or escaped(text)

@@ -1,4 +1,4 @@
-"""The log, with one event on each line: `event=claim job_id=… executor_id=…`. Events are named after what was done.
+"""Where events go, and what counts as one: each is a line of its own, named after what was done.
 
 Logging never waits (see `log_stream`). No value can break a line, disguise itself as another or show a URL's secrets.
 """
@@ -6,12 +6,11 @@ Logging never waits (see `log_stream`). No value can break a line, disguise itse
 from __future__ import annotations
 
 import logging
-import re
 import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextvars import ContextVar
 from functools import lru_cache
 from types import TracebackType
@@ -20,8 +19,9 @@ from typing import Any, TextIO, cast
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger
 
-from jobqueue.log_stream import ATOMIC_BYTES, never_waiting, replace_stderr
-from jobqueue.redaction import escaped, is_suspicious, redacted_text
+from jobqueue.log_stream import ATOMIC_BYTES, LogStream, never_waiting, replace_stderr
+from jobqueue.logs.formats import FORMATS, Format, in_json, is_text, logfmt, shortened
+from jobqueue.redaction import is_suspicious, redacted_text
 
 Logger = FilteringBoundLogger
 
@@ -29,8 +29,9 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 """The id of the request that this thread or greenlet works on. Every line that it logs meanwhile has it."""
 
 _with_exception = structlog.processors.format_exc_info
-NEEDS_QUOTES = re.compile('[ ="]')
-SHORTENINGS = 5
+SHORTENINGS, MOST_VALUES = 5, 20
+ESSENTIAL = 3
+"""How many fields say when, how bad and what: timestamp, level and event."""
 LEVELS = {"exception": "error", "warn": "warning"}
 """The levels whose method has another name."""
 
@@ -43,20 +44,23 @@ class _Lines:
 
     def msg(self, message: str) -> None:
         """Write a line."""
-        self._write(f"{message}\n")
+        self._write(message)
 
     debug = info = warning = error = critical = exception = msg
 
 
 class _Configured:
-    """The logger of this process. structlog would make another one for every line, which costs more than the line."""
+    """The logger of this process, and the format of its lines. structlog would make another logger for every line,
+    which costs more than the line.
+    """
 
     logger: Logger | None = None
+    write: Format = staticmethod(logfmt)
 
 
 def configure(stream: TextIO | None) -> None:
     """Write events to `stream` (None: nowhere), each on a single line whatever its values contain."""
-    lines = _Lines(never_waiting(stream, _dropped).write if stream else lambda _: None)
+    lines = _Lines(_writer(never_waiting(stream, _dropped)) if stream else lambda _: None)
     structlog.configure(
         processors=[_with_exception, render],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
@@ -65,12 +69,19 @@ def configure(stream: TextIO | None) -> None:
     _Configured.logger = structlog.get_logger().bind()
 
 
+def choose(log_format: str) -> None:
+    """Write every line of this process in that format from here on. It is one of FORMATS."""
+    _Configured.write = FORMATS[log_format]
+    _show_printed()
+
+
 def install() -> None:
     """Configure the log of this process and send there what would be printed on standard error otherwise: uncaught
     exceptions, warnings, messages of libraries. May be called again.
     """
     replace_stderr(_dropped)  # What is printed by others, such as argparse or gunicorn, must not wait either.
     configure(sys.stderr)
+    _show_printed()
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread
     warnings.showwarning = _log_warning  # type: ignore[assignment]  # it ignores what it is not interested in
@@ -83,6 +94,13 @@ def logger() -> Logger:
     return _Configured.logger or cast("Logger", structlog.get_logger())
 
 
+def printed(text: str, event: str, level: str) -> str:
+    """Return the line for a text that others have formatted: where the log is in JSON, an event with that message, else
+    "", for the text is a line already.
+    """
+    return render(None, level, {"event": event, "message": text}) if _Configured.write is in_json else ""
+
+
 def render(_logger: object, level: str, event: EventDict) -> str:
     """Return the event as a line without its end, in characters that every terminal shows as they are.
 
@@ -92,36 +110,24 @@ def render(_logger: object, level: str, event: EventDict) -> str:
     event = {"timestamp": _timestamp(int(time.time())), "level": LEVELS.get(level, level), "event": what, **event}
     if current := request_id.get():
         event["request_id"] = current
-    line = _logfmt(event)
+    write = _Configured.write
+    line = write(event)
     if is_suspicious(line):
-        event = {name: redacted_text(str(value)) if _is_text(value) else value for name, value in event.items()}
-        line = _logfmt(event)
-    for _ in range(len(event) + SHORTENINGS):
+        event = {name: redacted_text(str(value)) if is_text(value) else value for name, value in event.items()}
+        line = write(event)
+    for _ in range(min(len(event), MOST_VALUES) + SHORTENINGS):
         excess = len(line) + 1 - ATOMIC_BYTES if line.isascii() else len(line.encode()) + 1 - ATOMIC_BYTES
         if excess <= 0:
-            break
-        event = _shortened(event, excess)
-        line = _logfmt(event)
-    return line
+            return line
+        event = shortened(write, event, excess)
+        line = write(event)
+    # The stream cuts what is still too long, which half an object would not survive.
+    return line if write is logfmt or len(line) < ATOMIC_BYTES else write(dict(list(event.items())[:ESSENTIAL]))
 
 
 @lru_cache(maxsize=1)
 def _timestamp(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
-
-
-def _logfmt(event: Mapping[str, Any]) -> str:
-    return escaped(" ".join([f"{name}={_quoted(value)}" for name, value in event.items()]))
-
-
-def _quoted(value: object) -> str:
-    if value is None:
-        return ""
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    if not NEEDS_QUOTES.search(text):
-        return text
-    text = text.replace("\\", r"\\").replace('"', r"\"")
-    return f'"{text}"'
 
 
 class EventHandler(logging.Handler):
@@ -145,18 +151,21 @@ class EventHandler(logging.Handler):
         self._log.log(record.levelno, self._event, **facts)
 
 
-def _is_text(value: object) -> bool:
-    return not (value is None or isinstance(value, bool | int | float))
+def _writer(stream: TextIO) -> Callable[[str], object]:
+    """Return what writes a line of ours to the stream."""
+    if isinstance(stream, LogStream):
+        return lambda line: stream.write(f"{line}\n", is_event=True)
+    return lambda line: stream.write(f"{line}\n")
 
 
-def _shortened(event: Mapping[str, Any], excess: int) -> dict[str, Any]:
-    """Return the event without that many bytes in the middle of its longest value. Some may remain: call it again."""
-    sizes = {name: len(escaped(_quoted(value)).encode()) for name, value in event.items()}
-    name = max(sizes, key=lambda each: sizes[each])
-    value = str(event[name])
-    mark = f" …{len(value)} characters… "
-    kept = max(int(len(value) * (1 - excess / sizes[name])) - 2 * len(mark), 0)
-    return {**event, name: value[: kept // 2] + mark + value[len(value) - (kept - kept // 2) :]}
+def _show_printed() -> None:
+    """Have what others print on standard error written as it is or, in JSON, as an event."""
+    if isinstance(sys.stderr, LogStream):
+        sys.stderr.shown = _printed if _Configured.write is in_json else str
+
+
+def _printed(line: str) -> str | None:
+    return printed(line, "printed", "warning") if line.strip() else None
 
 
 def _dropped(count: int) -> str:
