@@ -16,14 +16,22 @@ HOST_NAME = re.compile(r"[\w-]+(\.[\w-]+)+")
 NOT_IN_PATH = re.compile(r"[^\w/.,~+%!()\[\]-]|%(3f|23|3b|26|3d|40|3a|25)", re.IGNORECASE)
 """What ends the part of a path that is shown: any character that a password may follow, also percent-encoded."""
 
-IN_TEXT = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:[/\\]{2}\S*?)([\"'<>`)\],.:;]*)(?!\S)")
-"""A URL in a message, and the punctuation after it. A password may contain quotes, so these end no URL."""
+WORD = re.compile(r"\S+")
+URL_IN_WORD = re.compile(r"(?<![A-Za-z0-9+.-])[0-9+.-]*([A-Za-z][A-Za-z0-9+.-]*:[/\\]{2})")
+"""Where a URL begins in a word of a message, and its scheme."""
+
+PUNCTUATION = "\"'<>`)],.:;"
+"""What may follow a URL in a message. A password may contain quotes, so these end no URL."""
+
+USER = re.compile(r"(?<![^/\"'(])[^/\"'(][^/\"'(:]*:")
+"""Where the user of a URL without a scheme begins in a word of a message, and the colon before the password."""
+
+QUERY = re.compile(r"(?<=[\w/.~%-])\?[^\s\"')]\S*")
+"""The query of a path without a host."""
 
 OF_TOKENS = "jq_"
 SECRETS_IN_TEXT = [
     (re.compile(rf"(?<![A-Za-z0-9])({OF_TOKENS}[A-Za-z0-9.-]+_)[A-Za-z0-9_]+"), r"\1***"),  # an API token, whole or not
-    (re.compile(r"(?<=[\w/.~%-])\?[^\s\"')]\S*"), "?***"),  # the query of a path without a host
-    (re.compile(r"[^\s/\"'(]+:\S*@"), "***@"),  # user and password of a URL without a scheme
     (re.compile(r"(with args beginning with:).*", re.DOTALL), r"\1 ***"),  # Redis quotes a refused AUTH
     (re.compile(r"\b(passw(?:or)?d|authorization)(['\"]?\s*[=:]\s*)\S.*", re.IGNORECASE), r"\1\2***"),
 ]
@@ -96,10 +104,25 @@ def redacted_text(text: str) -> str:
     """
     if not is_suspicious(text):
         return text
-    text = IN_TEXT.sub(lambda match: without_secrets(match[1]) + match[2], text)
+    text = WORD.sub(lambda word: _word(word[0]), text)
     for pattern, replacement in SECRETS_IN_TEXT:
         text = pattern.sub(replacement, text)
     return text
+
+
+def _word(word: str) -> str:
+    """Return a word of a message without the secrets of the URL in it, with a scheme or without.
+
+    Every step takes a time that grows with the length of the word and not with its square: clients send long ones.
+    """
+    if begin := URL_IN_WORD.search(word):
+        first, after = begin.start(1), len(word.rstrip(PUNCTUATION))
+        after = max(after, begin.end())
+        word = word[:first] + without_secrets(word[first:after]) + word[after:]
+    before, at, rest = QUERY.sub("?***", word).rpartition("@")
+    if at and (user := USER.search(before)):
+        before = f"{before[: user.start()]}***"
+    return f"{before}{at}{rest}"
 
 
 def escaped(text: str) -> str:

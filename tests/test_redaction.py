@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -110,6 +112,38 @@ def test_a_url_is_shown_without_secrets(url: str, shown: str) -> None:
 )
 def test_of_a_url_whose_parts_are_uncertain_less_is_shown(url: str, shown: str) -> None:
     assert without_secrets(url) == shown
+
+
+LONG = 100_000
+PARTS = [
+    "x",
+    "1",
+    ".",
+    "@:",
+    ":",
+    "@",
+    "?",
+    "\\",
+    "a:/",
+    "a://",
+    "://",
+    "(://",
+    "a@b:",
+    "password",
+    "password ",
+    "\x00",
+]
+
+
+@pytest.mark.parametrize("part", PARTS, ids=ascii)
+@pytest.mark.parametrize(
+    ("before", "after"), [("?", ""), ("@", ""), ("a://", "x"), ("", "@"), ("", "(://?"), ("", "=")]
+)
+def test_a_long_text_is_searched_in_a_time_that_grows_with_its_length(before: str, part: str, after: str) -> None:
+    text = before + part * (LONG // len(part)) + after
+    began = time.process_time()
+    redacted_text(text)
+    assert time.process_time() - began < 5  # it takes milliseconds; with the square of the length, minutes
 
 
 @given(URLS.filter(lambda text: " " not in text and "\t" not in text and "\n" not in text and "://" in text[:8]))

@@ -30,6 +30,8 @@ def test_nothing_that_a_client_sends_breaks_a_line(log_format: str) -> None:
             b"GET / HTTP/1.1\r\n%s\r\n\r\n" % raw,
         ):
             server.send(malformed)
+        # A line of this kind once took minutes to be searched for passwords, during which nobody else was answered.
+        assert server.send(b"@" + b":" * 8000 + b"\r\n\r\n").startswith(b"HTTP/1.1 400 ")
         for name in ("type", "binary_url", "priority"):
             assert server.call("POST", "/jobs", {**JOB, name: HOSTILE}).status_code == 400
         assert server.call("POST", "/jobs/claim", {"executor_id": HOSTILE}).status_code == 400
