@@ -8,13 +8,13 @@ files["lua/*.lua"] = { read_globals = {
   "archive_attempt", "mark_seen", "holds_lease", "finish", "read_job", "in_grace", "lose_expired_leases",
   "keep_live", "refuse_non_holder", "requeue", "texts", "indexes_of", "queue_due_jobs", "delay_after", "asking",
   "surplus_executors", "forget_executors", "set_lease", "take_back", "claim_ids", "indexes_of_types", "next_of",
-  "notify",
+  "notify", "keys_of", "pending_jobs", "has_type", "refuse_surplus", "is_surplus_executor",
 } }
 files["lua/lib/*/*.lua"] = {
   ignore = { "211", "241" }, -- a fragment defines functions that only scripts use
   read_globals = {
     "keys", "whole", "refuse", "is_full", "allow_when_full", "find_job", "set_status", "end_job", "drop_lease",
     "archive_attempt", "mark_seen", "holds_lease", "in_grace", "refuse_non_holder", "requeue", "notify",
-    "texts", "belongs_to",
+    "texts", "belongs_to", "indexes_of", "keys_of", "pending_jobs", "has_type",
   },
 }

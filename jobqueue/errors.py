@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 
 
 class JobQueueError(Exception):
@@ -15,13 +16,18 @@ class JobQueueError(Exception):
     code = "error"
 
     def __init__(self, message: str | None = None, /, **facts: object) -> None:
-        super().__init__(message or self.default_message())
+        super().__init__(message or (self.message_about(facts) if facts else self.default_message()))
         self.facts = facts
 
     @classmethod
     def default_message(cls) -> str:
         """Return the first line of the class's docstring, without its full stop."""
         return (inspect.getdoc(cls) or cls.__name__).splitlines()[0].rstrip(".")
+
+    @classmethod
+    def message_about(cls, facts: Mapping[str, object]) -> str:  # noqa: ARG003  # most messages need no facts
+        """Return the message for these facts, where none was given."""
+        return cls.default_message()
 
 
 class InvalidRequest(JobQueueError):
@@ -124,6 +130,55 @@ class StoreFull(JobQueueError):
     """
 
     code = "store_full"
+
+
+class QueueFull(JobQueueError):
+    """The queue is full.
+
+    New jobs are refused that would pass a limit of pending jobs. Jobs that exist continue. Nothing was stored. The
+    facts: `limit`, `pending` (how many jobs are), and `type` if the limit is that of one type.
+    """
+
+    code = "queue_full"
+
+    @classmethod
+    def message_about(cls, facts: Mapping[str, object]) -> str:
+        """Return a sentence with the numbers and the setting."""
+        of_type, setting = "", "MAX_PENDING_JOBS"
+        if "type" in facts:
+            of_type, setting = f" of the type {facts['type']}", "MAX_PENDING_JOBS_PER_TYPE"
+        return "The queue is full: {pending} jobs{} are pending, and at most {limit} may be ({})".format(
+            of_type, setting, **facts
+        )
+
+
+class TooManyTypes(JobQueueError):
+    """There are too many types of jobs.
+
+    A job of a new type is refused while there are jobs of as many types as there may be. Nothing was stored. The facts:
+    `limit`, and `type`, the new one.
+    """
+
+    code = "too_many_types"
+
+    @classmethod
+    def message_about(cls, facts: Mapping[str, object]) -> str:
+        """Return a sentence with the number and the setting."""
+        return "The type {type} is new, and there may be jobs of {limit} types only (MAX_TYPES)".format_map(facts)
+
+
+class TooManyExecutors(JobQueueError):
+    """There are too many executors.
+
+    A new one is refused while as many are active as may be. The others go on. The fact `limit` is their number.
+    """
+
+    code = "too_many_executors"
+
+    @classmethod
+    def message_about(cls, facts: Mapping[str, object]) -> str:
+        """Return a sentence with the number and the setting."""
+        return "This executor is new, and only {limit} may be active (MAX_EXECUTORS)".format_map(facts)
 
 
 class ServerBusy(JobQueueError):

@@ -13,12 +13,14 @@
 --          7 tokens        as many new and random words of 32 characters, one after the other
 --          8 claim_id      the executor's name for this claim, or "" for none
 --          9 owner         the name of the API token that it uses, or "" on an open API
+--          10 executor_limit  the most executors, and the silence in milliseconds after which one no longer counts,
+--                             with a space between; "" if they are not limited
 --          then for each type, none for all types:
 --            type
 -- RETURNS  1 for a repeated claim, else 0; then the jobs as read_job returns them
--- ERRORS   none
--- USES     keys clock whole allow_when_full find_job notify set_status end_job drop_lease archive_attempt requeue
--- USES     set_lease mark_seen surplus_executors forget_executors asking claim_ids in_grace
+-- ERRORS   TOO_MANY_EXECUTORS
+-- USES     keys clock whole refuse allow_when_full find_job notify set_status end_job drop_lease archive_attempt
+-- USES     requeue set_lease mark_seen is_surplus_executor surplus_executors forget_executors asking claim_ids in_grace
 -- USES     lose_expired_leases queue_due_jobs indexes_of_types next_of
 local now_ms = clock(ARGV[1])
 local executor_id = ARGV[2]
@@ -31,6 +33,7 @@ local claim_id = ARGV[8]
 local owner = ARGV[9]
 -- Each owner has claim ids of its own. Otherwise, whoever saw another one's would get that one's jobs by repeating it.
 local claim_name = claim_id ~= '' and owner ~= '' and owner .. ' ' .. claim_id or claim_id
+local executor_limit = ARGV[10]
 local MAX_LOST = 10
 local MAX_DUE = 10
 local MAX_FORGOTTEN = 3
@@ -42,9 +45,9 @@ local TOKEN_LENGTH = 32
 -- which a double stores exactly.
 local PARTS = 128
 
-local types = #ARGV > 9 and {}
-for index = 10, #ARGV do
-  types[index - 9] = ARGV[index]
+local types = #ARGV > 10 and {}
+for index = 11, #ARGV do
+  types[index - 10] = ARGV[index]
 end
 
 -- Returns whether a job must be left to others: this executor released it after a host fault, and somebody asks who did
@@ -163,9 +166,12 @@ local function repeat_claim(first_number)
   return answer
 end
 
+if is_surplus_executor(executor_id, now_ms, executor_limit) then
+  return refuse('TOO_MANY_EXECUTORS', string.match(executor_limit, '^%d+'))
+end
 allow_when_full()
 if mark_seen(executor_id, now_ms) == 1 then
-  forget_executors(surplus_executors(MAX_FORGOTTEN))
+  forget_executors(surplus_executors(MAX_FORGOTTEN, executor_limit))
 end
 asking.note(executor_id, now_ms)
 -- A repeated claim comes before the ends of leases: as long as nothing has ended the lease, nobody else can have been

@@ -8,6 +8,7 @@
 --          3 lease_ms     how long it may stay silent from now on
 --          4 all          "all" with the last jobs of a heartbeat that names all jobs of the executor, else ""
 --          5 owner        the name of the API token that it uses, or "" on an open API
+--          6 executor_limit  as for claim: an executor that is one too many gets its answers, and is not noted
 --          then for each job:
 --            job_id
 --            attempt_token  from claim, or "" from a client that does not keep it
@@ -20,12 +21,13 @@
 --          that were taken back
 -- ERRORS   none
 -- USES     keys clock whole is_full allow_when_full find_job notify set_status end_job drop_lease archive_attempt
--- USES     requeue belongs_to holds_lease set_lease take_back mark_seen keep_live
+-- USES     requeue belongs_to holds_lease set_lease take_back mark_seen is_surplus_executor keep_live
 local now_ms = clock(ARGV[1])
 local executor_id = ARGV[2]
 local lease_ms = tonumber(ARGV[3])
 local all = ARGV[4]
 local owner = ARGV[5]
+local executor_limit = ARGV[6]
 local ARGUMENTS = 6
 local MAX_TAKEN_BACK = 100
 
@@ -48,7 +50,7 @@ local function renew(job, stdout_offset, stdout, stderr_offset, stderr)
 end
 
 local answers, holds = {}, false
-for index = 6, #ARGV, ARGUMENTS do
+for index = 7, #ARGV, ARGUMENTS do
   local job_id, attempt_token, stdout_offset, stdout, stderr_offset, stderr = ARGV[index], ARGV[index + 1],
     ARGV[index + 2], ARGV[index + 3], ARGV[index + 4], ARGV[index + 5]
   local job = find_job(job_id)
@@ -61,7 +63,7 @@ for index = 6, #ARGV, ARGUMENTS do
     holds = true
   end
 end
-if not holds and all == '' then
+if not holds and (all == '' or is_surplus_executor(executor_id, now_ms, executor_limit)) then
   return { answers, {} }
 end
 mark_seen(executor_id, now_ms)

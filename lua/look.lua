@@ -4,13 +4,15 @@
 -- KEYS     1 root
 -- ARGV     1 now_ms       the time in milliseconds, or "" for Redis's own
 --          2 executor_ids  the executors that still ask, separated by spaces
+--          3 executor_limit  as for claim: an executor that is one too many is not noted
 --          then for each group of executors that wait for the same jobs:
 --            types        the types of these jobs, separated by spaces, or "" for all
 -- RETURNS  for each group, in order, the number of pending jobs that may be handed out
 -- ERRORS   none
--- USES     keys clock whole allow_when_full mark_seen surplus_executors forget_executors asking
+-- USES     keys clock whole allow_when_full mark_seen is_surplus_executor surplus_executors forget_executors asking
 local now_ms = clock(ARGV[1])
 local executor_ids = ARGV[2]
+local executor_limit = ARGV[3]
 local PRIORITIES = { 'foreground', 'background', 'best_effort' }
 
 local function count_pending(types)
@@ -30,11 +32,13 @@ end
 local function note_askers()
   local count = 0
   for executor_id in string.gmatch(executor_ids, '%S+') do
-    mark_seen(executor_id, now_ms)
-    asking.note(executor_id, now_ms)
-    count = count + 1
+    if not is_surplus_executor(executor_id, now_ms, executor_limit) then
+      mark_seen(executor_id, now_ms)
+      asking.note(executor_id, now_ms)
+      count = count + 1
+    end
   end
-  forget_executors(surplus_executors(count))
+  forget_executors(surplus_executors(count, executor_limit))
 end
 
 if executor_ids ~= '' then
@@ -42,7 +46,7 @@ if executor_ids ~= '' then
   note_askers()
 end
 local counts = {}
-for index = 3, #ARGV do
+for index = 4, #ARGV do
   counts[#counts + 1] = count_pending(ARGV[index])
 end
 return counts

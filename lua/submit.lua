@@ -1,5 +1,5 @@
 -- submit: Stores new jobs, each at the end of its priority's queue. On an error none of them is stored. With a key, the
--- same request again stores nothing and is answered as the first time.
+-- same request again stores nothing and is answered as the first time, even if the queue has become full.
 -- STATUSES (none) -> pending
 -- KEYS     1 root
 -- ARGV     1 now_ms       the time in milliseconds, or "" for Redis's own
@@ -7,18 +7,21 @@
 --          3 fingerprint  hash of the jobs: with the same key it must be the same
 --          4 seed         what the ids of the jobs were made from
 --          5 keep_ms      how long the key is remembered
+--          6 limits       the most pending jobs, the most pending jobs of one type and the most types, 0 for any
+--                         number of them, separated by spaces; "" if nothing is limited
 --          then for each job:
 --            job          its new UUID, priority, type and spec (JSON text, never decoded here) with spaces between
 -- RETURNS  { created_at_ms, the same for all of them; the seed of the ids that they got before, "" if they are new; the
 --            text of the notice about them, "" if there was none }
--- ERRORS   IDEMPOTENCY_KEY_REUSED
--- USES     keys clock refuse whole notify
+-- ERRORS   IDEMPOTENCY_KEY_REUSED QUEUE_FULL TOO_MANY_TYPES
+-- USES     keys clock refuse whole notify indexes_of keys_of pending_jobs has_type refuse_surplus
 local now_ms = clock(ARGV[1])
 local key = ARGV[2]
 local fingerprint = ARGV[3]
 local seed = ARGV[4]
 local keep_ms = ARGV[5]
-local count = #ARGV - 5
+local limits = ARGV[6]
+local count = #ARGV - 6
 local MEMBERS = 1000
 
 -- An answer is remembered by the seed of its ids, so that it takes as little space for 10,000 jobs as for one.
@@ -30,6 +33,20 @@ if key ~= '' then
       return refuse('IDEMPOTENCY_KEY_REUSED')
     end
     return { tonumber(first_ms), first_seed, '' }
+  end
+end
+
+-- All or nothing: jobs of which some would pass a limit are refused together. A job that comes back to its queue is not
+-- new, and meets no limit.
+local count_of_type, new_types = {}, {}
+if limits ~= '' then
+  for number = 1, count do
+    local type = string.match(ARGV[6 + number], '^%S+ %S+ (%S+)')
+    count_of_type[type] = (count_of_type[type] or 0) + 1
+  end
+  local refusal = refuse_surplus(limits, count, count_of_type, new_types)
+  if refusal then
+    return refusal
   end
 end
 
@@ -59,8 +76,8 @@ end
 -- that was late could find half of them gone. Now there are all jobs or none, whatever ends in between.
 local sequence = redis.call('INCRBY', keys.sequence, count) - count
 local created_at_ms = whole(now_ms)
-local count_of_type = {}
-for number = 6, #ARGV do
+count_of_type = {}
+for number = 7, #ARGV do
   local id, priority, type, spec = string.match(ARGV[number], '^(%S+) (%S+) (%S+) (.*)$')
   sequence = sequence + 1
   redis.call('HSET', keys.job(id), 'status', 'pending', 'priority', priority, 'type', type, 'sequence', whole(sequence),
@@ -72,6 +89,9 @@ for number = 6, #ARGV do
 end
 for index in pairs(batches) do
   add_batch(index)
+end
+for _, type in ipairs(new_types) do
+  redis.call('SADD', keys.types, type)
 end
 if key ~= '' then
   local answer = fingerprint .. ' ' .. seed .. ' ' .. created_at_ms

@@ -10,17 +10,21 @@
 --          4 retention_ms         how long ended jobs are kept
 --          5 executor_timeout_ms  silence after which an executor is forgotten
 --          6 limit                how many of each to handle at most
+--          7 executor_limit       as for claim
 -- RETURNS  the numbers of leases lost, jobs removed, executors forgotten and jobs queued; the number of milliseconds
 --          until the next lease or delay ends, 0 if none does or one has ended already
 -- ERRORS   none
 -- USES     keys clock whole allow_when_full find_job notify set_status end_job drop_lease archive_attempt requeue
 -- USES     in_grace lose_expired_leases queue_due_jobs delay_after surplus_executors forget_executors asking
+-- USES     keys_of has_type
 local now_ms = clock(ARGV[1])
 local lease_ms = tonumber(ARGV[2])
 local max_attempts = tonumber(ARGV[3])
 local retention_ms = tonumber(ARGV[4])
 local executor_timeout_ms = tonumber(ARGV[5])
 local limit = tonumber(ARGV[6])
+local executor_limit = ARGV[7]
+local MAX_TYPES_LOOKED_AT = 5
 
 -- No deadline can be further away than one lease, unless the clock was set back. Such a deadline would protect a dead
 -- executor until the clock has caught up, perhaps for years, so it is moved to one lease from now.
@@ -45,10 +49,22 @@ local function clamp_delays()
   end
 end
 
+-- The types are only listed while they are limited, and for a while after that.
+local types_are_listed = redis.call('EXISTS', keys.types) == 1
+
+local function forget_type(type)
+  if not has_type(type) then
+    redis.call('SREM', keys.types, type)
+  end
+end
+
 local function remove_job(id, job)
   if job then
     redis.call('ZREM', keys.jobs(job.status, job.priority), id)
     redis.call('ZREM', keys.jobs_of_type(job.status, job.priority, job.type), id)
+    if types_are_listed then
+      forget_type(job.type)
+    end
   end
   redis.call('DEL', keys.job(id), keys.spec(id), keys.output(id), keys.attempts(id), keys.live(id))
 end
@@ -94,11 +110,18 @@ end
 local function forget_silent_executors()
   local silent = redis.call('ZRANGEBYSCORE', keys.executors, '-inf', now_ms - executor_timeout_ms, 'LIMIT', 0, limit)
   if #silent == 0 then
-    silent = surplus_executors(limit)
+    silent = surplus_executors(limit, executor_limit)
   end
   forget_executors(silent)
   asking.forget(now_ms, limit)
   return #silent
+end
+
+-- Forgets some types without jobs: a server of another version may have removed the last job of one.
+local function forget_some_types()
+  for _, type in ipairs(redis.call('SRANDMEMBER', keys.types, MAX_TYPES_LOOKED_AT)) do
+    forget_type(type)
+  end
 end
 
 -- Returns how many milliseconds it takes until the next lease or delay ends, 0 for none and for what is overdue: that
@@ -116,6 +139,9 @@ clamp_deadlines()
 clamp_delays()
 local leases_lost = lose_expired_leases(now_ms, lease_ms, max_attempts, limit)
 local older_removed = remove_older_jobs()
+if types_are_listed then
+  forget_some_types()
+end
 return {
   leases_lost,
   older_removed + remove_ended_jobs(limit - older_removed),

@@ -84,10 +84,13 @@ class Renewed:
 
 @dataclass(frozen=True)
 class FinishedJobs:
-    """For each report what became of its job, or why it was refused; the jobs of the claim if there was one."""
+    """For each report what became of its job, or why it was refused; the jobs of the claim if there was one, or why the
+    claim was refused.
+    """
 
     results: Sequence[Finished | JobQueueError]
     claimed: ClaimedJobs | None
+    refusal: JobQueueError | None = None
 
 
 class Claims:
@@ -106,6 +109,11 @@ class Claims:
         """How long an executor may be silent about a job."""
         return self._policy.lease_ms
 
+    @property
+    def may_refuse(self) -> bool:
+        """Whether a claim may be refused because there are too many executors."""
+        return self._policy.max_executors > 0
+
     def claim(self, executor_id: str, executor_ip: str | None) -> Claimed | None:
         """Hand the next pending job to an executor. Return None when no job is pending that it may have now.
 
@@ -117,6 +125,7 @@ class Claims:
         """Hand the next pending jobs to an executor, as many as it asks for if there are so many.
 
         A claim that is repeated under its id is answered with the jobs that it got and that the executor still holds.
+        Raises TooManyExecutors for a new executor when as many as may be are active.
         """
         name, arguments = self._claim_call(request)
         return self._claimed(request, self._scripts.call(name, *arguments))
@@ -183,13 +192,18 @@ class Claims:
             for report, reply in zip(reports, replies, strict=False)
         ]
         log_reports(reports, results)
-        return FinishedJobs(results, self._claimed(request, cast("Reply", replies[-1])) if request else None)
+        if request is None:
+            return FinishedJobs(results, None)
+        reply = replies[-1]
+        if isinstance(reply, JobQueueError):
+            return FinishedJobs(results, None, reply)
+        return FinishedJobs(results, self._claimed(request, reply))
 
     def _claim_call(self, request: ClaimRequest) -> Call:
         tokens = secrets.token_hex(TOKEN_BYTES * request.max_jobs)
         executor = request.executor_id, request.executor_ip or UNKNOWN
         limits = self._policy.lease_ms, self._policy.max_attempts, request.max_jobs
-        more = tokens, request.claim_id, request.owner, *request.types
+        more = tokens, request.claim_id, request.owner, self._policy.executor_limit, *request.types
         return "claim", (self._clock(), *executor, *limits, *more)
 
     def _claimed(self, request: ClaimRequest, reply: Reply) -> ClaimedJobs:
@@ -203,7 +217,9 @@ class Claims:
         self, executor_id: str, beats: Sequence[Beat], which: str, owner: str
     ) -> tuple[list[str], list[str]]:
         jobs = (text for beat in beats for text in _beat_arguments(beat))
-        reply = self._scripts.call("heartbeat", self._clock(), executor_id, self._policy.lease_ms, which, owner, *jobs)
+        policy = self._policy
+        lease = policy.lease_ms, which, owner, policy.executor_limit
+        reply = self._scripts.call("heartbeat", self._clock(), executor_id, *lease, *jobs)
         return cast("tuple[list[str], list[str]]", reply)
 
     def _renewed(self, answer: str) -> Renewed:

@@ -66,7 +66,7 @@ class Commands:
     def submit(self, jobs: Sequence[NewJob], key: str = "") -> Submitted:
         """Store new jobs, all or none. With a key, the same jobs again are not stored again, but answered as before.
 
-        Raises StoreFull, and IdempotencyKeyReused for other jobs with the same key.
+        Raises StoreFull, QueueFull and TooManyTypes, and IdempotencyKeyReused for other jobs with the same key.
         """
         return self.store(self.prepare(jobs, key))
 
@@ -77,7 +77,8 @@ class Commands:
     def store(self, submission: Submission) -> Submitted:
         """Do what `submit` does with jobs that are prepared."""
         key = (submission.key, submission.fingerprint, submission.seed, self._policy.idempotency_key_ms)
-        reply = self._scripts.call("submit", self._clock(), *key, *submission.records)
+        limits = self._policy.submit_limits
+        reply = self._scripts.call("submit", self._clock(), *key, limits, *submission.records)
         created_at_ms, first_seed, notice = cast("tuple[int, str, str]", reply)
         if notice:
             self.on_stored(notice)
@@ -107,7 +108,7 @@ class Commands:
         """
         policy = self._policy
         limits = (policy.lease_ms, policy.max_attempts, policy.retention_ms, policy.executor_timeout_ms, SWEEP_LIMIT)
-        reply = self._scripts.call("sweep", self._clock(), *limits)
+        reply = self._scripts.call("sweep", self._clock(), *limits, policy.executor_limit)
         swept = Swept(*cast("list[int]", reply))
         if swept.leases_lost or swept.jobs_removed:
             logs.logger().info("sweep", leases_lost=swept.leases_lost, jobs_removed=swept.jobs_removed)
@@ -118,7 +119,8 @@ class Commands:
 
         A group is given by the types of the jobs that it takes; without any, it takes all.
         """
-        reply = self._scripts.call("look", self._clock(), " ".join(executor_ids), *map(" ".join, groups))
+        limit = self._policy.executor_limit
+        reply = self._scripts.call("look", self._clock(), " ".join(executor_ids), limit, *map(" ".join, groups))
         return cast("list[int]", reply)
 
     def _cancel(self, job_ids: Sequence[str], force: str) -> list[str]:

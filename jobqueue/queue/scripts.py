@@ -12,7 +12,18 @@ from pathlib import Path
 import redis
 from redis.exceptions import NoScriptError
 
-from jobqueue.errors import IdempotencyKeyReused, JobNotFound, JobQueueError, LeaseLost, NotHeld, NotPending, NotRunning
+from jobqueue.errors import (
+    IdempotencyKeyReused,
+    JobNotFound,
+    JobQueueError,
+    LeaseLost,
+    NotHeld,
+    NotPending,
+    NotRunning,
+    QueueFull,
+    TooManyExecutors,
+    TooManyTypes,
+)
 from jobqueue.queue.connection import Connection
 from jobqueue.queue.transport.answers import NOT_THE_SERVER, code_of, translated
 from jobqueue.queue.transport.exchange import exchange
@@ -28,7 +39,17 @@ REFUSALS: dict[str, type[JobQueueError]] = {
     "NOT_HELD": NotHeld,
     "NOT_RUNNING": NotRunning,
     "LEASE_LOST": LeaseLost,
+    "QUEUE_FULL": QueueFull,
+    "TOO_MANY_TYPES": TooManyTypes,
+    "TOO_MANY_EXECUTORS": TooManyExecutors,
 }
+LIMITS: dict[str, Sequence[str]] = {
+    "QUEUE_FULL": ("limit", "pending", "type"),
+    "TOO_MANY_TYPES": ("limit", "type"),
+    "TOO_MANY_EXECUTORS": ("limit",),
+}
+"""The facts of the refusals that have others than a status, in the order in which the scripts write them."""
+NUMBERS = ("limit", "pending")
 
 Reply = int | str | None | list["Reply"]
 
@@ -202,10 +223,11 @@ class Script:
 
 def refusal(text: str) -> JobQueueError | None:
     """Return the error for a refusal ("NOT_PENDING running"); None if the text is not a refusal."""
-    code, _, fact = text.partition(" ")
+    code, _, words = text.partition(" ")
     if code not in REFUSALS:
         return None
-    return REFUSALS[code](status=fact.strip()) if fact.strip() else REFUSALS[code]()
+    facts = zip(LIMITS.get(code, ("status",)), words.split(), strict=False)
+    return REFUSALS[code](**{name: int(word) if name in NUMBERS else word for name, word in facts})
 
 
 def assemble(path: Path) -> str:

@@ -33,6 +33,9 @@ HOST = (
 HOST_PATTERN = r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?"
 
 
+MOST = (0, 10**9)
+
+
 @dataclass(frozen=True)
 class ServerSettings:
     """What every process of the server reads."""
@@ -74,6 +77,12 @@ class ServerSettings:
         "TRUSTED_PROXIES", 0, (0, 20), "how many proxies' X-Forwarded-… headers are believed"
     )
     binary_hosts: tuple[str, ...] = binary_hosts()
+    max_pending: int = whole_number("MAX_PENDING_JOBS", 0, MOST, "how many jobs may be pending; 0 for any number")
+    max_pending_of_type: int = whole_number(
+        "MAX_PENDING_JOBS_PER_TYPE", 0, MOST, "how many jobs of one type may be pending; 0 for any number"
+    )
+    max_types: int = whole_number("MAX_TYPES", 0, MOST, "how many types of jobs there may be; 0 for any number")
+    max_executors: int = whole_number("MAX_EXECUTORS", 0, MOST, "how many executors may be active; 0 for any number")
 
     @property
     def is_open(self) -> bool:
@@ -101,6 +110,10 @@ class ServerSettings:
             timeout_seconds=self.job_timeout_seconds,
             max_host_faults=self.max_host_faults,
             idempotency_key_ms=round(self.idempotency_key_seconds * 1000),
+            max_pending=self.max_pending,
+            max_pending_of_type=self.max_pending_of_type,
+            max_types=self.max_types,
+            max_executors=self.max_executors,
         )
 
 

@@ -26,8 +26,19 @@ STATUSES: dict[type[errors.JobQueueError], HTTPStatus] = {
     errors.ServerBusy: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.CrossOrigin: HTTPStatus.FORBIDDEN,
     errors.UnknownHost: HTTPStatus.BAD_REQUEST,
+    errors.QueueFull: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.TooManyTypes: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.TooManyExecutors: HTTPStatus.TOO_MANY_REQUESTS,
 }
-RETRY_AFTER_SECONDS = 1
+RETRY_AFTER_SECONDS: dict[type[errors.JobQueueError], int] = {
+    errors.StoreUnavailable: 1,
+    errors.StoreFull: 1,
+    errors.ServerBusy: 1,
+    errors.QueueFull: 5,
+    errors.TooManyTypes: 60,
+    errors.TooManyExecutors: 10,
+}
+"""When to ask again. Redis may be back, and a queue may have room, at any moment; executors and types take longer."""
 
 HTTP_MESSAGES = {
     400: "Malformed request",
@@ -55,11 +66,16 @@ def answer_own(error: errors.JobQueueError) -> Response:
     if not isinstance(error, errors.InvalidRequest):
         context |= {"code": error.code, **(request.view_args or {})}
     response = in_one_shape(str(error), STATUSES[type(error)], context)
-    if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
-        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    elif response.status_code == HTTPStatus.UNAUTHORIZED:
+    response.headers.update(retry_after(error))
+    if response.status_code == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
+
+
+def retry_after(error: errors.JobQueueError) -> dict[str, str]:
+    """Return the header that says when to send a request again; none if that does not help."""
+    seconds = error.facts.get("retry_after_seconds", RETRY_AFTER_SECONDS.get(type(error)))
+    return {} if seconds is None else {"Retry-After": str(seconds)}
 
 
 def answer_http(error: HTTPException) -> Response:

@@ -26,7 +26,7 @@ PREFIX = "/api/v1"
 DOCUMENT = "api-docs.openapi_json"
 """The endpoint of the OpenAPI document, which flask-smorest makes."""
 
-REFUSALS = (503,)
+REFUSALS = (429, 503)
 """Error statuses that every route which uses the queue may answer."""
 
 View = TypeVar("View", bound=Callable[..., Any])

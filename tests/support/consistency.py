@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ from tests.support.contents import Contents, contents
 T = TypeVar("T")
 
 ATTEMPTS_AT_MOST = 100
-SORTED_SETS = ("deadlines", "due", "ended", "executors", "askers", "busy")
+SETS = ("types", "deadlines", "due", "ended", "executors", "askers", "busy")
 ENDED = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
 ALWAYS = {"status", "priority", "type", "sequence", "created_at_ms"}
 CLAIMED = {"executor_id", "executor_ip", "started_at_ms", "attempt"}
@@ -97,13 +97,13 @@ def _unknown_keys(keys: Keys) -> Iterator[str]:
         *_of_kind(keys.all.strings, ("spec:", "lease:", "idempotency:"), ("sequence", "claims")),
         *_of_kind(keys.all.hashes, ("job:", "output:", "live:", "claim_ids:"), ("jobs_completed", "counters", "sweep")),
         *_of_kind(keys.all.lists, ("attempts:",), ("endings",)),
-        *_of_kind(keys.all.sorted_sets, ("jobs:", "held:", "unreceived:"), SORTED_SETS),
+        *_of_kind([*keys.all.sets, *keys.all.sorted_sets], ("jobs:", "held:", "unreceived:"), SETS),
     }
     for name in sorted(keys.all.names() - known):
         yield f"The key {name} is unknown or of the wrong type."
 
 
-def _of_kind(values: Mapping[str, object], prefixes: tuple[str, ...], names: tuple[str, ...]) -> Iterator[str]:
+def _of_kind(values: Iterable[str], prefixes: tuple[str, ...], names: tuple[str, ...]) -> Iterator[str]:
     beginnings = tuple(f"{ROOT}:{prefix}" for prefix in prefixes)
     return (name for name in values if name.startswith(beginnings) or name in {f"{ROOT}:{name}" for name in names})
 
@@ -241,9 +241,9 @@ def _attempts(keys: Keys) -> Iterator[str]:
 
 
 def _counts(keys: Keys) -> Iterator[str]:
-    for executor_id in sorted(keys.all.hashes.get(f"{ROOT}:jobs_completed", {})):
-        if executor_id not in keys.all.sorted_sets.get(f"{ROOT}:executors", {}):
-            yield f"The executor {executor_id} is forgotten, but not the number of its jobs."
+    remembered = keys.all.sorted_sets.get(f"{ROOT}:executors", {}).keys()
+    for executor_id in sorted(keys.all.hashes.get(f"{ROOT}:jobs_completed", {}).keys() - remembered):
+        yield f"The executor {executor_id} is forgotten, but not the number of its jobs."
     for name, total in keys.all.hashes.get(f"{ROOT}:counters", {}).items():
         if int(total) < 0:
             yield f"The counter {name} is {total}."

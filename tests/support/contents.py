@@ -18,10 +18,11 @@ class Contents:
     hashes: dict[str, dict[str, str]]
     lists: dict[str, list[str]]
     sorted_sets: dict[str, dict[str, float]]
+    sets: dict[str, set[str]]
 
     def names(self) -> set[str]:
         """Return the names of all keys."""
-        return {*self.strings, *self.hashes, *self.lists, *self.sorted_sets}
+        return {*self.strings, *self.hashes, *self.lists, *self.sorted_sets, *self.sets}
 
 
 READ_ALL = """
@@ -29,6 +30,7 @@ local readers = {
     string = function(name) return redis.call('GET', name) end,
     hash = function(name) return redis.call('HGETALL', name) end,
     list = function(name) return redis.call('LRANGE', name, 0, -1) end,
+    set = function(name) return redis.call('SMEMBERS', name) end,
     zset = function(name) return redis.call('ZRANGE', name, 0, -1, 'WITHSCORES') end,
 }
 local entries = {}
@@ -43,7 +45,7 @@ return cjson.encode(entries)
 
 def contents(client: redis.Redis) -> Contents:
     """Read everything. The client must decode responses."""
-    of_type: dict[str, dict[str, Any]] = {type: {} for type in ("string", "hash", "list", "zset")}
+    of_type: dict[str, dict[str, Any]] = {type: {} for type in ("string", "hash", "list", "set", "zset")}
     for type, name, value in json.loads(cast("str", client.eval(READ_ALL, 0))):
         of_type[type][name] = value
     return Contents(
@@ -53,6 +55,7 @@ def contents(client: redis.Redis) -> Contents:
         sorted_sets={
             name: {member: float(score) for member, score in _pairs(flat)} for name, flat in of_type["zset"].items()
         },
+        sets={name: set(members) for name, members in of_type["set"].items()},
     )
 
 

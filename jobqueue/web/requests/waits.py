@@ -47,8 +47,9 @@ def claim(wanted: ClaimRequest, seconds: float) -> tuple[ClaimedJobs, dict[str, 
 
     if not seconds:
         return services().claims.claim_many(wanted), {}
-    # A claim that has an id may have been answered before, so Redis must be asked before it waits.
-    client, asks_first = _client(), bool(wanted.claim_id)
+    # A claim that has an id may have been answered before, so Redis must be asked before it waits. So must it where it
+    # may refuse the executor, which would learn that only at the end of the wait.
+    client, asks_first = _client(), bool(wanted.claim_id) or services().claims.may_refuse
     wait = Wait(wanted.executor_id, frozenset(wanted.types), seconds, client, asks_first)
     outcome = services().waiters.claim(wait, attempt)
     if outcome.found is None:

@@ -14,6 +14,7 @@ from jobqueue.result import Holder, LiveOutput, Result
 from jobqueue.web.access.attempts import own, own_claim, own_reports, owner
 from jobqueue.web.access.needs import EXECUTE
 from jobqueue.web.bodies import limits
+from jobqueue.web.errors import retry_after
 from jobqueue.web.openapi import JobQueueBlueprint
 from jobqueue.web.representations import beat_answer, claimed_job, report_answer
 from jobqueue.web.requests import callers, waits
@@ -75,6 +76,9 @@ def finish_many(sent: batches.FinishMany) -> FinishedAnswer:
     results = [report_answer(report.job_id, each) for report, each in zip(sent.reports, finished.results, strict=True)]
     if wanted is None:
         return {"results": results}, 200, {}
+    if finished.refusal:
+        # The reports are stored, and whoever sent them must learn that. Why there are no jobs, the next claim says.
+        return {"results": results, "jobs": []}, 200, retry_after(finished.refusal)
     claimed, headers = finished.claimed or ClaimedJobs([], replayed=False), dict[str, str]()
     if claims and not claimed.jobs and not claimed.replayed and wanted.wait_seconds:
         claimed, headers = waits.claim(complete_claim(wanted.request), wanted.wait_seconds)

@@ -19,6 +19,7 @@ local keys = {
   due = root .. ':due',
   ended = root .. ':ended',
   endings = root .. ':endings',
+  types = root .. ':types',
   executors = root .. ':executors',
   askers = root .. ':askers',
   busy = root .. ':busy',
