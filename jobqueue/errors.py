@@ -181,6 +181,21 @@ class TooManyExecutors(JobQueueError):
         return "This executor is new, and only {limit} may be active (MAX_EXECUTORS)".format_map(facts)
 
 
+class RateLimited(JobQueueError):
+    """Too many requests.
+
+    The caller has sent as many as it may (RATE_LIMIT). Nothing was changed. The facts: `limit` requests in
+    `window_seconds`, and `retry_after_seconds`, when the next one may come.
+    """
+
+    code = "rate_limited"
+
+    @classmethod
+    def message_about(cls, facts: Mapping[str, object]) -> str:
+        """Return a sentence with the limit and the setting."""
+        return "Too many requests: at most {limit} in {window_seconds} s (RATE_LIMIT)".format_map(facts)
+
+
 class ServerBusy(JobQueueError):
     """Too many large requests at once.
 

@@ -1,4 +1,4 @@
-"""What changes the queue for those who submit jobs and for the queue itself: submit, cancel, sweep.
+"""What changes the queue for those who submit jobs and for the queue itself: submit, cancel, sweep, look, count.
 
 One method per script, of the same name. What executors do is in `claims`.
 """
@@ -46,6 +46,14 @@ class Swept:
     def more(self) -> bool:
         """Whether there may be more to do: one of the counts reached SWEEP_LIMIT."""
         return SWEEP_LIMIT in (self.leases_lost, self.jobs_removed, self.executors_forgotten, self.jobs_queued)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """How many requests a caller has sent in a window of time, and when that ends."""
+
+    count: int
+    left_ms: int
 
 
 class Commands:
@@ -122,6 +130,10 @@ class Commands:
         limit = self._policy.executor_limit
         reply = self._scripts.call("look", self._clock(), " ".join(executor_ids), limit, *map(" ".join, groups))
         return cast("list[int]", reply)
+
+    def count(self, window: str, length_ms: int) -> Counted:
+        """Count a request in a window, which begins now if there is none."""
+        return Counted(*cast("list[int]", self._scripts.call("count", window, length_ms)))
 
     def _cancel(self, job_ids: Sequence[str], force: str) -> list[str]:
         answers = cast("list[str]", self._scripts.call("cancel", self._clock(), force, *job_ids))

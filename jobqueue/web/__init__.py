@@ -8,6 +8,7 @@ factory: creates the Flask app.
 access: who may call which route, and what each caller sees.
 services: gives the queue to the views.
 perimeter: guards every request before its route.
+rates: how many requests each caller may send.
 routes: the views, by who calls them.
 requests: what a request says beside its body, and who waits for the answer.
 schemas: the shapes of requests and answers.

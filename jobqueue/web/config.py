@@ -24,6 +24,7 @@ from jobqueue.settings import (
     words,
 )
 from jobqueue.web.access import settings as access
+from jobqueue.web.rates.settings import rate_limit
 
 HOST = (
     r"\[[0-9A-Fa-f:.]+(%[\w.-]+)?\]|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+(%[\w.-]+)?|[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?"
@@ -77,6 +78,7 @@ class ServerSettings:
         "TRUSTED_PROXIES", 0, (0, 20), "how many proxies' X-Forwarded-… headers are believed"
     )
     binary_hosts: tuple[str, ...] = binary_hosts()
+    rate_limit: str = rate_limit()
     max_pending: int = whole_number("MAX_PENDING_JOBS", 0, MOST, "how many jobs may be pending; 0 for any number")
     max_pending_of_type: int = whole_number(
         "MAX_PENDING_JOBS_PER_TYPE", 0, MOST, "how many jobs of one type may be pending; 0 for any number"

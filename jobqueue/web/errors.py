@@ -29,6 +29,7 @@ STATUSES: dict[type[errors.JobQueueError], HTTPStatus] = {
     errors.QueueFull: HTTPStatus.TOO_MANY_REQUESTS,
     errors.TooManyTypes: HTTPStatus.TOO_MANY_REQUESTS,
     errors.TooManyExecutors: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
 }
 RETRY_AFTER_SECONDS: dict[type[errors.JobQueueError], int] = {
     errors.StoreUnavailable: 1,

@@ -43,6 +43,8 @@ def create_services(settings: ServerSettings) -> services.Services:
     waits = Waiters(listener, neighbours.inherited()), Watches(listener), listener
     hosts = Hosts.of(settings.binary_hosts)
     return services.Services(connection, Commands(*given), Claims(*given), Queries(*given), *waits, access, hosts)
+    queue = Commands(*given), Claims(*given), Queries(*given)
+    return services.Services(connection, *queue, *waits, access, settings.rate_limit)
 
 
 def create_app(provided: services.Services, perimeter: Perimeter | None = None) -> Flask:
@@ -56,6 +58,10 @@ def create_app(provided: services.Services, perimeter: Perimeter | None = None) 
     metrics.install(app, provided.queries, provided.connection)
     hooks.install(app, perimeter or Perimeter())
     guard.install(app, provided.access, openapi.needs(blueprints))
+    if provided.rate_limit:
+        from jobqueue.web.rates import limiter  # noqa: PLC0415  # costs 0.15 s and memory, which nobody else needs
+
+        limiter.install(app, provided.rate_limit, provided.commands)
     openapi.install(app, blueprints)
     return app
 

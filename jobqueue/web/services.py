@@ -27,6 +27,7 @@ class Services:
     waiters, watches: the requests that wait for a job, and those that wait for something to happen to a job. listener:
     gets notices for both; without it, they only look for themselves. access: by default, everybody may do everything.
     binary_hosts: where programs may come from; anywhere if it is empty.
+    rate_limit: how many requests each caller may send, "" for any number.
     """
 
     connection: Connection
@@ -38,6 +39,7 @@ class Services:
     listener: Listener | None = None
     access: Access = field(default_factory=Access)
     binary_hosts: Hosts = field(default_factory=Hosts)
+    rate_limit: str = ""
 
     def end_waits(self) -> None:
         """Have every request that waits answered at once, now and from now on: the server process ends."""

@@ -173,5 +173,6 @@ def call_every_script(bench: Bench) -> None:
     bench.commands.cancel_many(job_ids)
     bench.commands.sweep()
     bench.commands.look(["executor-1"], [[], ["demo"]])
+    bench.commands.count("caller", 1000)
     bench.queries.stats()
     bench.executors()

@@ -94,7 +94,7 @@ def named(values: Mapping[str, T], prefix: str) -> dict[str, T]:
 
 def _unknown_keys(keys: Keys) -> Iterator[str]:
     known = {
-        *_of_kind(keys.all.strings, ("spec:", "lease:", "idempotency:"), ("sequence", "claims")),
+        *_of_kind(keys.all.strings, ("spec:", "lease:", "idempotency:", "rate:"), ("sequence", "claims")),
         *_of_kind(keys.all.hashes, ("job:", "output:", "live:", "claim_ids:"), ("jobs_completed", "counters", "sweep")),
         *_of_kind(keys.all.lists, ("attempts:",), ("endings",)),
         *_of_kind([*keys.all.sets, *keys.all.sorted_sets], ("jobs:", "held:", "unreceived:"), SETS),

@@ -49,11 +49,12 @@ class Api:
 
     bench: Bench
     access: Access = field(default_factory=Access)
+    rate_limit: str = ""
 
     def __post_init__(self) -> None:
         bench = self.bench
         given = bench.connection, bench.commands, bench.claims, bench.queries
-        self.app = create_app(Services(*given, access=self.access))
+        self.app = create_app(Services(*given, access=self.access, rate_limit=self.rate_limit))
         self.client = self.app.test_client()
 
     def call(self, method: str, path: str, body: Any = None, **more: Any) -> TestResponse:

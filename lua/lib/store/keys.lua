@@ -12,6 +12,7 @@ local keys = {
     return root .. ':jobs:' .. index .. ':' .. priority .. ':' .. type
   end,
   idempotency = function(key) return root .. ':idempotency:' .. key end,
+  rate = function(window) return root .. ':rate:' .. window end,
   held = function(executor_id) return root .. ':held:' .. executor_id end,
   unreceived = function(executor_id) return root .. ':unreceived:' .. executor_id end,
   claim_ids = function(span, executor_id) return root .. ':claim_ids:' .. span .. ':' .. executor_id end,
