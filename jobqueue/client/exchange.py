@@ -48,14 +48,15 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """A status, where it redirects to (None when it does not), the body, and for how long the API held the request
-    before it acted on it.
+    """A status, where it redirects to (None when it does not), the body, for how long the API held the request before
+    it acted on it, and after how many seconds it wants to be asked again (0: it does not say).
     """
 
     status: int
     location: str | None
     content: bytes
     held_seconds: float = 0.0
+    retry_after_seconds: float = 0.0
 
 
 WAITED = re.compile(r"\bwait;dur=([0-9]{1,6})\b")
@@ -63,6 +64,8 @@ WAITED = re.compile(r"\bwait;dur=([0-9]{1,6})\b")
 
 
 HIDDEN = "***"
+RETRY_AFTER = re.compile("[0-9]{1,9}")
+"""A `Retry-After` in seconds. It may be a date as well, which no server of this API sends."""
 
 
 class AnswerTooLarge(ValueError):
@@ -179,7 +182,9 @@ class Exchanges:
             location = location and location.replace(self._sent_token, HIDDEN)
         held = WAITED.search(response.headers.get("Server-Timing", ""))
         held_seconds = int(held[1]) / 1000 if held else 0.0
-        return Answer(response.status, location and from_header(location), bytes(content), held_seconds)
+        wanted = RETRY_AFTER.fullmatch(response.headers.get("Retry-After", ""))
+        retry_after = float(wanted[0]) if wanted else 0.0
+        return Answer(response.status, location and from_header(location), bytes(content), held_seconds, retry_after)
 
     def _unavailable(self, error: BaseException) -> ApiUnavailable:
         if not isinstance(error, EXPECTED) and type(error) not in self._logged:

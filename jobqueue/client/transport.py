@@ -107,7 +107,10 @@ class Transport:
         error, context = fields.get("error"), fields.get("context")
         if is_retryable(status):
             message = f" ({error[:LONGEST_SHOWN]})" if isinstance(error, str) else ""
-            raise ApiUnavailable(f"{status}{message} from {self._shown_url}")
+            # A 503 says when the API may be back. That is a guess, and callers have pauses that fit an outage. But a
+            # 429 is about the caller: asking sooner is useless.
+            pause = max(answer.retry_after_seconds, 1) if status == HTTPStatus.TOO_MANY_REQUESTS else 0.0
+            raise ApiUnavailable(f"{status}{message} from {self._shown_url}", pause)
         if status == HTTPStatus.NO_CONTENT:
             self._token.note_accepted()
             return None

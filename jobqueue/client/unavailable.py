@@ -11,9 +11,19 @@ from urllib3.exceptions import HTTPError
 from jobqueue.net.connections import EARLY_END
 from jobqueue.net.time_limit import TimeLimitExceeded
 
+LONGEST_PAUSE_SECONDS = 60.0
+"""As long as a server may have us wait at most. What it asks for may be a mistake, or another server's."""
+
 
 class ApiUnavailable(Exception):
-    """The API did not answer, or answered that it cannot serve the request now. It may or may not have acted on it."""
+    """The API did not answer, or answered that it cannot serve the request now. It may or may not have acted on it.
+
+    `pause_seconds` is how long it has asked to be left alone (429), at most LONGEST_PAUSE_SECONDS.
+    """
+
+    def __init__(self, message: str, pause_seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.pause_seconds = min(pause_seconds, LONGEST_PAUSE_SECONDS)
 
 
 class TokenRefused(ApiUnavailable):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections import deque
@@ -90,6 +91,7 @@ class Loop:
         self._withdrawal = _Withdrawal(shutdown, vacancies)
         self._unanswered: deque[ClaimRequest] = deque()
         self._found_none = False
+        self._pause_until = 0.0
         self._away_since: float | None = None
         self._is_away = False
         self.gave_up = False
@@ -127,6 +129,10 @@ class Loop:
             if self._away_since is None and not isinstance(error, ApiUnavailable | ApiRefused):
                 logs.logger().exception("crash", reason=repr(error))
             self._note_no_answer(error)
+            self._note_no_answer(_reason(error))
+            if isinstance(error, ApiUnavailable):
+                # A little longer, and not all workers alike: those that were refused together would come back together.
+                self._pause_until = time.monotonic() + error.pause_seconds * random.uniform(1, 1.25)
             if isinstance(error, ApiRefused):
                 self.refused(request)
             else:
@@ -192,8 +198,10 @@ class Loop:
         self._unanswered.append(replace(request, wait_seconds=0))
 
     def _next_request(self) -> ClaimRequest | None:
-        """Return the next claim; None when there is none after a short wait: no slot is free, or the worker pauses."""
-        pause = self._vacancies.pause_seconds
+        """Return the next claim; None when there is none after a short wait: no slot is free, or the worker pauses,
+        because of host faults or because the API has asked for it.
+        """
+        pause = max(self._vacancies.pause_seconds, self._pause_until - time.monotonic())
         if pause > 0:
             self._shutdown.requested_within(min(pause, POLL_SECONDS))
             return None

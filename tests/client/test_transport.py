@@ -7,6 +7,7 @@ import os
 import socket
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,22 @@ def test_a_passing_status_is_an_unavailable_api(server: FakeServer, transport: T
     server.answer = lambda _: in_json({"error": "not now", "context": {}}, status)
     with pytest.raises(ApiUnavailable, match=rf"^{status} \(not now\) from {server.url}"):
         transport.call("GET", "/jobs/1")
+
+
+@pytest.mark.parametrize(
+    ("status", "retry_after", "pause"),
+    [
+        *((429, "7", 7), (429, "86400", 60), (429, "", 1), (429, "0", 1), (429, "9" * 400, 1), (503, "7", 0)),
+        (429, "Wed, 21 Oct 2026 07:28:00 GMT", 1),
+    ],
+)
+def test_a_429_says_how_long_to_leave_the_api_alone(
+    server: FakeServer, transport: Transport, status: int, retry_after: str, pause: float
+) -> None:
+    server.answer = lambda _: replace(in_json({}, status), headers={"Retry-After": retry_after})
+    with pytest.raises(ApiUnavailable) as unavailable:
+        transport.call("GET", "/jobs/1")
+    assert unavailable.value.pause_seconds == pause
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"", b"[]", b'{"status": "unhealthy"}', b'{"error": {"code": 1}}'])

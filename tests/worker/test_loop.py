@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from jobqueue.worker.loop import (
     MAX_IDLE_WAIT_SECONDS,
     MAX_OUTAGE_WAIT_SECONDS,
     MAX_REFUSED_WAIT_SECONDS,
+    MIN_WAIT_SECONDS,
     WAIT_SECONDS,
     ClaimPolicy,
     Loop,
@@ -145,6 +147,15 @@ def test_a_refused_token_is_waited_out_more_patiently_than_an_outage(
     assert not breaker.tripped
     wait_until("the job is run", lambda: bool(api.reports()))
     assert api.reports()[0][1]["attempt_token"] == job.attempt_token
+def test_a_worker_that_is_sent_away_comes_back_when_it_may_and_says_so_once(
+    api: FakeApi, loop: Loop, shutdown: Shutdown
+) -> None:
+    api.answers["claim"] = lambda _: replace(AWAY, status=429, headers={"Retry-After": "3600"})
+    with capture_logs() as logs, running(loop, shutdown):
+        wait_until("a claim", lambda: len(api.seen("claim")) > 0)
+        time.sleep(3 * MIN_WAIT_SECONDS)  # it would claim again meanwhile
+        assert len(api.seen("claim")) == 1
+    assert [log["event"] for log in logs if "429" in log.get("reason", "")] == ["api_away", "claim_unanswered"]
 
 
 def test_a_url_that_is_not_the_apis_is_suspected_in_the_log(api: FakeApi, loop: Loop) -> None:

@@ -88,12 +88,13 @@ class Delivery:
                 if isinstance(work, Batch):
                     self._send_batch(connection, work)
                 else:
-                    self._outbox.finish_single(work, self._try_single(connection.single, work))
+                    self._outbox.finish_single(work, *self._try_single(connection.single, work))
 
     def _send_batch(self, connection: Batches, batch: Batch) -> None:
         """Send reports together, once. Those without an answer, and all when the API refuses the whole request, are
         sent again one by one: the one that is at fault must not hold up the others.
         """
+        pause = 0.0
         read = [(report, result) for report in batch.reports if (result := self._read(report)) is not None]
         reports = [report for report, _ in read]
         try:
@@ -104,12 +105,14 @@ class Delivery:
                 self._outbox.intake.refused(batch.claim)
         except Exception as error:  # noqa: BLE001  # whatever one batch causes, the thread must live for the others
             again, answered = reports, False
-            if not isinstance(error, ApiUnavailable):
+            if isinstance(error, ApiUnavailable):
+                pause = error.pause_seconds
+            else:
                 jobs = " ".join(report.job_id for report in reports)
                 logs.logger().exception("crash", job_ids=jobs, reason=repr(error))
             if batch.claim:
                 self._outbox.intake.repeat(batch.claim)
-        self._outbox.finish_batch(batch, again, answered)
+        self._outbox.finish_batch(batch, again, answered, pause)
 
     def _ask(
         self, connection: Batches, batch: Batch, reports: Sequence[SpooledReport], results: Sequence[bytes]
@@ -146,17 +149,19 @@ class Delivery:
             self._give_up(report, error)
             return None
 
-    def _try_single(self, claims: Claims, single: Single) -> bool:
-        """Send a report once; return whether nothing more will be sent."""
+    def _try_single(self, claims: Claims, single: Single) -> tuple[bool, float]:
+        """Send a report once; return whether nothing more will be sent, and how long the API wants to be left alone."""
         report = single.report
         try:
-            return self._send(claims, single)
+            return self._send(claims, single), 0.0
+        except ApiUnavailable as error:
+            return False, error.pause_seconds
         except Exception as error:  # noqa: BLE001  # whatever one report causes, the thread must live for the others
             logs.logger().exception("crash", job_id=report.job_id, verb=report.verb, reason=repr(error))
-            return False
+            return False, 0.0
 
     def _send(self, claims: Claims, single: Single) -> bool:
-        """Send a report once; return whether nothing more will be sent.
+        """Send a report once; return whether nothing more will be sent. Raises ApiUnavailable.
 
         That is so when the report was accepted, and also when it was refused, since the API would refuse it again. A
         report that cannot be read is given up: it will not be readable later either.
@@ -165,8 +170,6 @@ class Delivery:
         try:
             with report.open() as body:
                 claims.report(report.job_id, report.verb, body, self._try_seconds(body))
-        except ApiUnavailable:
-            return False
         except ApiRefused as refused:
             logs.logger().warning("report_refused", job_id=report.job_id, verb=report.verb, reason=str(refused))
         except OSError as error:

@@ -47,8 +47,13 @@ class Outage:
         self.next_try_at = self.next_first_try_at = 0.0
         self._pauses = self._limits.pauses()
 
-    def note_failure(self, now: float, longest_pause: float) -> None:
-        """Note that a report was not answered."""
+    def end_pauses(self, at: float) -> None:
+        """Let no pause last longer than until then."""
+        self.next_try_at = min(self.next_try_at, at)
+        self.next_first_try_at = min(self.next_first_try_at, at)
+
+    def note_failure(self, now: float, longest_pause: float, shortest_pause: float) -> None:
+        """Note that a report was not answered. `shortest_pause` is how long the API has asked to be left alone."""
         self.lasts = True
-        self.next_try_at = now + min(next(self._pauses), longest_pause)
-        self.next_first_try_at = now + min(next(self._limits.pauses()), longest_pause)
+        self.next_try_at = now + max(min(next(self._pauses), longest_pause), shortest_pause)
+        self.next_first_try_at = now + max(min(next(self._limits.pauses()), longest_pause), shortest_pause)

@@ -109,12 +109,16 @@ class Outbox:
                     return work
                 self._wait(now)
 
-    def finish_batch(self, batch: Batch, again: Sequence[SpooledReport], answered: bool) -> None:
-        """Note that a batch is over. `answered` is whether the API answered; `again` has to be sent once more."""
+    def finish_batch(
+        self, batch: Batch, again: Sequence[SpooledReport], answered: bool, wanted_pause: float = 0.0
+    ) -> None:
+        """Note that a batch is over. `answered` is whether the API answered; `again` has to be sent once more. The API
+        has asked for a pause of `wanted_pause` seconds.
+        """
         with self._changed:
             self._batches.discard(batch)
             now = time.monotonic()
-            self._note_try(answered, now)
+            self._note_try(answered, now, wanted_pause)
             for report in again:
                 single = Single(report, self.limits.pauses(), tried=not answered)
                 if not answered:
@@ -126,11 +130,11 @@ class Outbox:
                 self._changed.notify_all()
                 self._all_sent.notify_all()
 
-    def finish_single(self, single: Single, done: bool) -> None:
+    def finish_single(self, single: Single, done: bool, wanted_pause: float = 0.0) -> None:
         """Note that a report was tried; `done` is whether nothing more will be sent."""
         with self._changed:
             now = time.monotonic()
-            self._note_try(done, now)
+            self._note_try(done, now, wanted_pause)
             single.in_hand, single.tried = False, True
             single.due_at = now + self._pause_seconds(single.pauses)
             if done:
@@ -151,7 +155,7 @@ class Outbox:
             now = time.monotonic()
             self._closing_at = now + within_seconds
             soon = now + CLOSING_PAUSE_SECONDS
-            self._outage.next_try_at = min(self._outage.next_try_at, soon)
+            self._outage.end_pauses(soon)
             for each in self._singles:
                 each.due_at = min(each.due_at, soon)
             self._changed.notify_all()
@@ -226,9 +230,10 @@ class Outbox:
             return single.due_at
         return max(single.due_at, outage.next_try_at if single.tried else outage.next_first_try_at)
 
-    def _note_try(self, answered: bool, now: float) -> None:
+    def _note_try(self, answered: bool, now: float, wanted_pause: float) -> None:
         if not answered:
-            self._outage.note_failure(now, self._longest_pause)
+            # While the outage lasts, no report is tried before that pause is over, whatever its own pause is.
+            self._outage.note_failure(now, self._longest_pause, wanted_pause if self._closing_at is None else 0.0)
         elif self._outage.lasts:
             self._outage.note_answer()
 

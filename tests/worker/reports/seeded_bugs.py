@@ -65,8 +65,8 @@ DELIVERY = [
         ),
         (
             "a report without an answer is dropped",
-            "except ApiUnavailable:\n            return False",
-            "except ApiUnavailable:\n            pass",
+            "return False, error.pause_seconds",
+            "return True, error.pause_seconds",
             "test_an_unanswered_report_is_sent_until_it_is_answered",
         ),
         (

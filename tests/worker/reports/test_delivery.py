@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -197,3 +198,15 @@ def test_closing_a_delivery_twice_does_nothing_the_second_time(api: FakeServer, 
     reports.delivery.close(1)
     assert list(reports.parent.iterdir()) == []
     assert len(api.requests) == 1
+
+
+def test_reports_wait_as_long_as_the_api_wants_but_not_at_the_end(api: FakeServer, reports: Spooling) -> None:
+    api.answer = lambda _: replace(UNAVAILABLE, status=429, headers={"Retry-After": "30"})
+    reports.send("job-1")
+    wait_until("the first try", lambda: len(api.requests) > 0)
+    reports.send("job-2")
+    time.sleep(20 * SHORT_PAUSES.max_retry_pause)
+    assert len(api.requests) <= 2  # the second may be on its way already
+    api.answer = lambda _: ACCEPTED
+    reports.delivery.close(10)
+    assert on_disk(reports.parent) == []
