@@ -147,6 +147,8 @@ def test_a_refused_token_is_waited_out_more_patiently_than_an_outage(
     assert not breaker.tripped
     wait_until("the job is run", lambda: bool(api.reports()))
     assert api.reports()[0][1]["attempt_token"] == job.attempt_token
+
+
 def test_a_worker_that_is_sent_away_comes_back_when_it_may_and_says_so_once(
     api: FakeApi, loop: Loop, shutdown: Shutdown
 ) -> None:

@@ -112,10 +112,10 @@ def _http_date(seconds: int) -> str:
     return str(http_date(seconds))
 
 
-def serve(worker: Any, listener: Any, connection: Connection) -> None:
+def serve(worker: Any, listener_name: Any, connection: Connection) -> None:
     """Serve the requests of a connection until one side ends it. Never raises for what a client does."""
     try:
-        _serve_all(worker, listener, connection)
+        _serve_all(worker, listener_name, connection)
     except StopIteration:  # the last answer has been sent, or the client has closed the connection between requests
         connection.linger()
     except TimeoutError:
@@ -143,9 +143,9 @@ def _answer_fault(worker: Any, connection: Connection, error: Exception) -> None
         worker.handle_error(connection.request, connection, connection.address, error)
 
 
-def _serve_all(worker: Any, listener: Any, connection: Connection) -> None:
+def _serve_all(worker: Any, listener_name: Any, connection: Connection) -> None:
     parser = http.get_parser(worker.cfg, connection, connection.address)
-    listener_name, proxy = listener.getsockname(), None
+    proxy = None
     while True:
         request = next(parser)
         request_ids.begin(_sent_id(request.headers))

@@ -157,12 +157,13 @@ class Worker(GeventWorker):
         """Serve a connection in a greenlet of its own."""
         connection = Connection(client, plain(address), self.table, self.limits)
         self.table.add(connection)
-        gevent.spawn(self._serve, listener, connection)
+        # The listener is asked for its name now: by the time the greenlet begins, it may be closed.
+        gevent.spawn(self._serve, listener.getsockname(), connection)
 
-    def _serve(self, listener: Any, connection: Connection) -> None:
+    def _serve(self, listener_name: Any, connection: Connection) -> None:
         try:
             if self._tls is None or connection.start_tls(self._tls):
-                serving.serve(self, listener, connection)
+                serving.serve(self, listener_name, connection)
         finally:
             self.table.remove(connection)
             connection.close()

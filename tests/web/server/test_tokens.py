@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 import pytest
 import requests
@@ -80,6 +81,32 @@ def test_a_removed_token_ends_its_claims_that_wait_and_no_others(guarded: Guarde
         assert not staying.done()
         guarded.server.call("POST", "/jobs", {**JOB, "type": "waited-for"}, headers=bearer("operator"))
         assert staying.result().status_code == 200
+
+
+def test_sighup_loses_no_request_and_a_broken_file_changes_nothing(guarded: Guarded) -> None:
+    before, stop = set(guarded.server.processes()), Event()
+
+    def ask(headers: dict[str, str]) -> set[int]:
+        found = set()
+        with requests.Session() as session:
+            session.trust_env = False
+            while not stop.is_set():
+                answer = session.get(f"{guarded.server.url}/jobs?limit=1", headers=headers, timeout=15)
+                found.add(answer.status_code)
+        return found
+
+    guarded.path.write_text("broken")
+    kept, new = bearer("operator"), bearer("operator") | {"Connection": "close"}
+    with ThreadPoolExecutor(4) as pool:
+        asking = [pool.submit(ask, headers) for headers in (kept, new, new, new)]
+        try:
+            guarded.server.process.send_signal(signal.SIGHUP)
+            wait_until("both processes are replaced", lambda: not before & set(guarded.server.processes()))
+        finally:
+            stop.set()
+        assert [each.result() for each in asking] == [{200}] * 4
+    assert guarded.knows("worker")
+    assert "event=tokens_unreadable" in guarded.server.log
 
 
 def test_a_process_that_replaces_a_killed_one_knows_the_tokens_though_the_file_is_gone(guarded: Guarded) -> None:
