@@ -13,8 +13,8 @@ import pytest
 import redis
 
 from jobqueue import logs
-from jobqueue.queue.connection import connect
 from tests.support.bench import Bench
+from tests.support.logins import administrator, connect_as_administrator
 from tests.support.redis_server import running_redis
 
 
@@ -34,15 +34,15 @@ def server_url() -> Iterator[str]:
 @pytest.fixture
 def redis_url(server_url: str) -> str:
     """The real server, emptied."""
-    with redis.Redis.from_url(server_url) as client:
+    with administrator(server_url) as client:
         client.flushall()
     return server_url
 
 
 @pytest.fixture
 def real_client(redis_url: str) -> Iterator[redis.Redis]:
-    """A client of the real server, made as the product makes it."""
-    with connect(redis_url) as client:
+    """An administrator's client of the real server, made as the product makes its own."""
+    with connect_as_administrator(redis_url) as client:
         yield client
 
 

@@ -8,9 +8,9 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import pytest
-import redis
 
 from tests.support.deployment import LEASE_SECONDS, Deployment, deployed, running_host
+from tests.support.logins import administrator
 from tests.support.redis_server import running_redis
 from tests.support.restartable_redis import RestartableRedis, restartable_redis
 from tests.support.serving import Server, running_api
@@ -34,7 +34,7 @@ def api_on(redis_url: str, folder: Path, lease_seconds: float) -> AbstractContex
 def deployment(standing: tuple[str, Server], tmp_path: Path) -> Iterator[Deployment]:
     """An empty queue; workers may be killed, but neither Redis nor the API."""
     redis_url, api = standing
-    with redis.Redis.from_url(redis_url) as client:
+    with administrator(redis_url) as client:
         client.flushall()
     with running_host() as (host, programs), deployed(api, host, programs, tmp_path) as deployment:
         yield deployment

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import redis
 import requests
 
 from tests.support.deployment import LEASE_SECONDS, Deployment, deployed, running_host
+from tests.support.logins import administrator
 from tests.support.older_version import extract_older_version
 from tests.support.paths import ROOT
 from tests.support.processes import wait_for_pids
@@ -34,7 +34,7 @@ def older() -> Iterator[Path]:
 @contextmanager
 def upgrade(server: Path, worker: Path, redis_url: str, folder: Path) -> Iterator[Deployment]:
     """A server and workers of these versions."""
-    with redis.Redis.from_url(redis_url) as client:
+    with administrator(redis_url) as client:
         client.flushall()
     settings = {"REDIS_URL": redis_url, "HEARTBEAT_TIMEOUT_SECONDS": str(LEASE_SECONDS)}
     with (

@@ -7,6 +7,7 @@ from pathlib import Path
 import redis
 
 from tests.fault_run.relay import Relays
+from tests.support.logins import with_login
 from tests.support.restartable_redis import RestartableRedis
 from tests.support.waiting import wait_until
 
@@ -33,7 +34,7 @@ class Store:
     @property
     def url(self) -> str:
         """The URL for the setting REDIS_URL."""
-        return f"redis://127.0.0.1:{self.relay.port}/0"
+        return with_login(f"redis://127.0.0.1:{self.relay.port}/0")
 
     def fail_over(self) -> None:
         """Promote the replica once it has everything. The old primary lives on as its replica, with its connections."""

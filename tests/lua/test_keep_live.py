@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobqueue.output import LIVE_BYTES
-from jobqueue.queue.connection import connect
 from jobqueue.queue.scripts import ROOT
 from jobqueue.result import LiveOutput, Piece
 from tests.support.attempts import Attempt, claim, let_leases_end, start
 from tests.support.bench import Bench
+from tests.support.logins import connect_as_administrator
 
 
 def report(bench: Bench, attempt: Attempt, *pieces: tuple[int, str]) -> tuple[str | None, int]:
@@ -95,7 +95,7 @@ def test_live_output_never_begins_inside_a_character(bench: Bench, character: st
 def test_stored_live_output_is_always_a_part_of_the_stream(
     server_url: str, text: str, cuts: list[tuple[int, int]]
 ) -> None:
-    with connect(server_url) as client:
+    with connect_as_administrator(server_url) as client:
         client.flushall()
         bench = Bench(client)
         attempt = start(bench)

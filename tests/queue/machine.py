@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
+import redis
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from jobqueue.job import Priority, Reason, Status
 from jobqueue.queue.claims import ClaimRequest
-from jobqueue.queue.connection import Connection
 from jobqueue.queue.policy import Policy
 from jobqueue.queue.records.reports import Verb
 from jobqueue.queue.scripts import Scripts
@@ -91,9 +91,9 @@ MOSTLY = st.sampled_from([True, True, True, False])
 class Machine(RuleBasedStateMachine):
     """One run of the queue, from an empty store."""
 
-    def __init__(self, connection: Connection, scripts: Scripts) -> None:
+    def __init__(self, store: redis.Redis, scripts: Scripts) -> None:
         super().__init__()
-        self.both = SideBySide(connection, scripts, POLICY)
+        self.both = SideBySide(store, scripts, POLICY)
         self.model = self.both.model
 
     @initialize(stages=st.sampled_from(BEGINNINGS))

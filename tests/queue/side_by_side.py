@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import redis
+
 from jobqueue.errors import JobQueueError
 from jobqueue.job import Priority, Reason, Status, Stream
 from jobqueue.queue.claims import Beat, ClaimedJobs, ClaimRequest, Claims
 from jobqueue.queue.commands import Commands
-from jobqueue.queue.connection import Connection
 from jobqueue.queue.policy import Policy
 from jobqueue.queue.queries import Filter, Queries
 from jobqueue.queue.records.reports import Finished, Report, Verb
@@ -27,11 +28,11 @@ ONE_BYTE = Piece(0, "x")
 
 
 class SideBySide:
-    """An empty queue and an empty model of it, with one clock."""
+    """An empty queue and an empty model of it, with one clock. `store` is an administrator's client."""
 
-    def __init__(self, connection: Connection, scripts: Scripts, policy: Policy) -> None:
-        connection.client.flushdb()
-        self.client = connection.client
+    def __init__(self, store: redis.Redis, scripts: Scripts, policy: Policy) -> None:
+        store.flushdb()
+        self.store = store
         self.clock = Clock()
         self.commands = Commands(scripts, policy, self.clock)
         self.claims = Claims(scripts, policy, self.clock)
@@ -151,7 +152,7 @@ class SideBySide:
 
     def compare(self) -> None:
         """Compare everything that the queue returns and stores with the model."""
-        stored = contents(self.client)
+        stored = contents(self.store)
         assert judge(stored) == []
         for job in self.model.jobs.values():
             assert actual(self.queries.get(job.id)) == expected(job)

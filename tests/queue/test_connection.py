@@ -23,6 +23,7 @@ from tests.support.attempts import claim
 from tests.support.bench import Bench
 from tests.support.clock import HandClock
 from tests.support.consistency import check
+from tests.support.logins import administrator, without_login
 from tests.support.redis_proxy import Proxy, ScriptedServer
 from tests.support.redis_server import running_redis
 from tests.support.waiting import wait_until
@@ -64,7 +65,7 @@ def test_a_claim_whose_answer_got_lost_took_one_job(proxy: Proxy, real_client: r
 
 def test_a_connection_that_ended_while_idle_costs_no_call(real_bench: Bench, redis_url: str) -> None:
     real_bench.submit()
-    with redis.Redis.from_url(redis_url) as other:
+    with administrator(redis_url) as other:
         assert other.client_kill_filter(_type="normal", skipme=True) >= 1
     assert len(real_bench.submit()) == 1
 
@@ -198,7 +199,7 @@ def test_a_query_whose_connection_ends_is_asked_again(proxy: Proxy) -> None:
 def test_a_server_that_takes_no_more_clients_is_no_outage_for_those_it_has(
     tmp_path: Path, logged: list[EventDict]
 ) -> None:
-    with running_redis(tmp_path) as url, redis.Redis.from_url(url) as admin, connection_to(url) as connection:
+    with running_redis(tmp_path) as url, administrator(url) as admin, connection_to(url) as connection:
         connection.ping()
         with connect(url) as second:
             admin.config_set("maxclients", 1)
@@ -210,9 +211,9 @@ def test_a_server_that_takes_no_more_clients_is_no_outage_for_those_it_has(
 
 
 def test_a_login_that_is_refused_is_logged_once_and_its_end_too(tmp_path: Path, logged: list[EventDict]) -> None:
-    with running_redis(tmp_path) as url, redis.Redis.from_url(url) as admin:
+    with running_redis(tmp_path) as url, administrator(url) as admin:
         admin.acl_setuser("api", enabled=True, passwords=["+new"], keys=["*"], categories=["+@all"])
-        with connect(url.replace("unix://", "unix://api:old@")) as client:
+        with connect(without_login(url).replace("unix://", "unix://api:old@")) as client:
             connection = Connection(client)
             for _ in range(3):
                 with pytest.raises(StoreUnavailable):

@@ -15,6 +15,7 @@ from jobqueue.errors import StoreFull, StoreUnavailable
 from jobqueue.queue.connection import Connection, connect
 from jobqueue.queue.transport.address import check_url
 from tests.support.bench import Bench
+from tests.support.logins import administrator
 from tests.support.redis_proxy import ScriptedServer
 from tests.support.redis_server import running_redis
 from tests.support.waiting import wait_until
@@ -122,12 +123,12 @@ def test_a_replica_is_an_outage(tmp_path: Path) -> None:
 
 
 def test_a_server_busy_with_an_endless_script_is_an_outage(tmp_path: Path) -> None:
-    with running_redis(tmp_path, "--busy-reply-threshold", "10") as url, redis.Redis.from_url(url) as busy:
+    with running_redis(tmp_path, "--busy-reply-threshold", "10") as url, administrator(url) as busy:
         endless = threading.Thread(target=_run_until_killed, args=(busy,))
         endless.start()
         with connect(url) as client:
             wait_until("the server says that it is busy", lambda: _is_away(Connection(client)))
-        with redis.Redis.from_url(url) as killer:
+        with administrator(url) as killer:
             killer.script_kill()
         endless.join()
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 
 from jobqueue.queue import health
 from jobqueue.queue.connection import connect
 from jobqueue.queue.health import Health
 from tests.support.bench import Bench
+from tests.support.logins import administrator, connect_as_administrator
 from tests.support.redis_proxy import Proxy
 from tests.support.redis_server import running_redis
 from tests.support.serving import at_once
@@ -31,7 +31,7 @@ def primaries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, s
 
 def demote(url: str) -> None:
     """Make a server a replica. It keeps its clients."""
-    with redis.Redis.from_url(url) as client:
+    with administrator(url) as client:
         client.slaveof("127.0.0.1", 1)
 
 
@@ -51,8 +51,8 @@ def test_writes_go_on_when_another_server_answers_at_the_address(primaries: tupl
         for _ in range(8):
             assert len(bench.submit()) == 1
         assert health.check(bench.connection) is Health.CONNECTED
-    with redis.Redis.from_url(new) as client:
-        assert client.get("{jobqueue}:sequence") == b"8"
+    with administrator(new) as client:
+        assert client.get("{jobqueue}:sequence") == "8"
 
 
 def test_writes_go_on_when_the_name_gets_another_address(
@@ -78,7 +78,7 @@ def test_writes_go_on_when_the_name_gets_another_address(
 
 
 def test_a_replica_that_becomes_a_primary_again_is_healthy_at_once(tmp_path: Path) -> None:
-    with running_redis(tmp_path) as url, connect(url) as client:
+    with running_redis(tmp_path) as url, connect_as_administrator(url) as client:
         bench = Bench(client)
         bench.submit()
         demote(url)

@@ -12,6 +12,7 @@ from redis.connection import DefaultParser
 
 from jobqueue.queue.connection import connect
 from jobqueue.queue.transport.replies import Replies, packed
+from tests.support.logins import connect_as_administrator
 from tests.support.redis_proxy import ScriptedServer
 
 ANSWERS: dict[bytes, Any] = {
@@ -82,7 +83,7 @@ def test_an_answer_too_many_is_not_read_as_the_answer_to_the_next_command() -> N
 
 
 def test_a_large_command_reaches_a_server_that_reads_slowly(redis_url: str) -> None:
-    with connect(redis_url) as client:
+    with connect_as_administrator(redis_url) as client:
         connection = client.connection_pool.get_connection()
         connection._sock._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         answers: list[Any] = []

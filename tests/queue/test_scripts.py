@@ -59,7 +59,7 @@ def test_nothing_is_sent_before_the_first_call() -> None:
 def test_two_roots_are_two_queues(client: redis.Redis) -> None:
     bench = Bench(client)
     bench.submit()
-    other = Queries(Scripts(bench.connection, root="{another}"), bench.policy)
+    other = Queries(Scripts(Connection(client), root="{another}"), bench.policy)
     assert bench.queries.list(Filter(), 10, 0).total == 1
     assert other.list(Filter(), 10, 0).total == 0
 

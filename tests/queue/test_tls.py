@@ -10,6 +10,7 @@ from structlog.typing import EventDict
 
 from jobqueue.errors import StoreUnavailable
 from jobqueue.queue.connection import Connection, connect
+from jobqueue.queue.scripts import ROOT
 from jobqueue.web import config
 from jobqueue.web.factory import create_services
 from tests.support.bench import Bench
@@ -46,8 +47,8 @@ def test_a_certificate_is_taken_that_the_url_trusts(proxy: TlsProxy, folder: Pat
 
 def test_a_large_report_passes_through_tls(proxy: TlsProxy) -> None:
     with connect(proxy.url, verify=False) as client:
-        client.set("large", "x" * 3_000_000)
-        assert len(str(client.get("large"))) == 3_000_000
+        client.set(f"{ROOT}:large", "x" * 3_000_000)
+        assert len(str(client.get(f"{ROOT}:large"))) == 3_000_000
 
 
 @pytest.mark.parametrize("parameters", ["", "?ssl_cert_reqs=optional"])

@@ -15,20 +15,24 @@ from jobqueue.queue.policy import Policy
 from jobqueue.queue.queries import Executor, Queries
 from jobqueue.queue.scripts import Scripts
 from tests.support.clock import Clock
+from tests.support.logins import as_server
 
 SHA256 = "ab" * 32
 
 
 @dataclass
 class Bench:
-    """A queue on a store, with a clock by hand."""
+    """A queue on a store, with a clock by hand.
+
+    `client` may do everything on a store of the fixtures. The queue itself has the login of the server there.
+    """
 
     client: redis.Redis
     policy: Policy = field(default_factory=Policy)
     clock: Clock = field(default_factory=Clock)
 
     def __post_init__(self) -> None:
-        self.connection = Connection(self.client)
+        self.connection = Connection(as_server(self.client))
         self.scripts = Scripts(self.connection)
         self.commands = Commands(self.scripts, self.policy, self.clock)
         self.claims = Claims(self.scripts, self.policy, self.clock)

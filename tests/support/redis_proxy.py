@@ -59,6 +59,8 @@ class Proxy(Server):
 
     def __init__(self, url_behind: str, host: str = "127.0.0.1", port: int = 0) -> None:
         super().__init__(_Relay, host, port)
+        login, at, _ = urlsplit(url_behind).netloc.rpartition("@")
+        self.url = self.url.replace("://", f"://{login}{at}")
         self.lead_to(url_behind)
         self.cut_answers = False
         self.answers_to_cut = 0
@@ -87,7 +89,7 @@ class TlsProxy(Proxy):
     def __init__(self, url_behind: str, folder: Path) -> None:
         super().__init__(url_behind)
         self.context = server_context(folder)
-        self.url = self.url.replace("redis://127.0.0.1", "rediss://localhost")
+        self.url = self.url.replace("redis://", "rediss://").replace("127.0.0.1", "localhost")
 
     def get_request(self) -> tuple[socket.socket, Any]:
         accepted, address = super().get_request()

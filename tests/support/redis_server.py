@@ -10,17 +10,19 @@ from pathlib import Path
 import redis
 
 from jobqueue.local import redis_server
+from tests.support.logins import administrator, with_login, write_acl
 from tests.support.waiting import wait_until
 
 
 @contextmanager
 def running_redis(folder: Path, *options: str) -> Iterator[str]:
-    """A real server with its files in `folder`, reached by a socket there; yields its URL."""
+    """A real server with its files in `folder`, reached by a socket there; yields its URL with the server's login."""
     path = folder / "redis.sock"
-    command = redis_server.command("--port", "0", "--unixsocket", str(path), "--dir", str(folder), *options)
+    users = ("--aclfile", str(write_acl(folder)))
+    command = redis_server.command("--port", "0", "--unixsocket", str(path), "--dir", str(folder), *users, *options)
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         try:
-            url = f"unix://{path}"
+            url = with_login(f"unix://{path}")
             wait_until("Redis answers", lambda: answers(url))
             yield url
         finally:
@@ -29,7 +31,7 @@ def running_redis(folder: Path, *options: str) -> Iterator[str]:
 
 def answers(url: str) -> bool:
     """Whether a Redis server answers there."""
-    with redis.Redis.from_url(url) as client:
+    with administrator(url) as client:
         try:
             return bool(client.ping())
         except redis.RedisError:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from jobqueue.local import redis_server
 from jobqueue.local.run import free_port
+from tests.support.logins import with_login, write_acl
 from tests.support.redis_server import answers
 from tests.support.waiting import wait_until
 
@@ -30,7 +31,7 @@ class RestartableRedis:
     @property
     def url(self) -> str:
         """The URL for the setting REDIS_URL."""
-        return f"redis://127.0.0.1:{self.port}/0"
+        return with_login(f"redis://127.0.0.1:{self.port}/0")
 
     def start(self, *more_options: str) -> None:
         """Start it with what is on disk; returns when it answers."""
@@ -39,6 +40,7 @@ class RestartableRedis:
             "--dir": str(self.folder),
             "--appendonly": "yes",
             "--appendfsync": "always",
+            "--aclfile": str(write_acl(self.folder)),
         }
         arguments = [word for option in options.items() for word in option]
         self.process = subprocess.Popen(redis_server.command(*arguments, *more_options), stdout=subprocess.DEVNULL)

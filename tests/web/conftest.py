@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from jobqueue.queue.connection import connect
 from jobqueue.queue.policy import Policy
 from tests.support.bench import Bench
 from tests.support.clock import START_MS
+from tests.support.logins import connect_as_administrator
 from tests.support.serving import Server, standing_api
 from tests.support.web import Api
 
@@ -24,7 +24,7 @@ def policy() -> Policy:
 @pytest.fixture(scope="session")
 def usual_api(server_url: str) -> Iterator[Api]:
     """The app with the documented policy, created once."""
-    with connect(server_url) as client:
+    with connect_as_administrator(server_url) as client:
         yield Api(Bench(client))
 
 

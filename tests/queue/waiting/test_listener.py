@@ -20,6 +20,7 @@ from jobqueue.queue.waiting.watches import ENDED, OUTPUT, Wait, Watches
 from jobqueue.result import LiveOutput, Piece
 from tests.support.attempts import DONE, start
 from tests.support.bench import Bench
+from tests.support.logins import without_login
 from tests.support.redis_proxy import Proxy
 from tests.support.waiting import wait_until
 from tests.support.waits import LONG_SECONDS, Caller
@@ -129,7 +130,7 @@ def test_a_quiet_connection_is_kept(redis_url: str, monkeypatch: pytest.MonkeyPa
 
 def test_the_end_of_a_lease_is_passed_on_and_foreign_keys_are_not(redis_url: str, real_bench: Bench) -> None:
     real_bench.client.config_set("notify-keyspace-events", "Kg")
-    with listening(redis_url) as (_, heard):
+    with listening(without_login(redis_url)) as (_, heard):
         assert set(str(real_bench.client.config_get()["notify-keyspace-events"])) == set("KgEx")
         real_bench.client.set(b"\xff", "not text", px=1)
         real_bench.client.set("{jobqueue}:spec:1", "", px=1)

@@ -15,6 +15,7 @@ import redis
 import requests
 
 from tests.support.impatient import CONNECTIONS, HEALTH, clients, read_answer
+from tests.support.logins import administrator
 from tests.support.serving import PREFIX, Server, standing_api
 from tests.support.waiting import wait_until
 from tests.support.web import JOB
@@ -25,7 +26,7 @@ SOON_SECONDS = 0.9
 
 
 def store(server: Server) -> redis.Redis:
-    return redis.Redis.from_url(server.variables["REDIS_URL"], decode_responses=True)
+    return administrator(server.variables["REDIS_URL"])
 
 
 def claim(executor_id: str, type: str, seconds: float = LONG_SECONDS) -> bytes:
