@@ -34,8 +34,8 @@ class Setting(Generic[T]):
 
     default: the value when the variable is unset or empty, or a function that returns it. parse: returns the value for
     a text, raises ValueError for one that is not allowed. allowed: completes the sentence "NAME must be …".
-    meaning, default_text: what the setting and its default are, in words. secret: whether the value is one, which no
-    message may show.
+    meaning, default_text: what the setting and its default are, in words. is_secret: the value counts with the spaces
+    around it, and is never shown.
     """
 
     name: str
@@ -44,23 +44,25 @@ class Setting(Generic[T]):
     allowed: str
     meaning: str
     default_text: str
-    secret: bool = False
+    is_secret: bool = False
 
     def read(self, variables: Mapping[str, str]) -> T:
         """Return the value. Raises InvalidSetting."""
-        text = variables.get(self.name, "").strip()
+        text = variables.get(self.name, "")
+        text = text if self.is_secret else text.strip()
         if not text:
             return self.default() if callable(self.default) else self.default
         try:
             return self.parse(text)
         except ValueError:
-            shown = "is set" if self.secret else f"is {_shown(text)!r}"
-            raise InvalidSetting(f"{self.name} {shown}, but must be {self.allowed}.") from None
+            if self.is_secret:
+                raise InvalidSetting(f"{self.name} must be {self.allowed}.") from None
+            raise InvalidSetting(f"{self.name} is {_shown(text)!r}, but must be {self.allowed}.") from None
 
 
 def declare(setting: Setting[T]) -> T:
     """Return a dataclass field that `load` reads from a setting. Type checkers take it for the setting's value."""
-    return cast("T", field(metadata={"setting": setting}, repr=not setting.secret))
+    return cast("T", field(metadata={"setting": setting}, repr=not setting.is_secret))
 
 
 def declared(settings_class: Any) -> dict[str, Setting[Any]]:
@@ -145,6 +147,19 @@ def directory(name: str, default: T, meaning: str, default_text: str = "") -> Pa
     return declare(Setting[Path | T](name, default, parse, "an absolute path", meaning, default_text or str(default)))
 
 
+def secret(name: str, meaning: str) -> str | None:
+    """Declare a setting that is any text, which is never shown."""
+
+    def parse(text: str) -> str:
+        return allow(text, text.encode())  # bytes that are no text cannot be encoded again
+
+    return declare(Setting[str | None](name, None, parse, "text in UTF-8", meaning, "none", is_secret=True))
+
+
+class Unescaped(ValueError):
+    """A URL contains a character that has to be written as %XX. The text completes the sentence "NAME is …, but …"."""
+
+
 def url(
     name: str, default: str, schemes: Sequence[str], meaning: str, check: Callable[[str], None] = lambda _: None
 ) -> str:
@@ -153,13 +168,18 @@ def url(
     """
 
     def parse(text: str) -> str:
-        parts = urlsplit(text)
-        complete = parts.path if parts.scheme == "unix" else parts.hostname and parts.port != 0
-        allow(text, complete and parts.scheme in schemes and not re.search(r"\s", text))
+        wrong = ""
         try:
             check(text)
         except ValueError as error:
-            raise InvalidSetting(f"{name} is {_shown(text)!r}, but {redacted_text(str(error)).rstrip('.')}.") from None
+            wrong = f"{name} is {_shown(text)!r}, but {redacted_text(str(error)).rstrip('.')}."
+            if isinstance(error, Unescaped):  # which part is which cannot be told then
+                raise InvalidSetting(wrong) from None
+        parts = urlsplit(text)
+        complete = parts.path if parts.scheme == "unix" else parts.hostname and parts.port != 0
+        allow(text, complete and parts.scheme in schemes and not re.search(r"\s", text))
+        if wrong:
+            raise InvalidSetting(wrong)
         return text
 
     allowed = "a URL that starts with " + " or ".join(f"{scheme}://" for scheme in schemes)

@@ -30,12 +30,13 @@ Stamp = tuple[int, ...]
 
 def _whole(text: str) -> str:
     """Return a token. Raises ValueError when it is none, or not a whole one, as far as its form says that."""
+    text = text.strip()
     return allow(text, TEXT.fullmatch(text) and not is_mistyped(text))
 
 
 def setting() -> str:
     """Declare API_TOKEN."""
-    return declare(Setting("API_TOKEN", "", _whole, ALLOWED, "the token that the API asks for", "none", secret=True))
+    return declare(Setting("API_TOKEN", "", _whole, ALLOWED, "the token that the API asks for", "none", is_secret=True))
 
 
 def file_setting() -> Path | None:

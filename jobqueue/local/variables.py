@@ -29,7 +29,9 @@ def of_redis(variables: Mapping[str, str]) -> dict[str, str]:
 
 def of_web(variables: Mapping[str, str], port: int, redis_url: str) -> dict[str, str]:
     """Return the environment of the API."""
-    own = [*_names(ServerSettings), *_names(GunicornSettings)]
+    own = {*_names(ServerSettings), *_names(GunicornSettings)}
+    if redis_url != variables.get("REDIS_URL"):  # the embedded server's, which has a login of its own
+        own -= {"REDIS_USERNAME", "REDIS_PASSWORD", "REDIS_CA_FILE"}
     chosen = _matching(variables, f"{SYSTEM}|{CERTIFICATES}|{OF_GUNICORN}", own)
     return {**chosen, "PORT": str(port), "REDIS_URL": redis_url, "PYTHONUNBUFFERED": "1"}
 

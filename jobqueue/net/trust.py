@@ -24,12 +24,12 @@ def load(ca_file: Path | None, variables: Mapping[str, str]) -> ssl.SSLContext:
     """
     named = {"CA_FILE": str(ca_file or ""), **{name: variables.get(name, "").strip() for name in FILES}}
     for name, path in named.items():
-        _refuse_endless(name, Path(path))
+        _refuse_endless(name, Path(path))  # OpenSSL reads some of them as soon as there is a context
     context = usual_context()
     context.sslsocket_class = GovernedTlsSocket
     for name, path in named.items():
         if path:
-            _add(context, name, Path(path))
+            add(context, name, Path(path))
     for path in variables.get(DIRECTORIES, "").split(":"):
         if path and Path(path).is_dir():  # OpenSSL's default is often one that does not exist
             context.load_verify_locations(capath=path)
@@ -53,10 +53,13 @@ def _refuse_endless(name: str, path: Path) -> None:
         raise InvalidSetting(f"{name} is {str(path)!r}, which is not a regular file.")
 
 
-def _add(context: ssl.SSLContext, name: str, path: Path) -> None:
-    """Trust the certificates in a file, in PEM or DER, or in a directory that `openssl rehash` has prepared."""
+def add(context: ssl.SSLContext, name: str, path: Path) -> None:
+    """Trust the certificates in a file, in PEM or DER, or in a directory that `openssl rehash` has prepared, unless the
+    setting `name` stands for one file. Raises InvalidSetting for one without certificates.
+    """
+    _refuse_endless(name, path)
     try:
-        if path.is_dir() and name != "CA_FILE":
+        if path.is_dir() and not name.endswith("CA_FILE"):
             context.load_verify_locations(capath=path)
             return
         content = path.read_bytes()

@@ -22,12 +22,12 @@ PAUSE_SECONDS = 0.25
 REFUSAL_SECONDS = 1.0
 
 
-def connect(url: str, verify: bool = True) -> redis.Redis:
+def connect(url: str, verify: bool = True, login: address.Login | None = None) -> redis.Redis:
     """Return a client for `redis://`, `rediss://` or `unix://`. Nothing is sent before the first command.
 
     Without `verify`, TLS takes any certificate. Raises ValueError for a URL that cannot be used.
     """
-    return redis.Redis(connection_pool=Pool(address.read(url, verify)))
+    return redis.Redis(connection_pool=Pool(address.read(url, verify, login or address.Login())))
 
 
 class Connection:

@@ -8,17 +8,20 @@ from pathlib import Path
 
 from jobqueue import settings
 from jobqueue.access.entries import Entry
+from jobqueue.net import trust
 from jobqueue.net.destinations.hosts import binary_hosts
 from jobqueue.queue.policy import Policy
-from jobqueue.queue.transport.address import check_url
+from jobqueue.queue.transport.address import Login, check_url
 from jobqueue.settings import (
     InvalidSetting,
     Setting,
+    allow,
     choice,
     declare,
     job_timeout,
     log_format,
     seconds,
+    secret,
     url,
     whole_number,
     words,
@@ -33,8 +36,17 @@ HOST = (
 
 HOST_PATTERN = r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?"
 
-
 MOST = (0, 10**9)
+
+
+def _ca_file() -> Path | None:
+    def parse(text: str) -> Path:
+        path = allow(Path(text), text.startswith("/") and "\0" not in text)
+        trust.add(trust.usual_context(), "REDIS_CA_FILE", path)
+        return path
+
+    meaning = "certificates that are trusted besides for Redis"
+    return declare(Setting[Path | None]("REDIS_CA_FILE", None, parse, "an absolute path", meaning, "none"))
 
 
 @dataclass(frozen=True)
@@ -47,6 +59,9 @@ class ServerSettings:
     redis_tls_verify: str = choice(
         "REDIS_TLS_VERIFY", ("1", "0"), "0: take any certificate of Redis (platforms that sign for themselves)"
     )
+    redis_ca_file: Path | None = _ca_file()  # noqa: RUF009  # a field
+    redis_username: str | None = secret("REDIS_USERNAME", "user of Redis, in place of the one in REDIS_URL")
+    redis_password: str | None = secret("REDIS_PASSWORD", "password of Redis, in place of the one in REDIS_URL")
     lease_seconds: float = seconds("HEARTBEAT_TIMEOUT_SECONDS", Policy.lease_ms / 1000, 0.1, "length of a lease")
     executor_timeout_seconds: float = seconds(
         "EXECUTOR_TIMEOUT_SECONDS", Policy.executor_timeout_ms / 1000, 0.1, "how long a silent executor is listed"
@@ -102,6 +117,11 @@ class ServerSettings:
         return self.redis_tls_verify == "1"
 
     @property
+    def redis_login(self) -> Login:
+        """What is known of the login to Redis besides the URL."""
+        return Login(self.redis_username, self.redis_password, self.redis_ca_file)
+
+    @property
     def policy(self) -> Policy:
         """The settings of the queue."""
         return Policy(
@@ -139,13 +159,15 @@ class GunicornSettings:
 
 def load(variables: Mapping[str, str]) -> ServerSettings:
     """Read the settings. Raises InvalidSetting with a sentence for the operator."""
-    read = settings.load(ServerSettings, variables)
-    if read.require_auth == "1" and read.is_open:
+    loaded = settings.load(ServerSettings, variables)
+    if loaded.require_auth == "1" and loaded.is_open:
         raise InvalidSetting(
             "REQUIRE_AUTH is '1', but no tokens are configured: set API_TOKENS or API_TOKENS_FILE. "
             "`python -m jobqueue token NAME SCOPE...` makes a token."
         )
-    return read
+    if loaded.redis_ca_file and not loaded.redis_url.startswith("rediss://"):
+        raise InvalidSetting("REDIS_CA_FILE is set, but TLS needs a REDIS_URL that starts with rediss.")
+    return loaded
 
 
 def load_gunicorn(variables: Mapping[str, str]) -> GunicornSettings:

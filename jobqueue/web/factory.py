@@ -36,7 +36,7 @@ def create_services(settings: ServerSettings) -> services.Services:
     Raises InvalidSetting if the tokens of API_TOKENS_FILE cannot be used.
     """
     access = policy.configured(settings)
-    connection = Connection(connect(settings.redis_url, settings.verifies_redis))
+    connection = Connection(connect(settings.redis_url, settings.verifies_redis, settings.redis_login))
     scripts = Scripts(connection)
     given = scripts, settings.policy
     listener = Listener(connection)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.support.paths import ROOT
 
-TREE = ("jobqueue", "lua", "tests", "app.py", "worker.py", "gunicorn.conf.py", "pyproject.toml")
+TREE = ("jobqueue", "docs", "lua", "tests", "app.py", "worker.py", "gunicorn.conf.py", "pyproject.toml")
 """The parts of the project that its tests need."""
 
 RUN_SECONDS = 600.0

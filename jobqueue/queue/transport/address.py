@@ -6,13 +6,19 @@ import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import ParseResult, parse_qs, unquote, urlparse
 
-from jobqueue.net.trust import usual_context
+from jobqueue.net import trust
+from jobqueue.settings import Unescaped
 
 T = TypeVar("T")
 
+ESCAPE = (
+    "a special character in the user or the password must be written as %XX (# is %23, ? is %3F, / is %2F, @ is %40), "
+    "unless REDIS_USERNAME and REDIS_PASSWORD have them as they are"
+)
 DEFAULT_PORT = 6379
 MAX_CONNECTIONS = 8
 """A script takes well under a millisecond, so few connections serve many requests. Small Redis plans allow only 20."""
@@ -66,11 +72,22 @@ class Address:
     tls: ssl.SSLContext | None = None
 
 
-def read(url: str, verify: bool = True) -> Address:
+@dataclass(frozen=True)
+class Login:
+    """What the settings say besides the URL. What is not None takes the place of what the URL says."""
+
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    ca_file: Path | None = None
+    """Certificates that are trusted besides."""
+
+
+def read(url: str, verify: bool = True, login: Login = Login()) -> Address:
     """Return what a URL says. Without `verify`, TLS takes any certificate, whatever the URL says.
 
     Raises ValueError with a clause that names the faulty part and quotes no value: it may be a password.
     """
+    _refuse_unescaped(url)
     parts = urlparse(url)
     options = _options(parts)
     # A password in the URL itself goes before one among the parameters, as in redis-py.
@@ -79,11 +96,11 @@ def read(url: str, verify: bool = True) -> Address:
         port=_port(parts),
         path=unquote(parts.path) if parts.scheme == "unix" else "",
         database=_database(parts, options),
-        username=unquote(parts.username) if parts.username else options.get("username"),
-        password=unquote(parts.password) if parts.password else options.get("password"),
+        username=login.username or _text(parts.username) or options.get("username"),
+        password=login.password or _text(parts.password) or options.get("password"),
         client_name=options.get("client_name"),
         max_connections=_number(options, "max_connections", MAX_CONNECTIONS, range(1, 1001)),
-        tls=_tls(options, verify) if parts.scheme == "rediss" else None,
+        tls=_tls(options, verify, login.ca_file) if parts.scheme == "rediss" else None,
     )
 
 
@@ -92,18 +109,47 @@ def check_url(url: str) -> None:
     read(url)
 
 
+def _refuse_unescaped(url: str) -> None:
+    """Raise Unescaped for a URL that is cut in the wrong places because of a character in the user or the password."""
+    scheme, _, rest = url.partition("://")
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    later = rest[len(authority) :].partition("?")[0]
+    # The path of a Unix socket may contain an @.
+    cut_short = "@" in later and (scheme != "unix" or authority)
+    if cut_short or ("@" in rest and (re.search(r"\s", url) or not _is_readable(url))):
+        raise Unescaped(ESCAPE)
+
+
+def _is_readable(url: str) -> bool:
+    try:
+        urlparse(url)
+    except ValueError:  # brackets, or characters that a browser would take for / or @
+        return False
+    return True
+
+
+def _text(part: str | None) -> str | None:
+    if not part:
+        return None
+    try:
+        return unquote(part, errors="strict")
+    except UnicodeDecodeError:
+        raise ValueError("the user and the password must be text in UTF-8") from None
+
+
 def _options(parts: ParseResult) -> dict[str, str]:
     if parts.scheme not in ("redis", "rediss", "unix"):
         raise ValueError("it must start with redis://, rediss:// or unix://")
     if parts.fragment or "@" in parts.query.partition("=")[0]:
-        raise ValueError("a special character in the password must be written as %XX (# is %23, ? is %3F, / is %2F)")
+        raise Unescaped(ESCAPE)
     options = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
     for name, text in options.items():
         if name in TLS_PARAMETERS and parts.scheme != "rediss":
             raise ValueError(f"the parameter {name} needs TLS, and so a URL that starts with rediss")
         if name not in (*PARAMETERS, *TLS_PARAMETERS, *IGNORED):
-            # What follows an unescaped `?` in a password looks like a name. Only what cannot be one is quoted.
-            shown = f"the parameter {name}" if re.fullmatch("[a-z_]{2,40}", name) and "@" not in parts.query else "it"
+            if "@" in parts.query:  # what follows an unescaped `?` in a password looks like a name
+                raise Unescaped(ESCAPE)
+            shown = f"the parameter {name}" if re.fullmatch("[a-z_]{2,40}", name) else "it"
             raise ValueError(f"{shown} is not supported; " + "known are " + ", ".join((*PARAMETERS, *TLS_PARAMETERS)))
         if name in SECONDS and not re.fullmatch(r"[0-9]{0,9}(\.[0-9]{0,9})?", text):
             raise ValueError(f"the parameter {name} must be a number of seconds")
@@ -136,8 +182,10 @@ def _number(options: Mapping[str, str], name: str, default: int, allowed: range)
     return int(text)
 
 
-def _tls(options: Mapping[str, str], verify: bool) -> ssl.SSLContext:
-    context = usual_context()
+def _tls(options: Mapping[str, str], verify: bool, ca_file: Path | None) -> ssl.SSLContext:
+    context = trust.usual_context()
+    if ca_file is not None:
+        trust.add(context, "REDIS_CA_FILE", ca_file)
     mode = VERIFY_MODES.get(options.get("ssl_cert_reqs", "required").lower().removeprefix("ssl.").removeprefix("cert_"))
     if mode is None:
         raise ValueError("the parameter ssl_cert_reqs must be none, optional or required")
