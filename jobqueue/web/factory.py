@@ -42,9 +42,8 @@ def create_services(settings: ServerSettings) -> services.Services:
     listener = Listener(connection)
     waits = Waiters(listener, neighbours.inherited()), Watches(listener), listener
     hosts = Hosts.of(settings.binary_hosts)
-    return services.Services(connection, Commands(*given), Claims(*given), Queries(*given), *waits, access, hosts)
     queue = Commands(*given), Claims(*given), Queries(*given)
-    return services.Services(connection, *queue, *waits, access, settings.rate_limit)
+    return services.Services(connection, *queue, *waits, access, hosts, settings.rate_limit)
 
 
 def create_app(provided: services.Services, perimeter: Perimeter | None = None) -> Flask:

@@ -26,8 +26,8 @@ class Services:
 
     waiters, watches: the requests that wait for a job, and those that wait for something to happen to a job. listener:
     gets notices for both; without it, they only look for themselves. access: by default, everybody may do everything.
-    binary_hosts: where programs may come from; anywhere if it is empty.
-    rate_limit: how many requests each caller may send, "" for any number.
+    binary_hosts: where programs may come from; anywhere if it is empty. rate_limit: how many requests each caller may
+    send, "" for any number.
     """
 
     connection: Connection

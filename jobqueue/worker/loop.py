@@ -129,7 +129,6 @@ class Loop:
             if self._away_since is None and not isinstance(error, ApiUnavailable | ApiRefused):
                 logs.logger().exception("crash", reason=repr(error))
             self._note_no_answer(error)
-            self._note_no_answer(_reason(error))
             if isinstance(error, ApiUnavailable):
                 # A little longer, and not all workers alike: those that were refused together would come back together.
                 self._pause_until = time.monotonic() + error.pause_seconds * random.uniform(1, 1.25)
