@@ -8,7 +8,7 @@ files["lua/*.lua"] = { read_globals = {
   "archive_attempt", "mark_seen", "holds_lease", "finish", "read_job", "in_grace", "lose_expired_leases",
   "keep_live", "refuse_non_holder", "requeue", "texts", "indexes_of", "queue_due_jobs", "delay_after", "asking",
   "surplus_executors", "forget_executors", "set_lease", "take_back", "claim_ids", "indexes_of_types", "next_of",
-  "notify", "keys_of", "pending_jobs", "has_type", "refuse_surplus", "is_surplus_executor",
+  "notify", "keys_of", "pending_jobs", "has_type", "refuse_surplus", "is_surplus_executor", "record_activity",
 } }
 files["lua/lib/*/*.lua"] = {
   ignore = { "211", "241" }, -- a fragment defines functions that only scripts use

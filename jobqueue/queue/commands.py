@@ -1,4 +1,5 @@
-"""What changes the queue for those who submit jobs and for the queue itself: submit, cancel, sweep, look, count.
+"""What changes the queue for those who submit jobs and for the queue itself: submit, cancel, sweep, look, count,
+record.
 
 One method per script, of the same name. What executors do is in `claims`.
 """
@@ -13,6 +14,7 @@ from jobqueue import logs
 from jobqueue.errors import JobQueueError
 from jobqueue.job import NewJob, Status
 from jobqueue.queue.policy import Policy
+from jobqueue.queue.records.activity import NOBODY, Who, word
 from jobqueue.queue.records.submissions import Submission, make_ids, prepare
 from jobqueue.queue.scripts import Clock, Scripts, redis_clock, refusal
 
@@ -95,19 +97,19 @@ class Commands:
         logs.logger().info("submit", **submission.facts(job_ids), **replay)
         return Submitted(job_ids, created_at_ms, replayed=bool(first_seed))
 
-    def cancel(self, job_id: str, force: bool = False) -> Status:
+    def cancel(self, job_id: str, force: bool = False, who: Who = NOBODY) -> Status:
         """Cancel a pending job. With force, a running job is asked to stop instead of being refused.
 
         Return the job's status after the call: cancelled, or still running. Raises JobNotFound, NotPending.
         """
-        [answer] = self._cancel([job_id], FORCE if force else "")
+        [answer] = self._cancel([job_id], FORCE if force else "", who)
         if answer not in ("", CANCEL_REQUESTED):
             raise refusal(answer) or JobQueueError(answer)
         return Status.RUNNING if answer == CANCEL_REQUESTED else Status.CANCELLED
 
-    def cancel_many(self, job_ids: Sequence[str]) -> list[JobQueueError | None]:
+    def cancel_many(self, job_ids: Sequence[str], who: Who = NOBODY) -> list[JobQueueError | None]:
         """Cancel each of these jobs if it is pending. Return for each None, or the error that cancel would raise."""
-        return [refusal(answer) for answer in self._cancel(job_ids, "")]
+        return [refusal(answer) for answer in self._cancel(job_ids, "", who)]
 
     def sweep(self) -> Swept:
         """Do what has become due, at most SWEEP_LIMIT of each kind.
@@ -135,8 +137,12 @@ class Commands:
         """Count a request in a window, which begins now if there is none."""
         return Counted(*cast("list[int]", self._scripts.call("count", window, length_ms)))
 
-    def _cancel(self, job_ids: Sequence[str], force: str) -> list[str]:
-        answers = cast("list[str]", self._scripts.call("cancel", self._clock(), force, *job_ids))
+    def record(self, who: Who, action: str, count: int = 1, target: str = "") -> None:
+        """Record what a caller did that no other script records."""
+        self._scripts.call("record", self._clock(), who.text, action, word(target), count)
+
+    def _cancel(self, job_ids: Sequence[str], force: str, who: Who) -> list[str]:
+        answers = cast("list[str]", self._scripts.call("cancel", self._clock(), force, who.text, *job_ids))
         for job_id, answer in zip(job_ids, answers, strict=True):
             if answer in ("", CANCEL_REQUESTED):
                 logs.logger().info("cancel", job_id=job_id, ended=answer == "")

@@ -9,6 +9,7 @@ from typing import cast
 
 from jobqueue.job import Job, JobSummary, Priority, Status, Stream
 from jobqueue.queue.policy import Policy
+from jobqueue.queue.records.activity import ActivityPage, read_activity
 from jobqueue.queue.records.jobs import read_job, read_measured, read_rows, read_summaries
 from jobqueue.queue.records.output_window import Part, follow_live, follow_stored
 from jobqueue.queue.scripts import Clock, Reply, Scripts, redis_clock
@@ -140,6 +141,16 @@ class Queries:
         reply = self._scripts.call("list", status, priority, wanted.type or "", limit, *begin)
         total, next_cursor, *flat = cast("list[Reply]", reply)
         return Page(read_summaries(flat), cast("int", total), cast("int", next_cursor))
+
+    def activity(self, limit: int, cursor: int | None = None) -> ActivityPage:
+        """Return at most `limit` entries of the record of activity, newest first: the newest, or from a cursor on.
+
+        A cursor is the number of an entry. The page has only older ones.
+        """
+        reply = self._scripts.call("activity", limit, "" if cursor is None else cursor)
+        total, next_cursor, *lines = cast("list[int | str]", reply)
+        entries = [*map(read_activity, map(str, lines))]
+        return ActivityPage(entries, cast("int", total), cast("int", next_cursor))
 
     def stats(self) -> Stats:
         """Return all counts, from one moment."""

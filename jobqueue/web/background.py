@@ -26,6 +26,8 @@ def start(services: Services, policy: Policy) -> None:
         listener.start()
     sweeper.start()
     Looker(services.commands, services.waiters, policy.executor_timeout_ms).start()
+    if not services.access.is_open or services.access.metrics_digest:
+        services.refusals.start()
     keyring = services.access.keyring
     if keyring.may_change:
         keyring.on_change = services.recheck_waits

@@ -9,6 +9,7 @@ from werkzeug.exceptions import HTTPException
 
 from jobqueue import errors, logs
 from jobqueue.web.requests import job_ids
+from jobqueue.web.services import services
 
 STATUSES: dict[type[errors.JobQueueError], HTTPStatus] = {
     errors.InvalidRequest: HTTPStatus.BAD_REQUEST,
@@ -69,6 +70,7 @@ def answer_own(error: errors.JobQueueError) -> Response:
     response = in_one_shape(str(error), STATUSES[type(error)], context)
     response.headers.update(retry_after(error))
     if response.status_code == HTTPStatus.UNAUTHORIZED:
+        services().refusals.note(request.remote_addr)
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
 

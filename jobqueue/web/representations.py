@@ -11,6 +11,7 @@ from jobqueue.errors import JobQueueError
 from jobqueue.job import Attempt, Job, JobSummary, Measured, Status
 from jobqueue.queue.claims import Claimed, Renewed
 from jobqueue.queue.queries import Executor, Output, Stats
+from jobqueue.queue.records.activity import Activity
 from jobqueue.queue.records.reports import Finished
 
 
@@ -118,6 +119,18 @@ def stats(counts: Stats) -> dict[str, object]:
         "jobs_by_status": counts.by_status(),
         "pending_by_priority": counts.pending(),
         "active_executors": counts.active_executors,
+    }
+
+
+def activity(entry: Activity) -> dict[str, object]:
+    """Return an entry of the record of activity."""
+    return {
+        "at": timestamp(entry.at_ms),
+        "token": entry.who.token or None,
+        "address": entry.who.address or None,
+        "action": entry.action,
+        "target": entry.target,
+        "count": entry.count,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import cast
 
 from flask import Flask, current_app
@@ -16,6 +17,7 @@ from jobqueue.queue.waiting.listener import Listener
 from jobqueue.queue.waiting.waiters import Waiters
 from jobqueue.queue.waiting.watches import Watches
 from jobqueue.web.access.policy import Access
+from jobqueue.web.access.refusals import Refusals
 
 EXTENSION = "jobqueue"
 
@@ -40,6 +42,11 @@ class Services:
     access: Access = field(default_factory=Access)
     binary_hosts: Hosts = field(default_factory=Hosts)
     rate_limit: str = ""
+
+    @cached_property
+    def refusals(self) -> Refusals:
+        """The requests of this process that came without a valid token."""
+        return Refusals(self.commands.record)
 
     def end_waits(self) -> None:
         """Have every request that waits answered at once, now and from now on: the server process ends."""

@@ -10,6 +10,7 @@ import pytest
 from jobqueue.job import Status, Stream
 from jobqueue.queue import claims, commands, queries
 from jobqueue.queue.claims import Beat, ClaimRequest
+from jobqueue.queue.records.activity import NOBODY
 from jobqueue.queue.scripts import LUA, REFUSALS, Reply, Scripts, assemble
 from tests.lua.headers import FRAGMENTS, LABELS, SCRIPTS, Script, fragment, named_in, needed_by, without_comments
 from tests.support.attempts import BROKEN, DONE, claim
@@ -174,5 +175,7 @@ def call_every_script(bench: Bench) -> None:
     bench.commands.sweep()
     bench.commands.look(["executor-1"], [[], ["demo"]])
     bench.commands.count("caller", 1000)
+    bench.commands.record(NOBODY, "test")
+    bench.queries.activity(10)
     bench.queries.stats()
     bench.executors()

@@ -96,7 +96,7 @@ def _unknown_keys(keys: Keys) -> Iterator[str]:
     known = {
         *_of_kind(keys.all.strings, ("spec:", "lease:", "idempotency:", "rate:"), ("sequence", "claims")),
         *_of_kind(keys.all.hashes, ("job:", "output:", "live:", "claim_ids:"), ("jobs_completed", "counters", "sweep")),
-        *_of_kind(keys.all.lists, ("attempts:",), ("endings",)),
+        *_of_kind(keys.all.lists, ("attempts:",), ("endings", "activity")),
         *_of_kind([*keys.all.sets, *keys.all.sorted_sets], ("jobs:", "held:", "unreceived:"), SETS),
     }
     for name in sorted(keys.all.names() - known):

@@ -39,6 +39,7 @@ NEEDS_REDIS: list[tuple[str, str, Any]] = [
     ("PUT", f"/jobs/{UNKNOWN_ID}/fail", HOLDER),
     ("GET", "/admin/stats", None),
     ("GET", "/admin/executors", None),
+    ("GET", "/admin/activity", None),
 ]
 UNHEALTHY = {"status": "unhealthy", "database": "disconnected"}
 

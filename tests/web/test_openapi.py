@@ -32,6 +32,7 @@ OPERATIONS = {
     "finish_many": "POST /jobs/bulk/finish",
     "release": "POST /jobs/{job_id}/release",
     "stats": "GET /admin/stats",
+    "list_activity": "GET /admin/activity",
     "list_executors": "GET /admin/executors",
     "health": "GET /health",
     "live": "GET /health/live",
@@ -243,7 +244,7 @@ def test_the_answers_of_all_routes_match_the_document(api: Api, document: dict[s
         call("DELETE", "/jobs/{job_id}", None, 400, job_id)
         call("PUT", "/jobs/{job_id}/heartbeat", HOLDER, 404, job_id)
     call_for_many_jobs(call)
-    for path in ("/jobs", "/admin/stats", "/admin/executors", "/health", "/health/live", "/metrics"):
+    for path in ("/jobs", "/admin/stats", "/admin/executors", "/admin/activity", "/health", "/health/live", "/metrics"):
         call("GET", path)
     call("GET", "/jobs/{job_id}", None, 404)
     call("GET", "/jobs?limit=0&offset=x", None, 400)

@@ -31,6 +31,7 @@ TABLE = """
 /jobs/<job_id>/heartbeat   -       -       -        execute  -  -       any
 /jobs/<job_id>/output      read    read    -        -        -  -       any
 /jobs/<job_id>/release     -       -       execute  -        -  -       any
+/admin/activity            admin   admin   -        -        -  -       any
 /admin/executors           read    read    -        -        -  -       any
 /admin/stats               read    read    -        -        -  -       any
 /health                    open    open    -        -        -  -       open

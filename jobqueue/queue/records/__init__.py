@@ -3,5 +3,6 @@
 jobs: jobs, attempts, specs and results.
 submissions: new jobs as the script takes them, with new ids.
 reports: what executors report about the end of attempts, as the scripts take it and answer it.
+activity: who did what.
 output_window: finds the part of an output that begins at a byte offset.
 """

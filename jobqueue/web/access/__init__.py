@@ -7,6 +7,7 @@ guard: checks the token of every request, before anything else of it is read.
 callers: the caller of a request.
 attempts: whose attempt a request is about.
 documented: what the OpenAPI document says about tokens.
+refusals: requests without a valid token, summed up for the record of activity.
 visibility: what a caller sees of a job.
 warning: says at the start that an API is open.
 """

@@ -19,6 +19,7 @@ from jobqueue.web.bodies.reader import large_bodies
 from jobqueue.web.openapi import JobQueueBlueprint
 from jobqueue.web.representations import job_details, job_summary, new_jobs, output, timestamp
 from jobqueue.web.requests import binary_hosts, callers, idempotency, waits
+from jobqueue.web.requests.who import who
 from jobqueue.web.schemas import answers, submitters
 from jobqueue.web.services import services
 
@@ -101,7 +102,7 @@ def get(wait_seconds: float, job_id: str) -> dict[str, Any]:
 @blueprint.refuses(400, 404)
 def cancel(force: bool, job_id: str) -> tuple[dict[str, Any], int]:
     """Cancel a pending job or, with force, ask a running one to stop"""
-    status = services().commands.cancel(job_id, force)
+    status = services().commands.cancel(job_id, force, who())
     if status is Status.RUNNING:
         return {"id": job_id, "status": status, "cancel_requested": True}, 202
     return {"id": job_id, "status": status}, 200
@@ -129,6 +130,6 @@ def read_output(wanted: tuple[Stream, int, float], job_id: str) -> dict[str, Any
 @blueprint.refuses()
 def cancel_many(job_ids: list[str]) -> dict[str, Any]:
     """Cancel many pending jobs, each on its own"""
-    errors = services().commands.cancel_many(job_ids)
+    errors = services().commands.cancel_many(job_ids, who())
     refused = [{"job_id": job_id, "error": str(error)} for job_id, error in zip(job_ids, errors, strict=True) if error]
     return {"cancelled": len(job_ids) - len(refused), "failed": len(refused), "errors": refused}

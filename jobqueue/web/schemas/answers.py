@@ -186,6 +186,17 @@ class StatsOut(Schema):
     active_executors = basic.Integer(required=True)
 
 
+class ActivityOut(Schema):
+    """What a caller did."""
+
+    at = timestamp(required=True)
+    token = basic.String(required=True, allow_none=True, metadata={"description": "The name of the API token."})
+    address = basic.String(required=True, allow_none=True)
+    action = basic.String(required=True, metadata={"description": "`cancel`, `cancel_running` or `refused_sign_in`."})
+    target = basic.String(required=True, allow_none=True, metadata={"description": "The job, if it was one."})
+    count = basic.Integer(required=True, metadata={"description": "How many jobs were changed, or requests refused."})
+
+
 class ExecutorOut(Schema):
     """An active executor."""
 

@@ -180,6 +180,18 @@ class ListExecutorsIn(Schema):
         return data["limit"], data["offset"]
 
 
+class ListActivityIn(Schema):
+    """Which entries of the record of activity to list."""
+
+    limit = fields.QueryNumber(load_default=100, validate=validate.Range(1, MAX_LIMIT))
+    cursor = basic.String(load_default="", validate=fields.CURSOR, metadata={"description": "From `Link`."})
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: Any) -> tuple[int, int | None]:
+        """Return the size of the page, and the cursor; None for the newest entries."""
+        return data["limit"], int(data["cursor"]) if data["cursor"] else None
+
+
 def result(data: dict[str, Any]) -> Result:
     """Return the result of a report."""
     texts = data["stdout"], data["stderr"], data.get("error_message") or ""

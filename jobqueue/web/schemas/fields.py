@@ -42,6 +42,7 @@ LONGEST_WAIT_SECONDS = 25
 WAIT = validate.Range(0, LONGEST_WAIT_SECONDS)
 """The rule for how long a request waits."""
 
+CURSOR = Pattern("^[0-9]{0,15}$", error="Not a cursor: take it from the header Link of the page before.")
 SHA256 = Pattern(r"^[0-9a-fA-F]{64}$", error="Must be 64 hexadecimal digits.")
 ENV_NAME = [
     validate.Length(min=1),

@@ -15,7 +15,7 @@ from jobqueue.web.requests.job_ids import normalized
 from jobqueue.web.schemas import fields, shortcut
 from jobqueue.web.schemas.envelopes import EnvelopeIn
 from jobqueue.web.schemas.requests import Request
-from jobqueue.web.schemas.text import WORD, Pattern
+from jobqueue.web.schemas.text import WORD
 
 MAX_BULK = 10_000
 MAX_BULK_CANCEL = 1000
@@ -26,7 +26,6 @@ MAX_BULK_ENTRIES = 100_000
 CHECKED_AT_ONCE = 1000
 """How many jobs of a bulk the schema checks before it names what is wrong with them."""
 
-CURSOR = Pattern("^[0-9]{0,15}$", error="Not a cursor: take it from the header Link of the page before.")
 TIMEOUT = validate.Range(0, LONGEST_SECONDS, min_inclusive=False)
 
 
@@ -154,7 +153,7 @@ class ListIn(Schema):
     limit = fields.QueryNumber(load_default=100, validate=validate.Range(1, MAX_LIMIT))
     offset = fields.QueryNumber(validate=fields.EXACT, metadata={"description": "0 if it is left out.", "minimum": 0})
     cursor = basic.String(
-        validate=CURSOR,
+        validate=fields.CURSOR,
         metadata={"description": "Empty to begin a walk, then from `Link`. Not together with `offset`."},
     )
 

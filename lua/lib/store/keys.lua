@@ -26,6 +26,7 @@ local keys = {
   busy = root .. ':busy',
   jobs_completed = root .. ':jobs_completed',
   counters = root .. ':counters',
+  activity = root .. ':activity',
   sequence = root .. ':sequence',
   claims = root .. ':claims',
   sweep = root .. ':sweep',
