@@ -603,8 +603,8 @@ ACCESS = [
         f"{TESTS}/access/test_visibility.py",
         (
             "a reader sees the whole URL",
-            "redacted(spec.binary_url)",
-            "spec.binary_url",
+            "binary_url=redacted(url)",
+            "binary_url=url",
             "test_a_reader_sees_names_and_stars",
         ),
     ),
