@@ -10,10 +10,10 @@ import os
 import secrets
 import shutil
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from subprocess import DEVNULL, PIPE
+from subprocess import DEVNULL, PIPE, Popen
 from typing import Self
 
 from jobqueue import logs
@@ -174,11 +174,25 @@ def remove(path: Path, children: Children) -> None:
         _remove_by_force(path, children)
 
 
+def _start_in(directory: Path | None, command: Sequence[str], children: Children) -> Popen[bytes]:
+    """Start a command, in a directory that is no link if one is given. Raises OSError."""
+    with ExitStack() as stack:
+        place = None
+        if directory is not None:
+            descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            stack.callback(os.close, descriptor)
+            place = f"/proc/self/fd/{descriptor}"
+            os.chmod(place, 0o700)
+        return children.start(command, cwd=place, stdout=DEVNULL, stderr=PIPE)
+
+
 def _remove_by_force(path: Path, children: Children) -> None:
     reason = ""
-    for command in (["chmod", "-R", "u+rwx"], ["rm", "-rf"]):
+    # `chmod` follows a link that it is given by name, and a job may have put one into the place of its directory. So it
+    # is started in the directory itself, if that is one. `rm` follows none.
+    for command, place in ((["chmod", "-R", "u+rwx", "."], path), (["rm", "-rf", "--", str(path)], None)):
         try:
-            process = children.start([*command, "--", str(path)], stdout=DEVNULL, stderr=PIPE)
+            process = _start_in(place, command, children)
         except OSError as error:
             reason = str(error)
             continue
