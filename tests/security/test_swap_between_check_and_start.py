@@ -22,6 +22,7 @@ from jobqueue.worker.programs.program_request import ProgramRequest
 from jobqueue.worker.slots.slot import Slot
 from jobqueue.worker.slots.workspace import Workspaces
 from jobqueue.worker.supervisor.messages import Launch, Outcome
+from tests.support.child_script import output_of
 from tests.support.fake_server import Reply, serving
 from tests.support.paths import PATH
 from tests.support.slots import open_slot, sparing_children
@@ -30,7 +31,7 @@ GOOD = Path(os.path.realpath("/bin/echo")).read_bytes()
 FOREIGN = Path(os.path.realpath("/usr/bin/id")).read_bytes()
 SHA256 = hashlib.sha256(GOOD).hexdigest()
 SWAPS = 10_000
-SWAPS_WHILE_STARTING = 150
+SWAPS_WHILE_STARTING = 40
 
 
 class Attacker:
@@ -166,6 +167,50 @@ def test_no_foreign_program_is_started_while_a_thread_swaps_all_files(worker: Wo
             with suppress(OSError):  # a link to a copy may fail when its place is taken
                 outcomes.append(worker.run())
     assert not any(map(foreign_ran, outcomes))
+
+
+STARTS = """
+import os
+from jobqueue.worker.host.hardening import OomScore
+from jobqueue.worker.isolation.base import Isolation
+from jobqueue.worker.supervisor import program, vfork
+from jobqueue.worker.supervisor.messages import Launch
+
+way, folder, starts = sys.argv[1], sys.argv[2], int(sys.argv[3])
+path, good, foreign = (f"{folder}/{name}" for name in ("program", "good", "foreign"))
+
+class Swapping(Isolation):
+    def prepare(self, paths):  # after the look at the file, before its execution
+        os.link(foreign, f"{path}-next")
+        os.rename(f"{path}-next", path)
+
+if way == "fork":
+    vfork.Vfork.make = lambda: None
+starter = program.Starter(Swapping(), OomScore())
+if way == "vfork by path":
+    starter._vfork._execveat = None
+info, texts = os.stat(good), set()
+for _ in range(starts):
+    os.link(good, f"{path}-next")
+    os.rename(f"{path}-next", path)
+    launch = Launch(path, ["good"], {}, "/", program_number=(info.st_dev, info.st_ino))
+    pid, outputs = starter.start(launch)
+    os.waitpid(pid, 0)
+    for name, descriptor in outputs.items():
+        texts.add((name, os.read(descriptor, 1000) if name == "stdout" else b""))
+        os.close(descriptor)
+    assert os.stat(path).st_ino == os.stat(foreign).st_ino
+print(sorted(texts))
+"""
+"""Starts the program that often, and swaps its file each time at the last moment; prints what was written."""
+
+
+@pytest.mark.parametrize("way", ["vfork", "vfork by path", "fork"])
+def test_a_swap_at_the_last_moment_changes_nothing(tmp_path: Path, way: str) -> None:
+    Attacker(tmp_path)
+    (tmp_path / "good").write_bytes(GOOD)
+    (tmp_path / "good").chmod(0o500)
+    assert output_of(STARTS, way, tmp_path, "50") == "[('stderr', b''), ('stdout', b'good\\n')]\n"
 
 
 def test_ten_thousand_swaps_between_check_and_start_lead_to_nothing_foreign(tmp_path: Path) -> None:

@@ -38,13 +38,16 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer. `pieces` are sent after the body, each once it is made. `length` overrides the announced length."""
+    """An answer. `pieces` are sent after the body, each once it is made. `length` overrides the announced length, and
+    nothing is announced with `unannounced`.
+    """
 
     status: int = 200
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     pieces: Iterable[bytes] = ()
     length: int | None = None
+    unannounced: bool = False
 
 
 def in_json(content: object, status: int = 200) -> Reply:
@@ -119,13 +122,13 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in reply.headers.items():
             self.send_header(name, value)
         length = len(body) if reply.length is None else reply.length
-        if reply.status not in (204, 304):
+        if reply.status not in (204, 304) and not reply.unannounced:
             self.send_header("Content-Length", str(length))
         self.end_headers()
         self.wfile.write(body)
         for piece in reply.pieces:
             self.wfile.write(piece)
-        self.close_connection = length != len(body)
+        self.close_connection = reply.unannounced or length != len(body)
 
     do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815  # the names that http.server calls
 

@@ -132,6 +132,16 @@ CACHE = [
         ),
     ),
     *seeded(
+        "jobqueue/worker/supervisor/program.py",
+        "tests/security/test_swap_between_check_and_start.py",
+        (
+            "a program is executed by its path",
+            "by_descriptor = descriptor if self.isolation.executes_itself else None",
+            "by_descriptor = None",
+            "test_a_swap_at_the_last_moment_changes_nothing",
+        ),
+    ),
+    *seeded(
         f"{CODE}/cache.py",
         f"{TESTS}/test_cache_eviction.py",
         (
