@@ -48,7 +48,7 @@ def of_file(text: str, path: str) -> list[Entry]:
 
 
 def _words(text: str) -> Iterator[tuple[int, str]]:
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(re.split(r"\r\n?|\n", text), 1):
         yield from ((number, word) for word in re.split(r"[\s,]+", line.partition("#")[0]) if word)
 
 

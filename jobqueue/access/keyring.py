@@ -37,6 +37,7 @@ class Keyring:
         self._clock = clock
         self._key = secrets.token_bytes(KEY_BYTES)
         self._entries: Mapping[bytes, Entry] = {}
+        self._valid: Mapping[bytes, Entry] = {}
         self._look_at = 0.0
         self._problem = ""
         self.is_open = not entries and file is None
@@ -68,7 +69,7 @@ class Keyring:
     def still_has(self, entry: Entry) -> bool:
         """Return whether an entry that `find` returned is still there, unchanged."""
         self.look()
-        return self._entries.get(self._blinded(entry.digest)) == entry
+        return self._valid.get(entry.digest) == entry
 
     def look(self) -> None:
         """Read the file again if it has changed, unless it was looked at a moment ago."""
@@ -110,6 +111,7 @@ class Keyring:
                 first = found[self._blinded(entry.digest)]
                 raise InvalidTokens(f"{first.name} and {entry.name} have the same token, or one has it twice.")
         changed, self._entries = found != self._entries, found
+        self._valid = {entry.digest: entry for entry in found.values()}
         return changed
 
     def _blinded(self, digest: bytes) -> bytes:

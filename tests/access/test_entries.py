@@ -25,7 +25,8 @@ def test_entries_are_separated_by_commas_white_space_or_new_lines(separator: str
 
 
 def test_a_comment_in_a_file_ends_with_its_line() -> None:
-    assert of_file(f"# all of them: x\nci:submit:{DIGEST} # a:read:old\n#\n", "/tokens") == [ONE]
+    text = f"# all of them: x\nci:submit:{DIGEST} # a:read:old \x0b \u2028 and more\r\n#\n"
+    assert of_file(text, "/tokens") == [ONE]
 
 
 def test_the_digits_of_a_digest_may_be_upper_case() -> None:

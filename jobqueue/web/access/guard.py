@@ -96,8 +96,12 @@ def _token(received: Request) -> bytes:
 
 
 def check_again() -> None:
-    """Check the token of a request that has waited. Raises Unauthenticated if it was removed or changed meanwhile."""
-    if not is_still_valid(services().access, entry_of_request()):
+    """Check the token of a request again that has waited: for its body, or for something to happen.
+
+    Raises Unauthenticated if the token was removed or changed meanwhile.
+    """
+    entry = entry_of_request()
+    if entry.name and not services().access.keyring.still_has(entry):
         raise Unauthenticated(UNKNOWN)
 
 

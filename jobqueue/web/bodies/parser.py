@@ -11,6 +11,7 @@ from flask import Request, request
 from webargs.flaskparser import FlaskParser
 
 from jobqueue.errors import InvalidRequest
+from jobqueue.web.access import guard
 from jobqueue.web.bodies import reader, strict_json
 from jobqueue.web.bodies.limits import Limit
 from jobqueue.web.bodies.threads import run_apart
@@ -56,6 +57,7 @@ class BodyParser(FlaskParser):
             return super().parse(argmap, req, location=location, **more)
         received = req or self.get_default_request()
         body = reader.read(received, self._limit)
+        guard.check_again()  # a body may take hours to arrive, and a token may be removed because it was stolen
         schema: marshmallow.Schema = argmap
         try:
             is_long = len(body) >= APART_BYTES

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jobqueue.access.keyring import Keyring
 from jobqueue.access.scopes import Scope
 from jobqueue.access.tokens import digest_of
 from jobqueue.web.access.policy import Access
 from tests.support.bench import Bench
-from tests.support.tokens import NOT_CONFIGURED, bearer, one_for_each_scope, token
+from tests.support.tokens import NOT_CONFIGURED, bearer, line, lines, one_for_each_scope, token
 from tests.support.web import JOB, UNKNOWN_ID, Api
 
 
@@ -106,3 +110,29 @@ def test_metrics_of_an_open_api_may_need_a_token(api: Api, sent: str | None, sta
 def test_the_token_for_metrics_is_good_for_nothing_else(api: Api) -> None:
     guarded = Api(Bench(api.bench.client), Access(one_for_each_scope(), digest_of(b"scraper")))
     assert guarded.call("GET", "/jobs", headers={"Authorization": "Bearer scraper"}).status_code == 401
+
+
+def test_a_token_that_is_removed_while_its_body_arrives_is_refused(api: Api, tmp_path: Path) -> None:
+    path = tmp_path / "tokens"
+    path.write_text(lines([line("submit", Scope.SUBMIT), line("other", Scope.READ)]))
+    keyring = Keyring.configured([], path)
+    guarded = Api(Bench(api.bench.client), Access(keyring))
+
+    class Slow(io.BytesIO):
+        """A body before whose last byte the token is removed."""
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            path.write_text(lines([line("other", Scope.READ)]))
+            keyring.read_again()
+            return super().read(size)
+
+    body = json.dumps(JOB).encode()
+    response = guarded.call(
+        "POST",
+        "/jobs",
+        headers=bearer("submit"),
+        environ_overrides={"wsgi.input": Slow(body), "CONTENT_LENGTH": str(len(body))},
+        content_type="application/json",
+    )
+    assert response.status_code == 401
+    assert api.bench.client.dbsize() == 0

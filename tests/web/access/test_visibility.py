@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -62,6 +63,26 @@ def test_a_reader_sees_names_and_stars(guarded: Api, status: str) -> None:
     assert details["env_variables"] == {"KEY": "***", "EMPTY": "***"}
     assert details["binary_url"] == "https://***@cdn.example/tools/x***"
     assert CANARY not in json.dumps(details)
+
+
+@pytest.mark.parametrize(
+    "message", [f"{URL}{URL}", f"//user:{CANARY}@cdn.example/other", f"GET /tools/x?sig={CANARY}&expires=9 HTTP/1.1"]
+)
+def test_a_reader_sees_no_secret_of_the_url_in_a_message(guarded: Api, message: str) -> None:
+    job_id = submitted(guarded)
+    fail(guarded, claimed(guarded), message)
+    details = read(guarded, job_id, "read")
+    assert CANARY not in json.dumps(details)
+    assert details["error_message"] == details["attempts"][-1]["error_message"]
+
+
+@pytest.mark.parametrize("message", ["a:" * 100_000, "://" * 70_000, "?a@" * 70_000])
+def test_no_message_takes_long_to_show_to_a_reader(guarded: Api, message: str) -> None:
+    job_id = submitted(guarded)
+    fail(guarded, claimed(guarded), message)
+    started = time.monotonic()
+    assert read(guarded, job_id, "read")["error_message"] == message
+    assert time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize("name", ["submit", "admin"])
