@@ -30,6 +30,10 @@ CONNECT_SECONDS = 3.05
 """Time limit of connecting to one of the API's addresses."""
 ANSWER_SECONDS = 10.0
 """Time limit of a request, unless the caller sets another one."""
+UNREAD = ("unknown_host", "cross_origin")
+"""The codes of an API that does not know the host in API_URL, or is behind a proxy that changes headers. It has not
+looked at the request, and its operator can put that right: no result must be dropped meanwhile.
+"""
 LONGEST_SHOWN = 500
 """How much of a server's message or URL is repeated, in characters."""
 
@@ -119,6 +123,8 @@ class Transport:
             return body
         if status < HTTPStatus.BAD_REQUEST or not isinstance(error, str) or not isinstance(context, dict):
             raise self._foreign(answer)
+        if context.get("code") in UNREAD:
+            raise ApiUnavailable(f"{status} ({error[:LONGEST_SHOWN]}) from {self._shown_url}")
         if status == HTTPStatus.UNAUTHORIZED or (status == HTTPStatus.FORBIDDEN and context.get("code") == "forbidden"):
             raise self._refusal_of_token(status, error[:LONGEST_SHOWN], context)
         self._token.note_accepted()

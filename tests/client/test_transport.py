@@ -58,6 +58,15 @@ def test_a_429_says_how_long_to_leave_the_api_alone(
     assert unavailable.value.pause_seconds == pause
 
 
+@pytest.mark.parametrize(("status", "code"), [(400, "unknown_host"), (403, "cross_origin")])
+def test_an_api_that_does_not_know_its_name_is_unavailable_so_that_no_result_is_dropped(
+    server: FakeServer, transport: Transport, status: int, code: str
+) -> None:
+    server.answer = lambda _: in_json({"error": "see ALLOWED_HOSTS", "context": {"code": code}}, status)
+    with pytest.raises(ApiUnavailable, match=rf"^{status} \(see ALLOWED_HOSTS\) from {server.url}"):
+        transport.call("PUT", "/jobs/1/complete", {})
+
+
 @pytest.mark.parametrize("body", [b"<html>", b"", b"[]", b'{"status": "unhealthy"}', b'{"error": {"code": 1}}'])
 def test_an_unavailable_api_that_does_not_say_why_is_its_status(
     server: FakeServer, transport: Transport, body: bytes

@@ -16,7 +16,7 @@ from tests.support.web import JOB
 HALF_HEAD = HEALTH[:-6]
 HALF_BODY = POST + b"Content-Length: 100000\r\n\r\n{"
 ENDLESS = POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"
-HTTP_1_0 = b"GET /api/v1/health HTTP/1.0\r\n\r\n"
+HTTP_1_0 = b"GET /api/v1/health HTTP/1.0\r\nHost: x\r\n\r\n"
 LONG_HEAD = HEALTH[:-2] + b"".join(b"X-%d: %s\r\n" % (number, b"a" * 8000) for number in range(20))
 KINDS = {
     "silent": b"",
