@@ -49,5 +49,31 @@ SEEDED_BUGS = [
             'yield "localhost"',
             "test_a_host_in_the_request_line_counts_as_well",
         ),
+        (
+            "a page beside the proxy may name any host",
+            'yield environ[ORIGINAL]["HTTP_HOST"]',
+            'yield "localhost"',
+            f"{TESTS}/test_proxies.py::test_the_host_must_be_known_both_as_it_came_and_as_the_proxy_names_it",
+        ),
+    ),
+    *seeded(
+        f"{CODE}/request_ids.py",
+        f"{TESTS}/test_request_ids.py",
+        (
+            "an id of any length and form is taken",
+            "sent and _valid.fullmatch(sent)",
+            "sent",
+            "test_an_answer_has_a_new_id_where_the_client_sent_none_that_is_valid",
+        ),
+    ),
+    *seeded(
+        "jobqueue/logs/formats.py",
+        "tests/test_log_formats.py",
+        (
+            "a value in JSON shows control characters once it is decoded",
+            "return escaped(str(value)) if",
+            "return str(value) if",
+            "test_no_value_breaks_an_object",
+        ),
     ),
 ]
