@@ -56,6 +56,7 @@ def test_every_setting_has_a_default() -> None:
         network="host",
         max_open_files=4096,
         env_passthrough=(),
+        log_format="logfmt",
         temporary_directory=Path("/tmp"),
     )
     assert settings.download == DownloadRules()
@@ -122,6 +123,7 @@ def test_every_setting_is_read() -> None:
             "NETWORK": "none",
             "MAX_OPEN_FILES": "64",
             "ENV_PASSTHROUGH": "MODEL_DIR,_X1",
+            "LOG_FORMAT": "json",
             "TMPDIR": "/scratch",
         }
     )
@@ -153,6 +155,7 @@ def test_every_setting_is_read() -> None:
         network="none",
         max_open_files=64,
         env_passthrough=("MODEL_DIR", "_X1"),
+        log_format="json",
         temporary_directory=Path("/scratch"),
     )
     assert settings.download == DownloadRules(
