@@ -29,7 +29,8 @@ Stamp = tuple[int, ...]
 
 
 def _whole(text: str) -> str:
-    """Return a token. Raises ValueError when it is none, or not a whole one, as far as its form says that."""
+    """Return a token, without white space around it. Raises ValueError when it is none, or not whole by its form."""
+    text = text.strip()
     text = text.strip()
     return allow(text, TEXT.fullmatch(text) and not is_mistyped(text))
 
@@ -191,7 +192,7 @@ def _read(file: Path) -> _Read:
     finally:
         os.close(descriptor)
     try:
-        return _Read(_whole(content.decode("latin-1").strip()), _stamp(status))
+        return _Read(_whole(content.decode("latin-1")), _stamp(status))
     except ValueError:
         raise ValueError(f"must hold {ALLOWED}, and nothing else") from None
 

@@ -229,8 +229,8 @@ def test_refusals_are_logged_when_they_begin_and_when_they_end(server: FakeServe
         ("", " \n", "must hold one whole token"),
         ("", "canary canary", "must hold one whole token"),
         ("", HALF, "must hold one whole token"),
-        ("canary canary", "", "^API_TOKEN is set, but must be one whole token"),
-        (HALF, "", "^API_TOKEN is set, but must be one whole token"),
+        ("canary canary", "", "^API_TOKEN must be one whole token"),
+        (HALF, "", "^API_TOKEN must be one whole token"),
     ],
 )
 def test_a_token_that_cannot_be_used_is_refused_and_not_shown(
@@ -245,6 +245,10 @@ def test_a_token_that_cannot_be_used_is_refused_and_not_shown(
         tokens.load(variables, API)
     assert "canary" not in str(caught.value)
     assert HALF not in str(caught.value)
+
+
+def test_white_space_around_a_token_is_left_out() -> None:
+    assert tokens.load({"API_TOKEN": " word\n"}, API).current() == "word"
 
 
 def test_the_file_counts_when_both_settings_hold_the_same_token(file: Path) -> None:
