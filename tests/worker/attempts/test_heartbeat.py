@@ -204,14 +204,22 @@ def test_an_answer_that_cannot_be_parsed_is_at_worst_a_lost_lease(api: FakeApi, 
 
 
 def test_a_job_with_a_short_lease_is_renewed_in_time_beside_others(
-    api: FakeApi, connect: Callable[[], Batches], slot: Slot
+    api: FakeApi, connect: Callable[[], Batches], slot: Slot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asleep, wait = threading.Event(), threading.Condition.wait
+
+    def noted_wait(condition: threading.Condition, timeout: float | None = None) -> bool:
+        if threading.current_thread().name == "heartbeat" and timeout is not None:
+            asleep.set()
+        return wait(condition, timeout)
+
+    monkeypatch.setattr(threading.Condition, "wait", noted_wait)
     heartbeats = Heartbeats(connect(), StopPolicy(may_outlive_lease=True, kill_grace_seconds=1))
     heartbeats.start()
     for number, lease_ms in ((1, 600_000), (2, 900)):
         job = ClaimedJob(f"job-{number}", "http://host/program", "ab" * 32, [], {}, f"token-{number}", lease_ms)
         heartbeats.add(Attempt(job, slot))
-        time.sleep(0.1)  # the thread sleeps until the long lease needs it
+        assert asleep.wait(20)  # the thread sleeps until the long lease needs it, and the short one has to wake it
     wait_until("it is renewed", lambda: bool(api.seen("heartbeat")), 4)
     heartbeats.close()
     assert {request.path for request in api.seen("heartbeat")[:2]} == {"/jobs/job-1/heartbeat", "/jobs/job-2/heartbeat"}
