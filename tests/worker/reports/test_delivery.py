@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import count
-from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
@@ -24,7 +23,6 @@ from tests.support.spooling import (
     Spooling,
     in_memory,
     on_disk,
-    spooling,
 )
 from tests.support.waiting import wait_until
 
@@ -34,13 +32,6 @@ def api() -> Iterator[FakeServer]:
     """Accepts every report until a test says otherwise."""
     with serving(lambda _: ACCEPTED) as api:
         yield api
-
-
-@pytest.fixture
-def reports(api: FakeServer, tmp_path: Path) -> Iterator[Spooling]:
-    with spooling(tmp_path, api, SHORT_PAUSES) as reports:
-        yield reports
-        api.close()
 
 
 @pytest.mark.parametrize(("verb", "method"), [("complete", "PUT"), ("fail", "PUT"), ("release", "POST")])

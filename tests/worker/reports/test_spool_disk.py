@@ -16,12 +16,10 @@ from tests.support.fake_server import FakeServer, serving
 from tests.support.spooling import (
     ACCEPTED,
     BODY,
-    SHORT_PAUSES,
     UNAVAILABLE,
     Answered,
     Spooling,
     in_memory,
-    spooling,
 )
 from tests.support.waiting import wait_until
 
@@ -31,12 +29,6 @@ def api() -> Iterator[FakeServer]:
     """Is away until a test says otherwise."""
     with serving(lambda _: UNAVAILABLE) as api:
         yield api
-
-
-@pytest.fixture
-def reports(tmp_path: Path, api: FakeServer) -> Iterator[Spooling]:
-    with spooling(tmp_path, api, SHORT_PAUSES) as reports:
-        yield reports
 
 
 @contextmanager
