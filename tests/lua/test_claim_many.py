@@ -70,17 +70,6 @@ def test_a_claim_of_some_types_steps_over_jobs_that_are_kept_for_others(bench: B
     assert ids(claim_many(bench, types=("a", "b"))) == [free]
 
 
-def test_the_limits_of_a_claim_hold_for_all_its_jobs_together(real_bench: Bench) -> None:
-    real_bench.submit(400)
-    for attempt in [claim(real_bench) for _ in range(400)]:
-        fault(real_bench, attempt)
-    real_bench.pass_time(5_000)
-    real_bench.client.zadd(f"{ROOT}:askers", {"executor-2": real_bench.clock.now_ms})
-    before = int(real_bench.client.info("commandstats")["cmdstat_hmget"]["calls"])
-    assert ids(claim_many(real_bench, 100, types=("demo", "other"))) == []
-    assert int(real_bench.client.info("commandstats")["cmdstat_hmget"]["calls"]) - before < 100
-
-
 def test_a_repeated_claim_gets_the_same_jobs_and_tokens(bench: Bench) -> None:
     bench.submit(5)
     first = claim_many(bench, 3, "a name")

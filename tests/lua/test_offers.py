@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobqueue.job import Priority
+from jobqueue.queue.claims import ClaimRequest
 from jobqueue.queue.policy import Policy
 from jobqueue.queue.scripts import ROOT
 from tests.support.attempts import DONE, claim
@@ -73,9 +74,14 @@ def test_a_claim_looks_at_a_limited_number_of_jobs_that_are_kept_for_others(real
         fault(real_bench, attempt)
     real_bench.pass_time(5_000)
     real_bench.client.zadd(f"{ROOT}:askers", {"executor-2": real_bench.clock.now_ms})
-    before = int(real_bench.client.info("commandstats")["cmdstat_hmget"]["calls"])
-    assert claimed_by(real_bench, "executor-1") is None
-    assert int(real_bench.client.info("commandstats")["cmdstat_hmget"]["calls"]) - before < 100
+    several = ClaimRequest("executor-1", None, 100, types=("demo", "other"))
+    for claim_as_wanted in (
+        lambda: claimed_by(real_bench, "executor-1"),
+        lambda: real_bench.claims.claim_many(several).jobs,
+    ):
+        before = int(real_bench.client.info("commandstats")["cmdstat_hmget"]["calls"])
+        assert not claim_as_wanted()
+        assert int(real_bench.client.info("commandstats")["cmdstat_hmget"]["calls"]) - before < 100
 
 
 def test_who_asks_is_remembered_of_a_thousand_executors_at_most(bench: Bench) -> None:
