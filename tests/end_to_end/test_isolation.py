@@ -6,11 +6,12 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from jobqueue.worker.isolation import levels
-from tests.support.confined import why_impossible
+from tests.support.confined import python, why_impossible
 from tests.support.deployment import Deployment, own_directories, run_worker
 from tests.support.processes import alive, wait_for_pids
 from tests.support.programs import SHELL
@@ -52,6 +53,19 @@ def test_a_job_cannot_read_what_its_worker_keeps(deployment: Deployment, passabl
     job = deployment.wait_for(deployment.submit(SHELL + look, deployment.folder / "cache"), "completed", "failed")
     assert "READ" not in job["stdout"]
     assert alive(worker.pid)
+
+
+def test_a_job_without_network_cannot_reach_the_api_that_its_worker_uses(
+    deployment: Deployment, passable: Path
+) -> None:
+    skip_unless_possible("landlock")
+    host, port = urlsplit(deployment.api.url).hostname, urlsplit(deployment.api.url).port
+    script = f"#!{python()} -IS\nimport socket\nsocket.create_connection(({host!r}, {port}))\n"
+    job_id = deployment.submit(script)
+    deployment.worker("one", ISOLATION="landlock", NETWORK="none", TMPDIR=str(passable))
+    job = deployment.wait_for(job_id, "completed", "failed")
+    assert (job["status"], job["reason"]) == ("failed", "exited")
+    assert "Address family not supported" in job["stderr"]
 
 
 @pytest.mark.parametrize("level", CONFINED)
