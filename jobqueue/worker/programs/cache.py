@@ -24,7 +24,7 @@ from jobqueue.worker.host.lock_file import hold
 from jobqueue.worker.host.private_directory import make_own, mend_own
 from jobqueue.worker.programs.cache_files import free_bytes, is_unlocked, mark_as_used, open_entry, try_to_remove
 from jobqueue.worker.programs.download import Downloader
-from jobqueue.worker.programs.errors import ChecksumMismatch, DownloadFailed, DownloadStopped
+from jobqueue.worker.programs.errors import DownloadFailed, DownloadStopped
 from jobqueue.worker.programs.kept_copies import KeptCopies
 from jobqueue.worker.programs.policy import DownloadRules
 from jobqueue.worker.programs.program_request import ProgramRequest, always
@@ -112,7 +112,7 @@ class Cache:
         try:
             self._downloader.download_requested(request)
             if not hold_verified(request.target, request.sha256, request.stopped, request.verified):
-                raise ChecksumMismatch(CHANGED, request.url)
+                raise DownloadFailed(CHANGED, request.url, Failure.HOST)
         except BaseException:
             request.target.unlink(missing_ok=True)
             raise
@@ -180,7 +180,7 @@ class Cache:
             if source_fd is None:  # a worker of an older version that has just started removed it
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(part))
             if not self._copy(source_fd, request):
-                raise ChecksumMismatch(CHANGED, request.url)
+                raise DownloadFailed(CHANGED, request.url, Failure.HOST)
         self._store_entry(part, request.sha256)
 
     def _store_entry(self, part: Path, sha256: str) -> None:

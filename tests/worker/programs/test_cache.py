@@ -15,6 +15,7 @@ from jobqueue.worker.policy.allowed_programs import AllowedPrograms
 from jobqueue.worker.programs.cache import Cache
 from jobqueue.worker.programs.errors import BlockedByPolicy, ChecksumMismatch, DownloadFailed, DownloadStopped
 from jobqueue.worker.programs.policy import DownloadRules
+from jobqueue.worker.programs.program_request import ProgramRequest
 from tests.support.downloads import PROGRAM, Shop, sha256_of, short_retries
 from tests.support.fake_server import Reply
 from tests.support.waiting import wait_until
@@ -184,3 +185,32 @@ def test_a_program_that_is_not_listed_is_neither_requested_nor_taken_from_the_ca
     listed.write_text(f"{sha256_of(PROGRAM)}\n")
     shop.fetch(cache)
     assert shop.latest.read_bytes() == PROGRAM
+
+
+@pytest.mark.parametrize("content", [PROGRAM, b"\x7fELF and more"])
+def test_a_copy_is_made_where_there_are_no_files_without_a_name(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    monkeypatch.setattr(os, "O_TMPFILE", 0)  # a directory cannot be opened for writing: EISDIR, as on such a disk
+    cache = shop.open()
+    assert [shop.fetch(cache, content), shop.fetch(cache, content)] == [False, True]
+    assert shop.latest.read_bytes() == content
+    assert shop.latest.stat().st_mode & 0o7777 == 0o500
+    shop.entry(content).chmod(0o700)
+    shop.entry(content).write_bytes(b"changed")
+    assert shop.fetch(cache, content) is False
+    assert shop.latest.read_bytes() == content
+
+
+@pytest.mark.parametrize("max_bytes", [0, 1000])
+@pytest.mark.parametrize("content", [PROGRAM, b"\x7fELF and more"])
+def test_a_fetched_program_is_kept_open_under_its_number(shop: Shop, max_bytes: int, content: bytes) -> None:
+    shop.max_bytes, shop.programs[sha256_of(content)] = max_bytes, content
+    request = ProgramRequest(
+        f"{shop.host.url}/{sha256_of(content)}", sha256_of(content), shop.folder / "x", shop.stopped
+    )
+    shop.open().fetch_requested(request)
+    info = request.target.stat()
+    assert request.verified.number == (info.st_dev, info.st_ino)
+    request.verified.close()
+    assert request.verified.number is None
