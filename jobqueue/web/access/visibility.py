@@ -26,7 +26,8 @@ def visible(job: Job) -> Job:
 def without_secrets(job: Job) -> Job:
     """Return a job without the values that may be secrets."""
     spec, url = job.spec, job.spec.binary_url
-    spec = replace(spec, binary_url=redacted(url), env_variables=dict.fromkeys(spec.env_variables, HIDDEN))
+    variables = dict.fromkeys(spec.env_variables, HIDDEN)
+    spec = replace(spec, binary_url=redacted(url), env_variables=variables, signature=None)
     attempts = [replace(attempt, error_message=_message(attempt, url)) for attempt in job.attempts]
     return replace(job, spec=spec, error_message=_message(job, url), attempts=attempts)
 

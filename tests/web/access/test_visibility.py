@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
+from jobqueue.job import Spec
 from jobqueue.web.access.policy import Access
 from tests.support.bench import Bench
 from tests.support.tokens import bearer, one_for_each_scope
@@ -83,6 +85,11 @@ def test_no_message_takes_long_to_show_to_a_reader(guarded: Api, message: str) -
     started = time.monotonic()
     assert read(guarded, job_id, "read")["error_message"] == message
     assert time.monotonic() - started < 5
+
+
+def test_whether_a_reader_sees_it_was_decided_for_every_field_of_a_spec() -> None:
+    shown, hidden = {"binary_sha256", "arguments", "timeout_seconds"}, {"binary_url", "env_variables", "signature"}
+    assert {field.name for field in fields(Spec)} == shown | hidden
 
 
 @pytest.mark.parametrize("name", ["submit", "admin"])
