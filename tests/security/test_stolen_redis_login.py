@@ -49,7 +49,7 @@ memory doctor | memory usage {jobqueue} | object encoding {jobqueue} | swapdb 0 
 migrate h 1 k 0 1 | dump {jobqueue} | restore {jobqueue} 0 x | copy {jobqueue} {jobqueue}:x | rename {jobqueue} x
 sort {jobqueue} | psubscribe * | pubsub channels | spublish x x | multi | wait 0 0 | lolwut | command count
 role | time x | persist {jobqueue} | append {jobqueue} x | getset {jobqueue} x | mget {jobqueue} | unlink {jobqueue}
-lpush {jobqueue} x | blpop {jobqueue} 1 | sadd {jobqueue} x | xadd {jobqueue} * a b | pfadd {jobqueue} x
+lpush {jobqueue} x | blpop {jobqueue} 1 | spop {jobqueue} | xadd {jobqueue} * a b | pfadd {jobqueue} x
 setbit {jobqueue} 0 1 | geoadd {jobqueue} 0 0 x | expireat {jobqueue} 1 | type {jobqueue} | strlen {jobqueue}
 """
 """Commands with which one could take over the server, read what others stored, or that just nobody needs."""
