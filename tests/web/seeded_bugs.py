@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 
 from tests.support.seeding import main, seeded
+from tests.web import seeded_limits as limits
 from tests.web.perimeter import seeded_bugs as perimeter
 
 CODE = "jobqueue/web"
@@ -241,8 +242,8 @@ ROUTES = [
         f"{TESTS}/test_admin.py",
         (
             "the total of executors is that of the page",
-            "page.total",
-            "len(page.executors)",
+            "page.executors)], page.total",
+            "page.executors)], len(page.executors)",
             "test_limit_and_offset_select_a_page_of_executors",
         ),
     ),
@@ -639,7 +640,8 @@ ACCESS = [
         ),
     ),
 ]
-SEEDED_BUGS = [*SCHEMAS, *ROUTES, *BODIES, *IDEMPOTENCY, *STORE, *ERRORS, *SERVER, *ACCESS, *perimeter.SEEDED_BUGS]
+SEEDED_BUGS = [*SCHEMAS, *ROUTES, *BODIES, *IDEMPOTENCY, *STORE, *ERRORS, *SERVER, *ACCESS, *limits.SEEDED_BUGS]
+SEEDED_BUGS += perimeter.SEEDED_BUGS
 
 if __name__ == "__main__":
     sys.exit(main(SEEDED_BUGS, sys.argv[1:]))
