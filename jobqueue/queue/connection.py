@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import redis
@@ -12,7 +12,8 @@ import redis
 from jobqueue import logs
 from jobqueue.errors import StoreUnavailable
 from jobqueue.queue.transport import address
-from jobqueue.queue.transport.answers import LAST_ON_A_CONNECTION, NOT_THE_SERVER, code_of, translated
+from jobqueue.queue.transport.advice import advised
+from jobqueue.queue.transport.answers import LAST_ON_A_CONNECTION, NOT_THE_SERVER, code_of, refuses_scripts, translated
 from jobqueue.queue.transport.limits import current, limited
 from jobqueue.queue.transport.pool import PING_SECONDS, CannotConnect, Pool
 
@@ -53,6 +54,11 @@ class Connection:
         """Return if Redis answers. Raises StoreUnavailable if it does not."""
         self.call(self.client.ping, changes_nothing=True)
 
+    def require(self, root: str, commands: Iterable[str]) -> None:
+        """Refuse a login from now on that may not run these commands on the keys that begin with `root`."""
+        if isinstance(self.client.connection_pool, Pool):
+            self.client.connection_pool.logins.require(root, commands)
+
     def eviction_policy(self) -> str:
         """Return what Redis does when its memory is full. Only `noeviction` never evicts a lease or a job."""
         memory = self.call(lambda: self.client.info("memory"), changes_nothing=True)
@@ -87,6 +93,8 @@ class Connection:
 
     def _note_failure(self, error: redis.RedisError, began_at: float, was_late: bool) -> None:
         self._give_up_connections(error)
+        if isinstance(error, redis.AuthenticationError) and isinstance(self.client.connection_pool, Pool):
+            self.client.connection_pool.logins.note_refusal(error)
         # A server that answers, even with an error like READONLY, costs its callers no time limit. Refusing the next
         # callers unasked would gain nothing and would delay the recovery.
         if not code_of(error):
@@ -99,8 +107,11 @@ class Connection:
 
     def _give_up_connections(self, error: redis.RedisError) -> None:
         """Make the next callers connect anew, unless the error was this server's, and would be again."""
+        if isinstance(error, redis.AuthenticationError):
+            return  # connections that are logged in may go on
         code = code_of(error)
-        if isinstance(self.client.connection_pool, Pool) and (not code or code in LAST_ON_A_CONNECTION):
+        lasts = code and code not in LAST_ON_A_CONNECTION and not refuses_scripts(error)
+        if isinstance(self.client.connection_pool, Pool) and not lasts:
             self.client.connection_pool.renew()
             self.given_up += 1
 
@@ -123,7 +134,7 @@ class Connection:
             with limited(PING_SECONDS):
                 self.client.ping()
         except redis.RedisError as error:
-            return bool(code_of(error))
+            return bool(code_of(error)) and not isinstance(error, redis.AuthenticationError)
         return True
 
     def _refuse_while_away(self) -> None:
@@ -150,23 +161,31 @@ class Connection:
             started, self._away = not self._away and not self._refused, True
             self._try_again_at = self._monotonic() + PAUSE_SECONDS
         if started:
-            logs.logger().error("redis_away", reason=str(error))
+            logs.logger().error("redis_away", reason=advised(error))
 
     def _note_refusal(self, error: redis.RedisError) -> None:
         """Log that Redis takes nobody in: it is loading, full of clients, or refuses the login. Log it as an outage if
-        nobody has been answered for a second: with too many clients, the connections that exist are served.
+        nobody has been answered for a second: with too many clients, the connections that exist are served. A login
+        that is refused is logged at once, because that does not end by itself.
         """
         with self._lock:
-            unanswered = self._monotonic() - self._answered_at > REFUSAL_SECONDS
+            unanswered = self._monotonic() - self._answered_at > REFUSAL_SECONDS or self._login_is_refused
             started = unanswered and not self._refused and not self._away
             self._refused = self._refused or started
         if started:
-            logs.logger().error("redis_away", reason=str(error))
+            logs.logger().error("redis_away", reason=advised(error))
+
+    @property
+    def _login_is_refused(self) -> bool:
+        pool = self.client.connection_pool
+        return isinstance(pool, Pool) and pool.logins.is_refused
 
     def _note_answer(self) -> None:
         self._answered_at = self._monotonic()
         if not self._away and not self._refused:
             return
+        if self._login_is_refused:
+            return  # only the connections that were made before still work
         with self._lock:
             ended = self._away or self._refused
             self._away = self._refused = False

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+import redis
+
 from jobqueue.errors import StoreFull, StoreUnavailable
 from jobqueue.queue.connection import Connection
 from jobqueue.queue.scripts import ROOT
@@ -20,6 +22,7 @@ class Health(StrEnum):
     CONNECTED = "connected"
     FULL = "full"
     READ_ONLY = "read_only"
+    UNAUTHORIZED = "unauthorized"
     DISCONNECTED = "disconnected"
 
 
@@ -33,6 +36,8 @@ def check(connection: Connection) -> Health:
         code = code_of(error.__cause__)
         if code == "NOPERM" and _answers(connection):  # the scripts work without that command, if less well
             return Health.CONNECTED
+        if code == "NOPERM" or isinstance(error.__cause__, redis.AuthenticationError):
+            return Health.UNAUTHORIZED
         return Health.READ_ONLY if code in TAKES_NO_WRITES else Health.DISCONNECTED
     return Health.CONNECTED
 

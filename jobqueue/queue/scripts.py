@@ -32,6 +32,9 @@ LUA = Path(str(files("jobqueue"))) / "lua"
 ROOT = "{jobqueue}"
 """The beginning of every key. The braces make it a hash tag: a cluster keeps all keys of a queue on one node."""
 
+CALLED = re.compile(r"redis\.call\('([A-Z]+)'")
+"""A command in a script. Those that are only tried, by `redis.pcall`, may be forbidden to a login."""
+
 REFUSALS: dict[str, type[JobQueueError]] = {
     "IDEMPOTENCY_KEY_REUSED": IdempotencyKeyReused,
     "JOB_NOT_FOUND": JobNotFound,
@@ -72,6 +75,8 @@ class Scripts:
         self._connection = connection
         self._root = root
         self._scripts = {path.stem: Script.read(path) for path in sorted(folder.glob("*.lua"))}
+        texts = [script.text for script in self._scripts.values()]
+        connection.require(root, {command for text in texts for command in CALLED.findall(text)})
 
     def call(self, name: str, *arguments: str | int) -> Reply:
         """Run a script and return its answer.

@@ -196,6 +196,14 @@ def test_a_query_whose_connection_ends_is_asked_again(proxy: Proxy) -> None:
         assert bench.queries.get(job_id).id == job_id
 
 
+def pings(connection: Connection) -> bool:
+    try:
+        connection.ping()
+    except StoreUnavailable:
+        return False
+    return True
+
+
 def test_a_server_that_takes_no_more_clients_is_no_outage_for_those_it_has(
     tmp_path: Path, logged: list[EventDict]
 ) -> None:
@@ -219,6 +227,6 @@ def test_a_login_that_is_refused_is_logged_once_and_its_end_too(tmp_path: Path, 
                 with pytest.raises(StoreUnavailable):
                     connection.ping()
             admin.acl_setuser("api", enabled=True, passwords=["+old"])
-            connection.ping()
+            wait_until("it logs in", lambda: pings(connection))
     assert events(logged) == ["redis_away", "redis_back"]
     assert "invalid username-password" in logged[0]["reason"]

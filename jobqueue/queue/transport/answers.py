@@ -47,6 +47,9 @@ UNAVAILABLE_TEXTS = (
 )
 """Parts of such errors that have no code of their own. The last ones are what proxies say for a server that is gone."""
 
+IN_A_SCRIPT = ("The user executing the script can't", "ACL failure in script")
+"""How Redis 7.0, and later servers, say inside a script that the user may not run a command. There is no code then."""
+
 LAST_ON_A_CONNECTION = UNAVAILABLE_CODES - {"BUSY", "TRYAGAIN", "UNKILLABLE", "NOPERM"}
 """After the others, a new connection may lead to another server, or to the same one with another login."""
 
@@ -55,9 +58,16 @@ def code_of(error: BaseException | None) -> str:
     """Return the first word of an error that Redis answered; "" for any other error, which is silence."""
     if not isinstance(error, redis.RedisError):
         return ""
+    if any(text in str(error) for text in IN_A_SCRIPT):
+        return "NOPERM"
     if error.status_code:
         return str(error.status_code)
     return str(error).partition(" ")[0] if isinstance(error, redis.ResponseError) else ""
+
+
+def refuses_scripts(error: redis.RedisError) -> bool:
+    """Return whether the user may not run a script, or something in it, and not just one of the other commands."""
+    return code_of(error) == "NOPERM" and any(part in str(error) for part in ("script", "'eval", "key"))
 
 
 def translated(error: redis.RedisError) -> JobQueueError | redis.RedisError:

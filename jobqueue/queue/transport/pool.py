@@ -16,6 +16,7 @@ from jobqueue.queue.transport.address import Address
 from jobqueue.queue.transport.answers import LAST_ON_A_CONNECTION, code_of
 from jobqueue.queue.transport.idle import Idle
 from jobqueue.queue.transport.limits import current, limited
+from jobqueue.queue.transport.logins import Logins
 from jobqueue.queue.transport.names import Names
 from jobqueue.queue.transport.replies import CLOSED, Replies
 
@@ -169,6 +170,7 @@ class Pool(redis.BlockingConnectionPool):
             decode_responses=True,
         )
         self.database = address.database
+        self.logins = Logins(address.username)
         self._generation = 0
         self._renewed_at = 0.0
 
@@ -221,5 +223,14 @@ class Pool(redis.BlockingConnectionPool):
             self.renew()
             generation = self._generation
         if not connection.is_connected:
+            self.logins.refuse_again()
             connection.generation = generation
             connection.connect()
+            self._check_login(connection)
+
+    def _check_login(self, connection: StoreConnection) -> None:
+        try:
+            self.logins.check(connection)
+        except BaseException:
+            connection.disconnect()  # type: ignore[no-untyped-call]
+            raise

@@ -18,6 +18,7 @@ STATUSES = {
     # 503, every balancer would take every server out.
     Health.FULL: ("degraded", 200),
     Health.READ_ONLY: ("unhealthy", 503),
+    Health.UNAUTHORIZED: ("unhealthy", 503),
     Health.DISCONNECTED: ("unhealthy", 503),
 }
 
