@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,7 @@ MOST = (0, 10**9)
 def _ca_file() -> Path | None:
     def parse(text: str) -> Path:
         path = allow(Path(text), text.startswith("/") and "\0" not in text)
-        trust.add(trust.usual_context(), "REDIS_CA_FILE", path)
+        trust.add(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), "REDIS_CA_FILE", path)
         return path
 
     meaning = "certificates that are trusted besides for Redis"

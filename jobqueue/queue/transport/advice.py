@@ -19,6 +19,8 @@ ADVICE = {
     "certificate is not yet valid": "check the clocks of both machines, and the certificate of Redis",
     "certificate verify failed": "name the authority that signed the certificate of Redis in REDIS_CA_FILE",
     "certificate required": "Redis asks for a certificate: add ssl_certfile and ssl_keyfile to REDIS_URL",
+    "EOF occurred in violation of protocol": "Redis has ended the TLS connection: it may ask for a certificate, which "
+    "ssl_certfile and ssl_keyfile in REDIS_URL name",
     "WRONG_VERSION_NUMBER": "this port of Redis speaks no TLS: use its TLS port, or redis:// in REDIS_URL",
     "record layer failure": "this port of Redis speaks no TLS: use its TLS port, or redis:// in REDIS_URL",
 }
