@@ -59,10 +59,9 @@ class Connection:
         if isinstance(self.client.connection_pool, Pool):
             self.client.connection_pool.logins.require(root, commands)
 
-    def eviction_policy(self) -> str:
-        """Return what Redis does when its memory is full. Only `noeviction` never evicts a lease or a job."""
-        memory = self.call(lambda: self.client.info("memory"), changes_nothing=True)
-        return str(memory.get("maxmemory_policy", "noeviction"))
+    def information(self, section: str) -> dict[str, object]:
+        """Return what Redis says about itself in a section of INFO."""
+        return self.call(lambda: self.client.info(section), changes_nothing=True)
 
     def call(self, operation: Callable[[], T], changes_nothing: bool = False) -> T:
         """Return what an operation on the client returns, within OPERATION_SECONDS.

@@ -8,6 +8,7 @@ import redis
 
 from jobqueue import logs
 from jobqueue.errors import JobQueueError
+from jobqueue.queue import server_check
 from jobqueue.queue.commands import Commands
 from jobqueue.queue.connection import Connection
 
@@ -60,11 +61,11 @@ class Sweeper:
         except Exception as error:  # noqa: BLE001  # the timer must outlive whatever one sweep meets
             logs.logger().exception("sweep_failed", reason=str(error))
         else:
-            # The policy is checked after the first successful sweep, not before: the check must not delay the ending
+            # The server is checked after the first successful sweep, not before: the check must not delay the ending
             # of leases, and Redis may have been restarted with another configuration during an outage.
             if not self._reachable:
                 self._reachable = True
-                self._check_eviction_policy()
+                server_check.check(self._connection)
             if swept.next_due_ms:
                 self._pause_seconds = min((swept.next_due_ms + 1) / 1000, self._interval_seconds)
             return swept.more
@@ -75,16 +76,6 @@ class Sweeper:
         if self._reachable and isinstance(error.__cause__, redis.ResponseError):
             logs.logger().error("sweep_refused", reason=str(error.__cause__))
         self._reachable = False
-
-    def _check_eviction_policy(self) -> None:
-        """Log an error, at the start and after each outage, if Redis is allowed to evict the keys of the queue."""
-        try:
-            policy = self._connection.eviction_policy()
-        except Exception as error:  # noqa: BLE001  # managed Redis often forbids INFO; that must not stop the sweeps
-            logs.logger().warning("eviction_policy_unknown", reason=str(error))
-            return
-        if policy != "noeviction":
-            logs.logger().error("eviction_policy_unsafe", maxmemory_policy=policy, needed="noeviction")
 
     def _run(self) -> None:
         while not self._stopped.is_set():

@@ -144,10 +144,3 @@ def _is_away(connection: Connection) -> bool:
     except StoreUnavailable:
         return True
     return False
-
-
-def test_the_eviction_policy_can_be_read(configured: redis.Redis) -> None:
-    connection = Connection(configured)
-    assert connection.eviction_policy() == "noeviction"
-    configured.config_set("maxmemory-policy", "volatile-lru")
-    assert connection.eviction_policy() == "volatile-lru"
