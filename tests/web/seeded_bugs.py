@@ -640,7 +640,35 @@ ACCESS = [
         ),
     ),
 ]
-SEEDED_BUGS = [*SCHEMAS, *ROUTES, *BODIES, *IDEMPOTENCY, *STORE, *ERRORS, *SERVER, *ACCESS, *limits.SEEDED_BUGS]
+LOGIN = [
+    *seeded(
+        "jobqueue/queue/transport/logins.py",
+        "tests/queue/test_refused_login.py",
+        (
+            "a script is run that the user may not run to its end",
+            "if self._username and self._needed else []",
+            "if False else []",
+            "test_a_user_who_lacks_a_right_changes_nothing_half_way",
+        ),
+        (
+            "every request tries the login that was refused",
+            "time.monotonic() < self._try_again_at",
+            "False",
+            "test_logins_that_are_refused_are_tried_a_few_times_a_second_whatever_comes_in",
+        ),
+    ),
+    *seeded(
+        "jobqueue/queue/transport/address.py",
+        "tests/queue/test_tls_server.py",
+        (
+            "the certificate of Redis may be for another name",
+            "context.check_hostname = verify and check_hostname and mode != ssl.CERT_NONE",
+            "context.check_hostname = False",
+            "test_an_address_that_is_not_in_the_certificate_is_refused",
+        ),
+    ),
+]
+SEEDED_BUGS = [*SCHEMAS, *ROUTES, *BODIES, *IDEMPOTENCY, *STORE, *ERRORS, *SERVER, *ACCESS, *LOGIN, *limits.SEEDED_BUGS]
 SEEDED_BUGS += perimeter.SEEDED_BUGS
 
 if __name__ == "__main__":

@@ -19,8 +19,9 @@ REFUSED_SECONDS = 0.25
 # fmt: off
 TAKES_ONE_KEY = frozenset((
     "DEL", "EXISTS", "EXPIRE", "GET", "GETRANGE", "HDEL", "HEXISTS", "HGET", "HGETALL", "HINCRBY", "HMGET", "HSET",
-    "HSETNX", "INCR", "INCRBY", "LRANGE", "LTRIM", "PEXPIRE", "RPUSH", "SET", "ZADD", "ZCARD", "ZCOUNT", "ZRANGE",
-    "ZRANGEBYSCORE", "ZREM", "ZREMRANGEBYRANK", "ZREVRANGE", "ZREVRANGEBYSCORE", "ZSCORE",
+    "HSETNX", "INCR", "INCRBY", "LLEN", "LRANGE", "LTRIM", "PEXPIRE", "PTTL", "RPUSH", "SADD", "SCARD", "SET",
+    "SISMEMBER", "SRANDMEMBER", "SREM", "ZADD", "ZCARD", "ZCOUNT", "ZRANGE", "ZRANGEBYSCORE", "ZREM",
+    "ZREMRANGEBYRANK", "ZREVRANGE", "ZREVRANGEBYSCORE", "ZSCORE",
 ))
 # fmt: on
 """Commands whose first argument is a key and need no other for the question. Redis 7.0 crashes when it is asked about a
