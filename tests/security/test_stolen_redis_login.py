@@ -7,16 +7,12 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import redis
-from limits import parse
-from limits.storage import RedisStorage
-from limits.strategies import FixedWindowRateLimiter
 from redis.backoff import NoBackoff
 from redis.exceptions import NoPermissionError
 from redis.retry import Retry
@@ -33,12 +29,12 @@ from tests.support.waiting import wait_until
 SERVERS = {"embedded": redis_server.find(), "redis": shutil.which("redis-server")}
 OF_CONNECTIONS = {"ping", "select", "client|setname", "info", "subscribe", "unsubscribe"}
 OF_THE_QUEUE = {"eval", "evalsha", "setrange"}
-OF_RATE_LIMITS = {"script|load", "get", "ttl"}
 
 MAY_BREAK = ("--enable-debug-command", "yes", "--enable-module-command", "yes")
 """Only the ACL is to refuse these commands."""
 
 DANGEROUS = """
+script load x | expire {jobqueue} 1 | ttl {jobqueue}
 config get * | config set maxmemory 1 | config rewrite | config resetstat | debug sleep 0 | flushall | flushdb | keys *
 scan 0 | dbsize | randomkey | script flush | script kill | script exists x | function load x | function flush
 function list | fcall x 0 | eval_ro x 0 | module list | module load x | shutdown nosave | save | bgsave | bgrewriteaof
@@ -105,10 +101,8 @@ def called(folder: Path, pattern: str) -> set[str]:
 
 def test_the_login_may_run_what_the_server_runs_and_nothing_else() -> None:
     allowed = {word[1:] for word in ACL.read_text().splitlines()[-1].split() if word.startswith("+")}
-    counting = Path(str(files("limits"))) / "resources/redis/lua_scripts/incr_expire.lua"
-    of_limits = set(re.findall(r'redis\.call\("(\w+)"', counting.read_text()))
     of_scripts = called(LUA, r"redis\.p?call\('([A-Z]+)'")
-    assert allowed == OF_CONNECTIONS | OF_THE_QUEUE | OF_RATE_LIMITS | of_limits | of_scripts
+    assert allowed == OF_CONNECTIONS | OF_THE_QUEUE | of_scripts
 
 
 @pytest.mark.parametrize("command", [each.strip() for each in re.split(r"[|\n]", DANGEROUS) if each.strip()])
@@ -151,15 +145,6 @@ def test_the_queue_works_with_that_login(url: str) -> None:
             listener.subscribe("{jobqueue}:work", f"{ROOT}:job:{attempt.job_id}", "__keyevent@0__:expired")
             wait_until("it listens", lambda: listener.get_message(timeout=0.1) is not None)
         assert admin.acl_log() == []
-
-
-def test_rate_limits_work_with_that_login(url: str) -> None:
-    with redis.Redis.from_url(url) as client:
-        storage = RedisStorage(url, client.connection_pool, key_prefix=f"{ROOT}:limits")
-        limiter = FixedWindowRateLimiter(storage)
-        limit = parse("2/minute")
-        assert [limiter.hit(limit, "name") for _ in range(3)] == [True, True, False]
-        assert limiter.get_window_stats(limit, "name").remaining == 0
 
 
 @pytest.mark.parametrize("which", SERVERS)
