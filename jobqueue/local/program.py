@@ -105,7 +105,7 @@ def end_with(parent: int) -> None:
 
 async def print_lines(name: str, child: Process) -> None:
     """Print each line that the process writes, until the end of its output."""
-    assert child.stdout is not None
+    assert child.stdout is not None  # noqa: S101  # for the type checker: it is a pipe
     while True:
         try:
             line = await child.stdout.readline()
