@@ -9,8 +9,8 @@ import zlib
 from collections.abc import Callable
 
 import pytest
-import redis
 
+from tests.support.logins import administrator
 from tests.support.serving import Server
 from tests.support.web import ATTEMPT, HOLDER, JOB, RESULT, UNKNOWN_ID
 
@@ -154,7 +154,7 @@ def assert_refused(served: Server, route: str, body: bytes, *statuses: int, **he
 def assert_well(served: Server) -> None:
     """Check that the server answers as before, has stored nothing and has logged no crash."""
     assert served.call("GET", "/health").status_code == 200
-    with redis.Redis.from_url(served.variables["REDIS_URL"]) as client:
+    with administrator(served.variables["REDIS_URL"]) as client:
         assert client.keys("*job:*") == []
     assert "event=crash" not in served.log
 

@@ -17,6 +17,7 @@ import requests
 
 from jobqueue.access.scopes import Scope
 from tests.support.deployment import running_host
+from tests.support.logins import administrator
 from tests.support.redis_server import running_redis
 from tests.support.service import Service
 from tests.support.serving import Server, running_api
@@ -99,7 +100,7 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
         tempfile.TemporaryDirectory(prefix="jq-") as name,
         running_redis(Path(name)) as url,
         running_api(tmp_path, REDIS_URL=url, **SETTINGS, **form) as api,
-        redis.Redis.from_url(url) as store,
+        administrator(url) as store,
         requests.Session() as session,
     ):
         mine = {
