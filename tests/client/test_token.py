@@ -198,7 +198,7 @@ def test_a_forbidden_request_names_the_scope_that_the_token_lacks(server: FakeSe
 def test_another_reason_to_forbid_a_request_is_a_refusal_of_the_request(
     server: FakeServer, transport: Transport
 ) -> None:
-    server.answer = lambda _: in_json({"error": "no", "context": {"code": "cross_origin"}}, 403)
+    server.answer = lambda _: in_json({"error": "no", "context": {"code": "of_a_proxy"}}, 403)
     with pytest.raises(ApiRefused):
         transport.call("GET", "/jobs/1")
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import subprocess
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from subprocess import DEVNULL, PIPE, Popen
 from typing import Self
 
 from jobqueue import logs
@@ -174,7 +174,7 @@ def remove(path: Path, children: Children) -> None:
         _remove_by_force(path, children)
 
 
-def _start_in(directory: Path | None, command: Sequence[str], children: Children) -> Popen[bytes]:
+def _start_in(directory: Path | None, command: Sequence[str], children: Children) -> subprocess.Popen[bytes]:
     """Start a command, in a directory that is no link if one is given. Raises OSError."""
     with ExitStack() as stack:
         place = None
@@ -183,7 +183,7 @@ def _start_in(directory: Path | None, command: Sequence[str], children: Children
             stack.callback(os.close, descriptor)
             place = f"/proc/self/fd/{descriptor}"
             os.chmod(place, 0o700)
-        return children.start(command, cwd=place, stdout=DEVNULL, stderr=PIPE)
+        return children.start(command, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 def _remove_by_force(path: Path, children: Children) -> None:

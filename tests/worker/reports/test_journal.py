@@ -140,8 +140,9 @@ def test_a_journal_whose_directory_was_removed_is_replaced(tmp_path: Path) -> No
     spool = Spool(tmp_path, "http://api")
     (first,) = add(spool, "job-1")
     (directory,) = tmp_path.iterdir()
-    directory.rename(tmp_path.with_name("elsewhere"))
-    files_in(tmp_path.with_name("elsewhere").parent)[0].unlink()
+    moved = directory.rename(tmp_path.with_name(f"{tmp_path.name}-moved"))
+    [journal_file] = moved.glob("*.json")
+    journal_file.unlink()
     with capture_logs() as logs:
         (second,) = add(spool, "job-2")
     assert [log["event"] for log in logs] == ["spool_gone"]
