@@ -206,9 +206,9 @@ class ServerBusy(JobQueueError):
 
 
 class CrossOrigin(JobQueueError):
-    """A page of another site made this request.
+    """A browser made this request for a page of another site, as Sec-Fetch-Site or Origin says.
 
-    A browser says so in `Sec-Fetch-Site` or `Origin`. Nothing was changed.
+    Nothing was changed.
     """
 
     code = "cross_origin"

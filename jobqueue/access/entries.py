@@ -39,12 +39,12 @@ def entry_for(name: str, scopes: Iterable[Scope], token: str) -> str:
 def of_setting(text: str, name: str) -> list[Entry]:
     """Return the entries of a setting with that name. Raises InvalidEntry."""
     words = [word for word in re.split(r"[\s,]+", text) if word]
-    return [_entry(word, f"entry {number} of {name}") for number, word in enumerate(words, 1)]
+    return [_entry(word, f"Entry {number} of {name}") for number, word in enumerate(words, 1)]
 
 
 def of_file(text: str, path: str) -> list[Entry]:
     """Return the entries of a file with that path. Raises InvalidEntry."""
-    return [_entry(word, f"line {number} of {path}") for number, word in _words(text)]
+    return [_entry(word, f"Line {number} of {path}") for number, word in _words(text)]
 
 
 def _words(text: str) -> Iterator[tuple[int, str]]:
@@ -58,15 +58,15 @@ def _entry(text: str, place: str) -> Entry:
     # A text without colons may be anything, also a password, so the first part is only shown where it is the name.
     where = f"{place} ({name})" if is_name(name) else place
     if len(parts) != PARTS:
-        raise InvalidEntry(f"The {where} is not complete: {FORM}.")
+        raise InvalidEntry(f"{where} is not complete: {FORM}.")
     if not is_name(name):
-        raise InvalidEntry(f"The {where} has no name that a token may have: {NAME_RULE}.")
+        raise InvalidEntry(f"{where} has no name that a token may have: {NAME_RULE}.")
     words = scopes.split("+")
     if not {*words} <= {*Scope}:
-        raise InvalidEntry(f"The {where} has a scope that does not exist: the scopes are {', '.join(Scope)}.")
+        raise InvalidEntry(f"{where} has a scope that does not exist: the scopes are {', '.join(Scope)}.")
     if not is_digest(digest):
         raise InvalidEntry(
-            f"The {where} does not end with the SHA-256 of its token, which is 64 hexadecimal digits; "
+            f"{where} does not end with the SHA-256 of its token, which is 64 hexadecimal digits; "
             "the token itself does not belong there."
         )
     return Entry(name, including(map(Scope, words)), bytes.fromhex(digest))

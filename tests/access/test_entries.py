@@ -67,13 +67,13 @@ def test_a_wrong_entry_is_named_by_its_place_and_without_what_may_be_secret(wron
     with pytest.raises(InvalidEntry) as caught:
         of_setting(f"a:read:{DIGEST},{wrong}", "API_TOKENS")
     message = str(caught.value)
-    assert "entry 2 of API_TOKENS" in message
+    assert "Entry 2 of API_TOKENS" in message
     for secret in (TOKEN, DIGEST, DIGEST[:-1], TOKEN.split("_")[2], "password"):
         assert secret not in message
 
 
 def test_a_wrong_entry_is_named_by_its_name() -> None:
-    with pytest.raises(InvalidEntry, match=r"The line 2 of /tokens \(ci\) has a scope that does not exist.*execute"):
+    with pytest.raises(InvalidEntry, match=r"^Line 2 of /tokens \(ci\) has a scope that does not exist.*execute"):
         of_file(f"# first\nci:reed:{DIGEST}", "/tokens")
-    with pytest.raises(InvalidEntry, match=r"entry 1 of API_TOKENS \(ci\).*64 hexadecimal digits"):
+    with pytest.raises(InvalidEntry, match=r"^Entry 1 of API_TOKENS \(ci\).*64 hexadecimal digits"):
         of_setting(f"ci:read:{TOKEN}", "API_TOKENS")

@@ -51,4 +51,4 @@ def _read(settings: ServerSettings) -> Keyring:
 
 
 def _sentence(error: InvalidTokens) -> str:
-    return f"The tokens cannot be used: {error}"
+    return f"API_TOKENS or API_TOKENS_FILE cannot be used: {error}"
