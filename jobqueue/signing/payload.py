@@ -68,7 +68,7 @@ def read(signed: bytes) -> dict[str, Any]:
         raise BadSignature(f"was signed with a field that is not known here: {name[:50]!r}")
     for name, is_valid in FIELDS.items():
         if (name not in payload and name != "timeout_seconds") or not is_valid(payload.get(name)):
-            raise BadSignature(f"was signed with a wrong {name}, or without it")
+            raise BadSignature(f"was signed with no {name} or an invalid one")
     return {**dict.fromkeys(FIELDS), **payload, NOT_AFTER: _moment(payload.get(NOT_AFTER))}
 
 

@@ -47,6 +47,6 @@ class Signatures:
             raise BadSignature("is not signed by any of TRUSTED_KEYS, or was changed after that")
         fields = payload.read(signed.payload)
         if name := payload.difference(fields, vars(job)):
-            raise BadSignature(f"has another {name} than was signed")
+            raise BadSignature(f"was changed after it was signed: {name} is not what was signed")
         if datetime.fromtimestamp(self._now(), UTC) > fields[payload.NOT_AFTER]:
             raise BadSignature(f"was signed to be run until {fields[payload.NOT_AFTER]:{payload.TIMESTAMP}}")
