@@ -24,7 +24,10 @@ def warn(addresses: Iterable[Any]) -> None:
 
 
 def _text(address: Any) -> str:
-    return "{}:{}".format(*address) if isinstance(address, tuple) else str(address)
+    if not isinstance(address, tuple):
+        return str(address)
+    host, port = str(address[0]).strip("[]"), address[1]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _is_local(address: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from typing import Any
 
 import pytest
@@ -10,13 +11,23 @@ import structlog
 from jobqueue.web.access.warning import warn
 
 
-def reach(*addresses: Any) -> str:
-    """Return who can reach a server on these addresses, according to the warning."""
+def warning(*addresses: Any) -> MutableMapping[str, Any]:
+    """Return the warning of a server on these addresses."""
     with structlog.testing.capture_logs() as logged:
         warn(addresses)
     [event] = logged
     assert event["log_level"] == "warning"
-    return str(event["reachable"])
+    return event
+
+
+def reach(*addresses: Any) -> str:
+    """Return who can reach a server on these addresses, according to the warning."""
+    return str(warning(*addresses)["reachable"])
+
+
+def test_addresses_are_written_as_in_a_url() -> None:
+    addresses = ("127.0.0.1", 80), ("::", 8080, 0, 0), ("[::1]", 8080), "/run/jobqueue.sock"
+    assert warning(*addresses)["addresses"] == "127.0.0.1:80 [::]:8080 [::1]:8080 /run/jobqueue.sock"
 
 
 @pytest.mark.parametrize(
