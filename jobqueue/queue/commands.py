@@ -73,18 +73,18 @@ class Commands:
         `submit` returns.
         """
 
-    def submit(self, jobs: Sequence[NewJob], key: str = "") -> Submitted:
+    def submit(self, jobs: Sequence[NewJob], key: str = "", who: Who = NOBODY) -> Submitted:
         """Store new jobs, all or none. With a key, the same jobs again are not stored again, but answered as before.
 
         Raises StoreFull, QueueFull and TooManyTypes, and IdempotencyKeyReused for other jobs with the same key.
         """
-        return self.store(self.prepare(jobs, key))
+        return self.store(self.prepare(jobs, key), who)
 
     def prepare(self, jobs: Sequence[NewJob], key: str = "") -> Submission:
         """Return jobs as `store` takes them. For many of them this takes a while, and asks nobody."""
         return prepare(jobs, self._policy.timeout_seconds, key)
 
-    def store(self, submission: Submission) -> Submitted:
+    def store(self, submission: Submission, who: Who = NOBODY) -> Submitted:
         """Do what `submit` does with jobs that are prepared."""
         key = (submission.key, submission.fingerprint, submission.seed, self._policy.idempotency_key_ms)
         limits = self._policy.submit_limits
@@ -94,7 +94,7 @@ class Commands:
             self.on_stored(notice)
         job_ids = make_ids(first_seed, len(submission.jobs)) if first_seed else submission.job_ids
         replay = {"replay": True} if first_seed else {}
-        logs.logger().info("submit", **submission.facts(job_ids), **replay)
+        logs.logger().info("submit", **submission.facts(job_ids), **replay, **who.facts)
         return Submitted(job_ids, created_at_ms, replayed=bool(first_seed))
 
     def cancel(self, job_id: str, force: bool = False, who: Who = NOBODY) -> Status:

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import structlog
 
 from jobqueue.access.scopes import Scope
 from jobqueue.errors import StoreUnavailable
@@ -14,7 +15,7 @@ from jobqueue.web.access.policy import Access
 from jobqueue.web.access.refusals import LONGEST_SECONDS, SHORTEST_SECONDS, Refusals
 from tests.support.bench import Bench
 from tests.support.tokens import NOT_CONFIGURED, bearer, one_for_each_scope
-from tests.support.web import START, Api
+from tests.support.web import JOB, START, Api
 
 SUBMITTER = {"headers": bearer(Scope.SUBMIT), "environ_base": {"REMOTE_ADDR": "10.0.0.7"}}
 
@@ -44,6 +45,15 @@ def test_cancels_are_listed_with_the_name_of_the_token_and_the_address(guarded: 
         {"at": START, "token": None, "address": None, "action": "cancel", "target": other, "count": 1},
     ]
     assert listed[0] == {**who, "action": "cancel", "target": None, "count": 1}
+
+
+def test_the_log_names_who_has_submitted_a_job(guarded: Api) -> None:
+    with structlog.testing.capture_logs() as logged:
+        guarded.call("POST", "/jobs", JOB, **SUBMITTER)
+        guarded.call("POST", "/jobs/bulk", [JOB, JOB], **SUBMITTER)
+    assert [(line["token"], line["address"]) for line in logged if line["event"] == "submit"] == [
+        ("submit", "10.0.0.7")
+    ] * 2
 
 
 def test_the_links_lead_through_all_entries_once(api: Api) -> None:

@@ -20,6 +20,11 @@ class Who:
         """The caller as the scripts take it."""
         return f"{word(self.token)} {word(self.address)}"
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """What is known of the caller, for the log."""
+        return {name: value for name, value in vars(self).items() if value}
+
 
 NOBODY = Who()
 

@@ -46,7 +46,7 @@ BULK = {"type": "array", "items": submitters.NewJobIn(), "minItems": 1, "maxItem
 def submit(job: NewJob) -> tuple[dict[str, Any], int, dict[str, str]]:
     """Submit a job"""
     binary_hosts.check_one(job, services().binary_hosts)
-    submitted = services().commands.submit([job], idempotency.key("submit"))
+    submitted = services().commands.submit([job], idempotency.key("submit"), who())
     (job_id,) = submitted.job_ids
     body = {"id": job_id, "type": job.type, "status": Status.PENDING, "created_at": timestamp(submitted.created_at_ms)}
     return body, 201, {"Location": f"./jobs/{job_id}", **idempotency.replayed(submitted.replayed)}
@@ -64,7 +64,7 @@ def submit_many(jobs: list[NewJob]) -> Response:
     calculate(are_many and bool(hosts), lambda: binary_hosts.check(jobs, hosts))
     submission = calculate(are_many, lambda: commands.prepare(jobs, key))
     with large_bodies().storing(callers.waiting(request.environ)) if are_many else nullcontext():
-        submitted = commands.store(submission)
+        submitted = commands.store(submission, who())
     headers = idempotency.replayed(submitted.replayed)
     return Response(new_jobs(submitted.job_ids), 201, headers, content_type="application/json")
 
