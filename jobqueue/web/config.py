@@ -46,7 +46,7 @@ def _ca_file() -> Path | None:
         trust.add(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), "REDIS_CA_FILE", path)
         return path
 
-    meaning = "certificates that are trusted besides for Redis"
+    meaning = "more certificates that are trusted for Redis"
     return declare(Setting[Path | None]("REDIS_CA_FILE", None, parse, "an absolute path", meaning, "none"))
 
 

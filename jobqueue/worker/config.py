@@ -82,7 +82,7 @@ class WorkerSettings:
     """What the worker reads."""
 
     api_url: str = url("API_URL", "http://127.0.0.1:8080/api/v1", ("http", "https"), "where the API is")
-    ca_file: Path | None = directory("CA_FILE", None, "certificates that are trusted besides", "none")  # noqa: RUF009  # a field
+    ca_file: Path | None = directory("CA_FILE", None, "certificates that are trusted in addition", "none")  # noqa: RUF009  # a field
     api_token: str = token.setting()
     api_token_file: Path | None = token.file_setting()  # noqa: RUF009  # a field
     executor_id: str = declare(

@@ -79,7 +79,7 @@ class Login:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     ca_file: Path | None = None
-    """Certificates that are trusted besides."""
+    """Certificates that are trusted in addition."""
 
 
 def read(url: str, verify: bool = True, login: Login = Login()) -> Address:
