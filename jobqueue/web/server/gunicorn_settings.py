@@ -77,6 +77,23 @@ def start(arbiter: Any) -> None:
     if tokens is not None and tokens.is_open:
         warning.warn(arbiter.cfg.address)
     open_listeners(arbiter)
+    _look_after_tokens(arbiter)
+
+
+def _look_after_tokens(arbiter: Any) -> None:
+    """Have gunicorn's master look at the file of tokens every second, as its processes do.
+
+    A process that starts while the file is broken inherits what the master has read last. If that were older than what
+    the others know, a token that was removed long ago would be valid again. gunicorn has no hook for this, but its loop
+    looks for hanging processes every second.
+    """
+    murder_workers = arbiter.murder_workers
+
+    def look() -> None:
+        keyring.look()
+        murder_workers()
+
+    arbiter.murder_workers = look
 
 
 def prepare_process(server: Any, worker: Any) -> None:

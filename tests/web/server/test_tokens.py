@@ -109,6 +109,20 @@ def test_sighup_loses_no_request_and_a_broken_file_changes_nothing(guarded: Guar
     assert "event=tokens_unreadable" in guarded.server.log
 
 
+def test_a_removed_token_stays_removed_when_processes_start_while_the_file_is_broken(guarded: Guarded) -> None:
+    def noticed() -> int:
+        return guarded.server.log.count("event=tokens_read tokens=1")
+
+    before, times = set(guarded.server.processes()), noticed()
+    guarded.allow(OPERATOR)
+    wait_until("both processes and their master have noticed", lambda: noticed() >= times + 3)
+    guarded.path.write_text("broken")
+    guarded.server.process.send_signal(signal.SIGHUP)
+    wait_until("both processes are replaced", lambda: not before & set(guarded.server.processes()))
+    assert {*at_once([lambda: guarded.status("worker")] * 8)} == {401}
+    assert guarded.knows("operator")
+
+
 def test_a_process_that_replaces_a_killed_one_knows_the_tokens_though_the_file_is_gone(guarded: Guarded) -> None:
     guarded.path.unlink()
     [killed, *_] = guarded.server.processes()
