@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from jobqueue.access.scopes import Scope
 from jobqueue.job import Attempt, Job
@@ -11,6 +11,9 @@ from jobqueue.redaction import redacted
 from jobqueue.web.access.callers import entry_of_request
 
 HIDDEN = "***"
+
+SHORTEST_SECRET = 4
+"""Characters of a password or a query that is hidden wherever a message has it. Shorter ones are parts of words."""
 
 
 def visible(job: Job) -> Job:
@@ -45,4 +48,8 @@ def _message(part: Job | Attempt, url: str) -> str | None:
     for secret, shown in ((url, redacted(url)), (f"{user}@", f"{HIDDEN}@"), (f"?{address.query}", f"?{HIDDEN}")):
         if len(secret) > 1:
             message = message.replace(secret, shown)
+    _, _, password = user.partition(":")
+    for secret in (password, unquote(password), address.query):
+        if len(secret) >= SHORTEST_SECRET:
+            message = message.replace(secret, HIDDEN)
     return message

@@ -68,7 +68,14 @@ def test_a_reader_sees_names_and_stars(guarded: Api, status: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "message", [f"{URL}{URL}", f"//user:{CANARY}@cdn.example/other", f"GET /tools/x?sig={CANARY}&expires=9 HTTP/1.1"]
+    "message",
+    [
+        f"{URL}{URL}",
+        f"//user:{CANARY}@cdn.example/other",
+        f"GET /tools/x?sig={CANARY}&expires=9 HTTP/1.1",
+        f"refused: user:{CANARY}, {CANARY}",
+        f"wrong parameters: sig={CANARY}&expires=9",
+    ],
 )
 def test_a_reader_sees_no_secret_of_the_url_in_a_message(guarded: Api, message: str) -> None:
     job_id = submitted(guarded)
