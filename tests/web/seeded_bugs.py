@@ -610,6 +610,16 @@ ACCESS = [
         ),
     ),
     *seeded(
+        f"{CODE}/server/gunicorn_settings.py",
+        f"{TESTS}/server/test_tokens.py",
+        (
+            "processes that start late know tokens that were removed",
+            "        keyring.look()\n        murder_workers()",
+            "        murder_workers()",
+            "test_a_removed_token_stays_removed_when_processes_start_while_the_file_is_broken",
+        ),
+    ),
+    *seeded(
         "lua/lib/leases/belongs_to.lua",
         "tests/lua/test_owners.py",
         (
