@@ -49,7 +49,11 @@ class Services:
         return Refusals(self.commands.record)
 
     def end_waits(self) -> None:
-        """Have every request that waits answered at once, now and from now on: the server process ends."""
+        """Have every request that waits answered at once, now and from now on: the server process ends.
+
+        Their tokens are checked once more, with what the file has now: it may be the reason for the end.
+        """
+        self.access.keyring.read_again()
         self.waiters.end()
         self.watches.end()
 

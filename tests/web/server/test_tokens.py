@@ -22,6 +22,7 @@ from tests.support.waiting import wait_until
 from tests.support.web import JOB
 
 OPERATOR, WORKER, STRANGER = line("operator", Scope.ADMIN), line("worker", Scope.EXECUTE), line("other", Scope.EXECUTE)
+READER = line("reader", Scope.READ)
 
 
 @dataclass
@@ -107,6 +108,22 @@ def test_sighup_loses_no_request_and_a_broken_file_changes_nothing(guarded: Guar
         assert [each.result() for each in asking] == [{200}] * 4
     assert guarded.knows("worker")
     assert "event=tokens_unreadable" in guarded.server.log
+
+
+def test_sighup_ends_at_once_what_a_removed_token_waits_for(guarded: Guarded) -> None:
+    guarded.allow(OPERATOR, WORKER, READER)
+    wait_until("the token is valid", lambda: guarded.knows("reader"))
+    job = guarded.server.call("POST", "/jobs", JOB, headers=bearer("operator")).json()
+
+    def read() -> int:
+        return guarded.status("reader", path=f"/jobs/{job['id']}?wait_seconds=20")
+
+    with ThreadPoolExecutor(8) as pool:
+        reading = [pool.submit(read) for _ in range(8)]
+        guarded.status("operator")
+        guarded.allow(OPERATOR, WORKER)
+        guarded.server.process.send_signal(signal.SIGHUP)
+        assert {each.result() for each in reading} == {401}
 
 
 def test_a_removed_token_stays_removed_when_processes_start_while_the_file_is_broken(guarded: Guarded) -> None:
