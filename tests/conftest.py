@@ -1,4 +1,6 @@
-"""Fixtures for all tests: a real Redis server, an empty store, and a queue on it whose clock is set by hand."""
+"""Fixtures for all tests: a real Redis server, an empty store, a queue on it whose clock is set by hand, and the API
+with short time limits.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,10 @@ import redis
 
 from jobqueue import logs
 from tests.support.bench import Bench
+from tests.support.impatient import OPTIONS
 from tests.support.logins import administrator, connect_as_administrator
 from tests.support.redis_server import running_redis
+from tests.support.serving import Server, standing_api
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -65,3 +69,10 @@ def bench(client: redis.Redis) -> Bench:
 def real_bench(real_client: redis.Redis) -> Bench:
     """A queue on the real server, with the default policy."""
     return Bench(real_client)
+
+
+@pytest.fixture(scope="session")
+def impatient() -> Iterator[Server]:
+    """The API in one process, with the limits of `tests.support.impatient`, on a Redis of its own. Tests share it."""
+    with standing_api(WEB_CONCURRENCY="1", GUNICORN_CMD_ARGS=OPTIONS) as server:
+        yield server

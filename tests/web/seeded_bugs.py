@@ -511,7 +511,7 @@ ERRORS = [
 SERVER = [
     *seeded(
         f"{CODE}/server/connection.py",
-        f"{TESTS}/server/test_slow_clients.py",
+        "tests/security/test_slow_clients.py",
         (
             "a head may take forever",
             "self._start(Phase.HEAD, limits.head)",
@@ -585,7 +585,7 @@ SERVER = [
 ACCESS = [
     *seeded(
         f"{CODE}/access/guard.py",
-        f"{TESTS}/test_scopes.py",
+        "tests/security/test_scope_bypass.py",
         (
             "a path that does not exist needs no token",
             "need = TOKEN if rule is None else",
