@@ -5,12 +5,12 @@ None is answered with 500, none stores anything, and the server serves the next 
 
 from __future__ import annotations
 
-import json
 from urllib.parse import quote
 
 import pytest
 
 from tests.support.raw_http import HEALTH, LAST, SMUGGLED, answers, post
+from tests.support.refusals import assert_refused
 from tests.support.serving import PREFIX, Server
 from tests.support.web import UNKNOWN_ID
 
@@ -77,52 +77,15 @@ MALFORMED: dict[str, tuple[int, bytes]] = {
 }  # fmt: skip
 """Requests with the status of their answer."""
 
-IDS = [
-    "..", ".", "..%2f", "..%2f..%2fhealth", "%2e%2e/health", "%2e%2e%2fhealth", "..%5c", "%00", UNKNOWN_ID + "%00",
-    UNKNOWN_ID + "%0a", "%0d%0aX-Injected:%20yes", "%ff", "%c0%ae", "%ed%a0%80", "%u0041", "%", "%zz", "{x}",
-    "{jobqueue}:job:x", "*", "?", "'", "%27%20OR%201=1", "$(id)", "%24%7bjndi:ldap://x%7d", "-1", "0", "null",
-    UNKNOWN_ID[:-1], UNKNOWN_ID + "0", UNKNOWN_ID.replace("-", ""), "{" + UNKNOWN_ID + "}", "urn:uuid:" + UNKNOWN_ID,
-    "%D9%A0" * 8 + UNKNOWN_ID[8:], "%20" + UNKNOWN_ID, UNKNOWN_ID + "%20", UNKNOWN_ID + "/", UNKNOWN_ID + "/..",
-    "x" * 8000,
-]  # fmt: skip
-METHODS = ["GET", "PUT", "POST", "DELETE"]
-BELOW = ["", "/output", "/heartbeat", "/complete", "/fail", "/release"]
-
 NUMBERS = [
     "1e3", "+5", "-1", "-0", "1_0", "١٢", "²", "1.0", "0x10", " 5", "5\n", "5\0", "9" * 23, "9" * 5000, str(2**63),
     "NaN", "Infinity", "1e999", "--1", "1;", "1 OR 1=1", "[]", "null",
 ]  # fmt: skip
 
 
-def assert_refused(served: Server, request_: bytes, status: int) -> None:
-    """Check that a request is refused with this status, in the one shape, and that all is well afterwards."""
-    answer = answers(served.send(request_))[0]
-    assert answer.status == status, answer
-    assert b"X-Injected" not in answer.head
-    assert b"\r\nContent-Type: application/json\r\n" in answer.head + b"\r\n"
-    shape = json.loads(answer.body)
-    assert list(shape) == ["error", "context"]
-    assert shape["error"]
-    assert not [word for word in ("Traceback", ".py", "gunicorn", "<html") if word in answer.body.decode()]
-    assert served.call("GET", "/health").status_code == 200
-    assert served.call("GET", "/jobs").headers["X-Total-Count"] == "0"
-    assert "event=crash" not in served.log
-
-
 @pytest.mark.parametrize(("status", "request_"), MALFORMED.values(), ids=MALFORMED)
 def test_a_malformed_request_is_refused(served: Server, status: int, request_: bytes) -> None:
     assert_refused(served, request_, status)
-
-
-@pytest.mark.parametrize("id_", IDS, ids=lambda id_: id_[:40])
-def test_an_odd_id_is_not_found(served: Server, id_: str) -> None:
-    lines = [f"{method} {PREFIX}/jobs/{id_}{below} HTTP/1.1" for below in BELOW for method in METHODS]
-    found = answers(served.send(b"".join(f"{line}\r\nHost: x\r\n\r\n".encode() for line in lines) + LAST))
-    assert [answer.status for answer in found].pop() == 200
-    assert {answer.status for answer in found[:-1]} <= {404, 405}
-    assert len(found) == len(lines) + 1
-    assert b"X-Injected" not in b"".join(answer.head for answer in found)
-    assert_refused(served, f"GET {PREFIX}/jobs/{id_} HTTP/1.1\r\n".encode() + HEAD, 404)
 
 
 @pytest.mark.parametrize("number", NUMBERS, ids=lambda number: ascii(number)[:30])
