@@ -64,7 +64,12 @@ class BubblewrapIsolation(Isolation):
         """Return what is closed."""
         closed = super().closed()
         abstract = closed["abstract sockets"] or landlock.has_scopes()
-        return {**closed, "signals": True, "abstract sockets": abstract, "path sockets": True}
+        # A file that is shown read-only can be connected to, if it is a socket. The service behind it, such as the
+        # daemon of Nix, may use the network for its clients.
+        sockets = system_paths.sockets_in(system_paths.roots(self._hidden, name_services=False))
+        path = all(any(system_paths.lies_in(each, hidden) for hidden in self._hidden) for each in sockets)
+        network = closed["network"] and path
+        return {**closed, "signals": True, "abstract sockets": abstract, "path sockets": path, "network": network}
 
     def reserve(self) -> None:
         """Find bwrap. Raises ImpossibleIsolation."""

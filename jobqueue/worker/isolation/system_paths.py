@@ -35,6 +35,20 @@ def roots(hidden: Sequence[str], name_services: bool = True) -> list[str]:
     return readable
 
 
+def sockets_in(directories: Sequence[str], bound: str = "/proc/net/unix") -> list[str]:
+    """Return the Unix sockets below these directories to which this user may connect now.
+
+    `bound` is the kernel's list of sockets. One that was bound in another network namespace is not in it.
+    """
+    resolved = [os.path.realpath(each) for each in directories]
+    # What comes before a path are numbers. Abstract names begin with `@`; where relative paths lie is not known.
+    with open(bound, encoding="utf-8", errors="surrogateescape") as lines:
+        paths = {f"/{path}" for _, _, path in (line.rstrip("\n").partition(" /") for line in lines) if path}
+    places = {os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path)) for path in paths}
+    shown = (place for place in places if any(lies_in(place, each) for each in resolved))
+    return sorted(place for place in shown if os.access(place, os.W_OK))
+
+
 def around(path: str, hidden: Sequence[str]) -> Iterator[str]:
     """Yield the entries of a directory, at any depth, that together are all of it but what is hidden; the directory
     itself when nothing in it is hidden. All paths are real ones.

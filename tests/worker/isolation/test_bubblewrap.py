@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +15,9 @@ import pytest
 from jobqueue.worker.failures import Failure
 from jobqueue.worker.host.process_tree import children_of
 from jobqueue.worker.isolation import bubblewrap, system_paths
+from jobqueue.worker.isolation.base import NETWORKS, Paths
 from jobqueue.worker.isolation.bubblewrap import BubblewrapIsolation
-from tests.support.confined import Sandbox, processes_of, python, sandbox
+from tests.support.confined import Sandbox, processes_of, python, sandbox, why_impossible
 from tests.support.paths import PATH
 from tests.support.waiting import wait_until
 
@@ -160,3 +164,27 @@ def test_too_many_or_too_long_arguments_are_a_start_failure(
     outcome = sandboxed.run_launch(sandboxed.launch("#!/bin/sh\n", *arguments, environment={"PATH": PATH, **words}))
     assert outcome.start_failure == "could not be started: Argument list too long"
     assert outcome.failure is Failure.NOT_PERMITTED
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_socket_in_a_directory_of_the_system_is_open_and_is_called_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: str
+) -> None:
+    if why_not := why_impossible("bwrap", network):
+        pytest.skip(why_not)
+    isolation = BubblewrapIsolation(network=network)
+    isolation.reserve()
+    assert isolation.closed()["path sockets"]
+    with tempfile.TemporaryDirectory(prefix="jq-") as folder, socket.socket(socket.AF_UNIX) as service:
+        monkeypatch.setattr(system_paths, "SYSTEM", (*system_paths.SYSTEM, folder))
+        service.bind(f"{folder}/socket")
+        service.listen()
+        closed = isolation.closed()
+        assert (closed["path sockets"], closed["network"]) == (False, False)
+        assert BubblewrapIsolation([folder], network).closed()["path sockets"]
+        program = tmp_path / "program"
+        program.write_text(f"#!{python()} -IS\nimport socket; socket.socket(socket.AF_UNIX).connect('{folder}/socket')")
+        program.chmod(0o500)
+        command = isolation.command(Paths(str(program), str(tmp_path)), [], {"PATH": PATH})
+        subprocess.run(command.words, env=command.environment, pass_fds=command.descriptors, check=True, timeout=30)
+        isolation.close_descriptor()
