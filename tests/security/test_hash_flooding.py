@@ -15,8 +15,8 @@ from tests.support.paths import ROOT
 from tests.support.processes import children, environment
 from tests.support.serving import Server
 
-COUNT = 10_000
-"""As many jobs as a request may have."""
+COUNT = 4_000
+"""Jobs in one request, each with a type of its own."""
 
 MOST_SECONDS = 5.0
 """For one request. It takes a twentieth of that, as it does with other names."""
