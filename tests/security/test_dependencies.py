@@ -65,7 +65,7 @@ def licences(name: str) -> set[str]:
     classifiers = [
         text.rpartition(" :: ")[2] for text in about.get_all("Classifier") or [] if text.startswith("License")
     ]
-    expression = about["License-Expression"] or about["License"] or ""
+    expression = next((text for name in ("License-Expression", "License") for text in about.get_all(name) or []), "")
     if not expression or "\n" in expression:
         expression = " OR ".join(OLD_NAMES.get(each, each) for each in classifiers)
     # In none of them does AND stand within parentheses: `A AND B OR C` would be the choice between the first two and C.

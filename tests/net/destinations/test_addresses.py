@@ -104,7 +104,8 @@ def test_every_notation_of_an_address_is_read_as_the_system_reads_it(host: str) 
     [("0", "0.0.0.0"), ("[::1]", "::1"), ("[fe80::1%25eth0]", "fe80::1"), ("[::ffff:1.2.3.4]", "::ffff:102:304")],
 )
 def test_other_addresses_are_read(host: str, address: str) -> None:
-    assert literal(host) == address
+    # Python 3.13 writes the last of them in another way.
+    assert ipaddress.ip_address(literal(host) or "") == ipaddress.ip_address(address)
 
 
 @pytest.mark.parametrize("host", ["localhost", "1.2.3.4.5", "0x", "08", "256.0.0.1", "a.1", "4294967296", "", "\uff11"])
