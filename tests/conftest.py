@@ -4,6 +4,7 @@ with short time limits.
 
 from __future__ import annotations
 
+import io
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -25,6 +26,15 @@ from tests.support.serving import Server, standing_api
 @pytest.fixture(scope="session", autouse=True)
 def _logs() -> None:
     """Log to the real standard error, because pytest closes its replacement after each test."""
+    logs.configure(cast(TextIO, sys.__stderr__))
+
+
+@pytest.fixture
+def written() -> Iterator[io.StringIO]:
+    """A stream with everything that is logged during the test."""
+    stream = io.StringIO()
+    logs.configure(stream)
+    yield stream
     logs.configure(cast(TextIO, sys.__stderr__))
 
 

@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -16,15 +16,6 @@ import pytest
 from jobqueue import logs
 from jobqueue.log_stream import ATOMIC_BYTES
 from tests.support.paths import ROOT
-
-
-@pytest.fixture
-def written() -> Iterator[io.StringIO]:
-    """A stream with everything that is logged during the test."""
-    stream = io.StringIO()
-    logs.configure(stream)
-    yield stream
-    logs.configure(cast(TextIO, sys.__stderr__))
 
 
 def test_an_event_is_one_line_however_hostile_its_values_are(written: io.StringIO) -> None:

@@ -37,7 +37,9 @@ OF_SMALL_ORDER = frozenset(
         "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffee",
     )
 )
-"""The keys, without their sign, for which anybody can make signatures. One of zeros only is a likely placeholder."""
+"""The keys, without their sign, for which anybody can make signatures. One of zeros only is what somebody
+may write in place of a key that does not exist yet.
+"""
 
 SIGN = 1 << 255
 MAX_KEYS = 32

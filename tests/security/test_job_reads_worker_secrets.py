@@ -11,7 +11,7 @@ import pytest
 
 from jobqueue.worker.isolation import levels
 from tests.support.confined import python, why_impossible
-from tests.support.fake_api import FakeApi
+from tests.support.fake_api import FakeApi, running_api
 from tests.support.service import Service
 
 CANARY = f"jq_worker_{43 * 'c'}_1h0fgo"
@@ -80,10 +80,8 @@ def passable() -> Iterator[Path]:
 
 @pytest.fixture
 def api() -> Iterator[FakeApi]:
-    api = FakeApi()
-    api.server.start()
-    yield api
-    api.server.close()
+    with running_api() as api:
+        yield api
 
 
 @pytest.mark.parametrize("level", levels.LEVELS)

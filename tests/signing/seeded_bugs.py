@@ -41,7 +41,7 @@ SEEDED_BUGS = [
         "jobqueue/signing/keys.py",
         "tests/signing/test_keys.py",
         (
-            "a placeholder of zeros lets anybody sign",
+            "a key of zeros lets anybody sign",
             "& ~SIGN in OF_SMALL_ORDER",
             "& ~SIGN == -1",
             "test_the_key_of_zeros_is_one_of_them",

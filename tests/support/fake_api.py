@@ -6,7 +6,8 @@ import hashlib
 import json
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
@@ -177,3 +178,14 @@ def _parsed(reply: Reply) -> dict[str, Any] | None:
 
 def _verb(request: Request) -> str:
     return request.path.rpartition("/")[2]
+
+
+@contextmanager
+def running_api() -> Iterator[FakeApi]:
+    """A fake API that serves."""
+    api = FakeApi()
+    api.server.start()
+    try:
+        yield api
+    finally:
+        api.server.close()

@@ -30,7 +30,7 @@ from jobqueue.worker.shutdown import Shutdown
 from jobqueue.worker.slots.slot import Slot
 from jobqueue.worker.slots.workspace import Workspaces
 from tests.support.downloads import short_retries
-from tests.support.fake_api import FakeApi
+from tests.support.fake_api import FakeApi, running_api
 from tests.support.programs import Stage
 from tests.support.running import Ran, Run
 from tests.support.slots import open_slot, sparing_children
@@ -52,10 +52,8 @@ def stage(slot: Slot, tmp_path: Path) -> Stage:
 
 @pytest.fixture
 def api() -> Iterator[FakeApi]:
-    api = FakeApi()
-    api.server.start()
-    yield api
-    api.server.close()
+    with running_api() as api:
+        yield api
 
 
 @pytest.fixture

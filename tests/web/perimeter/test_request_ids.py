@@ -7,8 +7,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from typing import TextIO, cast
 
 import pytest
 
@@ -22,15 +20,6 @@ from tests.support.web import JOB, Api
 HEADER = "X-Request-Id"
 NEW = re.compile("[0-9a-f]{32}")
 MALFORMED = b"GET /api/v1/health HTTP/1.1\r\nno colon\r\n\r\n"
-
-
-@pytest.fixture
-def written() -> Iterator[io.StringIO]:
-    """A stream with everything that is logged during the test."""
-    stream = io.StringIO()
-    logs.configure(stream)
-    yield stream
-    logs.configure(cast(TextIO, sys.__stderr__))
 
 
 @pytest.mark.parametrize("sent", ["a", "Z" * 128, "0.-_", "550e8400-e29b-41d4-a716-446655440000"])
