@@ -8,7 +8,7 @@ TESTS = "tests/web"
 
 SEEDED_BUGS = [
     *seeded(
-        "lua/lib/jobs/refuse_surplus.lua",
+        "lua/lib/queue/refuse_surplus.lua",
         "tests/lua/test_limits.py",
         (
             "a bulk may pass the limit of pending jobs",
