@@ -1,6 +1,7 @@
 """One job, from its claim to its report. Runs in the worker process, on one thread per slot and one for all heartbeats.
 
 runner: makes one attempt: fetches the program, runs it, reports how it ended.
+host_fault: why an attempt could not be made on this host.
 resources: what attempts are made with, shared by all slots.
 attempt: one attempt, shared by all threads that deal with it.
 live_output: the latest output of a running program that the API does not have yet.

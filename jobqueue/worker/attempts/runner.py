@@ -13,6 +13,7 @@ from jobqueue.job import Reason
 from jobqueue.redaction import without_secrets
 from jobqueue.worker.attempts.attempt import Attempt, Cause, Verdict
 from jobqueue.worker.attempts.environment import user_name, variables_of
+from jobqueue.worker.attempts.host_fault import HostFault, detail_of, fault_of
 from jobqueue.worker.attempts.platform_stop import ended_by_platform
 from jobqueue.worker.attempts.resources import Resources
 from jobqueue.worker.failures import Failure
@@ -30,20 +31,6 @@ REMOVAL_WAIT_SECONDS = 1.0
 """How long a report waits for the removal of what its job has left."""
 
 NOT_BEGUN = "it was claimed ahead, and the worker had no slot for it"
-
-
-class HostFault(Exception):
-    """The attempt could not be made here, which is not certainly the job's fault.
-
-    `reason` and the text are reported; the text must not name directories of the worker. `subject` is what the fault is
-    about: a server of programs, or one program; "" for this machine. Any other exception that ends an attempt is
-    treated as a fault of this machine.
-    """
-
-    def __init__(self, reason: Reason, message: str, subject: str = "") -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.subject = subject
 
 
 class Runner:
@@ -219,10 +206,9 @@ class Runner:
         it to other executors first, and fails it after a few such attempts. Whatever goes wrong on this machine while
         the worker shuts down is no host fault: the job would have been released anyway, and that is not counted.
         """
-        fault = error if isinstance(error, HostFault) else HostFault(Reason.HOST_FAULT, _described(error))
+        fault = fault_of(error)
         attempt.fault_subject = fault.subject
-        detail = str(error) if isinstance(error, HostFault | SupervisorDied) else f"{type(error).__name__}: {error}"
-        logs.logger().error("host_fault", job_id=attempt.job.id, reason=detail)
+        logs.logger().error("host_fault", job_id=attempt.job.id, reason=detail_of(error))
         shuts_down = attempt.cause is Cause.SHUTDOWN and fault.reason is Reason.HOST_FAULT
         report = released(Reason.WORKER_SHUTDOWN) if shuts_down else released(fault.reason, str(fault))
         return self._write(attempt, report)
@@ -250,11 +236,3 @@ def _report_of_stopped(cause: Cause | None) -> Report | None:
     if cause is Cause.CANCELLED:
         return failed(Reason.CANCELLED, "cancelled before it began")
     return released(Reason.WORKER_SHUTDOWN) if cause is Cause.SHUTDOWN else None
-
-
-def _described(error: Exception) -> str:
-    """Return what may be said to the submitter of a job about an error of this machine: no path, no detail."""
-    if isinstance(error, SupervisorDied):
-        return str(error)
-    detail = error.strerror if isinstance(error, OSError) else None
-    return f"this host could not run it: {detail or type(error).__name__}"

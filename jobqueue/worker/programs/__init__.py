@@ -1,7 +1,7 @@
 """How a program is downloaded, verified and cached. Knows nothing of slots or isolation.
 
 cache: programs by SHA-256, shared by this user's workers on a host.
-cache_files: opens and removes files of the cache.
+cache_files: the files of the cache: finds, opens and removes them.
 kept_copies: verified copies that are used again without another look at their content.
 verified_copy: copies a file only if its hash is right.
 program_request: what a slot asks the cache for.

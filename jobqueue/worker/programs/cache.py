@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import secrets
 import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from jobqueue import logs
@@ -22,7 +21,7 @@ from jobqueue.net.time_limit import TICK_SECONDS
 from jobqueue.worker.failures import Failure
 from jobqueue.worker.host.lock_file import hold
 from jobqueue.worker.host.private_directory import make_own, mend_own
-from jobqueue.worker.programs.cache_files import free_bytes, is_unlocked, mark_as_used, open_entry, try_to_remove
+from jobqueue.worker.programs.cache_files import SHA256, Entries, free_bytes, mark_as_used, open_entry, try_to_remove
 from jobqueue.worker.programs.download import Downloader
 from jobqueue.worker.programs.errors import DownloadFailed, DownloadStopped
 from jobqueue.worker.programs.kept_copies import KeptCopies
@@ -30,8 +29,6 @@ from jobqueue.worker.programs.policy import DownloadRules
 from jobqueue.worker.programs.program_request import ProgramRequest, always
 from jobqueue.worker.programs.verified_copy import copy_verified, hold_verified
 
-SHA256 = re.compile(r"[0-9a-f]{64}")
-UNFINISHED = re.compile(r"([0-9a-f]{64})(\.[0-9a-f]+\.part|\.lock)")
 CHANGED = "the file was changed as soon as it was downloaded"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -57,8 +54,9 @@ class Cache:
         self._rules = rules
         self._copies = kept
         self._downloader = Downloader(rules)
+        self._entries = Entries(directory)
         make_own(directory)
-        self._remove_unfinished()
+        self._entries.remove_unfinished()
 
     def fetch(
         self, url: str, sha256: str, target: Path, stopped: threading.Event, may_wait: Callable[[], bool] = always
@@ -94,7 +92,7 @@ class Cache:
             if apart and not dropped and free_bytes(self.directory) > free_bytes(target.parent):
                 raise
             # On one disk the second try needs the space of an entry. If there was none to remove, it would fail again.
-            if not self._evict(0, sha256) and not apart and not dropped:
+            if not self._entries.evict(0, sha256) and not apart and not dropped:
                 raise
         # On two disks the second try bypasses the cache, whose disk may still be full. The target's disk has space.
         return self._download(request) if apart else self._fetch(request)
@@ -103,7 +101,7 @@ class Cache:
         if self._max_bytes <= 0:
             return self._download(request)
         if self._copies and self._copies.link(request.sha256, request.target, request.verified):
-            mark_as_used(self._entry(request.sha256))
+            mark_as_used(self._entries.path_of(request.sha256))
             return True
         return self._take(request) or self._take_or_store(request)
 
@@ -125,7 +123,7 @@ class Cache:
         """
         # An entry that is larger than a program may be is not even hashed: `_store` downloads the program again, and
         # `check_size` fails the download if the limit was lowered since.
-        entry = self._entry(request.sha256)
+        entry = self._entries.path_of(request.sha256)
         with open_entry(entry) as source_fd:
             if source_fd is None or os.fstat(source_fd).st_size > self._rules.max_bytes:
                 return False
@@ -187,56 +185,10 @@ class Cache:
         """Make an entry of a downloaded file, unless it is too large. Raises nothing: the target is there already."""
         try:
             if part.stat().st_size <= self._max_bytes:
-                part.replace(self._entry(sha256))
-                self._evict(self._max_bytes, sha256)
+                part.replace(self._entries.path_of(sha256))
+                self._entries.evict(self._max_bytes, sha256)
         except OSError as error:
-            logs.logger().warning("cache_store_failed", path=self._entry(sha256), reason=str(error))
-
-    def _evict(self, max_bytes: int, kept_sha256: str) -> bool:
-        """Remove the least recently used entries, but not `kept_sha256`, until all together take at most `max_bytes`.
-
-        Return whether any was removed. Other threads and workers may do the same at the same time.
-        """
-        entries = sorted(self._entries())
-        left, removed = sum(size for _, size, _ in entries), False
-        for _, size, path in entries:
-            if left <= max_bytes:
-                break
-            if os.path.basename(path) != kept_sha256:
-                removed |= try_to_remove(path)
-                left -= size
-        return removed
-
-    def _entries(self) -> Iterator[tuple[int, int, str]]:
-        """Yield time of last use (nanoseconds), size and path of every entry."""
-        for file in self._files():
-            if SHA256.fullmatch(file.name):
-                with suppress(OSError):
-                    info = file.stat(follow_symlinks=False)
-                    yield info.st_mtime_ns, info.st_size, file.path
-
-    def _files(self) -> Iterator[os.DirEntry[str]]:
-        for shard in [*os.scandir(self.directory)]:
-            with suppress(OSError):
-                if shard.is_dir(follow_symlinks=False):
-                    yield from [*os.scandir(shard)]
-
-    def _remove_unfinished(self) -> None:
-        """Remove what dead workers have left: unfinished downloads, and lock files that no process holds.
-
-        A `.part` belongs to a dead worker when neither it nor its program is locked; a living worker makes and locks it
-        while it holds the lock of the program. `hold` removes the lock file when it is released, so for a lock file
-        that was left alone it is enough to hold it.
-        """
-        unfinished = [(match[1], file.path) for file in self._files() if (match := UNFINISHED.fullmatch(file.name))]
-        for sha256, path in unfinished:
-            lock = Path(path).with_name(f"{sha256}.lock")
-            with suppress(OSError), hold(lock, threading.Event(), 0) as held:
-                if held and path.endswith(".part") and is_unlocked(path):
-                    os.unlink(path)
-
-    def _entry(self, sha256: str) -> str:
-        return f"{self.directory}/{sha256[:2]}/{sha256}"
+            logs.logger().warning("cache_store_failed", path=self._entries.path_of(sha256), reason=str(error))
 
 
 @contextmanager

@@ -142,14 +142,18 @@ CACHE = [
         ),
     ),
     *seeded(
-        f"{CODE}/cache.py",
+        f"{CODE}/cache_files.py",
         f"{TESTS}/test_cache_eviction.py",
         (
             "the most recently used program is evicted first",
-            "sorted(self._entries())",
-            "sorted(self._entries(), reverse=True)",
+            "sorted(self._all())",
+            "sorted(self._all(), reverse=True)",
             "test_the_least_recently_used_program_is_evicted_first",
         ),
+    ),
+    *seeded(
+        f"{CODE}/cache.py",
+        f"{TESTS}/test_cache_eviction.py",
         (
             "the use of a program is not noted",
             "mark_as_used(source_fd)",
