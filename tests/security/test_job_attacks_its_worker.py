@@ -58,6 +58,7 @@ def multiply(generations):
         signal.signal(number, signal.SIG_IGN)
     time.sleep(20)
     os._exit(0)
+note("")
 for _ in range(4):
     if os.fork() == 0:
         flee()
@@ -144,7 +145,8 @@ def assert_works(deployment: Deployment, worker: Service) -> None:
 def test_nothing_of_a_fork_bomb_survives_its_attempt(deployment: Deployment, worker: Service, tmp_path: Path) -> None:
     there, fleeing = tmp_path / "there", tmp_path / "fleeing"
     job_id = deployment.submit(BOMB, there, fleeing)
-    assert deployment.wait_for(job_id, "completed", "failed")["stdout"] == "boom\n"
+    ended = deployment.wait_for(job_id, "completed", "failed")
+    assert (ended["status"], ended["stdout"]) == ("completed", "boom\n"), ended
     assert processes_with(there) == []
     size = fleeing.stat().st_size
     assert size > 0
