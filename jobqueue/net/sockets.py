@@ -140,6 +140,20 @@ class GovernedSocket(socket.socket):
 class GovernedTlsSocket(GovernedSocket, ssl.SSLSocket):
     """The same with TLS. Set it as the `sslsocket_class` of a context."""
 
+    def getpeername(self) -> Any:
+        """Return the address of the other end. Closes a socket whose connection has been reset.
+
+        TLS begins on connections only. `ssl` takes one that was reset at once for a socket that is not connected yet,
+        and then loses it.
+        """
+        try:
+            return super().getpeername()
+        except OSError as error:
+            if error.errno != errno.ENOTCONN:
+                raise
+            self.close()
+            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)) from None
+
     def do_handshake(self, block: bool = False) -> None:  # noqa: ARG002
         """Shake hands. Closes the socket on failure: it is still being made, so nobody else can."""
         with closed_on_error(self):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import select
 import socket
 import ssl
+import struct
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from typing import Any
@@ -219,3 +223,22 @@ def test_the_end_of_a_connection_is_noticed() -> None:
         assert not governor.ended
         connection.sock.recv_into(bytearray(1))
         assert governor.ended
+
+
+def test_a_connection_that_is_reset_before_tls_begins_leaves_no_socket_open() -> None:
+    context = ssl.create_default_context()
+    context.sslsocket_class = GovernedTlsSocket
+    with listening() as listener, governed(TimeLimit(5)):
+        client = socket.create_connection(listener.getsockname())
+        accepted, _ = listener.accept()
+        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        accepted.close()
+        poll = select.poll()
+        poll.register(client, 0)  # wakes up for the reset alone
+        assert poll.poll(5000)
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            with pytest.raises(ConnectionResetError):
+                context.wrap_socket(client, server_hostname="127.0.0.1")
+            gc.collect()
+    assert [str(each.message) for each in warned] == []
