@@ -20,7 +20,9 @@ from tests.support.waiting import wait_until
 def bench(proxy: Proxy) -> Bench:
     """A queue behind a proxy, with several idle connections."""
     bench = Bench(connect(proxy.url))
-    at_once([bench.submit] * 6)
+    pool = bench.client.connection_pool
+    for connection in [pool.get_connection() for _ in range(6)]:
+        pool.release(connection)
     assert proxy.connections > 1
     return bench
 
