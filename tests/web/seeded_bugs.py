@@ -510,7 +510,7 @@ ERRORS = [
 ]
 SERVER = [
     *seeded(
-        f"{CODE}/server/connection.py",
+        f"{CODE}/server/connections/connection.py",
         "tests/security/test_slow_clients.py",
         (
             "a head may take forever",
@@ -526,7 +526,7 @@ SERVER = [
         ),
     ),
     *seeded(
-        f"{CODE}/server/connection_table.py",
+        f"{CODE}/server/connections/table.py",
         f"{TESTS}/server/test_gate.py",
         (
             "the fastest readers are closed",

@@ -17,8 +17,8 @@ import gevent
 from gevent.lock import DummySemaphore, Semaphore
 
 from jobqueue.queue.transport.limits import OPERATION_SECONDS, limited
-from jobqueue.web.server.connection import Connection
-from jobqueue.web.server.connection_table import ConnectionTable
+from jobqueue.web.server.connections.connection import Connection
+from jobqueue.web.server.connections.table import ConnectionTable
 from jobqueue.web.server.error_page import answer_busy
 
 ORDINARY_PLACES = 4

@@ -25,7 +25,7 @@ from gunicorn.http.wsgi import Response
 from gunicorn.util import http_date, write
 
 from jobqueue.web.perimeter import request_ids
-from jobqueue.web.server.connection import Connection
+from jobqueue.web.server.connections.connection import Connection
 from jobqueue.web.server.error_page import refuse, write_error
 
 FREE_CHUNKS, BYTES_PER_CHUNK = 20_000, 256

@@ -7,7 +7,7 @@ from typing import Any
 
 import gevent
 
-from jobqueue.web.server.connection_table import ConnectionTable
+from jobqueue.web.server.connections.table import ConnectionTable
 from jobqueue.web.server.worker import Worker
 
 WAITING = 100

@@ -15,10 +15,10 @@ from gevent.event import Event
 from jobqueue.errors import ServerBusy
 from jobqueue.queue.transport.limits import current
 from jobqueue.web.requests import callers
-from jobqueue.web.server import connection_table
 from jobqueue.web.server import gate as gate_module
-from jobqueue.web.server.connection import Connection
-from jobqueue.web.server.connection_table import ConnectionTable, TimeLimits
+from jobqueue.web.server.connections import table as table_module
+from jobqueue.web.server.connections.connection import Connection
+from jobqueue.web.server.connections.table import ConnectionTable, TimeLimits
 from jobqueue.web.server.gate import ORDINARY_PLACES, URGENT_PLACES, Gate
 
 WHOLE_BODY = SimpleNamespace(reader=SimpleNamespace(length=0))
@@ -127,8 +127,8 @@ def test_the_time_that_a_client_takes_to_send_its_body_leaves_redis_as_much_as_b
 def test_readers_that_do_not_read_are_closed_for_those_that_do(monkeypatch: pytest.MonkeyPatch, app: App) -> None:
     app.released.set()
     table = ConnectionTable(10)
-    monkeypatch.setattr(connection_table, "MAX_UNSENT_BYTES", 2 * len(BLOCKED))
-    monkeypatch.setattr(connection_table, "STALLED", 0)
+    monkeypatch.setattr(table_module, "MAX_UNSENT_BYTES", 2 * len(BLOCKED))
+    monkeypatch.setattr(table_module, "STALLED", 0)
     with connections(table, 4) as opened:
         sending = [gevent.spawn(connection.sendall, BLOCKED) for connection, _ in opened]
         gevent.sleep(0)
@@ -192,8 +192,8 @@ def begin_body(connection: Connection, client: Any, length: int) -> Any:
 
 
 def test_bodies_that_stop_coming_make_room_for_those_that_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_table, "MAX_BODY_BYTES", 200_000)
-    monkeypatch.setattr(connection_table, "STALLED", 0)
+    monkeypatch.setattr(table_module, "MAX_BODY_BYTES", 200_000)
+    monkeypatch.setattr(table_module, "STALLED", 0)
     table = ConnectionTable(4)
     with connections(table, 4) as opened:
         waiting = [begin_body(*opened[0], 8000), begin_body(*opened[1], 100_000), begin_body(*opened[2], 100_000)]
@@ -208,8 +208,8 @@ def test_bodies_that_stop_coming_make_room_for_those_that_come(monkeypatch: pyte
 
 
 def test_a_body_for_which_there_is_no_room_in_time_finds_the_server_busy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_table, "MAX_BODY_BYTES", 100_000)
-    monkeypatch.setattr(connection_table, "BODY_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(table_module, "MAX_BODY_BYTES", 100_000)
+    monkeypatch.setattr(table_module, "BODY_WAIT_SECONDS", 0.05)
     table = ConnectionTable(2)
     with connections(table, 2) as opened:
         first = begin_body(*opened[0], 100_000)
@@ -220,7 +220,7 @@ def test_a_body_for_which_there_is_no_room_in_time_finds_the_server_busy(monkeyp
 
 
 def test_the_heads_that_take_longest_are_closed_when_all_together_are_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_table, "MAX_HEAD_BYTES", 2500)
+    monkeypatch.setattr(table_module, "MAX_HEAD_BYTES", 2500)
     table = ConnectionTable(4)
     with connections(table, 4) as opened:
         for connection, client in opened[1:]:
@@ -246,6 +246,6 @@ def test_at_the_end_a_connection_that_was_in_use_a_moment_ago_may_send_one_more_
         client.settimeout(0)
         with pytest.raises(BlockingIOError):
             client.recv(1)
-        monkeypatch.setattr(connection_table, "IDLE_SECONDS", 0)
+        monkeypatch.setattr(table_module, "IDLE_SECONDS", 0)
         table.close_idle()
         assert client.recv(1) == b""

@@ -16,7 +16,7 @@ from gunicorn.http.errors import LimitRequestHeaders
 from jobqueue.errors import ServerBusy
 from jobqueue.queue.transport.limits import not_counted
 from jobqueue.web.bodies.large import LARGE_BYTES
-from jobqueue.web.server.connection_table import ConnectionTable, Phase, TimeLimits
+from jobqueue.web.server.connections.table import ConnectionTable, Phase, TimeLimits
 
 if TYPE_CHECKING:
     from jobqueue.web.server.gate import Place

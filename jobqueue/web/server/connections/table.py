@@ -13,7 +13,7 @@ import gevent
 from jobqueue.errors import ServerBusy
 
 if TYPE_CHECKING:
-    from jobqueue.web.server.connection import Connection
+    from jobqueue.web.server.connections.connection import Connection
 
 MAX_UNSENT_BYTES = 64 * 1024 * 1024
 STALLED = 0.05
