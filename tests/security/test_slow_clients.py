@@ -6,11 +6,12 @@ import json
 import socket
 import time
 from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import pytest
 
 from tests.support.impatient import CONNECTIONS, HEALTH, POST, clients, is_over, read_answer
-from tests.support.serving import Server
+from tests.support.serving import Server, running_api
 from tests.support.web import JOB
 
 HALF_HEAD = HEALTH[:-6]
@@ -18,6 +19,8 @@ HALF_BODY = POST + b"Content-Length: 100000\r\n\r\n{"
 ENDLESS = POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"
 HTTP_1_0 = b"GET /api/v1/health HTTP/1.0\r\nHost: x\r\n\r\n"
 LONG_HEAD = HEALTH[:-2] + b"".join(b"X-%d: %s\r\n" % (number, b"a" * 8000) for number in range(20))
+HALF_HEADS, HALF_BODIES, READERS = 236, 64, 50
+HEALTH_REQUESTS = 50
 KINDS = {
     "silent": b"",
     "half a head": HALF_HEAD,
@@ -29,16 +32,21 @@ KINDS = {
 }
 
 
-@pytest.fixture(scope="module")
-def large_answer(impatient: Server) -> bytes:
-    """A request whose answer has 12.6 MB."""
-    impatient.call("POST", "/jobs", JOB)
-    job_id = impatient.call("POST", "/jobs/claim", {"executor_id": "worker-1"}).json()["id"]
+def request_with_large_answer(server: Server) -> bytes:
+    """Have a job end with much output; return a request whose answer has 12.6 MB."""
+    server.call("POST", "/jobs", JOB)
+    job_id = server.call("POST", "/jobs/claim", {"executor_id": "worker-1"}).json()["id"]
     output = "\0" * 1_048_576
     body = json.dumps({"executor_id": "worker-1", "exit_code": 0, "stdout": output, "stderr": output})
     headers = {"Content-Type": "application/json"}
-    assert impatient.call("PUT", f"/jobs/{job_id}/complete", data=body, headers=headers).status_code == 200
+    assert server.call("PUT", f"/jobs/{job_id}/complete", data=body, headers=headers).status_code == 200
     return f"GET /api/v1/jobs/{job_id} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+
+
+@pytest.fixture(scope="module")
+def large_answer(impatient: Server) -> bytes:
+    """A request whose answer has 12.6 MB."""
+    return request_with_large_answer(impatient)
 
 
 @pytest.mark.parametrize("first", KINDS.values(), ids=KINDS)
@@ -53,6 +61,24 @@ def test_a_client_is_served_at_once_however_many_others_hold_their_connections(i
         assert time.monotonic() - started < 3
         for client in opened:
             client.close()
+
+
+def test_others_are_served_at_once_beside_hundreds_of_half_requests_and_slow_readers(
+    tmp_path: Path, server_url: str
+) -> None:
+    """With the time limits that the server always has, so that all of those connections stay open meanwhile."""
+    with running_api(tmp_path, REDIS_URL=server_url) as server, ExitStack() as stack:
+        large = request_with_large_answer(server)
+        for count, first in ((HALF_HEADS, HALF_HEAD), (HALF_BODIES, HALF_BODY), (READERS, large)):
+            opened = stack.enter_context(clients(server, count, first))
+        assert [reader.recv(1) for reader in opened] == [b"H"] * READERS  # they go on with a byte each
+        slowest = 0.0
+        for _ in range(HEALTH_REQUESTS):
+            started = time.monotonic()
+            assert server.call("GET", "/health").status_code == 200
+            slowest = max(slowest, time.monotonic() - started)
+            assert all(reader.recv(1) for reader in opened)
+        assert slowest < 1  # ten times what it must be on a machine that does nothing else
 
 
 @pytest.mark.parametrize(
