@@ -536,7 +536,7 @@ SERVER = [
         ),
     ),
     *seeded(
-        f"{CODE}/server/serving.py",
+        f"{CODE}/server/strict_http.py",
         "tests/security/test_request_smuggling.py",
         (
             "a chunked body may be encoded in another way, too",
@@ -549,6 +549,22 @@ SERVER = [
             "or hosts != [authority]",
             "or not hosts",
             "test_an_ambiguous_request_is_refused_and_its_connection_closed",
+        ),
+    ),
+    *seeded(
+        f"{CODE}/server/strict_http.py",
+        "tests/security/test_fuzzed_authorization.py",
+        (
+            "a token that cannot be read is a malformed request like any other",
+            "if needs_tokens() and has_unreadable_token(",
+            "if not needs_tokens() and has_unreadable_token(",
+            "test_a_value_that_no_header_may_have_is_answered_401",
+        ),
+        (
+            "every malformed request lacks a token",
+            "return any(len(value) > most_bytes",
+            "return bool(values) or any(len(value) > most_bytes",
+            "test_a_request_whose_token_can_be_read_is_refused_for_its_own_fault",
         ),
     ),
     *seeded(

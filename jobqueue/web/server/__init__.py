@@ -7,6 +7,7 @@ gunicorn_settings: the settings, and the hooks that gunicorn calls.
 listening: the addresses, and the sockets that listen on them.
 worker: gunicorn's gevent worker as this server needs it: a process from its first connection to its end.
 serving: the requests of one connection, one after another.
+strict_http: the requests, read more strictly than gunicorn reads them.
 connections: the connections of a process, and how long each may take.
 gate: how many requests of a process run at once.
 error_page: the answers to requests that never reach Flask.

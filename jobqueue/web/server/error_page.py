@@ -17,8 +17,9 @@ from gunicorn.http.errors import (
     UnsupportedTransferCoding,
 )
 
-from jobqueue.errors import ServerBusy
+from jobqueue.errors import ServerBusy, Unauthenticated
 from jobqueue.web.perimeter import answer_headers
+from jobqueue.web.server.strict_http import UnreadableToken
 
 RETRY_AFTER_SECONDS = 2
 REFUSALS: dict[type[ParseException], tuple[int, str]] = {
@@ -27,6 +28,7 @@ REFUSALS: dict[type[ParseException], tuple[int, str]] = {
     ExpectationFailed: (417, "Expectation Failed"),
     UnsupportedTransferCoding: (501, "Unsupported transfer coding"),
     ForbiddenProxyRequest: (403, "Forbidden"),
+    UnreadableToken: (401, "This API token cannot be read: it is too long, or has characters that no token has"),
 }
 """The answers to requests that gunicorn cannot parse; 400 to all others."""
 
@@ -50,8 +52,10 @@ def write_error(client: socket.socket, status: int, reason: str, message: str) -
     `gunicorn.util.write_error`, which answers in HTML, and has its signature. `message` may quote the request, so it is
     not part of the answer.
     """
-    body = _body(reason)
+    is_challenge = status == HTTPStatus.UNAUTHORIZED
+    body = _body(reason, **({"code": Unauthenticated.code} if is_challenge else {}))
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", "Connection: close"]
+    lines += ["WWW-Authenticate: Bearer"] if is_challenge else []
     lines += [f"{name}: {value}" for name, value in _headers(body).items()]
     client.sendall("\r\n".join([*lines, "", ""]).encode() + body)
 

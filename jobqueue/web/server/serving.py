@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import gevent
-from gunicorn import http
 from gunicorn.http.errors import (
     ConfigurationProblem,
-    InvalidChunkSize,
-    InvalidRequestLine,
     InvalidResponseHeader,
     InvalidResponseHeaderName,
     NoMoreData,
     ParseException,
-    UnsupportedTransferCoding,
 )
 from gunicorn.http.wsgi import Response
 from gunicorn.util import http_date, write
 
 from jobqueue.web.perimeter import request_ids
+from jobqueue.web.server import strict_http
 from jobqueue.web.server.connections.connection import Connection
 from jobqueue.web.server.error_page import refuse, write_error
-
-FREE_CHUNKS, BYTES_PER_CHUNK = 20_000, 256
-"""How many chunks a body may have, and how many bytes buy another one. Each costs the processor 6 microseconds."""
-
-MAX_CHUNK_BYTES = 2**31 - 1
-"""No body is as long as this."""
 
 OUR_FAULTS = (InvalidResponseHeader, InvalidResponseHeaderName)
 """gunicorn's errors for an answer, which are among those for a request."""
@@ -144,14 +133,11 @@ def _answer_fault(worker: Any, connection: Connection, error: Exception) -> None
 
 
 def _serve_all(worker: Any, listener_name: Any, connection: Connection) -> None:
-    parser = http.get_parser(worker.cfg, connection, connection.address)
+    parser = strict_http.Parser(worker.cfg, connection, connection.address)
     proxy = None
     while True:
         request = next(parser)
         request_ids.begin(_sent_id(request.headers))
-        check_target(request)
-        if getattr(request.body.reader, "parser", None) is not None:
-            guard_chunks(request)
         connection.run(request)
         # A proxy that speaks the PROXY protocol sends its header once, for all requests of the connection.
         proxy = request.proxy_protocol_info = request.proxy_protocol_info or proxy
@@ -166,51 +152,3 @@ def _sent_id(headers: list[tuple[str, str]]) -> str:
     """Return the id that the client has sent with a request, "" for none or several."""
     sent = [value for name, value in headers if name == ID_HEADER]
     return sent[0] if len(sent) == 1 else ""
-
-
-def check_target(request: Any) -> None:
-    """Raise InvalidRequestLine for a target that a proxy may read differently.
-
-    That is a part after `#`, which no target has, and an absolute URL that names another host than `Host` does: who may
-    send a request is decided by that header.
-    """
-    target: str = request.uri
-    if "#" in target:
-        raise InvalidRequestLine(target)
-    if target[0] != "/" and "://" in target:
-        hosts = [value.lower() for name, value in request.headers if name == "HOST"]
-        scheme, authority = re.split("://|[/?]", target.lower())[:2]
-        if scheme not in ("http", "https") or hosts != [authority]:
-            raise InvalidRequestLine(target)
-
-
-def guard_chunks(request: Any) -> None:
-    """Have the chunks of a body read more strictly than gunicorn reads them.
-
-    Raises UnsupportedTransferCoding for a body that is encoded in yet another way: gunicorn accepts `identity, chunked`
-    and `gzip, chunked`, and a proxy may see another end of such a body.
-    """
-    codings = [value.lower() for name, value in request.headers if name == "TRANSFER-ENCODING"]
-    if codings != ["chunked"]:
-        raise UnsupportedTransferCoding(", ".join(codings))
-    reader = request.body.reader
-    reader.parse_chunk_size = partial(chunk_size, reader.parse_chunk_size)
-    reader.parser = without_crumbs(reader.parser)
-
-
-def chunk_size(parse: Callable[..., tuple[int, bytes]], *arguments: Any, **options: Any) -> tuple[int, bytes]:
-    """Return what `parse` does. Raises InvalidChunkSize for a size that may overflow in a proxy and become small."""
-    size, rest = parse(*arguments, **options)
-    if size > MAX_CHUNK_BYTES:
-        raise InvalidChunkSize(b"too large")
-    return size, rest
-
-
-def without_crumbs(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the pieces of a chunked body. Raises InvalidChunkSize when there are far too many for its length."""
-    left = float(FREE_CHUNKS)
-    for piece in pieces:
-        left += len(piece) / BYTES_PER_CHUNK - 1
-        if left < 0:
-            raise InvalidChunkSize(b"too many small chunks")
-        yield piece
