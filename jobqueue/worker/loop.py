@@ -165,7 +165,7 @@ class Loop:
 
     @property
     def is_supplied(self) -> bool:
-        """Whether as many jobs wait as there are slots."""
+        """Whether enough jobs wait that no slot is likely to need the answer to the next claim."""
         return self._pool.is_supplied
 
     def free(self, count: int) -> None:

@@ -17,6 +17,9 @@ from jobqueue.worker.vacancies import Vacancies
 
 CLOSE_TIME_LIMIT_SECONDS = 1.0
 
+SLOTS_PER_WAITING_JOB = 4
+"""For how many slots one job that waits is enough, while short jobs end one after another: reports may gather then."""
+
 PATIENCE_SECONDS = 0.5
 """How long a job that was claimed ahead waits for a slot before it is released: another worker may have a free one."""
 
@@ -63,8 +66,8 @@ class Pool:
 
     @property
     def is_supplied(self) -> bool:
-        """Whether as many jobs wait as there are slots."""
-        return len(self._waiting) >= len(self._slots)
+        """Whether enough jobs wait that no slot is likely to need the answer to the next claim."""
+        return len(self._waiting) * SLOTS_PER_WAITING_JOB >= len(self._slots)
 
     def wait_until_idle(self, seconds: float) -> bool:
         """Wait up to `seconds` until no job runs or waits; return whether that is so."""

@@ -266,6 +266,23 @@ def test_an_attempt_that_begins_after_the_pool_was_stopped_is_stopped_too(
     assert [verb for verb, _ in api.reports()] == ["release"]
 
 
+def test_reports_may_gather_while_a_job_waits(
+    api: FakeApi, slots: list[Slot], resources: Resources, tmp_path: Path
+) -> None:
+    begun = [tmp_path / str(number) for number in range(len(slots))]
+    pool = Pool(slots, resources, Vacancies(2, resources.breaker, Prefetch(2)))
+    with closing(pool):
+        pool.take([api.offer(SHELL + f"touch {path}; sleep 60") for path in begun])
+        wait_until("both run", lambda: all(path.exists() for path in begun))
+        assert not pool.is_supplied
+        pool.take([api.offer(SHELL)])
+        assert pool.is_supplied
+        pool.drain()
+        assert not pool.is_supplied
+        pool.stop(Cause.SHUTDOWN, 0)
+        assert pool.wait_until_idle(20)
+
+
 def test_a_loop_ends_after_max_jobs(api: FakeApi, make_loop: Make) -> None:
     for number in range(5):
         api.offer(SHELL + f"echo {number}")

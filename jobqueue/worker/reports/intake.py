@@ -14,7 +14,7 @@ class Intake(Protocol):
 
     @property
     def is_supplied(self) -> bool:
-        """Whether as many jobs wait as there are slots."""
+        """Whether enough jobs wait that no slot is likely to need the answer to the next claim."""
 
     def free(self, count: int) -> None:
         """Note that so many reports are on their way."""

@@ -16,9 +16,9 @@ from jobqueue.worker.reports.spool import SpooledReport
 STUCK_SECONDS = 1.0
 """How long reports wait for the batch that is under way. After that they go on another connection."""
 
-GATHER_SECONDS = 0.005
-"""How long a report waits for others while the worker has jobs enough for all its slots: no slot waits for the answer,
-and a request costs more than all that is in it.
+GATHER_SECONDS = 0.025
+"""How long a report waits for others while jobs wait in the worker: no slot needs the answer then, and a request costs
+the worker, the server and Redis more than all that is in it. It is half of the work that is claimed ahead.
 """
 
 
