@@ -138,7 +138,7 @@ CACHE = [
             "a program is executed by its path",
             "by_descriptor = descriptor if self.isolation.executes_itself else None",
             "by_descriptor = None",
-            "test_a_swap_at_the_last_moment_changes_nothing",
+            "test_ten_thousand_swaps_at_the_last_moment_change_nothing",
         ),
     ),
     *seeded(
