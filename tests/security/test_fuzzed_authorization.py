@@ -18,7 +18,7 @@ LONGEST_VALUE = 8000
 """A longer header line never reaches the app: it is refused while the head is read."""
 
 VALID = token("valid").encode()
-TARGETS = [b"GET /api/v1/jobs", b"POST /api/v1/jobs/claim", b"GET /api/v1/no-such-path", b"DELETE /api/v1/health"]
+TARGETS = [b"GET /api/v1/jobs", b"POST /api/v1/jobs/claim", b"GET /api/v1/no-such-path", b"DELETE /api/v1/jobs/bulk"]
 FORMS: list[bytes] = [
     b"",
     b" ",

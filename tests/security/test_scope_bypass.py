@@ -19,44 +19,45 @@ from tests.support.web import UNKNOWN_ID, Api
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 TABLE = """
-/jobs                      read    read    submit   -        -  -       any
-/jobs/bulk                 -       -       submit   -        -  -       any
-/jobs/bulk/cancel          -       -       submit   -        -  -       any
-/jobs/bulk/finish          -       -       execute  -        -  -       any
-/jobs/bulk/heartbeat       -       -       execute  -        -  -       any
-/jobs/claim                -       -       execute  -        -  -       any
-/jobs/<job_id>             read    read    -        -        -  submit  any
-/jobs/<job_id>/complete    -       -       -        execute  -  -       any
-/jobs/<job_id>/fail        -       -       -        execute  -  -       any
-/jobs/<job_id>/heartbeat   -       -       -        execute  -  -       any
-/jobs/<job_id>/output      read    read    -        -        -  -       any
-/jobs/<job_id>/release     -       -       execute  -        -  -       any
-/admin/activity            admin   admin   -        -        -  -       any
-/admin/executors           read    read    -        -        -  -       any
-/admin/stats               read    read    -        -        -  -       any
-/health                    open    open    -        -        -  -       open
-/health/live               open    open    -        -        -  -       open
-/metrics                   open    open    -        -        -  -       open
-/openapi.json              open    open    -        -        -  -       open
-/unknown                   404     404     404      404      404  404   404
-/jobs/no-id                404     404     404      404      404  404   404
-/jobs/no-id/complete       404     404     404      404      404  404   404
-/../health                 404     404     404      404      404  404   404
+/jobs                     read   read   submit   -        -    -       any
+/jobs/bulk                -      -      submit   -        -    -       any
+/jobs/bulk/cancel         -      -      submit   -        -    -       any
+/jobs/bulk/finish         -      -      execute  -        -    -       any
+/jobs/bulk/heartbeat      -      -      execute  -        -    -       any
+/jobs/claim               -      -      execute  -        -    -       any
+/jobs/<job_id>            read   read   -        -        -    submit  any
+/jobs/<job_id>/complete   -      -      -        execute  -    -       any
+/jobs/<job_id>/fail       -      -      -        execute  -    -       any
+/jobs/<job_id>/heartbeat  -      -      -        execute  -    -       any
+/jobs/<job_id>/output     read   read   -        -        -    -       any
+/jobs/<job_id>/release    -      -      execute  -        -    -       any
+/admin/activity           admin  admin  -        -        -    -       any
+/admin/executors          read   read   -        -        -    -       any
+/admin/stats              read   read   -        -        -    -       any
+/health                   open   open   405      405      405  405     open
+/health/live              open   open   405      405      405  405     open
+/metrics                  open   open   405      405      405  405     open
+/openapi.json             open   open   405      405      405  405     open
+/unknown                  404    404    404      404      404  404     404
+/jobs/no-id               404    404    404      404      404  404     404
+/jobs/no-id/complete      404    404    404      404      404  404     404
+/../health                404    404    404      404      404  404     404
 """
-"""For each path, what each of METHODS needs: a scope, `any` token, or nothing (`open`). `-` is a method that the path
-does not have, and 404 a path that there is not: both are only said to those who have a token.
+"""For each path, what each of METHODS needs: a scope, `any` token, or nothing (`open`). `-` and 405 are methods that
+the path does not have, and 404 a path that there is not. To `-` and 404, those without a token are answered 401.
 """
 
 ROWS = {path: dict(zip(METHODS, needs, strict=True)) for path, *needs in map(str.split, TABLE.strip().splitlines())}
 CALLERS = [None, NOT_CONFIGURED, *Scope]
+NOT_THERE = {"-", "404", "405"}
 PASSED = {200, 204, 400, 404, 415}
 """What a request without a body may be answered by a route that has let it through."""
 
 
 def answers(need: str, caller: str | None) -> set[int]:
     """Return what a caller may be answered: one with a token of that name, or without one."""
-    if need == "open":
-        return {200}
+    if need in {"open", "405"}:
+        return {200} if need == "open" else {405}
     if caller not in list(Scope):
         return {401}
     if need in {"-", "404"}:
@@ -113,7 +114,7 @@ def test_the_table_has_every_route(guarded: Api) -> None:
         for method in rule.methods or ()
     }
     assert routes == {
-        (path, method) for path, needs in ROWS.items() for method, need in needs.items() if need not in {"-", "404"}
+        (path, method) for path, needs in ROWS.items() for method, need in needs.items() if need not in NOT_THERE
     }
 
 
@@ -122,7 +123,7 @@ def test_every_route_says_what_it_needs_where_it_is_declared(guarded: Api) -> No
     declared = {endpoint: need for blueprint in blueprints for endpoint, need in blueprint.needs.items()}
     routes = guarded.app.url_map.bind("localhost")
     for path, method, need in cells():
-        if method not in {"HEAD", "OPTIONS"} and need not in {"-", "404"}:
+        if method not in {"HEAD", "OPTIONS"} and need not in NOT_THERE:
             endpoint, _ = routes.match(PREFIX + path, method)
             if endpoint != DOCUMENT:
                 assert need == (declared[endpoint] if declared[endpoint] in list(Scope) else "open"), path

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 
 from flask import Flask, Request
 from flask.globals import request_ctx
+from werkzeug.exceptions import MethodNotAllowed
+from werkzeug.routing import Rule
 
 from jobqueue.access.entries import Entry
 from jobqueue.access.scopes import Scope
@@ -46,11 +48,22 @@ def _checking(access: Access, needs: Mapping[str, Need]) -> Callable[[], None]:
 def _need(received: Request, needs: Mapping[str, Need]) -> Need:
     """Return what a request needs.
 
-    OPTIONS is about a path, which may have routes with different needs. It answers what any 405 says.
+    OPTIONS is about a path, which may have routes with different needs, and so is a method that the path does not have:
+    their answers name its methods. They need nothing if the path is open, else any token.
     """
-    rule = received.url_rule
+    rule = received.url_rule or _rule_of_path(received)
     need = TOKEN if rule is None else needs.get(rule.endpoint, ADMIN)
-    return TOKEN if received.method == "OPTIONS" and isinstance(need, Scope) else need
+    is_about_path = received.url_rule is None or received.method == "OPTIONS"
+    return TOKEN if is_about_path and isinstance(need, Scope) else need
+
+
+def _rule_of_path(received: Request) -> Rule | None:
+    """Return a route of the path of a request whose method the path does not have, None for an unknown path."""
+    problem, adapter = received.routing_exception, request_ctx.url_adapter
+    if not isinstance(problem, MethodNotAllowed) or not problem.valid_methods or adapter is None:
+        return None
+    rule, _ = adapter.match(method=min(problem.valid_methods), return_rule=True)
+    return rule
 
 
 def _entry(received: Request, access: Access, need: Need) -> Entry:
