@@ -12,6 +12,10 @@ SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 QUOTES_PER_ENTRY = 4
 """An entry has at most a name and a text, and so at most four quotation marks that are not escaped."""
 
+COUNTED = (b",", b"[", b"{")
+FEW = 1000
+"""As many as are found one by one in less time than it takes to count them in a megabyte."""
+
 Body = bytes | bytearray
 
 
@@ -44,7 +48,7 @@ def check_entries(raw: Body, most: int) -> None:
     The text is counted before it is read, because `json.loads` makes all its values before anybody can look at them.
     Every step here is one pass of C code over the bytes, and none makes more than 4 * most objects.
     """
-    if _count(raw) <= most:
+    if _has_at_most(raw, most):
         return  # with those inside strings; that is enough for nearly every body
     if b"\\" in raw:
         # A quotation mark is escaped if an odd number of backslashes stands before it. Without the pairs, from the left
@@ -52,14 +56,24 @@ def check_entries(raw: Body, most: int) -> None:
         raw = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
     # Of a text that is not JSON, the part up to its first fault is counted as `json.loads` would read it, and what
     # follows can only add to that. `json.loads` makes no values of what follows.
-    if raw.count(b'"') <= QUOTES_PER_ENTRY * (most + 1) and _count(b"".join(raw.split(b'"')[::2])) <= most:
+    if raw.count(b'"') <= QUOTES_PER_ENTRY * (most + 1) and _has_at_most(b"".join(raw.split(b'"')[::2]), most):
         return
     message = f"Must have at most {most} arrays, objects and commas outside of texts."
     raise InvalidRequest("Request body has too many entries", body=[message])
 
 
-def _count(text: Body) -> int:
-    return text.count(b",") + text.count(b"[") + text.count(b"{")
+def _has_at_most(text: Body, most: int) -> bool:
+    """Return whether a text has at most so many commas and opening brackets."""
+    if most > FEW:
+        return sum(map(text.count, COUNTED)) <= most
+    # Megabytes of output often have none. `find` passes over them at thirty times the speed of `count`.
+    for character in COUNTED:
+        place = -1
+        while (place := text.find(character, place + 1)) >= 0:
+            most -= 1
+            if most < 0:
+                return False
+    return True
 
 
 def _refuse_constant(name: str) -> NoReturn:
