@@ -29,12 +29,12 @@ MAX_CHUNK_BYTES = 2**31 - 1
 
 AUTHORIZATION = re.compile(
     rb"""
-    (?:\A|\n) authorization: (.*?)
+    (?:\A|\n) (authorization: .*?)
     (?= \r\n [!#$%&'*+.^_`|~0-9a-z-]+ : | \r\n\r\n | \Z )  # the next header, or the end of the head or of what came
     """,
     re.DOTALL | re.IGNORECASE | re.VERBOSE,
 )
-NOT_IN_A_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+NOT_IN_A_HEADER = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class UnreadableToken(ParseException):
@@ -86,8 +86,8 @@ def needs_tokens() -> bool:
 
 def has_unreadable_token(head: bytes, most_bytes: int) -> bool:
     """Return whether a head, or a part of one, has a header Authorization that is too long or not text."""
-    values = AUTHORIZATION.findall(head)
-    return any(len(value) > most_bytes or NOT_IN_A_VALUE.search(value) for value in values)
+    headers = AUTHORIZATION.findall(head)
+    return any(len(header + b"\r\n") > most_bytes or NOT_IN_A_HEADER.search(header) for header in headers)
 
 
 def check_target(request: Any) -> None:
