@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from tests.support.tls import server_context
 
 CHUNK_BYTES = 65_536
+CALL = b"EVALSHA"
 
 
 class Server(socketserver.ThreadingTCPServer):
@@ -52,9 +53,11 @@ class Server(socketserver.ThreadingTCPServer):
 class Proxy(Server):
     """Passes bytes between clients and the server at `url_behind`.
 
-    With `cut_answers`, requests still reach the server, but instead of an answer the client gets the end of the
-    connection. `answers_to_cut` does the same to so many answers. With `away`, every connection ends when it is made or
-    used. Connections that are made after `lead_to` reach another server; those that exist still reach the old one.
+    With `cut_answers`, calls of scripts that the server knows still reach it, but instead of an answer the client gets
+    the end of the connection. What a new connection asks before its first call is answered, so that a call that is sent
+    again arrives. `answers_to_cut` cuts so many answers, whatever they are to. With `away`, every connection ends when
+    it is made or used. Connections that are made after `lead_to` reach another server; those that exist still reach the
+    old one.
     """
 
     def __init__(self, url_behind: str, host: str = "127.0.0.1", port: int = 0) -> None:
@@ -75,12 +78,12 @@ class Proxy(Server):
         """Keep every connection that there is open, and pass nothing on it any more."""
         self.silenced = self.connections
 
-    def cuts_answer(self) -> bool:
-        """Whether the answer that has just arrived is to be cut."""
+    def cuts_answer(self, request: bytes) -> bool:
+        """Whether the answer to a request, which has just arrived, is to be cut."""
         if self.answers_to_cut:
             self.answers_to_cut -= 1
             return True
-        return self.cut_answers
+        return self.cut_answers and CALL in request
 
 
 class TlsProxy(Proxy):
@@ -99,6 +102,7 @@ class TlsProxy(Proxy):
 class _Relay(socketserver.BaseRequestHandler):
     server: Proxy
     request: socket.socket
+    latest = b""
 
     def handle(self) -> None:
         self.server.connections += 1
@@ -116,19 +120,21 @@ class _Relay(socketserver.BaseRequestHandler):
         if self.server.away or self.server.closing.is_set():
             return False
         if self.request in readable:
-            return _copy(self.request, behind)
+            self.latest = _copy(self.request, behind)
+            return bool(self.latest)
         if behind in readable:
-            return not self.server.cuts_answer() and _copy(behind, self.request)
+            return not self.server.cuts_answer(self.latest) and bool(_copy(behind, self.request))
         return True
 
 
-def _copy(source: socket.socket, target: socket.socket) -> bool:
+def _copy(source: socket.socket, target: socket.socket) -> bytes:
+    """Pass a chunk on and return it; nothing when one of the sockets has ended."""
     try:
         chunk = source.recv(CHUNK_BYTES)
         target.sendall(chunk)
     except OSError:
-        return False
-    return bool(chunk)
+        return b""
+    return chunk
 
 
 class ScriptedServer(Server):
