@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from structlog.typing import EventDict
 
 from jobqueue.errors import StoreFull, StoreUnavailable
 from jobqueue.queue.connection import Connection, connect
+from jobqueue.queue.transport import pool
 from jobqueue.queue.transport.address import check_url
+from jobqueue.queue.transport.exchange import ask
 from tests.support.bench import Bench
 from tests.support.logins import administrator
 from tests.support.redis_proxy import ScriptedServer
@@ -82,6 +85,35 @@ def test_a_call_that_another_server_should_answer_is_made_once_more(line: str) -
     with server.running(), connect(server.url) as client:
         Connection(client).ping()
     assert (server.received, server.connections) == (["PING", "PING"], 2)
+
+
+@pytest.mark.parametrize("command", [redis.Redis.ping, lambda client: ask(client, ("PING",))])
+@pytest.mark.parametrize("line", ["READONLY You can't write", "MASTERDOWN Link is down", "MOVED 3999 127.0.0.1:6381"])
+def test_a_connection_to_the_wrong_server_is_not_used_again(
+    monkeypatch: pytest.MonkeyPatch, line: str, command: Callable[[redis.Redis], object]
+) -> None:
+    """Even if all connections were given up a moment before, and this one was made since."""
+    monkeypatch.setattr(pool, "RENEWAL_SECONDS", math.inf)
+    answers = iter([f"-{line}"])
+    server = ScriptedServer(lambda _: next(answers, "+PONG"))
+    with server.running(), connect(server.url) as client:
+        with pytest.raises(redis.ResponseError):
+            command(client)
+        command(client)
+    assert server.connections == 2
+
+
+def test_one_answer_of_a_replica_ends_the_other_connections_unasked() -> None:
+    server = ScriptedServer(lambda _: "-READONLY I am" if server.connections == 2 else "+PONG")
+    with server.running(), connect(server.url) as client:
+        connection, connections = Connection(client), client.connection_pool
+        for each in [connections.get_connection() for _ in range(2)]:
+            connections.release(each)
+        connection.ping()
+        used = connections.get_connection()
+        connection.ping()
+        connections.release(used)
+    assert (server.received, server.connections) == (["PING"] * 3, 4)
 
 
 @pytest.mark.parametrize("line", ["NOREPLICAS Not enough", "BUSY It runs a script", "ERR What?"])

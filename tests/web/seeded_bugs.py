@@ -417,12 +417,24 @@ STORE = [
     ),
     *seeded(
         "jobqueue/queue/transport/pool.py",
-        "tests/queue/test_failover.py",
+        "tests/queue/test_connection_answers.py",
         (
             "a connection outlives the answer of a replica",
+            "if isinstance(answer, redis.ResponseError) and code_of(answer) in LAST_ON_A_CONNECTION:",
+            "if False:",
+            "test_a_connection_to_the_wrong_server_is_not_used_again",
+        ),
+        (
+            "a connection outlives the answer of a replica to a command of redis-py",
             "if code_of(error) in LAST_ON_A_CONNECTION:",
             "if False:",
-            "test_writes_go_on_when_another_server_answers_at_the_address",
+            "test_a_connection_to_the_wrong_server_is_not_used_again",
+        ),
+        (
+            "the other connections outlive the answer of a replica",
+            "            self._generation += 1",
+            "            pass",
+            "test_one_answer_of_a_replica_ends_the_other_connections_unasked",
         ),
         (
             "the other connections outlive a silent one",
