@@ -414,6 +414,12 @@ STORE = [
             "self.note_outage(error)",
             "test_one_connection_that_goes_silent_costs_its_caller_an_answer_and_nobody_else",
         ),
+        (
+            "a job wakes one claim when Redis sends its notice, and another one when it is stored",
+            "if self._received.pop(name, self) is None:",
+            "if False:",
+            "test_a_job_of_this_process_wakes_one_claim_though_its_notice_comes_too",
+        ),
     ),
     *seeded(
         "jobqueue/queue/transport/pool.py",

@@ -100,6 +100,7 @@ def test_a_job_of_this_process_wakes_one_claim_though_its_notice_comes_too(room:
         notice([(1, "render")], "7")
     assert found(claims[0]) == "render"
     assert room.in_line() == 1
+    assert room.jobs.asked.count("1") == 1  # A wake would have had it ask again before it came back into the line.
     room.jobs.pending.append("render")
     room.waiters.notice([(1, "render")], "7")  # the same job, which was released
     assert found(claims[1]) == "render"
