@@ -18,6 +18,9 @@ START = "2023-11-14T22:13:20Z"
 
 UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
 JOB = {"type": "demo", "binary_url": "https://example.com/binary", "binary_sha256": SHA256, "priority": "background"}
+UNUSUAL_JOB = {**JOB, "binary_url": "http://[::1]/binary"}
+"""As valid as the other, but only the schema can say so: the shortcut knows no such URL."""
+
 HOLDER = {"executor_id": "worker-1"}
 ATTEMPT = {"id": UNKNOWN_ID, "attempt_token": "a token"}
 RESULT = {**HOLDER, "exit_code": 0}

@@ -60,6 +60,24 @@ SCHEMAS = [
             "",
             "test_the_shortcut_is_not_wider_than_the_schema_at_the_edges_of_a_field",
         ),
+        (
+            "the shortcut takes a checksum as it was written",
+            "sha256.lower()",
+            "sha256",
+            "test_a_checksum_is_stored_in_lower_case_whoever_checks_the_job",
+        ),
+        (
+            "the shortcut takes a time limit as it was written",
+            "exactly(timeout))",
+            "timeout)",
+            f"{JOB_TESTS}::test_a_time_limit_of_whole_seconds_is_shown_without_a_point",
+        ),
+        (
+            "the shortcut leaves null to the schema",
+            "    variables = {} if variables is None else variables\n",
+            "",
+            "test_the_shortcut_accepts_what_is_usual",
+        ),
     ),
     *seeded(
         f"{CODE}/schemas/submitters.py",
@@ -104,7 +122,7 @@ SCHEMAS = [
             "a checksum is stored as it was written",
             'data["binary_sha256"].lower()',
             'data["binary_sha256"]',
-            f"{JOB_TESTS}::test_a_pending_job_shows_every_field_and_null_where_there_is_no_value_yet",
+            f"{TESTS}/test_shortcut.py::test_a_checksum_is_stored_in_lower_case_whoever_checks_the_job",
         ),
     ),
     *seeded(
@@ -388,6 +406,12 @@ STORE = [
             "if False:",
             "test_a_job_of_this_process_wakes_one_claim_though_its_notice_comes_too",
         ),
+        (
+            "a job wakes one claim when Redis sends its notice, and another one when it is stored",
+            "if self._received.pop(name, self) is None:",
+            "if False:",
+            "test_a_job_of_this_process_wakes_one_claim_though_its_notice_comes_too",
+        ),
     ),
     *seeded(
         "jobqueue/queue/waiting/listener.py",
@@ -413,12 +437,6 @@ STORE = [
             "if not self._answers():\n                    self.note_outage(error)",
             "self.note_outage(error)",
             "test_one_connection_that_goes_silent_costs_its_caller_an_answer_and_nobody_else",
-        ),
-        (
-            "a job wakes one claim when Redis sends its notice, and another one when it is stored",
-            "if self._received.pop(name, self) is None:",
-            "if False:",
-            "test_a_job_of_this_process_wakes_one_claim_though_its_notice_comes_too",
         ),
     ),
     *seeded(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.web import HOLDER, JOB, RESULT, UNKNOWN_ID, Api
+from tests.support.web import HOLDER, JOB, RESULT, UNKNOWN_ID, UNUSUAL_JOB, Api
 
 OPTIONAL_OF_A_JOB = ("arguments", "env_variables", "timeout_seconds")
 MEASURED = (
@@ -16,11 +16,12 @@ MEASURED = (
 )  # fmt: skip
 
 
-def test_null_in_an_optional_field_is_the_same_as_leaving_it_out(api: Api) -> None:
-    nulls = dict.fromkeys(OPTIONAL_OF_A_JOB)
-    plain, null = (api.get(f"/jobs/{api.submit(**more)}") for more in ({}, nulls))
+@pytest.mark.parametrize("job", [JOB, UNUSUAL_JOB], ids=["usual", "unusual"])
+def test_null_in_an_optional_field_is_the_same_as_leaving_it_out(api: Api, job: dict[str, Any]) -> None:
+    nulls = {**job, **dict.fromkeys(OPTIONAL_OF_A_JOB)}
+    plain, null = (api.get(f"/jobs/{api.submit(**fields)}") for fields in (job, nulls))
     assert {**plain, "id": ""} == {**null, "id": ""}
-    response = api.call("POST", "/jobs/bulk", [{**JOB, **nulls}, JOB])
+    response = api.call("POST", "/jobs/bulk", [nulls, job])
     assert response.status_code == 201
     (first, second) = (api.get(f"/jobs/{entry['id']}") for entry in response.get_json())
     assert {**first, "id": ""} == {**second, "id": ""}

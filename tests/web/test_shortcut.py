@@ -13,7 +13,7 @@ from jobqueue.web.schemas.fields import MAX_ARGUMENT_BYTES
 from jobqueue.web.schemas.requests import Request
 from jobqueue.web.schemas.submitters import NewJobIn
 from tests.support.bench import SHA256
-from tests.support.web import JOB, Api
+from tests.support.web import JOB, UNUSUAL_JOB, Api
 
 SCHEMA = NewJobIn()
 ODD_TEXTS = [
@@ -117,6 +117,15 @@ def test_the_shortcut_accepts_what_is_usual(changes: dict[str, Any]) -> None:
     assert shortcut.new_job({**JOB, **changes}) == Request.load(SCHEMA, {**JOB, **changes})
 
 
+@pytest.mark.parametrize(("job", "takes_it"), [(JOB, True), (UNUSUAL_JOB, False)], ids=["usual", "unusual"])
+def test_a_checksum_is_stored_in_lower_case_whoever_checks_the_job(
+    api: Api, job: dict[str, Any], takes_it: bool
+) -> None:
+    capitals = {**job, "binary_sha256": SHA256.upper()}
+    assert (shortcut.new_job(capitals) is not None) == takes_it
+    assert api.get(f"/jobs/{api.submit(**capitals)}")["binary_sha256"] == SHA256
+
+
 def test_the_jobs_of_a_bulk_keep_their_order_whoever_checks_them(api: Api) -> None:
     urls = ["http://h/0", "http://[::1]/1", "http://h/2", "http://u@h/3", "http://h/4"]
     rows = api.call("POST", "/jobs/bulk", [{**JOB, "binary_url": url} for url in urls]).get_json()
@@ -124,6 +133,6 @@ def test_the_jobs_of_a_bulk_keep_their_order_whoever_checks_them(api: Api) -> No
 
 
 def test_the_faults_of_a_bulk_are_named_by_index_whoever_checks_its_jobs(api: Api) -> None:
-    unusual = {**JOB, "binary_url": "http://[::1]/"}
-    context = api.refused("POST", "/jobs/bulk", [JOB, unusual, {**JOB, "type": ""}, JOB, unusual, {**JOB, "x": 1}])
+    jobs = [JOB, UNUSUAL_JOB, {**JOB, "type": ""}, JOB, UNUSUAL_JOB, {**JOB, "x": 1}]
+    context = api.refused("POST", "/jobs/bulk", jobs)
     assert {index: list(faults) for index, faults in context.items()} == {"2": ["type"], "5": ["x"]}
