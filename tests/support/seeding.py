@@ -82,7 +82,7 @@ def is_found(bug: SeededBug) -> bool:
         bug.plant(root)
         if bug.file.endswith(".py"):
             _require_importable(bug.file, root)
-        return _fails(bug.tests, root)
+        return bool(_failures(bug.tests, root))
 
 
 def require_passing(bugs: Iterable[SeededBug]) -> None:
@@ -90,7 +90,8 @@ def require_passing(bugs: Iterable[SeededBug]) -> None:
     tests = dict.fromkeys(test for bug in bugs for test in bug.tests)
     with tempfile.TemporaryDirectory(prefix="seed-") as folder:
         _copy(Path(folder))
-        assert not _fails([*tests], Path(folder)), "tests of seeded bugs fail without any bug: run them by themselves"
+        failures = _failures([*tests], Path(folder))
+        assert not failures, f"tests of seeded bugs fail without any bug: {failures}"
 
 
 def main(bugs: Sequence[SeededBug], name_parts: Sequence[str]) -> int:
@@ -126,12 +127,14 @@ def _require_importable(file: str, root: Path) -> None:
     assert output.strip() == str(root / file), f"{module} cannot be imported: {output}"
 
 
-def _fails(tests: Sequence[str], root: Path) -> bool:
-    """Whether one of the tests fails in a copy of the project. An error outside a test does not count as a failure."""
+def _failures(tests: Sequence[str], root: Path) -> str:
+    """Run tests in a copy of the project. Return what pytest prints if one fails; "" if not, or for an error outside
+    of a test.
+    """
     code, output = _python(["-m", "pytest", *OPTIONS, *tests], root)
     assert code in (0, 1), f"pytest could not run {tests}: {output}"
     assert not DOES_NOT_RUN.search(output), f"the code cannot be run: {output}"
-    return code == 1 and "\nFAILED " in output
+    return output if code == 1 and "\nFAILED " in output else ""
 
 
 def _python(arguments: Sequence[str], root: Path) -> tuple[int, str]:
