@@ -10,7 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from jobqueue.queue.connection import Connection
 from jobqueue.queue.scripts import Scripts, assemble
-from tests.queue.machine import Machine
+from tests.queue.machine import STORIES, Machine
 from tests.support.logins import administrator_of
 
 SETTINGS = settings(
@@ -46,4 +46,8 @@ def drive(client: redis.Redis, folder: Path, how: settings) -> None:
         def __init__(self) -> None:
             super().__init__(store, scripts)
 
+    for stages in STORIES:
+        machine = MachineHere()
+        machine.begin(stages=stages)
+        machine.the_queue_agrees_with_its_model()
     run_state_machine_as_test(MachineHere, settings=how)

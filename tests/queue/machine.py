@@ -55,17 +55,29 @@ BEGINNINGS: Sequence[Sequence[str]] = [
 ]
 """What happens to the first job before the random moves. Chance alone seldom gets that far."""
 
+STORIES: Sequence[Sequence[str]] = [
+    *BEGINNINGS,
+    ["claim", "write", "write more"],
+    ["claim", "lose", "claim", "lose"],
+    ["claim", "cancel", "fail"],
+    ["claim", "release", "become due"],
+    ["claim", "miss for a moment"],
+    ["claim by name", "pause", "claim by name", "pause", "claim by name"],
+]
+"""What is tried in every run, so that it is found however the random moves fall."""
+
 EXECUTORS = st.sampled_from(["executor-1", "executor-1", "executor-2"])
 LONG = "out" * 200
 """An output that has a key of its own."""
 
+TIMED_OUT = Result(1, reason=Reason.TIMEOUT)
 RESULTS = st.sampled_from(
     [
         Result(0),
         Result(0, "out"),
         Result(1, "", "err"),
         Result(None, reason=Reason.CANCELLED),
-        Result(1, reason=Reason.TIMEOUT),
+        TIMED_OUT,
     ]
 )
 REASONS = st.sampled_from([None, Reason.WORKER_SHUTDOWN, Reason.HOST_FAULT, Reason.DOWNLOAD_FAILED])
@@ -103,12 +115,18 @@ class Machine(RuleBasedStateMachine):
             "claim": lambda: both.claim(ClaimRequest("executor-1")),
             "claim by name": lambda: both.claim(ClaimRequest("executor-1", claim_id="a")),
             "ask": lambda: both.claim(ClaimRequest("executor-2")),
+            "write": lambda: both.heartbeat(both.holding()[0], with_token=True, piece=Piece(0, "ab")),
+            "write more": lambda: both.heartbeat(both.holding()[0], with_token=True, piece=Piece(0, "abcd")),
             "cancel": lambda: both.cancel(both.holding()[0].job_id, force=True),
             "lose": lambda: both.pass_time([POLICY.lease_ms // 2] * 2),
-            "miss": self._miss,
+            "miss": lambda: self._miss([POLICY.lease_ms // 2, DELAYS_MS[0]]),
+            "miss for a moment": lambda: self._miss([POLICY.lease_ms // 2]),
             "release": lambda: both.release(both.holding()[0], Reason.HOST_FAULT, with_token=True),
             "wait": lambda: both.advance(DELAYS_MS[0]),
+            "become due": lambda: both.pass_time([DELAYS_MS[0]]),
+            "pause": lambda: both.advance(POLICY.lease_ms),
             "complete": lambda: both.finish(both.holding()[0], Status.COMPLETED, Result(0, LONG), with_token=True),
+            "fail": lambda: both.finish(both.holding()[0], Status.FAILED, TIMED_OUT, with_token=True),
             "forge": self._forge,
             "retire": lambda: both.pass_time([POLICY.retention_ms]),
         }
@@ -120,8 +138,8 @@ class Machine(RuleBasedStateMachine):
         forged = Attempt(self.both.attempts[0].job_id, Holder("executor-1", "made up"))
         self.both.finish(forged, Status.COMPLETED, Result(0, LONG), with_token=True)
 
-    def _miss(self) -> None:
-        self.both.pass_time([POLICY.lease_ms // 2, DELAYS_MS[0]])
+    def _miss(self, steps: list[int]) -> None:
+        self.both.pass_time(steps)
         self.both.heartbeat_many("executor-1", [], Piece(0, ""))
 
     @precondition(lambda self: self.both.unfinished() < MAX_UNFINISHED and len(self.model.jobs) < MAX_JOBS)

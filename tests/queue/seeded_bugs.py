@@ -137,6 +137,19 @@ FOUND_SOON = [
         "redis.call('ZADD', keys.unreceived(executor_id), 'XX', now_ms, id)",
     ),
     SeededBug("a job that is taken back was lost", TAKE_BACK, "'released'", "'lost'"),
+    SeededBug(
+        "a repeated claim is not remembered again",
+        "claim.lua",
+        "  claim_ids.remember(executor_id, claim_name, first_number, now_ms, lease_ms)\n  return answer",
+        "  return answer",
+    ),
+    SeededBug("jobs are taken back early", TAKE_BACK, "UNRECEIVED_MS = 10000", "UNRECEIVED_MS = 5000"),
+    SeededBug("delayed jobs are queued a millisecond late", DUE, "'-inf', now_ms,", "'-inf', now_ms - 1,"),
+    SeededBug(
+        "any failure becomes cancelled", FINISH, "local stopped = report.reason == '' or", "local stopped = true or"
+    ),
+    SeededBug("replayed output is stored twice", LIVE, "string.sub(data, known + 1)", "data"),
+    SeededBug("one lost executor too many", LOSE, "lost >= max_attempts", "lost > max_attempts"),
 ]
 
 FOUND_LATE = [
@@ -179,14 +192,6 @@ FOUND_LATE = [
         "    answers[#answers + 1] = 'NOT_HELD ' .. job.status\n",
         "    return { { 'NOT_HELD ' .. job.status }, {} }\n",
     ),
-    SeededBug(
-        "a repeated claim is not remembered again",
-        "claim.lua",
-        "  claim_ids.remember(executor_id, claim_name, first_number, now_ms, lease_ms)\n  return answer",
-        "  return answer",
-    ),
-    SeededBug("jobs are taken back early", TAKE_BACK, "UNRECEIVED_MS = 10000", "UNRECEIVED_MS = 5000"),
-    SeededBug("delayed jobs are queued a millisecond late", DUE, "'-inf', now_ms,", "'-inf', now_ms - 1,"),
     SeededBug("a replay counts twice", "complete.lua", "answer[1] == 0", "not answer.err"),
     SeededBug("one host fault too many", "release.lua", "host_faults >= max", "host_faults > max"),
     SeededBug("a delayed job that ends stays due", MOVE, "redis.call('ZREM', keys.due, job.id)"),
@@ -195,11 +200,6 @@ FOUND_LATE = [
     SeededBug("nobody else is ever asking", "lib/executors/asking.lua", "return others > 0", "return false"),
     SeededBug("an ended job remembers who released it", END, "if job.released_by then", "if false then"),
     SeededBug("an executor without jobs is busy", DROP, "redis.call('ZREM', keys.busy, job.executor_id)"),
-    SeededBug(
-        "any failure becomes cancelled", FINISH, "local stopped = report.reason == '' or", "local stopped = true or"
-    ),
-    SeededBug("replayed output is stored twice", LIVE, "string.sub(data, known + 1)", "data"),
-    SeededBug("one lost executor too many", LOSE, "lost >= max_attempts", "lost > max_attempts"),
     SeededBug("no token is a replay", FINISH, "report.attempt_token ~= '' and", "report.attempt_token == '' or"),
     SeededBug("a failure is a replay of a success", FINISH, "job.status == status and", "job.status ~= 'running' and"),
     SeededBug(
