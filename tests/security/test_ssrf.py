@@ -226,6 +226,7 @@ ANSWERS: dict[str, Callable[[Request], Reply]] = {
     "a redirect to metadata": to(f"http://{FORBIDDEN}/secret"),
     "a redirect to a file": to("file:///secret"),
     "a redirect to nonsense": to("http://[secret"),
+    "a redirect to no address": to("http://[1::2::3]/secret"),
 }
 RAW = {"garbage": b"\x00secret\r\n\r\n", "a half head": b"HTTP/1.1 200 OK\r\nX-Secret: y", "no answer": b""}
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from urllib.parse import urlsplit
+
 from jobqueue.job import Reason
+from jobqueue.redaction import without_secrets
 from jobqueue.worker.slots.slot import SupervisorDied
 
 
@@ -23,6 +27,18 @@ class HostFault(Exception):
 def fault_of(error: Exception) -> HostFault:
     """Return what to report about an error that ended an attempt."""
     return error if isinstance(error, HostFault) else HostFault(Reason.HOST_FAULT, _described(error))
+
+
+def server_of(url: str) -> str:
+    """Return the server in a job's URL, as the subject of a fault; never "", which stands for this machine.
+
+    A redirect changes nothing: a server that redirects each job to another place would otherwise look like a host that
+    reaches nobody.
+    """
+    shown = without_secrets(url)
+    with suppress(ValueError):
+        return urlsplit(shown).netloc or shown
+    return shown
 
 
 def detail_of(error: Exception) -> str:

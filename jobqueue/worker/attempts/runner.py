@@ -5,15 +5,13 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack, closing
 from functools import partial
-from urllib.parse import urlsplit
 
 from jobqueue import logs
 from jobqueue.client.claimed_job import ClaimedJob
 from jobqueue.job import Reason
-from jobqueue.redaction import without_secrets
 from jobqueue.worker.attempts.attempt import Attempt, Cause, Verdict
 from jobqueue.worker.attempts.environment import user_name, variables_of
-from jobqueue.worker.attempts.host_fault import HostFault, detail_of, fault_of
+from jobqueue.worker.attempts.host_fault import HostFault, detail_of, fault_of, server_of
 from jobqueue.worker.attempts.platform_stop import ended_by_platform
 from jobqueue.worker.attempts.resources import Resources
 from jobqueue.worker.failures import Failure
@@ -131,8 +129,7 @@ class Runner:
             if error.concealed_for is not None:
                 logs.logger().warning("download_failed", job_id=job.id, reason=error.detail)
             if not error.failure.final:
-                server = urlsplit(without_secrets(error.url or job.binary_url)).netloc
-                raise HostFault(error.failure.reason, str(error), server) from error
+                raise HostFault(error.failure.reason, str(error), server_of(job.binary_url)) from error
             return failed(error.failure.reason, str(error), download_started_at_ms=download_started_at_ms)
         logs.logger().info("start", job_id=job.id)
         verified.chmod(attempt.slot.isolation.program_mode)

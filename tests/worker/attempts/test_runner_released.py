@@ -9,6 +9,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from structlog.testing import capture_logs
@@ -99,6 +100,9 @@ def test_a_program_that_this_host_cannot_start_is_a_host_fault_and_the_job_is_re
         (Reply(body=b"half", length=100), "ended early"),
         (Reply(302, headers={"Location": "ftp://user:canary@elsewhere/?canary"}), "ftp"),
         (Reply(302, headers={"Location": "http://[::1/?canary"}), "cannot be read"),
+        (Reply(302, headers={"Location": "http://[zz]/?canary"}), "cannot be read"),
+        (Reply(302, headers={"Location": "http://[1::2::3]/?canary"}), "cannot be read"),
+        (Reply(302, headers={"Location": "http://[::ffff:300.1.1.1]/?canary"}), "not known"),
         (Reply(302, headers={"Location": "/again/program"}), "redirects"),
     ],
 )
@@ -106,7 +110,9 @@ def test_a_job_whose_program_cannot_be_downloaded_now_or_here_is_released_with_t
     api: FakeApi, run: Run, reply: Reply, text: str
 ) -> None:
     api.answers["program"] = lambda _: reply
-    assert run(api.offer(SHELL)).verdict is Verdict.HOST_FAULT
+    ran = run(api.offer(SHELL))
+    assert ran.verdict is Verdict.HOST_FAULT
+    assert ran.attempt.fault_subject == urlsplit(api.server.url).netloc  # wherever it redirects to
     verb, body = api.only_report()
     assert (verb, body["reason"]) == ("release", "blocked_by_policy" if text == "ftp" else "download_failed")
     assert text in body["error_message"]
