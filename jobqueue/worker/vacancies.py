@@ -28,6 +28,7 @@ FEWEST_JOBS = 3
 class Prefetch:
     """How many jobs to claim ahead of free slots. `fixed` is the setting, None for as many as the recent jobs suggest:
     as many as there are slots while jobs are short, more while they take a few milliseconds, none when they are long.
+    After one has waited too long, none until the next job has ended.
     """
 
     def __init__(self, slots: int, fixed: int | None = None) -> None:
@@ -44,15 +45,20 @@ class Prefetch:
     def note(self, seconds: float) -> None:
         """Note for how long a job has occupied its slot."""
         self._recent.append(seconds)
-        if self._fixed is None and len(self._recent) >= FEWEST_JOBS:
+        if self._fixed is not None:
+            self._count = self._fixed
+        elif len(self._recent) >= FEWEST_JOBS:
             usual = median(self._recent)
             enough = math.ceil(self._slots * AHEAD_SECONDS / max(usual, 0.001))
             self._count = max(self._slots, enough) if usual < SHORT_SECONDS else 0
 
     def forget(self) -> None:
-        """Forget the recent jobs: they have led to claims that came too early."""
+        """Forget the recent jobs: they have led to claims that came too early.
+
+        A number that is fixed must not bring the same jobs back at once either: other workers may have a slot for them.
+        """
         self._recent.clear()
-        self._count = self._fixed or 0
+        self._count = 0
 
 
 class Vacancies:

@@ -125,7 +125,15 @@ def test_nothing_is_claimed_ahead_before_some_jobs_have_run_nor_after_one_has_wa
 
 def test_a_number_fixes_how_many_jobs_are_claimed_ahead() -> None:
     prefetch = Prefetch(2, 7)
+    assert prefetch.count == 7
     for _ in range(10):
         prefetch.note(60)
+    assert prefetch.count == 7
+
+
+def test_not_even_a_fixed_number_brings_back_at_once_what_has_waited_too_long() -> None:
+    prefetch = Prefetch(2, 7)
     prefetch.forget()
+    assert prefetch.count == 0
+    prefetch.note(60)
     assert prefetch.count == 7
