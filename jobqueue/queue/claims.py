@@ -150,8 +150,11 @@ class Claims:
             end = start + HEARTBEAT_JOBS
             some, taken_back = self._heartbeat(executor_id, beats[start:end], ALL if end >= len(beats) else "", owner)
             answers += some
-            if taken_back:
-                logs.logger().warning("never_received", executor_id=executor_id, job_ids=" ".join(taken_back))
+        _log_never_received(executor_id, taken_back)
+        # An executor may have lost the answers to many claims, and the next heartbeat may come too late for the rest.
+        while len(taken_back) == HEARTBEAT_JOBS:
+            _, taken_back = self._heartbeat(executor_id, [], ALL, owner)
+            _log_never_received(executor_id, taken_back)
         return [refusal(answer) or self._renewed(answer) for answer in answers]
 
     def complete(self, job_id: str, holder: Holder, result: Result) -> Finished:
@@ -230,6 +233,11 @@ class Claims:
         finished = report.read(self._scripts.call(name, *arguments))
         log_report(report, finished)
         return finished
+
+
+def _log_never_received(executor_id: str, job_ids: Sequence[str]) -> None:
+    if job_ids:
+        logs.logger().warning("never_received", executor_id=executor_id, job_ids=" ".join(job_ids))
 
 
 def _beat_arguments(beat: Beat) -> list[str]:

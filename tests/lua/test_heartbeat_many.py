@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from jobqueue.errors import JobNotFound, NotHeld
-from jobqueue.job import AttemptStatus, Status, Stream
+from jobqueue.job import AttemptStatus, Priority, Status, Stream
 from jobqueue.queue.claims import Beat, ClaimRequest, Renewed
 from jobqueue.result import Holder, LiveOutput, Piece
 from tests.support.attempts import DONE, Attempt, claim, start, status_of
@@ -80,6 +80,17 @@ def test_jobs_that_were_never_received_never_use_up_the_attempts_of_a_job(bench:
         bench.clock.advance(RECEIVED_WITHIN_MS + 1)
         bench.claims.heartbeat_many("executor-1", [])
         assert status_of(bench, job_id) is Status.PENDING
+
+
+def test_one_heartbeat_takes_back_hundreds_of_jobs(real_bench: Bench) -> None:
+    bench = real_bench
+    bench.submit(250)
+    for _ in range(3):
+        bench.claims.claim_many(ClaimRequest("executor-1", max_jobs=100))
+    bench.clock.advance(RECEIVED_WITHIN_MS + 1)
+    bench.claims.heartbeat_many("executor-1", [])
+    assert bench.queries.stats().jobs[Status.PENDING, Priority.BACKGROUND] == 250
+    assert bench.queries.stats().never_received == 250
 
 
 def test_a_job_that_was_never_received_ends_if_it_was_asked_to_stop(bench: Bench) -> None:
