@@ -9,7 +9,7 @@
 --          3 executor_ip   its address, or "-"
 --          4 lease_ms      how long the executor may stay silent
 --          5 max_attempts  how many executors a job may lose
---          6 max_jobs      how many jobs to hand out, at most 100
+--          6 max_jobs      how many jobs to hand out, at most 100; fewer if these have megabytes of arguments
 --          7 tokens        as many new and random words of 32 characters, one after the other
 --          8 claim_id      the executor's name for this claim, or "" for none
 --          9 owner         the name of the API token that it uses, or "" on an open API
@@ -40,6 +40,9 @@ local MAX_FORGOTTEN = 3
 local MAX_STALE = 50
 local MAX_LOOKS = 70
 local LOOKS_IN_ORDER = 50
+-- The answer ends with the job that exceeds this. A hundred jobs may have a mebibyte of arguments and variables each,
+-- and would keep Redis busy for a second, and take half a gigabyte of the server's memory.
+local MAX_BYTES = 4194304
 local TOKEN_LENGTH = 32
 -- Claims are numbered in their order. Within a claim, jobs are held under its number and a fraction of this many parts,
 -- which a double stores exactly.
@@ -85,7 +88,7 @@ local function read_claimed(job)
   }
 end
 
-local answer, number = { 0 }, nil
+local answer, number, bytes = { 0 }, nil, 0
 
 -- Makes a pending job this executor's and adds it to the answer.
 local function hand_out(job)
@@ -110,6 +113,7 @@ local function hand_out(job)
   redis.call('ZADD', keys.held(executor_id), number + handed_out / PARTS, job.id)
   redis.call('ZADD', keys.unreceived(executor_id), now_ms, job.id)
   answer[#answer + 1] = read_claimed(job)
+  bytes = bytes + string.len(answer[#answer][3])
 end
 
 -- Makes the next pending jobs of a priority this executor's and adds them to the answer.
@@ -123,7 +127,7 @@ end
 local function claim_from(priority)
   local key, rank, looks, stale = keys.jobs('pending', priority), 0, 0, 0
   local indexes = types and indexes_of_types(priority, types)
-  while #answer <= max_jobs and looks < MAX_LOOKS and stale < MAX_STALE do
+  while #answer <= max_jobs and bytes <= MAX_BYTES and looks < MAX_LOOKS and stale < MAX_STALE do
     local id, index
     if indexes then
       id, index = next_of(indexes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from jobqueue.job import Priority, Status
@@ -9,7 +11,7 @@ from jobqueue.queue.claims import ClaimedJobs, ClaimRequest
 from jobqueue.queue.scripts import ROOT
 from jobqueue.result import Holder
 from tests.support.attempts import DONE, claim, lose, status_of
-from tests.support.bench import Bench
+from tests.support.bench import Bench, new_job
 from tests.support.contents import contents
 from tests.support.host_faults import fault
 
@@ -34,6 +36,16 @@ def test_a_claim_hands_out_as_many_jobs_as_it_asks_for_and_there_are(bench: Benc
     submitted = [*bench.submit(3, Priority.FOREGROUND), *bench.submit(2, Priority.BEST_EFFORT)]
     assert ids(claim_many(bench, max_jobs)) == submitted[:max_jobs]
     assert [status_of(bench, job_id) for job_id in submitted[max_jobs:]] == [Status.PENDING] * (5 - max_jobs)
+
+
+def test_an_answer_ends_with_the_job_that_makes_it_too_long(real_bench: Bench) -> None:
+    large = replace(new_job().spec, arguments=["x" * 131_000] * 8)
+    jobs = [replace(new_job(), spec=large) for _ in range(10)]
+    submitted = list(real_bench.commands.submit(jobs).job_ids)
+    first = claim_many(real_bench, 10, "a name")
+    assert ids(first) == submitted[:5]
+    assert ids(claim_many(real_bench, 10, "a name")) == submitted[:5]
+    assert ids(claim_many(real_bench, 10)) == submitted[5:]
 
 
 def test_the_answer_has_what_the_details_of_each_job_have(bench: Bench) -> None:
