@@ -88,4 +88,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _reason(error: ValueError) -> str:
-    return "Not UTF-8." if isinstance(error, UnicodeDecodeError) else f"{error}."[:200]
+    if isinstance(error, UnicodeDecodeError):
+        return "Not UTF-8."
+    return "A number has too many digits." if "integer string conversion" in str(error) else f"{error}."[:200]
