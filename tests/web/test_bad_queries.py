@@ -38,6 +38,13 @@ def test_a_bad_parameter_is_refused_by_name(api: Api, name: str, value: str) -> 
     assert api.bench.client.dbsize() == 0
 
 
+@pytest.mark.parametrize("query", ["status=pending&status=running", "status=pending&limit=5&status=pending"])
+@pytest.mark.parametrize("path", ["/jobs", "/admin/executors", f"/jobs/{UNKNOWN_ID}/output"])
+def test_a_parameter_that_comes_twice_is_refused_by_name(api: Api, path: str, query: str) -> None:
+    response = api.call("GET", f"{path}?{query}")
+    assert (response.status_code, list(response.get_json()["context"])) == (400, ["status"])
+
+
 @pytest.mark.parametrize("query", ["cursor=&offset=0", "cursor=5&offset=1"])
 def test_a_page_has_one_beginning(api: Api, query: str) -> None:
     response = api.call("GET", f"/jobs?{query}")

@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 class BodyParser(FlaskParser):
     """webargs' parser, except that bodies are read by `reader` and `strict_json`, every invalid request is answered
-    400, and unknown query parameters are refused.
+    400, and query parameters that are unknown or come twice are refused.
     """
 
     DEFAULT_VALIDATION_STATUS = 400
@@ -64,6 +64,12 @@ class BodyParser(FlaskParser):
             return calculate(is_long, lambda: schema.load(strict_json.loads(body, self._limit.entries)))
         except marshmallow.ValidationError as error:
             refuse(error.normalized_messages())
+
+    def load_querystring(self, req: Request, schema: marshmallow.Schema) -> Any:
+        """Return the query parameters. Raises InvalidRequest if one comes twice: none takes several values."""
+        if repeated := {name: ["Given more than once."] for name, values in req.args.lists() if len(values) > 1}:
+            refuse(repeated)
+        return super().load_querystring(req, schema)
 
     def handle_error(self, error: marshmallow.ValidationError, *_: object, **__: object) -> NoReturn:
         """Raise InvalidRequest with the messages for every invalid parameter by name."""
