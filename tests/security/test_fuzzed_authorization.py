@@ -146,6 +146,7 @@ UNREADABLE = {
     "a line without a name": b"Bearer " + VALID + b"\r\n" + VALID,
     "a byte too long": b"A" * (8190 - len(b"Authorization: \r\n") + 1),
     "60,000 bytes": b"Bearer " + b"A" * 60_000,
+    "more of them than headers are allowed": b"Bearer x" + b"\r\nAuthorization: Bearer x" * 150,
     "a megabyte": b"Bearer " + b"A" * 2**20,
     "a megabyte after other headers": b"x\r\nX: y\r\nauthorization: " + b"A" * 2**20,
 }

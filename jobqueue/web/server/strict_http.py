@@ -85,9 +85,11 @@ def needs_tokens() -> bool:
 
 
 def has_unreadable_token(head: bytes, most_bytes: int) -> bool:
-    """Return whether a head, or a part of one, has a header Authorization that is too long or not text."""
+    """Return whether a head, or a part of one, has a header Authorization that is too long or not text, or several."""
     headers = AUTHORIZATION.findall(head)
-    return any(len(header + b"\r\n") > most_bytes or NOT_IN_A_HEADER.search(header) for header in headers)
+    return len(headers) > 1 or any(
+        len(header + b"\r\n") > most_bytes or NOT_IN_A_HEADER.search(header) for header in headers
+    )
 
 
 def check_target(request: Any) -> None:
