@@ -5,6 +5,7 @@ with short time limits.
 from __future__ import annotations
 
 import io
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +22,12 @@ from tests.support.impatient import OPTIONS
 from tests.support.logins import administrator, connect_as_administrator
 from tests.support.redis_server import running_redis
 from tests.support.serving import Server, standing_api
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _hang_up() -> None:
+    """Take SIGHUP as usual, also when `nohup` has started pytest: the processes of the tests would ignore it, too."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session", autouse=True)
