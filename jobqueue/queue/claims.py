@@ -23,7 +23,7 @@ MAX_JOBS = 100
 """How many jobs one claim hands out, and how many reports are sent to Redis at once."""
 
 HEARTBEAT_JOBS = 100
-"""How many leases one call of the script renews. More would keep others waiting."""
+"""How many leases one call of the script renews, and how many jobs it takes back. More would keep others waiting."""
 
 TOKEN_BYTES = 16
 ALL, CANCEL_REQUESTED = "all", "cancel_requested"
@@ -146,15 +146,15 @@ class Claims:
         it is pending again, and the attempt does not count as lost.
         """
         answers: list[str] = []
-        for start in range(0, max(len(beats), 1), HEARTBEAT_JOBS):
-            end = start + HEARTBEAT_JOBS
-            some, taken_back = self._heartbeat(executor_id, beats[start:end], ALL if end >= len(beats) else "", owner)
-            answers += some
-        _log_never_received(executor_id, taken_back)
-        # An executor may have lost the answers to many claims, and the next heartbeat may come too late for the rest.
-        while len(taken_back) == HEARTBEAT_JOBS:
-            _, taken_back = self._heartbeat(executor_id, [], ALL, owner)
-            _log_never_received(executor_id, taken_back)
+        more = True
+        while more:
+            some, beats = beats[:HEARTBEAT_JOBS], beats[HEARTBEAT_JOBS:]
+            answered, taken_back = self._heartbeat(executor_id, some, "" if beats else ALL, owner)
+            answers += answered
+            if taken_back:
+                logs.logger().warning("never_received", executor_id=executor_id, job_ids=" ".join(taken_back))
+            # An executor may have lost the answers to many claims, and its next heartbeat may come too late for them.
+            more = bool(beats) or len(taken_back) == HEARTBEAT_JOBS
         return [refusal(answer) or self._renewed(answer) for answer in answers]
 
     def complete(self, job_id: str, holder: Holder, result: Result) -> Finished:
@@ -233,11 +233,6 @@ class Claims:
         finished = report.read(self._scripts.call(name, *arguments))
         log_report(report, finished)
         return finished
-
-
-def _log_never_received(executor_id: str, job_ids: Sequence[str]) -> None:
-    if job_ids:
-        logs.logger().warning("never_received", executor_id=executor_id, job_ids=" ".join(job_ids))
 
 
 def _beat_arguments(beat: Beat) -> list[str]:
