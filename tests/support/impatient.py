@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from jobqueue.web.server.connections.table import TimeLimits
+from jobqueue.web.server.connections.countdown import TimeLimits
 from jobqueue.web.server.worker import Worker
 from tests.support.serving import Server
 

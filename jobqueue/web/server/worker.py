@@ -20,7 +20,8 @@ from gunicorn.workers.ggevent import GeventWorker
 from jobqueue.web.bodies.memory import return_free_pages
 from jobqueue.web.server import serving
 from jobqueue.web.server.connections.connection import Connection
-from jobqueue.web.server.connections.table import ConnectionTable, Phase, TimeLimits
+from jobqueue.web.server.connections.countdown import Phase, TimeLimits
+from jobqueue.web.server.connections.table import ConnectionTable
 from jobqueue.web.server.gate import Gate
 from jobqueue.web.server.listening import plain
 from jobqueue.web.server.process import connections_within, raise_descriptor_limit, signal_at_death_of

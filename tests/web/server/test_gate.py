@@ -18,7 +18,8 @@ from jobqueue.web.requests import callers
 from jobqueue.web.server import gate as gate_module
 from jobqueue.web.server.connections import table as table_module
 from jobqueue.web.server.connections.connection import Connection
-from jobqueue.web.server.connections.table import ConnectionTable, TimeLimits
+from jobqueue.web.server.connections.countdown import TimeLimits
+from jobqueue.web.server.connections.table import ConnectionTable
 from jobqueue.web.server.gate import ORDINARY_PLACES, URGENT_PLACES, Gate
 
 WHOLE_BODY = SimpleNamespace(reader=SimpleNamespace(length=0))

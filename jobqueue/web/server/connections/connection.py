@@ -16,7 +16,8 @@ from gunicorn.http.errors import LimitRequestHeaders
 from jobqueue.errors import ServerBusy
 from jobqueue.queue.transport.limits import not_counted
 from jobqueue.web.bodies.large import LARGE_BYTES
-from jobqueue.web.server.connections.table import ConnectionTable, Phase, TimeLimits
+from jobqueue.web.server.connections.countdown import Countdown, Phase, TimeLimits
+from jobqueue.web.server.connections.table import ConnectionTable
 
 if TYPE_CHECKING:
     from jobqueue.web.server.gate import Place
@@ -51,28 +52,7 @@ class Connection:
         self.reserved_bytes = 0
         self.head_bytes = 0
         self._body_seconds_left = limits.body
-        self._limit_seconds = 0.0
-        self._deadline = 0.0
-        self._start(Phase.HEAD, limits.head)
-
-    def _start(self, phase: Phase, limit_seconds: float, seconds_left: float | None = None) -> None:
-        self.phase = phase
-        self._limit_seconds = limit_seconds
-        self._deadline = time.monotonic() + (limit_seconds if seconds_left is None else seconds_left)
-
-    def _extend(self, byte_count: int) -> None:
-        bought = byte_count / self._limits.bytes_per_second
-        self._deadline = min(self._deadline + bought, time.monotonic() + self._limit_seconds)
-
-    def overdue(self, now: float) -> float:
-        """Return how much of its time limit this connection has used up, from 0 to 1; -1 while its request runs."""
-        if self.phase is Phase.RUNNING:
-            return -1.0
-        return 1 - (self._deadline - now) / self._limit_seconds
-
-    def waited_seconds(self, now: float) -> float:
-        """Return how long this connection has waited for what it waits for."""
-        return self._limit_seconds - (self._deadline - now)
+        self.countdown = Countdown(Phase.HEAD, limits.head)
 
     def start_tls(self, context: ssl.SSLContext) -> bool:
         """Speak TLS from here on; return whether the client does, too. It has the time of a head."""
@@ -87,19 +67,19 @@ class Connection:
     @property
     def has_begun_a_request(self) -> bool:
         """Whether a part of a head has arrived, and not all of it."""
-        return self.phase is Phase.HEAD and self.head_bytes > 0
+        return self.countdown.phase is Phase.HEAD and self.head_bytes > 0
 
     def await_request(self, buffered: bool) -> None:
         """Start to wait for the next request, of which a part may have arrived with the last one."""
         self.request = None
-        self._start(*((Phase.HEAD, self._limits.head) if buffered else (Phase.IDLE, self._limits.idle)))
+        self.countdown.start(*((Phase.HEAD, self._limits.head) if buffered else (Phase.IDLE, self._limits.idle)))
 
     def run(self, request: Any) -> None:
         """Start to run a request whose head is complete."""
         self.request = request
         self._count_head(-self.head_bytes)
         self._body_seconds_left = self._limits.body
-        self._start(Phase.RUNNING, 0.0)
+        self.countdown.start(Phase.RUNNING, 0.0)
 
     def recv(self, size: int) -> bytes:
         """Return the next bytes of a request, b"" at their end."""
@@ -108,8 +88,8 @@ class Connection:
         if self.head_bytes > MAX_HEAD_BYTES:
             raise LimitRequestHeaders("the head is too long")
         data = self._receive(size)
-        if self.phase is Phase.IDLE and data:
-            self._start(Phase.HEAD, self._limits.head)
+        if self.countdown.phase is Phase.IDLE and data:
+            self.countdown.start(Phase.HEAD, self._limits.head)
         self._count_head(len(data))
         return data
 
@@ -122,16 +102,16 @@ class Connection:
         try:
             with self.place.given_up() if self.place else nullcontext():
                 self._reserve()
-                self._start(Phase.BODY, self._limits.body, self._body_seconds_left)
+                self.countdown.start(Phase.BODY, self._limits.body, self._body_seconds_left)
                 with not_counted():  # a client that sends slowly leaves Redis as much time as any other
                     data = self._receive(size)
-                self._extend(len(data))
-                self._body_seconds_left = self._deadline - time.monotonic()
+                self.countdown.extend(len(data) / self._limits.bytes_per_second)
+                self._body_seconds_left = self.countdown.seconds_left()
                 gevent.sleep(0)  # lets others run: no wait does when a client sends faster than its bytes are read
         except (OSError, ServerBusy):
             self.request.force_close()  # nobody knows where the next request would begin
             raise
-        self._start(Phase.RUNNING, 0.0)
+        self.countdown.start(Phase.RUNNING, 0.0)
         return data
 
     def _reserve(self) -> None:
@@ -150,29 +130,22 @@ class Connection:
         self.reserved_bytes = 0
 
     def _receive(self, size: int) -> bytes:
-        self._socket.settimeout(self._remaining())
+        self._socket.settimeout(self.countdown.remaining())
         return bytes(self._socket.recv(size))
-
-    def _remaining(self) -> float:
-        """Return the seconds that are left. Raises TimeoutError."""
-        remaining = self._deadline - time.monotonic()
-        if remaining <= 0:
-            raise TimeoutError("timed out")
-        return remaining
 
     def sendall(self, data: bytes) -> None:
         """Send a part of an answer."""
-        if self.phase is not Phase.ANSWER:
-            self._start(Phase.ANSWER, self._limits.answer)
+        if self.countdown.phase is not Phase.ANSWER:
+            self.countdown.start(Phase.ANSWER, self._limits.answer)
         left = memoryview(data)
         self._count(len(left))
         try:
             while left:
-                self._socket.settimeout(self._remaining())
+                self._socket.settimeout(self.countdown.remaining())
                 sent = self._socket.send(left[:SEND_BYTES])
                 left = left[sent:]
                 self._count(-sent)
-                self._extend(sent)
+                self.countdown.extend(sent / self._limits.bytes_per_second)
         except OSError:
             self.abort()
             raise
@@ -208,7 +181,7 @@ class Connection:
         with suppress(OSError):
             self.shutdown(socket.SHUT_WR)
             while time.monotonic() < end:
-                self._start(Phase.CLOSING, self._limits.closing)
+                self.countdown.start(Phase.CLOSING, self._limits.closing)
                 self._socket.settimeout(self._limits.closing)
                 # The plain method also where the socket speaks TLS: nobody reads these bytes.
                 if not GeventSocket.recv(self._socket, 65536):
@@ -217,7 +190,7 @@ class Connection:
 
     def hang_up(self) -> None:
         """Wake this connection's greenlet as if the client had closed the connection."""
-        if self.phase is Phase.ANSWER:
+        if self.countdown.phase is Phase.ANSWER:
             self.abort()
         with suppress(OSError):
             self.shutdown(socket.SHUT_RDWR)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
-from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 import gevent
 
 from jobqueue.errors import ServerBusy
+from jobqueue.web.server.connections.countdown import Phase
 
 if TYPE_CHECKING:
     from jobqueue.web.server.connections.connection import Connection
@@ -34,37 +33,6 @@ WAITING_SHARE = 0.75
 """The part of the connections on which requests may wait for something to happen."""
 
 IDLE_SECONDS = 0.5
-
-
-@dataclass(frozen=True)
-class TimeLimits:
-    """How long a client may take, in seconds.
-
-    head: for the request line and headers, from their first byte or the opening of the connection.
-    idle: between two requests. body, answer: without a byte; each KiB buys a second, up to this much. So a client must
-    keep to 1 KiB/s on the average. The kernel reports what a client has taken in large pieces, hence the longer
-    `answer`. closing: without a byte, for the client to close its side of a connection that this side has closed.
-    closing_at_most: the same, however much it sends.
-    """
-
-    head: float = 10.0
-    idle: float = 75.0
-    body: float = 10.0
-    answer: float = 30.0
-    closing: float = 2.0
-    closing_at_most: float = 20.0
-    bytes_per_second: int = 1024
-
-
-class Phase(Enum):
-    """What a connection waits for."""
-
-    HEAD = auto()
-    RUNNING = auto()
-    BODY = auto()
-    ANSWER = auto()
-    IDLE = auto()
-    CLOSING = auto()
 
 
 class ConnectionTable:
@@ -106,7 +74,7 @@ class ConnectionTable:
         """Close the connections that have used up most of their time limits."""
         now = time.monotonic()
         for connection in slowest_first(self._connections, now)[:count]:
-            if connection.phase is not Phase.RUNNING:
+            if connection.countdown.phase is not Phase.RUNNING:
                 connection.hang_up()
 
     @property
@@ -123,7 +91,11 @@ class ConnectionTable:
     def close_stalled_readers(self) -> None:
         """Close the slowest readers until the others' answers fit into memory."""
         now = time.monotonic()
-        readers = [each for each in self._connections if each.phase is Phase.ANSWER and each.overdue(now) > STALLED]
+        readers = [
+            each
+            for each in self._connections
+            if each.countdown.phase is Phase.ANSWER and each.countdown.overdue(now) > STALLED
+        ]
         excess = self.unsent_bytes - MAX_UNSENT_BYTES
         for reader in slowest_first(readers, now):
             if excess <= 0:
@@ -165,7 +137,7 @@ class ConnectionTable:
             return
         self._next_look_at = now + LOOK_SECONDS
         for each in list(self._connections):
-            if each.phase is Phase.BODY and each.reserved_bytes and each.overdue(now) > STALLED:
+            if each.countdown.phase is Phase.BODY and each.reserved_bytes and each.countdown.overdue(now) > STALLED:
                 each.hang_up()
 
     def close_idle(self, *others: Phase) -> None:
@@ -175,11 +147,13 @@ class ConnectionTable:
         """
         now = time.monotonic()
         for connection in list(self._connections):
-            is_idle = connection.phase is Phase.IDLE and connection.waited_seconds(now) >= IDLE_SECONDS
-            if is_idle or connection.phase in others:
+            is_idle = (
+                connection.countdown.phase is Phase.IDLE and connection.countdown.waited_seconds(now) >= IDLE_SECONDS
+            )
+            if is_idle or connection.countdown.phase in others:
                 connection.hang_up()
 
 
 def slowest_first(connections: Iterable[Connection], now: float) -> list[Connection]:
     """Return connections, those first that have used up most of their time limits."""
-    return sorted(connections, key=lambda connection: connection.overdue(now), reverse=True)
+    return sorted(connections, key=lambda connection: connection.countdown.overdue(now), reverse=True)
