@@ -33,7 +33,7 @@ ODD_TEXTS = [
 ]
 ODD_VALUES = [None, True, False, 0, 1, -1, 0.5, 8.0, 1e300, 10**400, [], {}, [1], {"a": 1}, ["a"], {"a": "b"}]
 HOSTS = ["h", "example.com", "127.0.0.1", "[::1]", "[::1", "u@h", "u:p@h", "", "é", "a b", "h\\", "-._~", "a%20b"]
-PORTS = ["", ":", ":0", ":80", ":0080", ":65535", ":65536", ":x", ":80:80"]
+PORTS = ["", ":", ":0", ":80", ":0080", ":00080", ":59999", ":65535", ":65536", ":70000", ":100000", ":x", ":80:80"]
 PATHS = [
     "",
     "/",
@@ -105,6 +105,7 @@ def test_the_shortcut_leaves_a_job_without_a_required_field_to_the_schema(missin
         {},
         {"type": "größe:漢🎉"},
         {"binary_url": "HTTPS://user.example.com:8443/a/b.tar.gz?version=1#é"},
+        *({"binary_url": f"http://127.0.0.1:{port}/program"} for port in (0, 9999, 10000, 59999, 65529, 65535)),
         {"binary_sha256": SHA256.upper()},
         {"arguments": ["--name", "é", "", "two words"], "env_variables": {"PATH": "/bin", "EMPTY": "", "Ü": "="}},
         {"arguments": None, "env_variables": None, "timeout_seconds": None},

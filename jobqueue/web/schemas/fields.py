@@ -30,7 +30,6 @@ MAX_ENTRIES = 10_000
 MAX_URL_CHARACTERS = 8192
 MAX_EXACT = 2**53
 MAX_FLOAT = sys.float_info.max
-MAX_PORT = 65535
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 EXACT = validate.Range(0, MAX_EXACT - 1)
@@ -52,14 +51,16 @@ ENV_NAME = [
 
 SCHEME = "[Hh][Tt][Tt][Pp][Ss]?://"
 HOST_NAME = "[A-Za-z0-9._~-]+"
-SMALL_PORT = "[0-9]{1,4}"
+PORT = "[0-9]{1,4}|[1-5][0-9]{4}|6([0-4][0-9]{3}|5([0-4][0-9]{2}|5([0-2][0-9]|3[0-5])))"
+"""A port, up to 65535."""
+
 HTTP_URL = Pattern(f"^{SCHEME}{VISIBLE}+$", error="Must be an absolute http or https URL.")
 AUTHORITY = re.compile(
-    rf"([A-Za-z0-9._~!$&'()*+,;=:%-]*@)?(?P<host>{HOST_NAME}|\[(?P<ipv6>[0-9A-Fa-f:]+)\])(:(?P<port>{SMALL_PORT}|[1-9][0-9]{{4}}))?"
+    rf"([A-Za-z0-9._~!$&'()*+,;=:%-]*@)?(?P<host>{HOST_NAME}|\[(?P<ipv6>[0-9A-Fa-f:]+)\])(:(?P<port>{PORT}))?"
 )
 """What may stand between `//` and the path of a URL: user and password, a host name or an address, and a port."""
 
-PLAIN_URL = re.compile(f"{SCHEME}{HOST_NAME}(:{SMALL_PORT})?([/?#]{VISIBLE}*)?")
+PLAIN_URL = re.compile(f"{SCHEME}{HOST_NAME}(:({PORT}))?([/?#]{VISIBLE}*)?")
 """URLs whose host and port are certainly valid: most of them."""
 
 choice = partial(fields.Enum, by_value=fields.String)
@@ -89,7 +90,7 @@ def _check_authority(url: str) -> None:
     """Check the host, the port and the user of a URL: as a regular expression, an IPv6 address would fill a page."""
     with suppress(ValueError):  # from urlsplit and from IPv6Address
         authority = AUTHORITY.fullmatch(urlsplit(url).netloc)
-        if authority and int(authority["port"] or 0) <= MAX_PORT:
+        if authority:
             # urlsplit checks the address itself, but only since Python 3.11.4.
             ipaddress.IPv6Address(authority["ipv6"] or "::")
             return
