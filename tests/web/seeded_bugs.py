@@ -73,6 +73,30 @@ SCHEMAS = [
             f"{JOB_TESTS}::test_a_time_limit_of_whole_seconds_is_shown_without_a_point",
         ),
         (
+            "the shortcut takes unknown fields of a result",
+            "data.keys() <= (OF_A_FAILURE if verb is Verb.FAIL else OF_A_SUCCESS)",
+            "True",
+            "test_the_shortcut_for_results_is_not_wider_than_the_schema",
+        ),
+        (
+            "the shortcut takes a message with a success",
+            "(OF_A_FAILURE if verb is Verb.FAIL else OF_A_SUCCESS)",
+            "OF_A_FAILURE",
+            "test_the_shortcut_for_results_is_not_wider_than_the_schema",
+        ),
+        (
+            "the shortcut takes what is not text for an empty output",
+            '["" if data.get(name) is None else data[name] for',
+            '[data.get(name) or "" for',
+            "test_the_shortcut_for_results_is_not_wider_than_the_schema",
+        ),
+        (
+            "the shortcut takes a measured time as it was written",
+            "exactly(value) for name",
+            "value for name",
+            "test_the_shortcut_for_results_is_not_wider_than_the_schema",
+        ),
+        (
             "the shortcut leaves null to the schema",
             "    variables = {} if variables is None else variables\n",
             "",

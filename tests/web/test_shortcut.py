@@ -1,4 +1,6 @@
-"""The shortcut for valid jobs: what it accepts, the schema accepts with the same result; what is usual, it accepts."""
+"""The shortcuts for valid jobs and results: what they accept, the schemas accept with the same result; what is usual,
+they accept.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobqueue.job import Reason
+from jobqueue.output import OUTPUT_LIMIT_BYTES
+from jobqueue.queue.records.reports import Verb
 from jobqueue.web.schemas import shortcut
+from jobqueue.web.schemas.batches import ReportIn
 from jobqueue.web.schemas.fields import MAX_ARGUMENT_BYTES
 from jobqueue.web.schemas.requests import Request
 from jobqueue.web.schemas.submitters import NewJobIn
+from tests.support.bad_values import BAD_RESULT
 from tests.support.bench import SHA256
-from tests.support.web import JOB, UNUSUAL_JOB, Api
+from tests.support.web import JOB, UNKNOWN_ID, UNUSUAL_JOB, Api
 
 SCHEMA = NewJobIn()
 ODD_TEXTS = [
@@ -71,6 +78,82 @@ values = {
     "timeout_seconds": st.floats() | st.integers(-1, 400_000_000),
 }
 changes = st.fixed_dictionaries({}, optional=values)
+
+
+REPORT = {"id": UNKNOWN_ID, "attempt_token": "t", "outcome": "complete", "exit_code": 0}
+MEASURED: dict[str, Any] = {
+    "signal": "SIGKILL",
+    "stdout_bytes": 5,
+    "stderr_bytes": 0,
+    "stdout_truncated": True,
+    "stderr_truncated": False,
+    "user_cpu_seconds": 0.25,
+    "system_cpu_seconds": 2.0,
+    "peak_memory_bytes": 2**53 - 1,
+    "download_started_at_ms": 0,
+    "program_started_at_ms": 1_790_000_000_000,
+    "program_ended_at_ms": 253_402_300_799_999,
+}
+EDGES_OF_A_REPORT: dict[str, list[Any]] = {
+    **BAD_RESULT,
+    **{name: [value] for name, value in MEASURED.items()},
+    "id": [UNKNOWN_ID.upper(), "a" * 128, "a" * 129],
+    "attempt_token": ["a" * 128, "a" * 129],
+    "outcome": ["complete", "fail", "release", "Complete"],
+    "reason": [*Reason, "", "EXITED"],
+    "exit_code": [2**31 - 1, 2**31, -(2**31), -(2**31) - 1],
+    "stdout": ["x" * OUTPUT_LIMIT_BYTES, "ß" * OUTPUT_LIMIT_BYTES],
+    "peak_memory_bytes": [2**53 - 1, 2**53],
+    "program_ended_at_ms": [253_402_300_799_999, 253_402_300_800_000],
+    "user_cpu_seconds": [1.7976931348623157e308, float("inf"), float("nan"), -0.0, 1],
+    "error_message": ["it broke"],
+    "executor_id": ["e"],
+    "unknown": [1],
+}
+
+
+def compare_reports(data: dict[str, Any]) -> None:
+    """Check that what the shortcut makes of a result, if anything, is what the schema makes of it."""
+    report = shortcut.report(data)
+    if report is not None:
+        by_the_rules = ReportIn.SCHEMAS[report.verb].load(data)
+        assert (report, repr(report)) == (by_the_rules, repr(by_the_rules))
+
+
+@pytest.mark.parametrize("outcome", ["complete", "fail"])
+@pytest.mark.parametrize("name", [*EDGES_OF_A_REPORT, *ReportIn.SCHEMAS[Verb.FAIL].fields])
+def test_the_shortcut_for_results_is_not_wider_than_the_schema(name: str, outcome: str) -> None:
+    for value in [*ODD_VALUES, *ODD_TEXTS, *EDGES_OF_A_REPORT.get(name, [])]:
+        compare_reports({**REPORT, "outcome": outcome, name: value})
+        compare_reports({**REPORT, **MEASURED, "outcome": outcome, name: value})
+
+
+@pytest.mark.parametrize("missing", REPORT)
+def test_the_shortcut_leaves_a_result_without_a_required_field_to_the_schema(missing: str) -> None:
+    for data in ({**REPORT, missing: None}, {name: value for name, value in REPORT.items() if name != missing}):
+        assert shortcut.report(data) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        MEASURED,
+        {"reason": "exited", "stdout": "ä\n", "stderr": ""},
+        {"outcome": "fail", "exit_code": None, "reason": "timeout", "error_message": "too long"},
+        {"outcome": "fail", "exit_code": 137, "reason": None, "error_message": None, "stdout": None, "signal": None},
+        {"id": UNKNOWN_ID.upper()},
+    ],
+    ids=ascii,
+)
+def test_the_shortcut_for_results_accepts_what_is_usual(changes: dict[str, Any]) -> None:
+    report = shortcut.report({**REPORT, **changes})
+    assert report == ReportIn.SCHEMAS[Verb(changes.get("outcome", "complete"))].load({**REPORT, **changes})
+
+
+@pytest.mark.parametrize("data", [None, [], "complete", 1, {}, {**REPORT, "outcome": "release"}], ids=ascii)
+def test_the_shortcut_leaves_all_but_completed_and_failed_attempts_to_the_schema(data: Any) -> None:
+    assert shortcut.report(data) is None
 
 
 def compare(data: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from jobqueue.queue.claims import MAX_JOBS, Beat
 from jobqueue.queue.records.reports import Report, Verb
 from jobqueue.result import Holder, LiveOutput, Result
 from jobqueue.web.requests.job_ids import normalized
-from jobqueue.web.schemas import executors, fields
+from jobqueue.web.schemas import executors, fields, shortcut
 from jobqueue.web.schemas.requests import Request
 from jobqueue.web.schemas.text import WORD
 
@@ -31,7 +31,7 @@ class FinishMany:
 
 def _job_id() -> basic.String:
     """Return the field of a job's id. A text that is not an id is answered as that of an unknown job."""
-    return basic.String(required=True, validate=validate.Length(max=128))
+    return basic.String(required=True, validate=validate.Length(max=fields.MAX_ID_CHARACTERS))
 
 
 def _attempt_token() -> basic.String:
@@ -134,6 +134,8 @@ class ReportIn(basic.Field[Report]):
     SCHEMAS = {Verb.COMPLETE: CompletedIn(), Verb.FAIL: FailedIn(), Verb.RELEASE: ReleasedIn()}  # noqa: RUF012  # read only
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Report:
+        if report := shortcut.report(value):
+            return report
         outcome = value.get("outcome") if isinstance(value, dict) else None
         if outcome not in list(Verb):
             raise ValidationError({"outcome": [f"Must be one of: {', '.join(Verb)}."]})
@@ -153,7 +155,8 @@ class FinishManyIn(Request):
         """Return the reports and the claim, each with its executor."""
         executor_id, wanted = data["executor_id"], data["claim"]
         reports = [
-            replace(report, holder=Holder(executor_id, report.holder.attempt_token)) for report in data["results"]
+            Report(each.verb, each.job_id, Holder(executor_id, each.holder.attempt_token), each.result)
+            for each in data["results"]
         ]
         if wanted:
             wanted = replace(wanted, request=replace(wanted.request, executor_id=executor_id))

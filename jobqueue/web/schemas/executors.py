@@ -15,11 +15,11 @@ from jobqueue.web.schemas import fields, measured
 from jobqueue.web.schemas.requests import Request
 from jobqueue.web.schemas.text import WORD
 
-INT32 = validate.Range(-(2**31), 2**31 - 1)
+INT32 = validate.Range(-fields.MAX_EXIT_CODE - 1, fields.MAX_EXIT_CODE)
 MAX_PIECE_BYTES = 1024 * 1024
 MAX_LIMIT = 1000
 MAX_TYPES = 100
-TOKEN = validate.Length(1, 128)
+TOKEN = validate.Length(1, fields.MAX_TOKEN_CHARACTERS)
 RELEASE_REASONS = [reason.value for reason in Reason if reason in RELEASES]
 
 

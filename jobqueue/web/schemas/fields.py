@@ -30,6 +30,11 @@ MAX_ENTRIES = 10_000
 MAX_URL_CHARACTERS = 8192
 MAX_EXACT = 2**53
 MAX_FLOAT = sys.float_info.max
+MAX_EXIT_CODE = 2**31 - 1
+MAX_ID_CHARACTERS = MAX_TOKEN_CHARACTERS = 128
+LATEST_MOMENT_MS = 253_402_300_799_999
+"""The last millisecond since 1970 that can be written as a date: the end of the year 9999."""
+
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 EXACT = validate.Range(0, MAX_EXACT - 1)
@@ -42,6 +47,7 @@ WAIT = validate.Range(0, LONGEST_WAIT_SECONDS)
 """The rule for how long a request waits."""
 
 CURSOR = Pattern("^[0-9]{0,15}$", error="Not a cursor: take it from the header Link of the page before.")
+SIGNAL = Pattern(r"^SIG[A-Z0-9+\-]{1,16}$", error="Must be the name of a signal, such as SIGKILL.")
 SHA256 = Pattern(r"^[0-9a-fA-F]{64}$", error="Must be 64 hexadecimal digits.")
 ENV_NAME = [
     validate.Length(min=1),

@@ -16,18 +16,14 @@ from marshmallow import validate
 
 from jobqueue.job import Measured
 from jobqueue.web.schemas import fields
-from jobqueue.web.schemas.text import Pattern
 
-SIGNAL = Pattern(r"^SIG[A-Z0-9+\-]{1,16}$", error="Must be the name of a signal, such as SIGKILL.")
-MOMENT = validate.Range(0, 253_402_300_799_999)
-"""Milliseconds since 1970 that can be written as a date: until the end of the year 9999."""
-
+MOMENT = validate.Range(0, fields.LATEST_MOMENT_MS)
 BY_CLOCK = {"description": "In milliseconds since 1970 by the executor's clock."}
 Fields = dict[str, basic.Field[Any]]
 Make = Callable[..., basic.Field[Any]]
 
 KINDS: dict[str, tuple[Make, Make]] = {
-    "signal": (partial(basic.String, validate=SIGNAL), basic.String),
+    "signal": (partial(basic.String, validate=fields.SIGNAL), basic.String),
     "_bytes": (partial(fields.WholeNumber, validate=fields.EXACT), basic.Integer),
     "_truncated": (fields.Flag, basic.Boolean),
     "_seconds": (partial(fields.Number, validate=validate.Range(min=0)), basic.Float),

@@ -1,23 +1,34 @@
-"""A shortcut for jobs that are certainly valid: plain checks, a tenth of the time of the schema's.
+"""Shortcuts for jobs and results that are certainly valid: plain checks, a tenth of the time of the schemas'.
 
-The schema is the rule book. Whatever the shortcut does not make a job of, valid or not, is left to the schema, which
-has the words for every fault. So the shortcut may be as narrow as it likes, but never wider than the schema: a test
-compares the two.
+The schema is the rule book. What a shortcut makes nothing of, valid or not, is left to the schema, which has the words
+for every fault. So a shortcut may be as narrow as it likes, but never wider than the schema: a test compares the two.
 """
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from typing import Any
 
-from jobqueue.job import NewJob, Priority, Spec
+from jobqueue.job import Measured, NewJob, Priority, Reason, Spec
+from jobqueue.queue.records.reports import Report, Verb
+from jobqueue.result import Holder, Result
 from jobqueue.settings import LONGEST_SECONDS
+from jobqueue.web.requests.job_ids import normalized
 from jobqueue.web.schemas.fields import (
+    LATEST_MOMENT_MS,
     MAX_ARGUMENT_BYTES,
     MAX_ENTRIES,
+    MAX_EXACT,
+    MAX_EXIT_CODE,
+    MAX_FLOAT,
+    MAX_ID_CHARACTERS,
+    MAX_TOKEN_CHARACTERS,
     MAX_URL_CHARACTERS,
     OVERHEAD_BYTES,
     PLAIN_URL,
     SHA256,
+    SIGNAL,
     exactly,
 )
 from jobqueue.web.schemas.text import MAX_WORD_CHARACTERS, VISIBLE_TEXT, has_hidden_beyond
@@ -25,6 +36,25 @@ from jobqueue.web.schemas.text import MAX_WORD_CHARACTERS, VISIBLE_TEXT, has_hid
 NAMES = frozenset(["type", "binary_url", "binary_sha256", "priority", "arguments", "env_variables", "timeout_seconds"])
 PRIORITIES = {str(priority): priority for priority in Priority}
 FORBIDDEN = "\x00"
+
+TEXTS = ("stdout", "stderr", "error_message")
+REASONS = {str(reason): reason for reason in Reason}
+VERBS = {str(verb): verb for verb in (Verb.COMPLETE, Verb.FAIL)}
+KINDS: dict[str, Callable[[Any], bool]] = {
+    "signal": lambda value: type(value) is str and SIGNAL.matches(value),
+    "_bytes": lambda value: type(value) is int and 0 <= value < MAX_EXACT,
+    "_truncated": lambda value: type(value) is bool,
+    "_seconds": lambda value: type(value) in (int, float) and 0 <= value <= MAX_FLOAT,
+    "_ms": lambda value: type(value) is int and 0 <= value <= LATEST_MOMENT_MS,
+}
+"""Whether a measured value is certainly valid, by the end of its field's name."""
+
+MEASURED = {
+    each.name: next(kind for ending, kind in KINDS.items() if each.name.endswith(ending))
+    for each in dataclasses.fields(Measured)
+}
+OF_A_FAILURE = frozenset(["id", "attempt_token", "outcome", "reason", "exit_code", *TEXTS, *MEASURED])
+OF_A_SUCCESS = OF_A_FAILURE - {"error_message"}
 
 
 def new_job(data: Any) -> NewJob | None:
@@ -52,6 +82,34 @@ def new_job(data: Any) -> NewJob | None:
     return None
 
 
+def report(data: Any) -> Report | None:
+    """Return the report of a completed or failed attempt, one of many in a JSON text, without its executor; None if
+    only the schema can say whether it is valid.
+    """
+    if type(data) is not dict:
+        return None
+    outcome, job_id, token = data.get("outcome"), data.get("id"), data.get("attempt_token")
+    if not (type(outcome) is type(job_id) is type(token) is str and outcome in VERBS):
+        return None
+    verb, exit_code, reason = VERBS[outcome], data.get("exit_code"), data.get("reason")
+    stdout, stderr, message = ["" if data.get(name) is None else data[name] for name in TEXTS]
+    measured = {name: value for name in MEASURED if (value := data.get(name)) is not None}
+    if (
+        data.keys() <= (OF_A_FAILURE if verb is Verb.FAIL else OF_A_SUCCESS)
+        and len(job_id) <= MAX_ID_CHARACTERS
+        and 1 <= len(token) <= MAX_TOKEN_CHARACTERS
+        and (_is_exit_code(exit_code) or (exit_code is None and verb is Verb.FAIL))
+        and (reason is None or (type(reason) is str and reason in REASONS))
+        and type(stdout) is type(stderr) is type(message) is str
+        and all(MEASURED[name](value) for name, value in measured.items())
+    ):
+        measured |= {name: exactly(value) for name, value in measured.items() if name.endswith("_seconds")}
+        reason = None if reason is None else REASONS[reason]
+        result = Result(exit_code, stdout, stderr, message, reason, Measured(**measured)).cut()
+        return Report(verb, normalized(job_id), Holder("", token), result)
+    return None
+
+
 def _is_word(text: str) -> bool:
     return len(text) <= MAX_WORD_CHARACTERS and VISIBLE_TEXT.matches(text) and not has_hidden_beyond(text)
 
@@ -59,6 +117,10 @@ def _is_word(text: str) -> bool:
 def _is_plain_url(text: str) -> bool:
     is_plain = len(text) <= MAX_URL_CHARACTERS and PLAIN_URL.fullmatch(text) is not None
     return is_plain and not has_hidden_beyond(text)
+
+
+def _is_exit_code(value: Any) -> bool:
+    return type(value) is int and -MAX_EXIT_CODE - 1 <= value <= MAX_EXIT_CODE
 
 
 def _is_time_limit(value: Any) -> bool:
