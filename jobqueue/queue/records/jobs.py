@@ -20,6 +20,7 @@ ARCHIVED_WORDS = 6
 
 ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"))
 """Made once: `json.dumps` with options makes one for each call, which takes as long as using it."""
+MOMENTS = [each.name for each in fields(Measured) if each.name.endswith("_at_ms")]
 TEXTS = ("stdout", "stderr", "error_message", "measured")
 """The texts of a result, by the names of their fields in Redis."""
 
@@ -32,7 +33,7 @@ def write_spec(spec: Spec) -> str:
     """Return a spec as the JSON text that is stored. Lua never decodes it: it would turn empty lists into objects."""
     # A signature comes first, where `lua/lib/leases/finish.lua` sees at once that the spec has more than the usual
     # fields. It would take a signature at the end for a part of the variables.
-    return _json(
+    return ENCODER.encode(
         ({} if spec.signature is None else {"signature": spec.signature})
         | {
             "binary_url": spec.binary_url,
@@ -60,8 +61,12 @@ def write_result(stored: Result, with_message: bool) -> list[str]:
     """
     short = stored.shortened(FULL_OUTPUT_BYTES, FULL_MESSAGE_BYTES)
     bare = stored.shortened(0, FULL_MESSAGE_BYTES)
-    whole = [stored.stdout, stored.stderr, stored.reason or "", write_measured(stored.measured)]
-    when_full = [short.stdout, short.stderr, write_measured(short.measured), write_measured(bare.measured)]
+    measured = write_measured(stored.measured)
+    measured_when_full = [
+        measured if each.measured is stored.measured else write_measured(each.measured) for each in (short, bare)
+    ]
+    whole = [stored.stdout, stored.stderr, stored.reason or "", measured]
+    when_full = [short.stdout, short.stderr, *measured_when_full]
     if not with_message:
         return [*whole, *when_full]
     return [*whole, stored.error_message, *when_full, short.error_message]
@@ -74,10 +79,10 @@ def write_measured(measured: Measured) -> str:
     and fits into one field of the job's hash.
     """
     values = vars(measured)
-    moments = [name for name in values if name.endswith("_at_ms") and values[name] is not None]
+    moments = [name for name in MOMENTS if values[name] is not None]
     since = {name: values[name] - values[before] for before, name in pairwise(moments)}
-    stored = [int(value) if isinstance(value, bool) else value for value in (values | since).values()]
-    return json.dumps(stored, ensure_ascii=False, separators=(",", ":"))
+    stored = [int(value) if value is True or value is False else value for value in (values | since).values()]
+    return ENCODER.encode(stored)
 
 
 def read_measured(text: str | None) -> Measured:
@@ -196,10 +201,6 @@ def _text(fields: Mapping[str, str], name: str) -> str | None:
         return None
     following = takewhile(fields.__contains__, (f"{name}{number}" for number in count(2)))
     return "".join(fields[piece] for piece in (name, *following))
-
-
-def _json(value: Mapping[str, object]) -> str:
-    return ENCODER.encode(value)
 
 
 def _paired(flat: list[str]) -> dict[str, str]:

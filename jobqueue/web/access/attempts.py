@@ -40,4 +40,4 @@ def own(holder: Holder) -> Holder:
 
 def own_reports(reports: Sequence[Report]) -> Sequence[Report]:
     """Return reports that may only be about attempts of the caller."""
-    return [replace(report, holder=own(report.holder)) for report in reports]
+    return [Report(each.verb, each.job_id, own(each.holder), each.result) for each in reports]
