@@ -11,7 +11,7 @@ from __future__ import annotations
 import mmap
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from jobqueue.queue.waiting.line import Line
@@ -91,11 +91,16 @@ class Region:
 
 
 class Neighbours:
-    """The regions of all processes of a server, and the one of this process."""
+    """The regions of all processes of a server, and the one of this process.
 
-    def __init__(self, own: Region, others: list[Region]) -> None:
+    The first number of `used` says how many regions were ever used. To look at the others would cost more than all the
+    rest: each lies in pages of its own.
+    """
+
+    def __init__(self, own: Region, regions: Sequence[Region], used: memoryview) -> None:
         self.own = own
-        self._others = others
+        self._regions = regions
+        self._used = used
 
     def waiting_for(self, type: str, notice: str) -> list[float]:
         """Return when the claims in other processes began that can be woken for a notice, the oldest first.
@@ -103,12 +108,15 @@ class Neighbours:
         The others get this notice, too, and may have woken theirs already.
         """
         arguments = bits_of(frozenset([type])), mark_of(notice), time.monotonic()
-        return sorted(began for other in self._others for began in other.waiting_for(*arguments))
+        return sorted(began for other in self._others() for began in other.waiting_for(*arguments))
 
     def oldest(self, types: Types) -> float | None:
         """Return when the oldest claim in another process began to wait that takes one of these types."""
         arguments = bits_of(types), 0.0, time.monotonic()
-        return min((began for other in self._others for began in other.waiting_for(*arguments)), default=None)
+        return min((began for other in self._others() for began in other.waiting_for(*arguments)), default=None)
+
+    def _others(self) -> list[Region]:
+        return [each for each in self._regions[: self._used[0]] if each is not self.own]
 
 
 class Precedence:
@@ -152,34 +160,38 @@ class _Inherited:
     """What a process can only find in this module, because gunicorn starts the app without arguments."""
 
     parts: list[memoryview] | None = None
+    used: memoryview
     number: int | None = None
 
 
 def prepare() -> None:
     """Make the memory that this process's children inherit, unless it exists. gunicorn's master calls this."""
     if _Inherited.parts is None:
-        memory = memoryview(mmap.mmap(-1, PROCESSES * SIZE))
+        memory = memoryview(mmap.mmap(-1, PROCESSES * SIZE + WORD))
         _Inherited.parts = [memory[number * SIZE : (number + 1) * SIZE] for number in range(PROCESSES)]
+        _Inherited.used = memory[PROCESSES * SIZE :].cast("Q")
 
 
 def choose(worker: Any) -> None:
     """Choose the region of a process that gunicorn's master is about to start: that of its counts."""
-    _Inherited.number = getattr(worker, "metrics_region", None)
+    number = _Inherited.number = getattr(worker, "metrics_region", None)
+    if _Inherited.parts is not None and number is not None:
+        _Inherited.used[0] = max(_Inherited.used[0], number + 1)
 
 
 def inherited() -> Neighbours:
     """Return what this process inherited. Without a master, or without a region, it has no neighbours."""
-    parts, number = _Inherited.parts or [], _Inherited.number
-    regions = dict(enumerate(map(Region, parts)))
-    own = regions.pop(number, None) if number is not None else None
-    if own is None:
+    number = _Inherited.number
+    if _Inherited.parts is None or number is None or number >= PROCESSES:
         return alone()
+    regions = [*map(Region, _Inherited.parts)]
+    own = regions[number]
     own.clear()
-    return Neighbours(own, list(regions.values()))
+    return Neighbours(own, regions, _Inherited.used)
 
 
 def alone() -> Neighbours:
     """Return the neighbours of a process that has none."""
     own = Region(memoryview(bytearray(SIZE)))
     own.clear()
-    return Neighbours(own, [])
+    return Neighbours(own, [], memoryview(bytes(WORD)).cast("Q"))

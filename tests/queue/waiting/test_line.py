@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 import random
 
 import pytest
@@ -78,7 +80,8 @@ def neighbours() -> tuple[Neighbours, Neighbours]:
     pair = [[Region(part) for part in parts] for _ in range(2)]
     pair[0][0].clear()
     pair[1][1].clear()
-    return Neighbours(pair[0][0], [pair[0][1]]), Neighbours(pair[1][1], [pair[1][0]])
+    used = memoryview(array("Q", [2]))
+    return Neighbours(pair[0][0], pair[0], used), Neighbours(pair[1][1], pair[1], used)
 
 
 def test_a_process_knows_who_waits_in_another_one_and_for_what() -> None:
