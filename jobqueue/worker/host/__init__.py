@@ -3,6 +3,7 @@
 hardening: kernel settings that protect the worker from its jobs.
 inheritance: puts right what this process has inherited.
 child_process: starts processes.
+shared_flag: a flag that two processes share.
 process_tree: finds and kills the processes below this one.
 lock_file: a lock between threads and processes of a host.
 locked_directory: a directory that belongs to one living worker.

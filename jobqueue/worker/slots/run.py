@@ -13,7 +13,7 @@ from threading import Event
 from typing import Any
 
 from jobqueue.worker.slots.supervisor_process import SupervisorProcess
-from jobqueue.worker.supervisor.messages import Begun, Launch, LeaseEnd, Live, Message, Outcome, Stop, encode
+from jobqueue.worker.supervisor.messages import Launch, LeaseEnd, Live, Message, Outcome, Stop, encode
 
 OnLive = Callable[[dict[str, Any]], None]
 """Receives new output: by name of the stream, the offset (in bytes of UTF-8) and the text."""
@@ -44,8 +44,6 @@ class Run:
         """Prepare the run of a launch by this supervisor. Raises OSError."""
         self.stopped = stopped
         """Identifies this run to those who want to stop it. A run that has begun does not examine it."""
-        self.begun = False
-        """Whether the supervisor has announced the start of the program."""
         self._supervisor = supervisor
         self._launch = launch
         # An event descriptor, because the thread in `converse` waits in a poll: readable while there is a stop or a
@@ -59,15 +57,19 @@ class Run:
 
     def converse(self, on_live: OnLive) -> Outcome:
         """Have the program run, and return its outcome. Raises ChannelClosed when the supervisor is gone."""
+        self._supervisor.begun.clear()
         self._send(self._launch)
         while True:
             message = self._next_message()
             if isinstance(message, Outcome):
                 return message
-            if isinstance(message, Begun):
-                self.begun = True
-            elif isinstance(message, Live):
+            if isinstance(message, Live):
                 on_live({message.stream: (message.offset, message.text)})
+
+    @property
+    def begun(self) -> bool:
+        """Whether the supervisor has started the program, or was about to."""
+        return bool(self._supervisor.begun)
 
     def request_stop(self, grace_seconds: float) -> None:
         """Have the program end: SIGTERM first when there is a grace, SIGKILL after it. Does not wait."""
@@ -132,18 +134,24 @@ class Run:
         # Never by a blocking call: that would wait for ever for a supervisor that a job has suspended, and the slot
         # would be lost to the worker.
         line = memoryview(encode(message)[0])  # the worker sends no descriptors
-        give_up_at = time.monotonic() + SENDING_SECONDS
-        poll = select.poll()
-        poll.register(self._supervisor.channel, select.POLLOUT)
         # A failure is not reported. `_next_message` finds the channel closed, unless the supervisor sent the outcome
         # before it was gone; then the outcome counts.
         with suppress(OSError):
-            while line := self._supervisor.channel.try_to_send(line):
-                if time.monotonic() > give_up_at:
-                    self._supervisor.process.kill()
-                    return
-                if not poll.poll(POLL_MS):
-                    self._resume_if_suspended()
+            if rest := self._supervisor.channel.try_to_send(line):
+                self._send_rest(rest)
+
+    def _send_rest(self, line: memoryview) -> None:
+        """Send what the channel had no room for, as it is read. Raises OSError."""
+        give_up_at = time.monotonic() + SENDING_SECONDS
+        poll = select.poll()
+        poll.register(self._supervisor.channel, select.POLLOUT)
+        while line:
+            if time.monotonic() > give_up_at:
+                self._supervisor.process.kill()
+                return
+            if not poll.poll(POLL_MS):
+                self._resume_if_suspended()
+            line = self._supervisor.channel.try_to_send(line)
 
     def _resume_if_suspended(self) -> None:
         """Resume a supervisor that a job has suspended; kill one that is suspended again and again."""

@@ -161,4 +161,4 @@ class Slot:
         self._supervisor.end(within_seconds)  # hangs up again: `hang_up` may have found the one before it
         # A run leaves soon, since the other end of its channel is gone.
         with self._running, self._lock:
-            self._supervisor.channel.close()
+            self._supervisor.close()

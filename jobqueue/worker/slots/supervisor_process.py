@@ -7,10 +7,11 @@ import os
 import socket
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import jobqueue
+from jobqueue.worker.host.shared_flag import SharedFlag
 from jobqueue.worker.isolation.levels import Isolation
 from jobqueue.worker.slots.children import Children
 from jobqueue.worker.supervisor.channel import Channel
@@ -24,28 +25,32 @@ BOOT = (
 
 
 class SupervisorProcess:
-    """A supervisor: `process` is its handle, `channel` the worker's end of the socket to it."""
+    """A supervisor: `process` is its handle, `channel` the worker's end of the socket to it.
+
+    It sets `begun` just before it starts a program: from then on, the program may be what kills it.
+    """
 
     def __init__(self, children: Children, isolation: Isolation, open_files: int) -> None:
         """Start it. Raises OSError.
 
         It is a new Python process that inherits one end of a socket, the standard outputs, and no variables but PATH.
         """
-        ours, theirs = socket.socketpair()
-        arguments = [str(CODE), str(theirs.fileno()), json.dumps(isolation.describe()), str(open_files)]
         self._children = children
+        ours, theirs = socket.socketpair()
         self.channel = Channel(ours)
-        try:
-            with theirs:
-                self.process = children.start(
-                    # With -I, Python ignores PYTHON* variables, the user's site-packages and the current directory, so
-                    # a supervisor imports nothing that a program has put there. That is why the boot code adds CODE.
-                    [sys.executable, "-I", "-c", BOOT, *arguments],
-                    pass_fds=[theirs.fileno()],
-                )
-        except BaseException:
-            self.channel.close()
-            raise
+        with theirs, ExitStack() as undo:
+            undo.callback(self.channel.close)
+            self.begun = SharedFlag()
+            undo.callback(self.begun.close)
+            passed = theirs.fileno(), self.begun.fileno()
+            arguments = [str(CODE), *map(str, passed), json.dumps(isolation.describe()), str(open_files)]
+            self.process = children.start(
+                # With -I, Python ignores PYTHON* variables, the user's site-packages and the current directory, so a
+                # supervisor imports nothing that a program has put there. That is why the boot code adds CODE.
+                [sys.executable, "-I", "-c", BOOT, *arguments],
+                pass_fds=passed,
+            )
+            undo.pop_all()
 
     def is_suspended(self) -> bool:
         """Whether somebody has suspended it by SIGSTOP, as a job of the same user can."""
@@ -57,7 +62,7 @@ class SupervisorProcess:
     def end(self, within_seconds: float) -> None:
         """End it, by force after that time; return when it and all that its program started are gone.
 
-        May be called again. The caller closes the channel.
+        May be called again, until `close`.
         """
         self.channel.hang_up()
         try:
@@ -68,3 +73,8 @@ class SupervisorProcess:
         # A supervisor that exits by itself has killed everything below it. If it was killed, its orphans are now
         # children of this process.
         self._children.kill_orphans()
+
+    def close(self) -> None:
+        """Free the descriptors of the channel and of the flag. Nobody may use them then."""
+        self.channel.close()
+        self.begun.close()

@@ -19,12 +19,13 @@ from jobqueue.clock import since_boot
 from jobqueue.job import Measured
 from jobqueue.worker.host import hardening, inheritance
 from jobqueue.worker.host.hardening import OomScore
+from jobqueue.worker.host.shared_flag import SharedFlag
 from jobqueue.worker.isolation.levels import Isolation, from_description
 from jobqueue.worker.supervisor import capture
 from jobqueue.worker.supervisor.capture import Capture
 from jobqueue.worker.supervisor.channel import Channel
 from jobqueue.worker.supervisor.ended_children import EndedChildren
-from jobqueue.worker.supervisor.messages import Begun, Launch, LeaseEnd, Live, Outcome, Stop
+from jobqueue.worker.supervisor.messages import Launch, LeaseEnd, Live, Outcome, Stop
 from jobqueue.worker.supervisor.platform_stop import PlatformStop
 from jobqueue.worker.supervisor.program import OomKills, Program, Starter
 from jobqueue.worker.supervisor.start_failure import never_began, start_failed
@@ -35,10 +36,11 @@ LIVE_SECONDS = 1.0
 
 
 class Supervisor:
-    """Runs one program at a time for the worker at the other end of the channel."""
+    """Runs one program at a time for the worker at the other end of the channel. Sets `begun` before it starts one."""
 
-    def __init__(self, channel: Channel, isolation: Isolation, oom_score: OomScore) -> None:
+    def __init__(self, channel: Channel, begun: SharedFlag, isolation: Isolation, oom_score: OomScore) -> None:
         self._channel = channel
+        self._begun = begun
         self._isolation = isolation
         self._platform_stop = PlatformStop()
         self._platform_stop.watch()
@@ -69,9 +71,9 @@ class Supervisor:
         # The worker may have been suspended after it built this launch, and the job may run elsewhere by now.
         if Termination(launch).lease_is_due:
             return Outcome(stopped=True, lease_over=True)
-        # Sent before the start, not after it: a program may kill this process as soon as it exists, and the worker has
-        # to know then that the program may be to blame.
-        self._channel.send(Begun())
+        # Before the start, not after it: a program may kill this process as soon as it exists, and the worker has to
+        # know then that the program may be to blame. A message would wake the worker for what it hardly ever needs.
+        self._begun.set()
         try:
             program = Program(launch, self._starter, self._oom_kills)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
@@ -182,7 +184,7 @@ class Supervisor:
         self._poll.modify(self._channel, select.POLLIN | (select.POLLOUT if self._channel.has_unsent else 0))
 
 
-def main(control_fd: str, description: str, open_files: str) -> None:
+def main(control_fd: str, begun_fd: str, description: str, open_files: str) -> None:
     """Serve the socket with that number. `description` is the isolation of all programs, as JSON.
 
     The arguments are those of the command line: the worker starts this function in a new Python process.
@@ -201,7 +203,7 @@ def main(control_fd: str, description: str, open_files: str) -> None:
     control.set_inheritable(False)
     isolation = from_description(json.loads(description))
     isolation.confine_supervisor()  # after `renounce`, which gives this process the right to confine itself
-    supervisor = Supervisor(Channel(control), isolation, oom_score)
+    supervisor = Supervisor(Channel(control), SharedFlag(int(begun_fd)), isolation, oom_score)
     # The worker's mask is inherited. It is lifted only now that the supervisor has its handlers: a SIGTERM to every
     # process that came during the start has waited, and would have ended it before.
     inheritance.restore_signals()

@@ -1,8 +1,7 @@
 """All messages between a worker and its supervisors, and how each becomes a line of JSON.
 
-The worker sends `Launch`, `LeaseEnd` and `Stop`. For each launch the supervisor sends `Begun` just before it starts the
-program, `Live` while there is new output, and `Outcome` at the end. To add a message, write its class and put it into
-`Message`.
+The worker sends `Launch`, `LeaseEnd` and `Stop`. For each launch the supervisor sends `Live` while there is new output,
+and `Outcome` at the end. To add a message, write its class and put it into `Message`.
 """
 
 from __future__ import annotations
@@ -57,11 +56,6 @@ class Stop:
 
 
 @dataclass(frozen=True)
-class Begun:
-    """The supervisor is about to start the program. From now on, the program may be what kills the supervisor."""
-
-
-@dataclass(frozen=True)
 class Live:
     """New output: the name of the stream, where the text begins in it (in bytes of UTF-8), and the text."""
 
@@ -112,7 +106,7 @@ class Outcome:
         return self.outputs.read()["stderr"] if self.outputs else ""
 
 
-Message = Launch | LeaseEnd | Stop | Begun | Live | Outcome
+Message = Launch | LeaseEnd | Stop | Live | Outcome
 _CLASSES: Mapping[str, type[Message]] = {each.__name__: each for each in get_args(Message)}
 
 

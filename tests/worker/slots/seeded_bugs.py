@@ -49,6 +49,26 @@ SLOTS = [
         ),
     ),
     *seeded(
+        "jobqueue/worker/supervisor/main.py",
+        "tests/worker/supervisor/test_main.py",
+        (
+            "a program that kills its supervisor has never begun",
+            "        self._begun.set()\n",
+            "",
+            "test_the_worker_can_see_whether_a_program_has_begun",
+        ),
+    ),
+    *seeded(
+        "jobqueue/worker/slots/run.py",
+        "tests/worker/slots/test_slot.py",
+        (
+            "every program has begun once one has",
+            "        self._supervisor.begun.clear()\n",
+            "",
+            "test_a_supervisor_that_reads_no_messages_is_killed_and_replaced",
+        ),
+    ),
+    *seeded(
         "jobqueue/worker/host/child_process.py",
         "tests/end_to_end/test_hostile.py",
         (

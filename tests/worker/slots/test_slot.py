@@ -256,7 +256,10 @@ def test_a_run_without_a_descriptor_for_it_fails_before_the_program_starts(
 def test_many_runs_in_a_slot_leave_nothing_behind(stage: Stage) -> None:
     launch = stage.launch(SHELL + "sleep 600 & echo ran")
     stage.slot.run(launch, threading.Event())
-    ours, theirs = file_descriptors(os.getpid()), 6  # theirs: standard files, the socket, a pipe that wakes it
+    ours, theirs = (
+        file_descriptors(os.getpid()),
+        7,
+    )  # theirs: standard files, the socket, the flag, a pipe that wakes it
     for _ in range(200):
         assert stage.slot.run(launch, threading.Event()).stdout == "ran\n"
     assert file_descriptors(os.getpid()) == ours
@@ -323,6 +326,7 @@ def test_a_supervisor_that_reads_no_messages_is_killed_and_replaced(
     monkeypatch.setattr("jobqueue.worker.slots.run.SENDING_SECONDS", 0.5)
     monkeypatch.setattr("jobqueue.worker.slots.run.POLL_MS", 100)
     supervisor = stage.slot.supervisor_pid
+    assert stage.run(SHELL + "echo first").stdout == "first\n"
     with suspended_again_and_again(supervisor), pytest.raises(SupervisorDied) as died:
         stage.run(SHELL + "echo ran", *["x" * 100_000] * 20)
     assert not died.value.begun

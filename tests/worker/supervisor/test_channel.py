@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 
 from jobqueue.worker.supervisor.channel import Channel, ChannelClosed
-from jobqueue.worker.supervisor.messages import Begun, Live, Message, Outcome, Stop, encode
+from jobqueue.worker.supervisor.messages import Live, Message, Outcome, Stop, encode
 from jobqueue.worker.supervisor.output_file import Outputs
 from tests.support.processes import file_descriptors
 
@@ -35,7 +35,7 @@ def next_message(channel: Channel) -> Message:
 
 
 def test_messages_arrive_in_order(channels: tuple[Channel, Channel]) -> None:
-    sent: list[Message] = [Begun(), Live("stdout", 0, "ü"), Stop(1.5)]
+    sent: list[Message] = [Stop(0), Live("stdout", 0, "ü"), Stop(1.5)]
     for message in sent:
         channels[0].send(message)
     assert [next_message(channels[1]) for _ in sent] == sent
@@ -76,10 +76,10 @@ def test_the_end_of_the_other_side_is_noticed_after_what_it_sent(
     channels: tuple[Channel, Channel], end: object
 ) -> None:
     assert callable(end)
-    channels[0].send(Begun())
+    channels[0].send(Stop(1.5))
     end(channels[0])
     channels[1].receive()
-    assert list(channels[1].inbox) == [Begun()]
+    assert list(channels[1].inbox) == [Stop(1.5)]
     with pytest.raises(ChannelClosed):
         channels[1].receive()
     with pytest.raises(ConnectionError):

@@ -17,8 +17,9 @@ import pytest
 
 from jobqueue.clock import since_boot
 from jobqueue.output import HALF_BYTES, missing_line
+from jobqueue.worker.host.shared_flag import SharedFlag
 from jobqueue.worker.supervisor.channel import Channel
-from jobqueue.worker.supervisor.messages import Begun, Launch, LeaseEnd, Message, Outcome, Stop, encode
+from jobqueue.worker.supervisor.messages import Launch, LeaseEnd, Message, Outcome, Stop, encode
 from jobqueue.worker.supervisor.platform_stop import LATE_SIGNAL_SECONDS
 from tests.support.child_script import command
 from tests.support.processes import alive, file_descriptors, peak_megabytes, wait_for_pids, wait_until_gone
@@ -29,7 +30,7 @@ from tests.support.waiting import wait_until
 SUPERVISOR = """
 from jobqueue.worker.supervisor import main, platform_stop
 platform_stop.LATE_SIGNAL_SECONDS = float(sys.argv[2])
-main.main(sys.argv[1], '{"level": "none"}', "4096")
+main.main(sys.argv[1], sys.argv[3], '{"level": "none"}', "4096")
 """
 
 SIGTERM_WAITS = """
@@ -41,11 +42,12 @@ os.kill(os.getpid(), signal.SIGTERM)
 
 @dataclass
 class Supervised:
-    """A supervisor, and the channel to it."""
+    """A supervisor, the channel to it, and the flag that it sets when a program begins."""
 
     process: subprocess.Popen[bytes]
     channel: Channel
     socket: socket.socket
+    begun: SharedFlag
 
     def send(self, *messages: Message) -> None:
         """Send messages in one piece."""
@@ -82,12 +84,15 @@ def supervised(late_signal_seconds: float, before_start: str) -> Iterator[Superv
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:
-            start = command(before_start + SUPERVISOR, str(theirs.fileno()), str(late_signal_seconds))
-            process = subprocess.Popen(start, pass_fds=[theirs.fileno()], env={"PATH": os.defpath})
-        with process:
+            begun = SharedFlag()
+            passed = theirs.fileno(), begun.fileno()
+            arguments = str(passed[0]), str(late_signal_seconds), str(passed[1])
+            start = command(before_start + SUPERVISOR, *arguments)
+            process = subprocess.Popen(start, pass_fds=passed, env={"PATH": os.defpath})
+        with process, closing(begun):
             ours.settimeout(100)  # ends a wait for what never comes; a gigabyte takes a while on a busy machine
             with closing(Channel(ours)) as channel:
-                yield Supervised(process, channel, ours)
+                yield Supervised(process, channel, ours, begun)
 
 
 STOP = Stop(grace_seconds=0)
@@ -101,6 +106,19 @@ def test_a_launch_is_answered_with_its_outcome(supervised: Supervised, stage: St
     assert (outcome.stdout, outcome.stderr) == ("out\n", "err\n")
     assert (outcome.measured.signal, outcome.measured.stdout_bytes) == (None, 4)
     assert outcome == Outcome(exit_code=3, measured=outcome.measured)
+
+
+def test_the_worker_can_see_whether_a_program_has_begun(supervised: Supervised, stage: Stage, tmp_path: Path) -> None:
+    supervised.send(replace(stage.launch(SHELL + "exit 0"), lease_end=LeaseEnd(0, 0)))
+    assert supervised.outcomes(1)[0].lease_over
+    assert not supervised.begun
+    supervised.send(stage.launch(SHELL + 'echo $$ >> "$1"; exec sleep 600', tmp_path / "pids"))
+    wait_for_pids(tmp_path / "pids", 1)
+    assert supervised.begun
+    supervised.begun.clear()
+    supervised.process.kill()
+    supervised.process.wait()
+    assert not supervised.begun
 
 
 def test_launches_that_come_together_are_answered_in_turn(supervised: Supervised, stage: Stage) -> None:
@@ -178,7 +196,6 @@ def test_a_sigterm_to_every_process_may_come_after_the_program_has_failed_becaus
     supervised: Supervised, stage: Stage, tmp_path: Path
 ) -> None:
     supervised.send(stage.launch(SHELL + 'echo $$ >> "$1"; exit 1', tmp_path / "pids"))
-    assert supervised.next_message() == Begun()
     (program,) = wait_for_pids(tmp_path / "pids", 1)
     wait_until("the program is reaped", lambda: not Path(f"/proc/{program}").exists())
     assert select.select([supervised.channel], [], [], 0.3)[0] == []

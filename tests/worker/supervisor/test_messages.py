@@ -10,7 +10,7 @@ import pytest
 
 from jobqueue.job import Measured
 from jobqueue.worker.failures import Failure
-from jobqueue.worker.supervisor.messages import Begun, Launch, LeaseEnd, Live, Message, Outcome, Stop, decode, encode
+from jobqueue.worker.supervisor.messages import Launch, LeaseEnd, Live, Message, Outcome, Stop, decode, encode
 from jobqueue.worker.supervisor.output_file import Outputs
 
 MESSAGES: list[Message] = [
@@ -18,7 +18,6 @@ MESSAGES: list[Message] = [
     Launch("/program", [], {}, "/work", lease_end=LeaseEnd(1234.5, 1240.25)),
     LeaseEnd(1234.5, 1240.25),
     Stop(2.5),
-    Begun(),
     Live("stdout", 3, 'text\n"\u2028\0�€🎉'),
     Outcome(0, measured=Measured(stdout_bytes=3, user_cpu_seconds=0.125)),
     Outcome(start_failure="could not be started: reason", failure=Failure.HOST),
