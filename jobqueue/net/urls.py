@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urljoin
 
 from urllib3.util import parse_url
@@ -29,6 +30,7 @@ class Url:
     credentials: str | None
 
     @classmethod
+    @lru_cache(maxsize=100)  # jobs come with the same few URLs again and again
     def parse(cls, text: str) -> Url:
         """Return a URL taken apart. Raises ValueError with a message that quotes nothing of the URL."""
         try:

@@ -96,6 +96,7 @@ def kind_of(address: str) -> Kind:
     return Kind.PUBLIC if _is_public(parsed, embedded) else Kind.PRIVATE
 
 
+@lru_cache(maxsize=1000)
 def literal(host: str) -> str | None:
     """Return the IP address that a host of a URL is, in any notation that the system takes for one; None for a name."""
     text = host.strip("[]").partition("%")[0].rstrip(".")

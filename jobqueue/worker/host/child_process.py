@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 
@@ -32,14 +32,13 @@ def helper_environment() -> dict[str, str]:
 def c_strings(words: Iterable[str | bytes]) -> ctypes.Array[ctypes.c_char_p]:
     """Return words as C has them. Raises ValueError when one contains a NUL or cannot be encoded."""
     encoded = [os.fsencode(each) for each in words]
-    if any(b"\0" in each for each in encoded):
+    if b"\0" in b"".join(encoded):
         raise ValueError("embedded null byte")
     return (ctypes.c_char_p * (len(encoded) + 1))(*encoded, None)
 
 
-def pairs(environment: Mapping[str, str]) -> Iterator[bytes]:
-    """Yield `NAME=value` for each variable. Raises ValueError for a name that holds a `=`."""
-    for name, value in environment.items():
-        if "=" in name:
-            raise ValueError("illegal environment variable name")
-        yield os.fsencode(name) + b"=" + os.fsencode(value)
+def pairs(environment: Mapping[str, str]) -> list[str]:
+    """Return `NAME=value` for each variable. Raises ValueError for a name that holds a `=`."""
+    if "=" in "".join(environment):
+        raise ValueError("illegal environment variable name")
+    return [f"{name}={value}" for name, value in environment.items()]

@@ -14,6 +14,7 @@ from jobqueue.job import Reason
 from jobqueue.worker.supervisor.messages import Outcome
 from jobqueue.worker.supervisor.output_file import Outputs
 
+ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 SMALL_BYTES = 32 * 1024
 """Up to which size the outputs are read into memory, so that the report can be sent with others."""
 
@@ -40,7 +41,7 @@ class Report:
         if outputs is None:
             return None
         members = {"id": job_id, "outcome": self.verb, **holder, **self.fields}
-        line = json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode()
+        line = ENCODER.encode(members).encode()
         return line[:-1] + b"," + outputs[1:] if outputs else line
 
     def body(self, holder: Mapping[str, object]) -> IO[bytes]:

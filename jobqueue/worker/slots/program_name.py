@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os.path
 import re
+from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 
 DEFAULT = "program"
@@ -25,6 +26,7 @@ WORK = "work"
 """The other entry of the program's directory: the directory that the program starts in."""
 
 
+@lru_cache(maxsize=100)
 def program_name(url: str) -> str:
     """Return a safe file name made of the last segment of a URL's path, DEFAULT when there is nothing to make it of."""
     # `%2F` is decoded after the split, and becomes a doubtful character like any other.

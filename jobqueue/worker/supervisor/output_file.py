@@ -14,6 +14,7 @@ from typing import IO
 
 from jobqueue import json_stream
 
+ENCODER = json.JSONEncoder(ensure_ascii=False)
 SHORT_BYTES = 4096
 """How long both outputs together may be to travel inside a message. As JSON they may take six times that."""
 
@@ -30,7 +31,7 @@ class Outputs:
     def of(cls, texts: Mapping[str, bytes]) -> Outputs:
         """Return outputs in UTF-8 by name, in a file unless they are short. Raises OSError when there is no memory."""
         if sum(map(len, texts.values())) <= SHORT_BYTES:
-            return cls(short=json.dumps({name: text.decode() for name, text in texts.items()}, ensure_ascii=False))
+            return cls(short=ENCODER.encode({name: text.decode() for name, text in texts.items()}))
         outputs = cls(os.memfd_create("outputs", os.MFD_CLOEXEC))
         with open(outputs.fd, "wb", closefd=False) as file:
             for number, (name, text) in enumerate(texts.items()):
