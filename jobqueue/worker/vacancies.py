@@ -12,9 +12,9 @@ from jobqueue.worker.breaker import Breaker
 SHORT_SECONDS = 0.2
 """Jobs are short when half of the recent ones took less. Then one that waits for a slot does not wait long."""
 
-AHEAD_SECONDS = 0.05
-"""How much work is claimed ahead where that is more than a job for each slot: as much as is done while a claim is under
-way.
+AHEAD_SECONDS = 0.1
+"""How much work is claimed ahead where that is more than a job for each slot: as much as is done while reports gather
+and a claim is under way, and twice as much in case that takes longer.
 """
 
 MAX_JOBS = 32

@@ -18,7 +18,7 @@ STUCK_SECONDS = 1.0
 
 GATHER_SECONDS = 0.025
 """How long a report waits for others while jobs wait in the worker: no slot needs the answer then, and a request costs
-the worker, the server and Redis more than all that is in it. It is half of the work that is claimed ahead.
+the worker, the server and Redis more than all that is in it. It is a quarter of the work that is claimed ahead.
 """
 
 
