@@ -162,7 +162,8 @@ class _Batch:
         # Redis has never had these scripts, or has forgotten them, and has done nothing. EVAL brings the text with it,
         # so that nothing can be forgotten between a load and a call. They run after all the others.
         unknown = [index for index, reply in self._replies.items() if isinstance(reply, NoScriptError)]
-        self._run(client, "EVAL", unknown)
+        if unknown:
+            self._run(client, "EVAL", unknown)
         fault = self._fault()
         if fault is None:
             return
