@@ -25,9 +25,13 @@ from tests.support.serving import Server, standing_api
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _hang_up() -> None:
-    """Take SIGHUP as usual, also when `nohup` has started pytest: the processes of the tests would ignore it, too."""
+def _signals() -> None:
+    """Take signals as usual, also when `nohup` has started pytest, or a script in the background: the processes of the
+    tests would ignore them, too.
+    """
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session", autouse=True)
