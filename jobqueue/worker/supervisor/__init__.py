@@ -5,6 +5,7 @@ The worker imports three of these modules, `messages`, `channel` and `output_fil
 main: serves the launches that the worker sends.
 program: starts a program, and ends it with everything it started.
 vfork: starts a program without a copy of this process.
+contexts: makes the calls of C functions that this takes.
 termination: decides when to send SIGTERM and SIGKILL.
 ended_children: wakes the supervisor when a child has ended.
 platform_stop: recognizes a SIGTERM that somebody sends to every process.

@@ -13,43 +13,26 @@ import ctypes
 import errno
 import os
 import signal
-import struct
 import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
 from jobqueue.worker.host.child_process import c_strings, pairs
-from jobqueue.worker.host.hardening import LIBC, NICENESS, PR_SET_PDEATHSIG, Argument, Call, checked
+from jobqueue.worker.host.hardening import LIBC, NICENESS, PR_SET_PDEATHSIG, Call
 from jobqueue.worker.isolation.base import Command
-
-FLAGS = 0x100 | 0x4000 | signal.SIGCHLD
-"""CLONE_VM and CLONE_VFORK of <linux/sched.h>: the child shares its parent's memory, which waits meanwhile."""
+from jobqueue.worker.supervisor.contexts import MARKER, PLACES, Chain
 
 F_SETFD = 2
 
-CONTEXT_BYTES = 5120
-"""More than a ucontext_t takes: 968 bytes on x86-64, 4,560 on AArch64."""
-
-FIELDS = struct.Struct("@PPiN")
-LINK_OFFSET = 8
-"""Where the fields `uc_link` and `uc_stack` of a ucontext_t begin, on both."""
-
-BLOCK_BYTES = 8192
-"""A context and its stack. What runs there are system calls and copies of a few bytes; no signal is handled there."""
-
-PLACES = 32
 EXECUTION = PLACES - 3
 GUARD = EXECUTION - 1
 PATH_BYTES = 4096
 ERRNO_BYTES = 4
 LARGEST_ERRNO = 4095
-SIGNAL_SET_BYTES = 128
-SPARE_ARGUMENTS = (ctypes.c_long(0),) * 8
-MARKER = 0x5EED5EED
 ALIVE = b"!"
 NOT_EXECUTED = 127
-SLASH = ord("/")
+NUL, SLASH = 0, ord("/")
 AT_EMPTY_PATH = 0x1000
 
 
@@ -78,7 +61,7 @@ class Vfork:
         self._alive = ctypes.create_string_buffer(ALIVE)
         self._errnos = (ctypes.c_int * 2)()  # of the first call that failed, and of the execution
         errno_here = _errno_address()
-        self._chain = _Chain(unblocked=EXECUTION)
+        self._chain = Chain(unblocked=EXECUTION)
         changed = [each for each in signal.valid_signals() if signal.getsignal(each) is not signal.SIG_DFL]
         # Whether one of these fails does not matter, so they come before the error number is cleared.
         begin = [
@@ -88,10 +71,9 @@ class Vfork:
             Call(LIBC.memset, errno_here, 0, ERRNO_BYTES),
         ]
         call_errno, exec_errno = (ctypes.c_void_p(ctypes.addressof(self._errnos) + each) for each in (0, ERRNO_BYTES))
-        # No call can depend on the result of another. But after a failure the program must not be executed. So its path
-        # is overwritten with as many slashes as the error number says: none when nothing failed. The number becomes the
-        # third argument of `memset` when it is copied into the context that calls it. Slashes, because a path without
-        # any character stands for the descriptor itself where a program is executed by its descriptor.
+        # No call can depend on the result of another. But after a failure the program must not be executed. So as many
+        # bytes of its path are overwritten as the error number says: none when nothing failed. The number becomes the
+        # third argument of `memset` when it is copied into the context that calls it (at GUARD, see `_clone`).
         end = [
             Call(LIBC.prctl, PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0),
             # The parent may have died before it became the one to die with. Nobody can read the output then, so that
@@ -99,7 +81,7 @@ class Vfork:
             Call(LIBC.write, 1, self._alive, len(ALIVE)),
             Call(LIBC.memcpy, call_errno, errno_here, ERRNO_BYTES),
             Call(LIBC.memcpy, self._chain.third_argument(GUARD), errno_here, ERRNO_BYTES),
-            Call(LIBC.memset, self._path, SLASH, MARKER),
+            Call(LIBC.memset, self._path, NUL, MARKER),
             Call(LIBC.execve, self._path, None, None),
             Call(LIBC.memcpy, exec_errno, errno_here, ERRNO_BYTES),
             Call(LIBC._exit, NOT_EXECUTED),
@@ -147,24 +129,38 @@ class Vfork:
         """
         pid = self._clone(order)
         failed, number = self._errnos
+        if (failed, number) == (0, errno.ENOENT) and order.program_fd is not None:
+            # An emulator of another processor opens the program by a path, which it does not get with the descriptor.
+            os.waitpid(pid, 0)
+            self._take_sign(order)
+            pid = self._clone(order, by_path=True)
+            failed, number = self._errnos
         if not failed and not number:
-            with suppress(BlockingIOError):  # the child was killed before it came so far
-                os.read(order.read_fd, len(ALIVE))
+            self._take_sign(order)
             return pid
         os.waitpid(pid, 0)
         if failed:
             raise subprocess.SubprocessError(f"the process cannot be prepared: {os.strerror(failed)}")
         raise OSError(number, os.strerror(number), order.command.words[0])
 
-    def _clone(self, order: Order) -> int:
-        """Carry out all calls in a child of vfork. Raises OSError and ValueError when there can be no child."""
-        words = order.command.words
+    def _take_sign(self, order: Order) -> None:
+        """Take the byte out of the pipe by which the child has found that its parent lives."""
+        with suppress(BlockingIOError):  # the child was killed before it came so far
+            os.read(order.read_fd, len(ALIVE))
+
+    def _clone(self, order: Order, by_path: bool = False) -> int:
+        """Carry out all calls in a child of vfork. A descriptor to execute may be given by its path in /proc.
+
+        Raises OSError and ValueError when there can be no child.
+        """
+        words, execveat = order.command.words, None if by_path or order.program_fd is None else self._execveat
         path, argv, variables = os.fsencode(words[0]), c_strings(words), c_strings(pairs(order.command.environment))
         if order.program_fd is not None:
-            path = b"" if self._execveat else b"/proc/self/fd/%d" % order.program_fd
+            path = b"" if execveat else b"/proc/self/fd/%d" % order.program_fd
         if len(path) >= PATH_BYTES:
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), words[0])
-        ctypes.memmove(self._path, path + b"\0", len(path) + 1)
+        ctypes.memset(self._path, NUL, len(self._path))
+        ctypes.memmove(self._path, path, len(path))
         calls = [
             Call(LIBC.dup2, order.stdout_fd, 1),
             Call(LIBC.dup2, order.stderr_fd, 2),
@@ -174,77 +170,17 @@ class Vfork:
         ]
         for place, call in enumerate(calls, self._first):
             self._chain.set(place, call, place + 1 if place + 1 < self._first + len(calls) else self._end)
-        execution = Call(LIBC.execve, self._path, argv, variables)
-        if order.program_fd is not None and self._execveat is not None:
+        # One error number is 1, so a single byte of this must make a path that nothing can be executed by: an empty one
+        # or, where that stands for the descriptor, the root directory.
+        fill, execution = NUL, Call(LIBC.execve, self._path, argv, variables)
+        if execveat is not None:
             # Unlike /proc/self/fd/…, this lets the process be called as its file is (Linux 6.14).
-            execution = Call(self._execveat, order.program_fd, self._path, argv, variables, AT_EMPTY_PATH)
+            fill = SLASH
+            execution = Call(execveat, order.program_fd, self._path, argv, variables, AT_EMPTY_PATH)
+        self._chain.set(GUARD, Call(LIBC.memset, self._path, fill, MARKER), EXECUTION)
         self._chain.set(EXECUTION, execution, EXECUTION + 1)
         self._errnos[0] = self._errnos[1] = 0
         return self._chain.clone()
-
-
-class _Chain:
-    """Contexts, each of which has a stack of its own, calls a function when it is entered, and enters another then.
-
-    All signals are blocked in every context but the one at the place `unblocked`.
-    """
-
-    def __init__(self, unblocked: int) -> None:
-        self._memory = ctypes.create_string_buffer((PLACES + 2) * BLOCK_BYTES)
-        self._offset = ctypes.addressof(self._memory)
-        self._begin = -(-self._offset // BLOCK_BYTES) * BLOCK_BYTES
-        self._setcontext = ctypes.cast(LIBC.setcontext, ctypes.c_void_p)
-        self._addresses: dict[str, ctypes.c_void_p] = {}
-        self._all, none, self._before = (ctypes.create_string_buffer(SIGNAL_SET_BYTES) for _ in range(3))
-        checked(LIBC.sigfillset(self._all))
-        for place in range(PLACES):
-            # A context begins with the mask of signals that there is when it is made.
-            LIBC.sigprocmask(signal.SIG_SETMASK, none if place == unblocked else self._all, self._before)
-            LIBC.getcontext(self._context(place))
-            LIBC.sigprocmask(signal.SIG_SETMASK, self._before, None)
-
-    def set(self, place: int, call: Call, successor: int) -> None:
-        """Have a context make a call, and enter another one then. The caller keeps what the call refers to."""
-        begin = self._begin + place * BLOCK_BYTES
-        stack, link = begin + CONTEXT_BYTES, self._begin + successor * BLOCK_BYTES
-        FIELDS.pack_into(self._memory, begin - self._offset + LINK_OFFSET, link, stack, 0, BLOCK_BYTES - CONTEXT_BYTES)
-        name = call.function.__name__
-        function = self._addresses.get(name)
-        if function is None:
-            function = self._addresses[name] = ctypes.cast(call.function, ctypes.c_void_p)
-        # On x86-64 the end of a function overwrites what lies on the stack just below the link: the return address or,
-        # where there are more arguments than registers, the last of these. With spare arguments a context can be used
-        # again and again.
-        arguments = [ctypes.c_long(_number(each)) for each in call.arguments]
-        spare = SPARE_ARGUMENTS[len(arguments) :]
-        LIBC.makecontext(ctypes.c_void_p(begin), function, len(SPARE_ARGUMENTS), *arguments, *spare)
-
-    def third_argument(self, place: int) -> ctypes.c_void_p:
-        """Return where the third argument of a context's function is. Raises ValueError when it cannot be found."""
-        context = self._context(place)
-        self.set(place, Call(LIBC.memset, None, 0, MARKER), place)
-        offset = ctypes.string_at(context, CONTEXT_BYTES).index(struct.pack("@l", MARKER))
-        return ctypes.c_void_p((context.value or 0) + offset)
-
-    def clone(self) -> int:
-        """Start a child of vfork in the first context; return its process id when it has left. Raises OSError."""
-        # A signal for the child before it is in the first context would run a handler in this process's memory.
-        LIBC.sigprocmask(signal.SIG_SETMASK, self._all, self._before)
-        try:
-            stack = ctypes.c_void_p(self._begin + (PLACES + 1) * BLOCK_BYTES)
-            return checked(LIBC.clone(self._setcontext, stack, FLAGS, self._context(0)))
-        finally:
-            LIBC.sigprocmask(signal.SIG_SETMASK, self._before, None)
-
-    def _context(self, place: int) -> ctypes.c_void_p:
-        return ctypes.c_void_p(self._begin + place * BLOCK_BYTES)
-
-
-def _number(argument: Argument) -> int:
-    """Return what a C function gets for an argument: a number, or the address of a buffer."""
-    if isinstance(argument, ctypes.Array):
-        return ctypes.addressof(argument)
-    return (argument.value if isinstance(argument, ctypes.c_void_p) else argument) or 0
 
 
 def _errno_address() -> ctypes.c_void_p:

@@ -143,9 +143,21 @@ SUPERVISORS = [
         ),
         (
             "a program is executed although it could not be confined",
-            "Call(LIBC.memset, self._path, SLASH, MARKER),",
-            "Call(LIBC.getpid),",
+            "Call(LIBC.memset, self._path, fill, MARKER)",
+            "Call(LIBC.getpid)",
             "test_a_program_is_not_executed_when_it_cannot_be_confined",
+        ),
+        (
+            "a program is executed although it had no right to be confined",
+            "fill, execution = NUL",
+            "fill, execution = SLASH",
+            "test_a_program_is_not_executed_when_it_cannot_be_confined",
+        ),
+        (
+            "what was left of an older path is executed",
+            "        ctypes.memset(self._path, NUL, len(self._path))\n",
+            "",
+            "test_a_program_is_called_as_its_file_is",
         ),
         (
             "a program is started by a parent that has died",

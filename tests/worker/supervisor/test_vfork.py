@@ -19,6 +19,7 @@ from tests.support.waiting import wait_until
 
 BEGIN = """
 import errno, json, os, signal
+from dataclasses import replace
 from jobqueue.worker.host.hardening import LIBC, Call, OomScore
 from jobqueue.worker.isolation.base import Command, Isolation
 from jobqueue.worker.supervisor import program, vfork
@@ -38,8 +39,15 @@ def starter(*calls):
     assert (made._vfork is None) == (sys.argv[1] == "fork")
     return made
 
+def by_descriptor(launch):
+    path = os.path.realpath(launch.program)
+    if sys.argv[1] == "path" or not os.path.isfile(path):
+        return launch
+    info = os.stat(path)
+    return replace(launch, program=path, program_number=[info.st_dev, info.st_ino])
+
 def start(launch, *calls):
-    pid, outputs = starter(*calls).start(launch)
+    pid, outputs = starter(*calls).start(by_descriptor(launch))
     os.set_blocking(outputs["stdout"], True)
     with open(outputs["stdout"]) as stdout:
         text = stdout.read()
@@ -54,7 +62,12 @@ def error_of(launch, *calls):
     except Exception as error:
         return type(error).__name__, str(error), getattr(error, "errno", None), getattr(error, "filename", None)
 """
+NAMED_SINCE = (6, 14)
+"""Since this Linux, a process that was executed by a descriptor has the name of the file; before, the number."""
+
 WAYS = ("vfork", "fork")
+BY_PATH = "path"
+"""By vfork as well, but the file is executed by its path, as one whose number is not known."""
 
 
 def value_of(way: str, expression: str, *arguments: str | Path) -> Any:
@@ -87,15 +100,34 @@ def test_a_program_that_cannot_be_executed_is_reported_with_its_path(way: str) -
         assert result[0] in ("ValueError", "UnicodeEncodeError")
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_program_is_not_executed_when_it_cannot_be_confined(way: str, tmp_path: Path) -> None:
-    """Whichever call fails: one that comes after it may be successful."""
-    fails, does_not = "Call(LIBC.close, -1)", "Call(LIBC.setpriority, 0, 0, 7)"
+@pytest.mark.parametrize("fails", ["Call(LIBC.close, -1)", "Call(LIBC.setsid)"], ids=["EBADF", "EPERM"])
+@pytest.mark.parametrize("way", [*WAYS, BY_PATH])
+def test_a_program_is_not_executed_when_it_cannot_be_confined(way: str, fails: str, tmp_path: Path) -> None:
+    """Whichever call fails, and with whichever error: one that comes after it may be successful."""
+    does_not = "Call(LIBC.setpriority, 0, 0, 7)"
     for calls in (fails, f"{fails}, {does_not}", f"{does_not}, {fails}"):
         result = value_of(way, f"error_of(shell(': >\"$A\"', A=sys.argv[2]), {calls})", tmp_path / "ran")
         assert result[0] == "SubprocessError"
     assert not (tmp_path / "ran").exists()
     assert value_of(way, f"start(shell('nice'), {does_not})")[0] == "7\n"
+
+
+@pytest.mark.parametrize("way", ["vfork", BY_PATH])
+def test_a_program_is_called_as_its_file_is(way: str) -> None:
+    name = value_of(way, "start(Launch('/bin/cat', ['/proc/self/comm'], {}, '/'))[0]").rstrip()
+    is_older = tuple(map(int, os.uname().release.split(".")[:2])) < NAMED_SINCE
+    assert name == os.path.realpath("/bin/cat").rpartition("/")[2] or (is_older and way == "vfork")
+
+
+def test_a_program_that_cannot_be_executed_by_its_descriptor_alone_is_given_a_path() -> None:
+    """As one for another processor, whose emulator opens it by its path."""
+    script = """
+made = starter()
+made._vfork._execveat = LIBC.mkdirat  # which fails as execveat(2) does then: by ENOENT
+starter = lambda: made
+print(json.dumps(start(Launch("/bin/echo", ["once"], {}, "/"))))
+"""
+    assert json.loads(output_of(BEGIN + script, "vfork")) == ["once\n", 0]
 
 
 def test_a_child_whose_parent_died_before_the_setting_executes_nothing(tmp_path: Path) -> None:
