@@ -127,8 +127,8 @@ class Claims:
         A claim that is repeated under its id is answered with the jobs that it got and that the executor still holds.
         Raises TooManyExecutors for a new executor when as many as may be are active.
         """
-        name, arguments = self._claim_call(request)
-        return self._claimed(request, self._scripts.call(name, *arguments))
+        name, arguments = self.call_of(request)
+        return self.read(request, self._scripts.call(name, *arguments))
 
     def heartbeat(self, job_id: str, holder: Holder, output: LiveOutput = NO_OUTPUT) -> Renewed:
         """Renew a lease, and keep the latest output of the program. Raises JobNotFound, NotHeld."""
@@ -186,7 +186,7 @@ class Claims:
         """
         calls = [report.call(self._clock(), self._policy.max_host_faults) for report in reports]
         if request:
-            calls.append(self._claim_call(request))
+            calls.append(self.call_of(request))
         replies = self._scripts.call_many(calls)
         if any(isinstance(reply, StoreUnavailable | StoreFull) for reply in replies):
             raise StoreUnavailable
@@ -200,16 +200,18 @@ class Claims:
         reply = replies[-1]
         if isinstance(reply, JobQueueError):
             return FinishedJobs(results, None, reply)
-        return FinishedJobs(results, self._claimed(request, reply))
+        return FinishedJobs(results, self.read(request, reply))
 
-    def _claim_call(self, request: ClaimRequest) -> Call:
+    def call_of(self, request: ClaimRequest) -> Call:
+        """Return the call of the script for a claim, for one that is sent together with others."""
         tokens = secrets.token_hex(TOKEN_BYTES * request.max_jobs)
         executor = request.executor_id, request.executor_ip or UNKNOWN
         limits = self._policy.lease_ms, self._policy.max_attempts, request.max_jobs
         more = tokens, request.claim_id, request.owner, self._policy.executor_limit, *request.types
         return "claim", (self._clock(), *executor, *limits, *more)
 
-    def _claimed(self, request: ClaimRequest, reply: Reply) -> ClaimedJobs:
+    def read(self, request: ClaimRequest, reply: Reply) -> ClaimedJobs:
+        """Return what a claim got, from the answer of the script, and log it."""
         replayed, *replies = cast("list[Reply]", reply)
         jobs = [Claimed(read_job(each), *read_attempt(each), self._policy.lease_ms) for each in replies]
         claimed = ClaimedJobs(jobs, replayed == 1)

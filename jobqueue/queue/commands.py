@@ -16,7 +16,8 @@ from jobqueue.job import NewJob, Status
 from jobqueue.queue.policy import Policy
 from jobqueue.queue.records.activity import NOBODY, Who, word
 from jobqueue.queue.records.submissions import Submission, make_ids, prepare
-from jobqueue.queue.scripts import Clock, Scripts, redis_clock, refusal
+from jobqueue.queue.scripts import Call, Clock, Scripts, redis_clock, refusal
+from jobqueue.queue.waiting.companions import Company, NoCompany, submit_along
 
 SWEEP_LIMIT = 100
 FORCE, CANCEL_REQUESTED = "force", "cancel_requested"
@@ -70,8 +71,9 @@ class Commands:
         self._clock = clock
         self.on_stored: Callable[[str], None] = lambda _: None
         """Gets the text of the notice that Redis sends about new jobs (`waiting/listener.py` reads it), before
-        `submit` returns.
+        `submit` returns; not that of a job with which a claim of `company` has gone along.
         """
+        self.company: Company = NoCompany()
 
     def submit(self, jobs: Sequence[NewJob], key: str = "", who: Who = NOBODY) -> Submitted:
         """Store new jobs, all or none. With a key, the same jobs again are not stored again, but answered as before.
@@ -88,9 +90,12 @@ class Commands:
         """Do what `submit` does with jobs that are prepared."""
         key = (submission.key, submission.fingerprint, submission.seed, self._policy.idempotency_key_ms)
         limits = self._policy.submit_limits
-        reply = self._scripts.call("submit", self._clock(), *key, limits, *submission.records)
+        call: Call = "submit", (self._clock(), *key, limits, *submission.records)
+        only = submission.jobs[0] if len(submission.jobs) == 1 else None
+        companion = self.company.companion_for(only.type) if only else None
+        reply = submit_along(self._scripts, call, companion) if companion else self._scripts.call(call[0], *call[1])
         created_at_ms, first_seed, notice = cast("tuple[int, str, str]", reply)
-        if notice:
+        if notice and not companion:
             self.on_stored(notice)
         job_ids = make_ids(first_seed, len(submission.jobs)) if first_seed else submission.job_ids
         replay = {"replay": True} if first_seed else {}

@@ -22,6 +22,7 @@ def start(services: Services, policy: Policy) -> None:
         listener.on_work = services.waiters.notice
         listener.on_expired = sweeper.poke
         listener.on_begin = services.waiters.poked.set  # earlier notices may have been lost
+        services.commands.company = services.waiters
         services.commands.on_stored = lambda text: _wake_at_once(services.waiters, text)
         listener.start()
     sweeper.start()

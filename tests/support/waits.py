@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import threading
+from array import array
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any, cast
 
+from jobqueue.queue.scripts import Call
+from jobqueue.queue.waiting.neighbours import SIZE, Neighbours, Region
 from jobqueue.queue.waiting.wait import Attempt, Outcome, Wait
 from jobqueue.queue.waiting.waiters import Waiters
 from tests.support.waiting import wait_until
@@ -57,6 +61,21 @@ class Jobs:
 
 
 @dataclass
+class Question:
+    """How a claim of a room goes along with a job. It is answered with what it got, or an error."""
+
+    name: str
+
+    def call(self) -> Call:
+        return "claim", [self.name]
+
+    def read(self, answer: Any) -> Attempt[str]:
+        if isinstance(answer, Exception):
+            raise answer
+        return cast("Attempt[str]", answer)
+
+
+@dataclass
 class Room:
     """Claims that wait in one process for the jobs of a list."""
 
@@ -68,7 +87,7 @@ class Room:
         self, name: str, *types: str, client: Caller | None = None, seconds: float = LONG_SECONDS
     ) -> Future[Outcome[str]]:
         """Let a claim begin to wait; returns when it is in the line."""
-        wait = Wait(name, frozenset(types), seconds, client or Caller())
+        wait = Wait(name, frozenset(types), seconds, client or Caller(), along=Question(name))
         before = self.in_line()
         claim: Callable[[], Attempt[str]] = lambda: self.jobs.claim(name, frozenset(types))  # noqa: E731
         claiming = self.pool.submit(self.waiters.claim, wait, claim)
@@ -85,10 +104,25 @@ class Room:
         self.waiters.notice([(types.count(type), type) for type in dict.fromkeys(types)], "1")
 
 
+def neighbours() -> tuple[Neighbours, Neighbours]:
+    """Two processes that share memory."""
+    parts = [memoryview(bytearray(SIZE)) for _ in range(2)]
+    pair = [[Region(part) for part in parts] for _ in range(2)]
+    pair[0][0].clear()
+    pair[1][1].clear()
+    used = memoryview(array("Q", [2]))
+    return Neighbours(pair[0][0], pair[0], used), Neighbours(pair[1][1], pair[1], used)
+
+
 @contextmanager
 def room() -> Iterator[Room]:
     """A room in which nobody waits yet. Whoever waits at the end is sent away."""
     with ThreadPoolExecutor(50) as pool:
         opened = Room(pool)
-        yield opened
-        opened.waiters.end()
+        try:
+            yield opened
+        finally:
+            opened.waiters.end()
+            for waiting in [*opened.waiters._all.values()]:
+                if waiting.companion is not None:
+                    waiting.companion.landed.set()

@@ -422,6 +422,66 @@ STORE = [
         ),
     ),
     *seeded(
+        "jobqueue/queue/waiting/waiters.py",
+        "tests/queue/waiting/test_companions.py",
+        (
+            "a claim that went along with a job leaves before it is answered",
+            "waiting.companion.landed.wait()",
+            "pass",
+            "test_one_that_has_to_leave_meanwhile_is_still_answered_with_its_job",
+        ),
+        (
+            "the lease of a claim that went along counts from its answer",
+            "companion.number, companion.sent_at,",
+            "companion.number, asked_at,",
+            "test_the_lease_counts_from_when_the_claim_was_sent",
+        ),
+    ),
+    *seeded(
+        "jobqueue/queue/waiting/waking.py",
+        "tests/queue/waiting/test_companions.py",
+        (
+            "a claim goes along before an older one of another process",
+            " or (others and others[0] < first.place)",
+            "",
+            "test_nobody_goes_along_before_an_older_claim_of_another_process",
+        ),
+        (
+            "a claim of a client that has gone goes along",
+            "if not first.client.is_connected():",
+            "if False:",
+            "test_nobody_goes_along_with_a_job_that_nobody_here_may_get_first",
+        ),
+        (
+            "a notice that comes while a claim is on its way wakes another one",
+            "not self._echoes.is_held(work, name) and ",
+            "",
+            "test_notices_are_held_back_while_it_is_not_known_which_is_about_the_job",
+        ),
+        (
+            "the notice of a job wakes another claim than the one that went along",
+            "if self._echoes.expect(name):",
+            "if True:",
+            "test_the_first_who_takes_the_type_gets_what_its_claim_was_answered",
+        ),
+    ),
+    *seeded(
+        "jobqueue/queue/waiting/companions.py",
+        "tests/queue/waiting/test_companions.py",
+        (
+            "a claim waits for ever when the exchange fails that it went along with",
+            "    finally:\n        companion.land",
+            "    except KeyError:\n        companion.land",
+            "test_a_claim_asks_again_when_the_exchange_has_failed",
+        ),
+        (
+            "a refused job counts as stored when a claim went along",
+            "    if isinstance(stored, JobQueueError):\n        raise stored\n",
+            "",
+            "test_a_claim_goes_on_when_the_job_is_refused",
+        ),
+    ),
+    *seeded(
         "jobqueue/queue/waiting/notices.py",
         "tests/queue/waiting/test_waiters.py",
         (

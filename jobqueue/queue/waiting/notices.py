@@ -8,6 +8,9 @@ from collections import OrderedDict
 Types = frozenset[str]
 """The types of the jobs that somebody takes; empty for all."""
 
+Work = list[tuple[int, str]]
+"""New jobs: pairs of a number and a type."""
+
 ALL_TYPES: Types = frozenset()
 MAX_TYPES = 1000
 MAX_GROUPS = 1000
@@ -18,10 +21,8 @@ KNOWN_SECONDS = 2.0
 """How long a look counts that found nothing. While somebody waits, there is one every second."""
 
 
-def read_work(text: str) -> tuple[list[tuple[int, str]], str]:
-    """Return what a notice of work says: for which jobs it is, as pairs of a number and a type, and its name, which
-    tells it from others.
-    """
+def read_work(text: str) -> tuple[Work, str]:
+    """Return what a notice of work says: for which jobs it is, and its name, which tells it from others."""
     *words, name = text.split()
     return [(int(count), type) for count, type in zip(words[::2], words[1::2], strict=False)], name
 
@@ -90,12 +91,39 @@ class Echoes:
     """The names of notices that this process expects, or has had, once.
 
     A process that stores jobs knows what the notice of them will say, and need not wait for it. Redis sends it to this
-    process as well, before or after.
+    process as well, before or after. While a job is on its way with a companion, nobody knows yet which notice will be
+    about it, so those that may be are held back.
     """
 
     def __init__(self) -> None:
         self._expected: OrderedDict[str, None] = OrderedDict()
         self._received: OrderedDict[str, None] = OrderedDict()
+        self._sent = 0
+        self._on_their_way: dict[int, str] = {}
+        self._held: list[tuple[int, Work, str]] = []
+
+    def hold(self, type: str) -> int:
+        """Hold back notices that may be about a job of a type which is on its way; return a number for `release`."""
+        self._sent += 1
+        self._on_their_way[self._sent] = type
+        return self._sent
+
+    def is_held(self, work: Work, name: str) -> bool:
+        """Hold a notice back, if that is to be done; return whether it is."""
+        candidates = [number for number, type in self._on_their_way.items() if work == [(1, type)]]
+        if candidates:
+            self._held.append((candidates[-1], work, name))
+        return bool(candidates)
+
+    def release(self, number: int) -> list[tuple[Work, str]]:
+        """Note that a job is no longer on its way. Return the notices that are held back for none of the others: each
+        waits only for those that were on their way when it came.
+        """
+        del self._on_their_way[number]
+        oldest = next(iter(self._on_their_way), self._sent + 1)
+        released = [(work, name) for last, work, name in self._held if last < oldest]
+        self._held = [held for held in self._held if held[0] >= oldest]
+        return released
 
     def expect(self, name: str) -> bool:
         """Note that jobs were stored here; return whether the notice of them has not come yet."""

@@ -7,8 +7,10 @@ import time
 from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
+from jobqueue.queue.scripts import Call
+from jobqueue.queue.waiting.companions import Answer, Companion
 from jobqueue.queue.waiting.line import Waiter
 from jobqueue.queue.waiting.notices import Types
 
@@ -41,6 +43,16 @@ class Client(Protocol):
         """Let other requests run meanwhile, and leave the time out of the time limit of this one."""
 
 
+class Along(Protocol):
+    """How a claim is sent along with a new job, and what its answer means."""
+
+    def call(self) -> Call:
+        """Return the call of the script."""
+
+    def read(self, answer: Answer) -> Attempt[Any]:
+        """Return what it got. Raises the error that the claim was answered with."""
+
+
 @dataclass(frozen=True)
 class Wake:
     """Why a claim was woken: a notice for a type, or a look (None). `passes` is how often it may still be passed on."""
@@ -54,7 +66,8 @@ class Wake:
 class Wait:
     """A claim that waits: whose it is, for which types (none: all), how long, and who asks.
 
-    `asks_first`: whether it must claim before it waits, though nothing is known to be pending.
+    `asks_first`: whether it must claim before it waits, though nothing is known to be pending. `along`: how it is sent
+    along with a new job, None if it cannot be.
     """
 
     executor_id: str
@@ -62,6 +75,7 @@ class Wait:
     seconds: float
     client: Client
     asks_first: bool = False
+    along: Along | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +104,8 @@ class Waiting(Waiter):
 
     executor_id: str = field(kw_only=True)
     client: Client = field(kw_only=True)
+    along: Along | None = None
+    companion: Companion | None = None
     seen_at: float = 0.0
     woken: threading.Event = field(default_factory=threading.Event)
     wake: Wake | None = None

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from jobqueue.queue.waiting.companions import Answer, Companion
 from jobqueue.queue.waiting.listener import Listener
 from jobqueue.queue.waiting.neighbours import Neighbours, alone
-from jobqueue.queue.waiting.notices import Echoes, Types
-from jobqueue.queue.waiting.wait import LATE_SECONDS, Asking, Attempt, Client, Outcome, Wait, Waiting, Wake, retry_after
+from jobqueue.queue.waiting.notices import Types
+from jobqueue.queue.waiting.wait import LATE_SECONDS, Asking, Attempt, Client, Outcome, Wait, Waiting, retry_after
 from jobqueue.queue.waiting.waking import Waking
 
 T = TypeVar("T")
@@ -38,7 +38,6 @@ class Waiters:
         self._latest_place = 0.0
         self._all: dict[float, Waiting] = {}
         self._asking = Asking()
-        self._echoes = Echoes()
         self._left_at = 0.0
         self._is_ending = False
         self.poked = threading.Event()
@@ -69,7 +68,7 @@ class Waiters:
 
         Raises what `attempt` raises, and StoreUnavailable when Redis is away for longer than a moment.
         """
-        waiting = Waiting(wait.types, executor_id=wait.executor_id, client=wait.client)
+        waiting = Waiting(wait.types, executor_id=wait.executor_id, client=wait.client, along=wait.along)
         began_at = time.monotonic()
         deadline = began_at + wait.seconds
         asked = None if wait.asks_first else self._known_empty_since(wait.types)
@@ -77,10 +76,7 @@ class Waiters:
             self._join(waiting, asked)
             while True:
                 if asked is None:
-                    asked, wake, waiting.wake = self._waking.known.number, waiting.wake, None
-                    asked_at = waiting.seen_at = time.monotonic()
-                    got = attempt()
-                    self._settle(wake, waiting, got.types)
+                    asked, asked_at, got = self._ask(waiting, attempt)
                     if got.types or got.replayed:
                         return Outcome(got.value, waited_seconds=asked_at - began_at)
                 left = deadline - time.monotonic()
@@ -97,6 +93,23 @@ class Waiters:
         finally:
             self._leave(waiting)
 
+    def _ask(self, waiting: Waiting, attempt: Callable[[], Attempt[T]]) -> tuple[int, float, Attempt[T]]:
+        """Return what a claim has got, which may have been sent along with a job: the number of the latest notice when
+        it was sent, when that was, and the answer.
+        """
+        wake, waiting.wake = waiting.wake, None
+        companion, waiting.companion = waiting.companion, None
+        number, asked_at = self._waking.known.number, time.monotonic()
+        if companion is None or companion.answer is None or waiting.along is None:
+            got = attempt()
+        else:
+            number, asked_at, got = companion.number, companion.sent_at, waiting.along.read(companion.answer)
+        waiting.seen_at = asked_at
+        if wake is not None:
+            with self._lock:
+                self._waking.settle(wake, waiting.types, got.types)
+        return number, asked_at, got
+
     def end(self) -> None:
         """Have every claim answered at once, now and from now on."""
         with self._lock:
@@ -107,9 +120,7 @@ class Waiters:
     def notice(self, work: Iterable[tuple[int, str]], name: str) -> None:
         """Wake as many as there are new jobs that they take. `work` has pairs of a number and a type."""
         with self._lock:
-            if self._echoes.is_echo(name):
-                return
-            self._waking.notice(work, name)
+            self._waking.notice(list(work), name)
 
     def notice_here(self, work: Iterable[tuple[int, str]], name: str) -> bool:
         """Do the same for jobs that this process has stored, without waiting for Redis to send the notice of them.
@@ -117,10 +128,23 @@ class Waiters:
         Return whether claims wait here: some may have been woken, and are to run before the answer to the submitter.
         """
         with self._lock:
-            if not self._all or not self._echoes.expect(name):
-                return False
-            self._waking.notice(work, name)
-            return True
+            return bool(self._all) and self._waking.notice_here(list(work), name)
+
+    def companion_for(self, type: str) -> Companion | None:
+        """Take the first claim for a type out of the line, to be sent along with a new job of that type.
+
+        None if nobody waits for it here, if an older claim waits in another process, or if the first one has gone.
+        """
+        with self._lock:
+            return self._waking.companion_for(type, self._land) if self._all else None
+
+    def _land(self, waiting: Waiting, companion: Companion, answer: Answer, notice: str) -> None:
+        """Let a claim go on that was sent along with a job. `notice` is what Redis says about the job."""
+        with self._lock:
+            self._waking.release(waiting, companion, notice)
+            companion.answer = answer
+            companion.landed.set()
+            waiting.woken.set()
 
     def recheck(self) -> None:
         """Have every claim answered whose client may not wait any longer."""
@@ -199,6 +223,10 @@ class Waiters:
     def _is_to_ask(self, waiting: Waiting, deadline: float) -> bool:
         with self._lock:
             self._waking.line.remove(waiting)
+        if waiting.companion is not None:
+            waiting.companion.landed.wait()
+            if waiting.companion.answer is not None:
+                return True
         if waiting.failure is not None:
             raise waiting.failure
         if waiting.wake is None or waiting.gone or self._is_ending or time.monotonic() > deadline + LATE_SECONDS:
@@ -213,20 +241,5 @@ class Waiters:
             self._all.pop(waiting.place, None)
             self._left_at = time.monotonic()
             self._asking.note_end(waiting)
-        if waiting.wake is not None and waiting.failure is None:
-            self._hand_on(waiting.wake, waiting.types)
-
-    def _settle(self, wake: Wake | None, waiting: Waiting, types: Collection[str]) -> None:
-        """See to the job for which a claim was woken that has now got jobs of these types, or none."""
-        if wake is None:
-            return
-        if types and wake.type not in types:
-            # There may be more than a look has woken claims for, and the job of a notice is perhaps still there. The
-            # next one is not woken for it at once: it might go before another one that is just asking.
-            self.poked.set()
-        elif not types and wake.passes:  # Perhaps the job is for another executor.
-            self._hand_on(replace(wake, passes=wake.passes - 1), waiting.types)
-
-    def _hand_on(self, wake: Wake, types: Types) -> None:
-        with self._lock:
-            self._waking.wake(wake, types, 1)
+            if waiting.wake is not None and waiting.failure is None:
+                self._waking.wake(waiting.wake, waiting.types, 1)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from functools import partial
 
+from jobqueue.queue.waiting.companions import Answer, Companion
 from jobqueue.queue.waiting.line import Line
 from jobqueue.queue.waiting.neighbours import Neighbours, Precedence
-from jobqueue.queue.waiting.notices import ALL_TYPES, Knowledge, Types
+from jobqueue.queue.waiting.notices import ALL_TYPES, Echoes, Knowledge, Types, Work, read_work
 from jobqueue.queue.waiting.wait import Waiting, Wake
 
 LOOK_WAKES = 10
@@ -22,6 +25,7 @@ class Waking:
     def __init__(self, neighbours: Neighbours, poke: Callable[[], None]) -> None:
         self.line = Line()
         self.known = Knowledge()
+        self._echoes = Echoes()
         self._neighbours = neighbours
         self._region = neighbours.own
         self._precedence = Precedence(neighbours, self.line)
@@ -33,14 +37,49 @@ class Waking:
         self._precedence.keep_only(groups)
         return self.known.number, groups
 
-    def notice(self, work: Iterable[tuple[int, str]], name: str) -> None:
-        """Wake as many as there are new jobs that they take. `work` has pairs of a number and a type."""
-        self.known.number += 1
-        for count, type in work:
-            self.known.note(type)
-            if self._share(Wake(type, name), type, count) < count:
-                # Those who are asking at this moment may have come too early: they ask again before they rest.
-                self.known.note_missed(type)
+    def notice(self, work: Work, name: str) -> None:
+        """Wake as many as there are new jobs that they take."""
+        if not self._echoes.is_held(work, name) and not self._echoes.is_echo(name):
+            self._wake_for(work, name)
+
+    def notice_here(self, work: Work, name: str) -> bool:
+        """Do the same for jobs that this process has stored, unless Redis has sent the notice of them already; return
+        whether it has not.
+        """
+        if not self._echoes.expect(name):
+            return False
+        self._wake_for(work, name)
+        return True
+
+    def companion_for(self, type: str, land: Callable[[Waiting, Companion, Answer, str], None]) -> Companion | None:
+        """Take the first who takes jobs of a type out of the line, as companion of a job that is not stored yet. Until
+        `release`, notices that may be about that job are held back.
+
+        None if an older claim waits in another process, or the first has gone.
+        """
+        first, others = self.line.first_for(type), self._neighbours.waiting_for(type, "")
+        if not isinstance(first, Waiting) or first.along is None or (others and others[0] < first.place):
+            return None
+        if not first.client.is_connected():
+            return None
+        call = first.along.call()
+        first.companion = Companion(call, self.known.number, partial(land, first), self._echoes.hold(type))
+        first.wake = Wake(type)
+        self.line.remove(first)
+        return first.companion
+
+    def release(self, waiting: Waiting, companion: Companion, notice: str) -> None:
+        """Note the notice of the job with which a claim has gone along, "" if none was stored, and wake others for
+        notices that were held back.
+        """
+        if notice:
+            work, name = read_work(notice)
+            if self._echoes.expect(name):
+                self._note(work)
+            self._region.wake(waiting.entry, name)
+        for work, name in self._echoes.release(companion.turn):
+            if not self._echoes.is_echo(name):
+                self._wake_for(work, name)
 
     def found(self, number: int, types: Types, count: int) -> None:
         """Note how many jobs a look has found that began after the notice of that number; wake as many for them."""
@@ -63,6 +102,27 @@ class Waking:
             waiting.wake = wake
             waiting.woken.set()
         return count
+
+    def settle(self, wake: Wake, types: Types, found: Collection[str]) -> None:
+        """See to the job for which a claim for `types` was woken that has now got jobs of those types, or none."""
+        if found and wake.type not in found:
+            # There may be more than a look has woken claims for, and the job of a notice is perhaps still there. The
+            # next one is not woken for it at once: it might go before another one that is just asking.
+            self._poke()
+        elif not found and wake.passes:  # Perhaps the job is for another executor.
+            self.wake(replace(wake, passes=wake.passes - 1), types, 1)
+
+    def _wake_for(self, work: Work, name: str) -> None:
+        self._note(work)
+        for count, type in work:
+            if self._share(Wake(type, name), type, count) < count:
+                # Those who are asking at this moment may have come too early: they ask again before they rest.
+                self.known.note_missed(type)
+
+    def _note(self, work: Work) -> None:
+        self.known.number += 1
+        for _, type in work:
+            self.known.note(type)
 
     def _share(self, wake: Wake, type: str, count: int) -> int:
         """Wake the first for new jobs of a type. Those for whom an older claim waits in another process are left to it.

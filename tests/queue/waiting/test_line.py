@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from array import array
-
 import random
 
 import pytest
 
 from jobqueue.queue.waiting import notices
 from jobqueue.queue.waiting.line import Line, Waiter
-from jobqueue.queue.waiting.neighbours import ENTRIES, SIZE, Neighbours, Precedence, Region
+from jobqueue.queue.waiting.neighbours import ENTRIES, Precedence
 from jobqueue.queue.waiting.notices import ALL_TYPES, Knowledge
 from jobqueue.queue.waiting.waiters import Waiters
-from tests.support.waits import Room
+from tests.support.waits import Room, neighbours
 from tests.support.waits import room as open_room
 
 A, B, BOTH = frozenset("a"), frozenset("b"), frozenset("ab")
@@ -72,16 +70,6 @@ def test_knowledge_of_many_types_is_bounded_and_never_says_too_much() -> None:
     assert len(known._empty) <= notices.MAX_GROUPS
     known.note_look(0, A, 0)
     assert known.empty_since(A) is None  # a notice of this type may be among those that were forgotten
-
-
-def neighbours() -> tuple[Neighbours, Neighbours]:
-    """Two processes that share memory."""
-    parts = [memoryview(bytearray(SIZE)) for _ in range(2)]
-    pair = [[Region(part) for part in parts] for _ in range(2)]
-    pair[0][0].clear()
-    pair[1][1].clear()
-    used = memoryview(array("Q", [2]))
-    return Neighbours(pair[0][0], pair[0], used), Neighbours(pair[1][1], pair[1], used)
 
 
 def test_a_process_knows_who_waits_in_another_one_and_for_what() -> None:
