@@ -65,7 +65,7 @@ SLOTS = [
             "every program has begun once one has",
             "        self._supervisor.begun.clear()\n",
             "",
-            "test_a_supervisor_that_reads_no_messages_is_killed_and_replaced",
+            "test_a_program_that_its_supervisor_has_not_begun_is_not_taken_for_the_one_before",
         ),
     ),
     *seeded(

@@ -326,12 +326,23 @@ def test_a_supervisor_that_reads_no_messages_is_killed_and_replaced(
     monkeypatch.setattr("jobqueue.worker.slots.run.SENDING_SECONDS", 0.5)
     monkeypatch.setattr("jobqueue.worker.slots.run.POLL_MS", 100)
     supervisor = stage.slot.supervisor_pid
-    assert stage.run(SHELL + "echo first").stdout == "first\n"
     with suspended_again_and_again(supervisor), pytest.raises(SupervisorDied) as died:
         stage.run(SHELL + "echo ran", *["x" * 100_000] * 20)
     assert not died.value.begun
     assert not alive(supervisor)
     assert stage.run(SHELL + "echo next").stdout == "next\n"
+
+
+def test_a_program_that_its_supervisor_has_not_begun_is_not_taken_for_the_one_before(stage: Stage) -> None:
+    assert stage.run(SHELL + "echo first").stdout == "first\n"
+    supervisor = stage.slot.supervisor_pid
+    os.kill(supervisor, signal.SIGSTOP)
+    run = stage.begin(SHELL + "echo second")
+    wait_until("it is asked to run the second", lambda: stage.slot._run is not None)
+    os.kill(supervisor, signal.SIGKILL)
+    with pytest.raises(SupervisorDied) as died:
+        run.result(20)
+    assert not died.value.begun
 
 
 def test_a_supervisor_that_is_suspended_again_and_again_is_killed_and_replaced(
