@@ -174,8 +174,11 @@ def silent_name_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
                 thread.join(10)
 
 
-def is_connected(port: int) -> bool:
-    """Whether a connection from that port is established or waits to be closed on our side."""
-    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
-    ours = [line.split() for line in lines if line.split()[1].endswith(f":{port:04X}")]
-    return any(fields[3] in ("01", "08") for fields in ours)
+def is_connected(port: int, server_port: int) -> bool:
+    """Whether a connection from one port to the other is established, or waits to be closed on our side.
+
+    Other processes may have the same port in connections to others.
+    """
+    connections = [line.split()[1:4] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    ends = f":{port:04X}", f":{server_port:04X}"
+    return any((ours[-5:], theirs[-5:]) == ends and state in ("01", "08") for ours, theirs, state in connections)

@@ -163,7 +163,7 @@ def test_a_failed_download_leaves_no_connection_open(host: FakeServer, path: Pat
     with pytest.raises(DownloadFailed) as caught:  # keeps the error, and all it refers to, from the collector
         fetch(host.url, path)
     assert "404" in str(caught.value)
-    assert not is_connected(host.requests[0].port)
+    assert not is_connected(host.requests[0].port, host.port)
 
 
 def test_proxies_and_netrc_of_the_environment_are_not_used(
