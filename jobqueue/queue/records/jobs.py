@@ -81,7 +81,7 @@ def write_measured(measured: Measured) -> str:
     values = vars(measured)
     moments = [name for name in MOMENTS if values[name] is not None]
     since = {name: values[name] - values[before] for before, name in pairwise(moments)}
-    stored = [int(value) if value is True or value is False else value for value in (values | since).values()]
+    stored = [int(value) if isinstance(value, bool) else value for value in (values | since).values()]
     return ENCODER.encode(stored)
 
 
