@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import Future
-
 import pytest
 
 from jobqueue.errors import StoreUnavailable
 from jobqueue.queue.waiting.wait import ENDING_RETRY_SECONDS, FULL_RETRY_SECONDS, Attempt, Outcome, Wait
 from tests.support.waiting import wait_until
-from tests.support.waits import LONG_SECONDS, Caller, Room
-from tests.support.waits import room as open_room
-
-
-@pytest.fixture
-def room() -> Iterator[Room]:
-    with open_room() as opened:
-        yield opened
-
-
-def found(claiming: Future[Outcome[str]]) -> str | None:
-    return claiming.result(LONG_SECONDS).found
+from tests.support.waits import LONG_SECONDS, Caller, Room, found
 
 
 def test_a_claim_that_finds_a_job_does_not_wait(room: Room) -> None:
