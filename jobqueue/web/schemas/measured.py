@@ -22,14 +22,34 @@ BY_CLOCK = {"description": "In milliseconds since 1970 by the executor's clock."
 Fields = dict[str, basic.Field[Any]]
 Make = Callable[..., basic.Field[Any]]
 
-KINDS: dict[str, tuple[Make, Make]] = {
-    "signal": (partial(basic.String, validate=fields.SIGNAL), basic.String),
-    "_bytes": (partial(fields.WholeNumber, validate=fields.EXACT), basic.Integer),
-    "_truncated": (fields.Flag, basic.Boolean),
-    "_seconds": (partial(fields.Number, validate=validate.Range(min=0)), basic.Float),
-    "_ms": (partial(fields.WholeNumber, validate=MOMENT, metadata=BY_CLOCK), fields.timestamp),
+Check = Callable[[Any], bool]
+
+KINDS: dict[str, tuple[Make, Make, Check]] = {
+    "signal": (
+        partial(basic.String, validate=fields.SIGNAL),
+        basic.String,
+        lambda value: type(value) is str and fields.SIGNAL.matches(value),
+    ),
+    "_bytes": (
+        partial(fields.WholeNumber, validate=fields.EXACT),
+        basic.Integer,
+        lambda value: type(value) is int and 0 <= value < fields.MAX_EXACT,
+    ),
+    "_truncated": (fields.Flag, basic.Boolean, lambda value: type(value) is bool),
+    "_seconds": (
+        partial(fields.Number, validate=validate.Range(min=0)),
+        basic.Float,
+        lambda value: type(value) in (int, float) and 0 <= value <= fields.MAX_FLOAT,
+    ),
+    "_ms": (
+        partial(fields.WholeNumber, validate=MOMENT, metadata=BY_CLOCK),
+        fields.timestamp,
+        lambda value: type(value) is int and 0 <= value <= fields.LATEST_MOMENT_MS,
+    ),
 }
-"""By the end of a field's name: what makes the field of a report, and what makes the field of an answer."""
+"""By the end of a field's name: what makes the field of a report, what makes the field of an answer, and whether a
+value from JSON is certainly valid in a report.
+"""
 
 
 def reported() -> Fields:
@@ -46,11 +66,16 @@ def shown() -> Fields:
     }
 
 
+def checks() -> dict[str, Check]:
+    """Return for each field of a report whether a value is certainly valid (`shortcut`)."""
+    return {field.name: _kind(field.name)[2] for field in dataclasses.fields(Measured)}
+
+
 def loaded(report: Mapping[str, Any]) -> Measured:
     """Return the measured fields of a report. Those that are missing there keep their defaults."""
     names = [field.name for field in dataclasses.fields(Measured)]
     return Measured(**{name: report[name] for name in names if report[name] is not None})
 
 
-def _kind(name: str) -> tuple[Make, Make]:
+def _kind(name: str) -> tuple[Make, Make, Check]:
     return next(kind for ending, kind in KINDS.items() if name.endswith(ending))

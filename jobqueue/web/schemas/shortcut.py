@@ -6,8 +6,6 @@ for every fault. So a shortcut may be as narrow as it likes, but never wider tha
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 from jobqueue.job import Measured, NewJob, Priority, Reason, Spec
@@ -15,20 +13,17 @@ from jobqueue.queue.records.reports import Report, Verb
 from jobqueue.result import Holder, Result
 from jobqueue.settings import LONGEST_SECONDS
 from jobqueue.web.requests.job_ids import normalized
+from jobqueue.web.schemas import measured
 from jobqueue.web.schemas.fields import (
-    LATEST_MOMENT_MS,
     MAX_ARGUMENT_BYTES,
     MAX_ENTRIES,
-    MAX_EXACT,
     MAX_EXIT_CODE,
-    MAX_FLOAT,
     MAX_ID_CHARACTERS,
     MAX_TOKEN_CHARACTERS,
     MAX_URL_CHARACTERS,
     OVERHEAD_BYTES,
     PLAIN_URL,
     SHA256,
-    SIGNAL,
     exactly,
 )
 from jobqueue.web.schemas.text import MAX_WORD_CHARACTERS, VISIBLE_TEXT, has_hidden_beyond
@@ -40,19 +35,7 @@ FORBIDDEN = "\x00"
 TEXTS = ("stdout", "stderr", "error_message")
 REASONS = {str(reason): reason for reason in Reason}
 VERBS = {str(verb): verb for verb in (Verb.COMPLETE, Verb.FAIL)}
-KINDS: dict[str, Callable[[Any], bool]] = {
-    "signal": lambda value: type(value) is str and SIGNAL.matches(value),
-    "_bytes": lambda value: type(value) is int and 0 <= value < MAX_EXACT,
-    "_truncated": lambda value: type(value) is bool,
-    "_seconds": lambda value: type(value) in (int, float) and 0 <= value <= MAX_FLOAT,
-    "_ms": lambda value: type(value) is int and 0 <= value <= LATEST_MOMENT_MS,
-}
-"""Whether a measured value is certainly valid, by the end of its field's name."""
-
-MEASURED = {
-    each.name: next(kind for ending, kind in KINDS.items() if each.name.endswith(ending))
-    for each in dataclasses.fields(Measured)
-}
+MEASURED = measured.checks()
 OF_A_FAILURE = frozenset(["id", "attempt_token", "outcome", "reason", "exit_code", *TEXTS, *MEASURED])
 OF_A_SUCCESS = OF_A_FAILURE - {"error_message"}
 
@@ -93,7 +76,7 @@ def report(data: Any) -> Report | None:
         return None
     verb, exit_code, reason = VERBS[outcome], data.get("exit_code"), data.get("reason")
     stdout, stderr, message = ["" if data.get(name) is None else data[name] for name in TEXTS]
-    measured = {name: value for name in MEASURED if (value := data.get(name)) is not None}
+    run = {name: value for name in MEASURED if (value := data.get(name)) is not None}
     if (
         data.keys() <= (OF_A_FAILURE if verb is Verb.FAIL else OF_A_SUCCESS)
         and len(job_id) <= MAX_ID_CHARACTERS
@@ -101,11 +84,11 @@ def report(data: Any) -> Report | None:
         and (_is_exit_code(exit_code) or (exit_code is None and verb is Verb.FAIL))
         and (reason is None or (type(reason) is str and reason in REASONS))
         and type(stdout) is type(stderr) is type(message) is str
-        and all(MEASURED[name](value) for name, value in measured.items())
+        and all(MEASURED[name](value) for name, value in run.items())
     ):
-        measured |= {name: exactly(value) for name, value in measured.items() if name.endswith("_seconds")}
+        run |= {name: exactly(value) for name, value in run.items() if name.endswith("_seconds")}
         reason = None if reason is None else REASONS[reason]
-        result = Result(exit_code, stdout, stderr, message, reason, Measured(**measured)).cut()
+        result = Result(exit_code, stdout, stderr, message, reason, Measured(**run)).cut()
         return Report(verb, normalized(job_id), Holder("", token), result)
     return None
 
