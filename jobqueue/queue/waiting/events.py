@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import redis
 
-from jobqueue import logs
 from jobqueue.errors import JobQueueError
 from jobqueue.queue.connection import Connection
 
@@ -20,8 +19,10 @@ def channel(database: int) -> str:
     return f"__keyevent@{database}__:expired"
 
 
-def enable(connection: Connection) -> None:
-    """Add these events to those that the server announces. A server that refuses is left as it is."""
+def enable(connection: Connection) -> str:
+    """Add these events to those that the server announces. A server that refuses is left as it is; return its words,
+    "" if it has not refused.
+    """
     client = connection.client
     try:
         present = str(connection.call(lambda: client.config_get(SETTING), changes_nothing=True).get(SETTING, ""))
@@ -29,7 +30,11 @@ def enable(connection: Connection) -> None:
         if wanted != present:
             connection.call(lambda: client.config_set(SETTING, wanted), changes_nothing=True)
     except (JobQueueError, redis.RedisError) as error:
-        logs.logger().info("expired_events_unavailable", reason=str(error.__cause__ or error))
+        cause = error.__cause__ or error
+        # A server that is away, loads its data or wants another login has said nothing about the setting, and the
+        # connection logs that.
+        return str(cause) if isinstance(cause, redis.ResponseError) else ""
+    return ""
 
 
 def with_expired(present: str) -> str:

@@ -75,6 +75,7 @@ class Listener:
         self._follows_work = self._gets_work = False
         self._heard_at = 0.0
         self._refused = False
+        self._refused_events = ""
 
     def start(self) -> None:
         """Start the thread."""
@@ -164,10 +165,17 @@ class Listener:
             logs.logger().warning("notices_refused", reason=str(error))
         self._refused = refused
 
+    def _enable_events(self) -> None:
+        """Ask for the events of keys that expire. Log, once, that the server refuses."""
+        refused = events.enable(self._connection)
+        if refused and refused != self._refused_events:
+            logs.logger().info("expired_events_unavailable", reason=refused)
+        self._refused_events = refused or self._refused_events
+
     def _listen(self) -> None:
         """Receive messages until the connection ends, or until the listener is stopped."""
         pool = cast("Pool", self._connection.client.connection_pool)
-        events.enable(self._connection)
+        self._enable_events()
         with limited():
             subscription = Subscription(pool.make_another())
         try:
