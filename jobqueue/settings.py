@@ -187,14 +187,17 @@ def url(
 
 
 def misspelt(variables: Iterable[str], names: Iterable[str]) -> dict[str, str]:
-    """Return the variables whose names are nearly the name of a setting, each with that setting's name."""
+    """Return the variables whose names are nearly the name of a setting, or its first words (JOB_TIMEOUT), each with
+    that setting's name.
+    """
     import difflib  # noqa: PLC0415  # supervisors import this module, and every fork copies their memory
 
     matches = {}
     for variable in sorted({*variables}.difference(names)):
         # Other programs have settings that end like ours (UV_CACHE_DIR), so only errors after the first letter count.
         candidates = [name for name in names if name[0] == variable[:1] and not variable.endswith(name)]
-        matches[variable] = "".join(difflib.get_close_matches(variable, candidates, 1, SIMILARITY))
+        begun = [name for name in candidates if "_" in variable and name.startswith(f"{variable}_")]
+        matches[variable] = "".join(begun[:1] or difflib.get_close_matches(variable, candidates, 1, SIMILARITY))
     return {variable: name for variable, name in matches.items() if name}
 
 

@@ -231,4 +231,5 @@ def test_a_default_is_written_as_the_documentation_writes_it(declared: Callable[
 def test_a_misspelt_name_is_noticed_and_no_other() -> None:
     names = ["CACHE_DIR", "SLOTS"]
     assert settings.misspelt(["CACHE_DIRS", "SLOT", "SLOTS"], names) == {"CACHE_DIRS": "CACHE_DIR", "SLOT": "SLOTS"}
+    assert settings.misspelt(["JOB_TIMEOUT", "JOB"], ["JOB_TIMEOUT_SECONDS"]) == {"JOB_TIMEOUT": "JOB_TIMEOUT_SECONDS"}
     assert settings.misspelt(["UV_CACHE_DIR", "CCACHE_DIR", "PATH", "LOTS", ""], names) == {}

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from jobqueue import settings
+from jobqueue.web import config as web_config
 from jobqueue.web.config import GunicornSettings, ServerSettings
 from jobqueue.worker import config
 from jobqueue.worker.config import WorkerSettings
@@ -29,7 +30,7 @@ def of_redis(variables: Mapping[str, str]) -> dict[str, str]:
 
 def of_web(variables: Mapping[str, str], port: int, redis_url: str) -> dict[str, str]:
     """Return the environment of the API."""
-    own = {*_names(ServerSettings), *_names(GunicornSettings)}
+    own = {*_names(ServerSettings), *_names(GunicornSettings), *web_config.misspelt(variables)}
     if redis_url != variables.get("REDIS_URL"):  # the embedded server's, which has a login of its own
         own -= {"REDIS_USERNAME", "REDIS_PASSWORD", "REDIS_CA_FILE"}
     chosen = _matching(variables, f"{SYSTEM}|{CERTIFICATES}|{OF_GUNICORN}", own)

@@ -39,6 +39,9 @@ HOST_PATTERN = r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?"
 
 MOST = (0, 10**9)
 
+OF_THE_WORKER = frozenset({"API_TOKEN", "API_TOKEN_FILE"})
+"""The worker's settings whose names are nearly the server's."""
+
 
 def _ca_file() -> Path | None:
     def parse(text: str) -> Path:
@@ -169,6 +172,18 @@ def load(variables: Mapping[str, str]) -> ServerSettings:
     if loaded.redis_ca_file and not loaded.redis_url.startswith("rediss://"):
         raise InvalidSetting("REDIS_CA_FILE is set, but TLS needs a REDIS_URL that starts with rediss.")
     return loaded
+
+
+def misspelt(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables whose names are close to a setting of the server, each with the name of that setting.
+
+    Platforms often give server and worker the same variables. So a token of the worker only counts where no tokens are
+    configured: then it is most likely a slip that leaves the API open to everybody.
+    """
+    is_open = not any(variables.get(name, "").strip() for name in ("API_TOKENS", "API_TOKENS_FILE"))
+    others = [name for name in variables if is_open or name not in OF_THE_WORKER]
+    declared = {**settings.declared(ServerSettings), **settings.declared(GunicornSettings)}
+    return settings.misspelt(others, [setting.name for setting in declared.values()])
 
 
 def load_gunicorn(variables: Mapping[str, str]) -> GunicornSettings:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from jobqueue.access.scopes import Scope
 from jobqueue.queue.policy import Policy
 from jobqueue.redaction import redacted
 from jobqueue.settings import InvalidSetting
 from jobqueue.web import config
 from tests.support.paths import ROOT
-from tests.support.serving import environment, gunicorn
+from tests.support.serving import environment, gunicorn, running_api
+from tests.support.tokens import line, token
 
 SECONDS = ("HEARTBEAT_TIMEOUT_SECONDS", "EXECUTOR_TIMEOUT_SECONDS", "JOB_RETENTION_SECONDS", "JOB_TIMEOUT_SECONDS")
 NOT_SECONDS = ["nan", "inf", "-inf", "-1", "1e400", "sixty", "60s", "1,5", "0x10", "99999999999", "--1"]
@@ -141,6 +143,27 @@ def test_an_option_that_redis_py_does_not_accept_is_refused_at_the_start(tmp_pat
     assert re.fullmatch(
         rf"REDIS_URL is '{re.escape(redacted(url))}', but .*\b{option}\b.*[^.]\.\n", done.stdout + done.stderr
     )
+
+
+def test_a_variable_whose_name_is_nearly_a_settings_is_noticed_and_no_other() -> None:
+    meant = {
+        "HEARTBEAT_TIMEOUT": "HEARTBEAT_TIMEOUT_SECONDS",
+        "MAX_PENDING_JOB": "MAX_PENDING_JOBS",
+        "WEB_CONCURENCY": "WEB_CONCURRENCY",
+    }
+    others = dict.fromkeys(["PATH", "HOME", "SLOTS", "API_URL", "REDIS_TLS_URL", "REDISCLOUD_URL", "LOG_LEVEL"], "x")
+    assert config.misspelt({**others, **dict.fromkeys(meant, "x")}) == meant
+
+
+def test_a_token_of_the_worker_counts_as_misspelt_where_the_api_is_open() -> None:
+    assert config.misspelt({"API_TOKEN": token("worker")}) == {"API_TOKEN": "API_TOKENS"}
+    assert config.misspelt({"API_TOKEN": token("worker"), "API_TOKENS": line("operator", Scope.ADMIN)}) == {}
+
+
+def test_the_server_logs_once_which_variables_are_nearly_settings(tmp_path: Path, redis_url: str) -> None:
+    with running_api(tmp_path, REDIS_URL=redis_url, MAX_PENDING_JOB="5") as server:
+        [warning] = [line for line in server.log.splitlines() if "setting_unknown" in line]
+    assert warning.endswith("level=warning event=setting_unknown name=MAX_PENDING_JOB meant=MAX_PENDING_JOBS")
 
 
 def test_the_server_listens_on_the_configured_port(tmp_path: Path) -> None:

@@ -45,6 +45,11 @@ def settings(variables: Mapping[str, str]) -> dict[str, object]:
         sys.exit(str(error))
     close_memory()
     gunicorn.util.write_error = write_error  # gunicorn has no setting for its error page.
+    misspelt = config.misspelt(variables)
+
+    def on_starting(arbiter: Any) -> None:
+        start(arbiter, misspelt)
+
     prepare(own.metrics_directory)
     neighbours.prepare()
     return {
@@ -64,15 +69,19 @@ def settings(variables: Mapping[str, str]) -> dict[str, object]:
         "secure_scheme_headers": {},
         "header_map": "drop",
         "control_socket_disable": True,
-        "on_starting": start,
+        "on_starting": on_starting,
         "pre_fork": prepare_process,
         "on_exit": save_counts,
         "logger_class": ServerLog,
     }
 
 
-def start(arbiter: Any) -> None:
-    """Listen, and say so if the API is open to everybody: once, and not in every process."""
+def start(arbiter: Any, misspelt: Mapping[str, str]) -> None:
+    """Listen. Say once, and not in every process, which variables have nearly the names of settings, and whether the
+    API is open to everybody.
+    """
+    for name, meant in misspelt.items():
+        logs.logger().warning("setting_unknown", name=name, meant=meant)
     tokens = keyring.inherited()
     if tokens is not None and tokens.is_open:
         warning.warn(arbiter.cfg.address)
