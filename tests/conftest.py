@@ -40,12 +40,19 @@ def _logs() -> None:
     logs.configure(cast(TextIO, sys.__stderr__))
 
 
+@pytest.fixture(autouse=True)
+def nothing_put_off() -> None:
+    """Log what the test before has put off, so that this one does not find it in its own log."""
+    logs.flush()
+
+
 @pytest.fixture
 def written() -> Iterator[io.StringIO]:
     """A stream with everything that is logged during the test."""
     stream = io.StringIO()
     logs.configure(stream)
     yield stream
+    logs.flush()
     logs.configure(cast(TextIO, sys.__stderr__))
 
 

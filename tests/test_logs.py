@@ -25,6 +25,32 @@ def test_an_event_is_one_line_however_hostile_its_values_are(written: io.StringI
     assert "event=claim" in line
 
 
+def test_a_line_that_is_put_off_says_when_it_happened_and_comes_before_the_next_one(
+    written: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([0, 90])
+    monkeypatch.setattr("time.time", lambda: next(clock))
+    logs.later("claim", job_id="first")
+    assert written.getvalue() == ""
+    logs.logger().info("ended", job_id="first")
+    assert written.getvalue().splitlines() == [
+        "timestamp=1970-01-01T00:00:00Z level=info event=claim job_id=first",
+        "timestamp=1970-01-01T00:01:30Z level=info event=ended job_id=first",
+    ]
+
+
+def test_lines_that_are_put_off_are_written_once_by_a_flush(written: io.StringIO) -> None:
+    request = logs.request_id.set("of the request")
+    logs.later("claim", job_id="a")
+    logs.request_id.reset(request)
+    logs.later("start", job_id="a\r\nevent=forged")
+    logs.flush()
+    logs.flush()
+    claim, start = written.getvalue().splitlines()
+    assert claim.endswith('event=claim job_id=a request_id="of the request"')
+    assert start.endswith(r'event=start job_id="a\r\nevent=forged"')
+
+
 HIDING = "\u202e\u2066\u200b\u00ad\ufeff\u2028\u0085\x1b\u3164\ufe0f\U000e0041\u00a0"
 """Characters that break a line, turn it round or are not seen."""
 

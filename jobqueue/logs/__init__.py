@@ -4,6 +4,30 @@ events: where events go, and what counts as one.
 formats: how an event is written on a line.
 """
 
-from jobqueue.logs.events import EventHandler, Logger, choose, configure, install, logger, printed, render, request_id
+from jobqueue.logs.events import (
+    EventHandler,
+    Logger,
+    choose,
+    configure,
+    flush,
+    install,
+    later,
+    logger,
+    printed,
+    render,
+    request_id,
+)
 
-__all__ = ["EventHandler", "Logger", "choose", "configure", "install", "logger", "printed", "render", "request_id"]
+__all__ = [
+    "EventHandler",
+    "Logger",
+    "choose",
+    "configure",
+    "flush",
+    "install",
+    "later",
+    "logger",
+    "printed",
+    "render",
+    "request_id",
+]

@@ -246,7 +246,7 @@ def _log_claim(executor_id: str, claimed: ClaimedJobs) -> None:
     replay = {"replay": True} if claimed.replayed else {}
     if len(claimed.jobs) == 1:
         [only] = claimed.jobs
-        logs.logger().info("claim", job_id=only.job.id, executor_id=executor_id, attempt=only.attempt, **replay)
+        logs.later("claim", job_id=only.job.id, executor_id=executor_id, attempt=only.attempt, **replay)
     elif claimed.jobs:
         job_ids = " ".join(each.job.id for each in claimed.jobs)
-        logs.logger().info("claim", executor_id=executor_id, jobs=len(claimed.jobs), job_ids=job_ids, **replay)
+        logs.later("claim", executor_id=executor_id, jobs=len(claimed.jobs), job_ids=job_ids, **replay)

@@ -103,6 +103,7 @@ class Loop:
     def run(self) -> None:
         """Claim jobs until asked to stop or until the policy says so."""
         while not self._shutdown.requested and not self._is_done():
+            logs.flush()
             request = self._next_request()
             if request is None:
                 self._pool.release_waiting()

@@ -58,7 +58,7 @@ class Pool:
                 self._attempts.add(attempt)
                 self._waiting[attempt] = time.monotonic()
                 drains = self._drains
-            logs.logger().info("claim", job_id=job.id)
+            logs.later("claim", job_id=job.id)
             if drains:
                 self._release(attempt)
             else:

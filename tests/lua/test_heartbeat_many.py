@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
+from jobqueue import logs
 from jobqueue.errors import JobNotFound, NotHeld
 from jobqueue.job import AttemptStatus, Priority, Status, Stream
 from jobqueue.queue.claims import Beat, ClaimRequest, Renewed
@@ -156,6 +157,7 @@ def test_a_heartbeat_without_jobs_counts_as_seen(bench: Bench) -> None:
 def test_what_is_taken_back_is_logged(bench: Bench) -> None:
     missed = start(bench)
     bench.clock.advance(RECEIVED_WITHIN_MS + 1)
+    logs.flush()
     with capture_logs() as logged:
         bench.claims.heartbeat_many("executor-1", [])
     [event] = logged

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
+from jobqueue import logs
 from jobqueue.errors import JobNotFound, LeaseLost, NotRunning, StoreUnavailable
 from jobqueue.job import Reason, Status
 from jobqueue.queue.claims import ClaimRequest
@@ -113,6 +114,7 @@ def test_a_claim_that_was_not_served_makes_the_whole_request_one_to_send_again(r
 
 def test_many_reports_are_one_line_of_the_log(bench: Bench) -> None:
     first, second = start(bench), start(bench)
+    logs.flush()
     with capture_logs() as logged:
         bench.claims.finish_many(
             [report(Verb.COMPLETE, first), report(Verb.COMPLETE, first), report(Verb.COMPLETE, second)]

@@ -804,6 +804,26 @@ LOGIN = [
         ),
     ),
     *seeded(
+        "jobqueue/queue/waiting/events.py",
+        f"{TESTS}/test_outage.py",
+        (
+            "a Redis that is away is taken for one that refuses its events",
+            ' if isinstance(cause, redis.ResponseError) else ""',
+            "",
+            "test_an_outage_is_logged_when_it_starts_and_when_it_ends",
+        ),
+    ),
+    *seeded(
+        f"{CODE}/server/serving.py",
+        f"{TESTS}/perimeter/test_request_ids.py",
+        (
+            "a claim is logged only when something else happens",
+            "            logs.flush()",
+            "            pass",
+            "test_a_claim_is_logged_when_it_has_been_answered_though_nothing_follows",
+        ),
+    ),
+    *seeded(
         "jobqueue/queue/transport/address.py",
         "tests/queue/test_tls_server.py",
         (

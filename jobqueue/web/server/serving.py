@@ -18,6 +18,7 @@ from gunicorn.http.errors import (
 from gunicorn.http.wsgi import Response
 from gunicorn.util import http_date, write
 
+from jobqueue import logs
 from jobqueue.web.perimeter import request_ids
 from jobqueue.web.server import strict_http
 from jobqueue.web.server.connections.connection import Connection
@@ -141,7 +142,10 @@ def _serve_all(worker: Any, listener_name: Any, connection: Connection) -> None:
         connection.run(request)
         # A proxy that speaks the PROXY protocol sends its header once, for all requests of the connection.
         proxy = request.proxy_protocol_info = request.proxy_protocol_info or proxy
-        worker.handle_request(listener_name, request, connection, connection.address)
+        try:
+            worker.handle_request(listener_name, request, connection, connection.address)
+        finally:  # it raises when the connection ends with this answer
+            logs.flush()
         request_ids.end()
         # A client may have sent a thousand requests in advance. Others have their turn between any two of them.
         gevent.sleep(0)

@@ -131,7 +131,7 @@ class Runner:
             if not error.failure.final:
                 raise HostFault(error.failure.reason, str(error), server_of(job.binary_url)) from error
             return failed(error.failure.reason, str(error), download_started_at_ms=download_started_at_ms)
-        logs.logger().info("start", job_id=job.id)
+        logs.later("start", job_id=job.id)
         verified.chmod(attempt.slot.isolation.program_mode)
         outcome = self._launch(attempt, workspace, verified)
         return None if outcome is None else self._report(attempt, outcome, download_started_at_ms)

@@ -12,6 +12,7 @@ from contextlib import suppress
 from threading import Event
 from typing import Any
 
+from jobqueue import logs
 from jobqueue.worker.slots.supervisor_process import SupervisorProcess
 from jobqueue.worker.supervisor.messages import Launch, LeaseEnd, Live, Message, Outcome, Stop, encode
 
@@ -59,6 +60,7 @@ class Run:
         """Have the program run, and return its outcome. Raises ChannelClosed when the supervisor is gone."""
         self._supervisor.begun.clear()
         self._send(self._launch)
+        logs.flush()  # while the supervisor starts the program
         while True:
             message = self._next_message()
             if isinstance(message, Outcome):

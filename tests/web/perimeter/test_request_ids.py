@@ -15,6 +15,7 @@ from jobqueue.web.perimeter.request_ids import current
 from jobqueue.web.server import error_page
 from tests.support.paths import ROOT
 from tests.support.serving import Server
+from tests.support.waiting import wait_until
 from tests.support.web import JOB, Api
 
 HEADER = "X-Request-Id"
@@ -70,6 +71,15 @@ def test_a_served_request_is_found_in_the_log_by_its_id(served: Server) -> None:
         [("submit", "a-submit")],
         [("cancel", "a-cancel")],
     ]
+
+
+@pytest.mark.parametrize("connection", ["close", "keep-alive"])
+def test_a_claim_is_logged_when_it_has_been_answered_though_nothing_follows(served: Server, connection: str) -> None:
+    job_id = served.call("POST", "/jobs", {**JOB, "type": connection}).json()["id"]
+    wanted = {"executor_id": "worker-1", "types": [connection]}
+    served.call("POST", "/jobs/claim", wanted, headers={HEADER: "a-claim", "Connection": connection})
+    line = rf"level=info event=claim job_id={job_id} executor_id=worker-1 attempt=1 request_id=a-claim\n"
+    wait_until("it is logged", lambda: bool(re.search(line, served.log)))
 
 
 def test_requests_on_one_connection_have_ids_of_their_own(served: Server) -> None:
