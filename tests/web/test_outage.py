@@ -135,7 +135,8 @@ def test_an_outage_is_logged_when_it_starts_and_when_it_ends(server: Server, own
 
 def test_a_server_that_starts_before_redis_works_once_redis_is_there(tmp_path: Path) -> None:
     with restartable_redis(tmp_path) as late, running_api(tmp_path, REDIS_URL=late.url) as server:
-        assert server.call("GET", "/health").json() == UNHEALTHY
+        health = server.call("GET", "/health")
+        assert (health.status_code, health.json(), health.headers["Retry-After"]) == (503, UNHEALTHY, "1")
         assert_refused_in_time([timed(server, "POST", "/jobs", JOB)])
         late.start()
         wait_until("all is well", lambda: recovered(server), RECOVERY_SECONDS)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from flask import Response
 
+from jobqueue.errors import StoreUnavailable
 from jobqueue.queue import health as health_of_store
 from jobqueue.queue.health import Health
 from jobqueue.web.access.needs import METRICS, NOTHING
+from jobqueue.web.errors import retry_after
 from jobqueue.web.metrics.http import CONTENT_TYPE, exposition
 from jobqueue.web.openapi import JobQueueBlueprint
 from jobqueue.web.schemas import answers
@@ -28,11 +32,12 @@ blueprint = JobQueueBlueprint("health", __name__, description="Probes.")
 @blueprint.route("/health", methods=["GET"], needs=NOTHING)
 @blueprint.answers(200, answers.HealthOut())
 @blueprint.answers(503, answers.HealthOut())
-def health() -> tuple[dict[str, str], int]:
+def health() -> tuple[dict[str, str], int, dict[str, str]]:
     """Check the server and its database"""
     database = health_of_store.check(services().connection)
     status, code = STATUSES[database]
-    return {"status": status, "database": database}, code
+    headers = retry_after(StoreUnavailable()) if code == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    return {"status": status, "database": database}, code, headers
 
 
 @blueprint.route("/health/live", methods=["GET"], needs=NOTHING)
