@@ -51,7 +51,8 @@ class Kind:
         except OSError as error:
             raise InvalidSetting(
                 f"{self.setting} is not set, and its substitute {str(fallback)!r} cannot be used: "
-                f"{_reason(error, fallback)}. Set {self.setting} to a directory that only the worker's user can write."
+                f"{_reason(error, self.setting, fallback)}. "
+                f"Set {self.setting} to a directory that only the worker's user can write."
             ) from error
 
     def _standard(self, variables: Mapping[str, str]) -> Path | None:
@@ -73,7 +74,8 @@ SPOOL = Kind("SPOOL_DIR", "XDG_STATE_HOME", ".local/state", "spool")
 @contextmanager
 def usable(setting: str, directory: Path) -> Iterator[None]:
     """Turn an OSError in the context, in which the worker does in a directory what it cannot start without, into an
-    InvalidSetting that names the setting. An error that is not about the directory is reported without it.
+    InvalidSetting that names the setting. An error that is not about the directory is reported without it. TMPDIR has
+    to exist; the others are made, with what is missing above them.
     """
     try:
         yield
@@ -81,7 +83,7 @@ def usable(setting: str, directory: Path) -> Iterator[None]:
         subject = f"{setting}={directory} cannot be used"
         if error.errno in OUT_OF_RESOURCES:
             subject = "The worker cannot start on this host now"
-        raise InvalidSetting(f"{subject}: {_reason(error, directory)}.") from error
+        raise InvalidSetting(f"{subject}: {_reason(error, setting, directory)}.") from error
 
 
 def _make(path: Path) -> Path:
@@ -92,11 +94,13 @@ def _make(path: Path) -> Path:
     return path
 
 
-def _reason(error: OSError, directory: Path) -> str:
+def _reason(error: OSError, setting: str, directory: Path) -> str:
     """Return what went wrong in a directory as the end of a sentence."""
-    # Some file systems, such as /proc, answer like this when something should be made in them. Directories above that
-    # are missing are made, so nothing else can be the reason.
     if isinstance(error, FileNotFoundError):
+        if setting == "TMPDIR" and not directory.exists():
+            return "it does not exist"
+        # Some file systems, such as /proc, answer like this when something should be made in them. Directories above
+        # that are missing are made, so nothing else can be the reason.
         there = next(path for path in (directory, *directory.parents) if path.exists())
         return f"no directory can be made in {'it' if there == directory else there}"
     reason = error.strerror or str(error)

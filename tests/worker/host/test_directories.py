@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,12 @@ def test_an_error_in_a_directory_is_reported_with_its_setting(tmp_path: Path) ->
     message = rf"^TMPDIR={tmp_path} cannot be used: no space left on device\.$"
     with pytest.raises(InvalidSetting, match=message), directories.usable("TMPDIR", tmp_path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_temporary_directory_has_to_exist(tmp_path: Path) -> None:
+    message = rf"^TMPDIR={tmp_path}/missing cannot be used: it does not exist\.$"
+    with pytest.raises(InvalidSetting, match=message), directories.usable("TMPDIR", tmp_path / "missing"):
+        tempfile.mkdtemp(dir=tmp_path / "missing")
 
 
 @pytest.mark.parametrize("number", [errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM])
