@@ -37,7 +37,7 @@ class InvalidRequest(JobQueueError):
 
 
 class Unauthenticated(JobQueueError):
-    """A token is needed: send `Authorization: Bearer <token>`.
+    """A token is needed, as `Bearer <token>` in the header Authorization.
 
     The request has no token, or none that is valid.
     """

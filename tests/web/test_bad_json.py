@@ -81,6 +81,13 @@ def test_a_body_that_is_not_strict_json_is_refused_by_every_route(api: Api, body
         assert "sys." not in str(context)  # what Python advises its programmers to do
 
 
+@pytest.mark.parametrize(
+    ("body", "said"), [(b"", "The body is empty."), (b" \n", "The body is empty."), (b"[]", "Must be an object.")]
+)
+def test_a_body_that_cannot_be_a_job_is_refused_in_words_that_say_why(api: Api, body: bytes, said: str) -> None:
+    assert api.refused("POST", "/jobs", body) == {"body": [said]}
+
+
 @pytest.mark.parametrize(("method", "path", "right"), ROUTES)
 @pytest.mark.parametrize("body", [b"null", b"true", b"false", b"0", b"1.5", b'"text"', b"[]", b"{}", b'["a"]'])
 def test_a_body_of_another_type_than_the_documented_one_is_refused(

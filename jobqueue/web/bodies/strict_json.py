@@ -38,7 +38,8 @@ def loads(raw: Body, max_entries: int) -> Any:
     except UnicodeEncodeError:
         raise InvalidRequest("Request body holds an unpaired surrogate", body=["Unpaired surrogate."]) from None
     except ValueError as error:
-        raise InvalidRequest("Request body is not valid JSON", body=[_reason(error)]) from None
+        reason = _reason(error) if raw.strip() else "The body is empty."
+        raise InvalidRequest("Request body is not valid JSON", body=[reason]) from None
     return value
 
 

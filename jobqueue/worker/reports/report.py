@@ -104,7 +104,7 @@ def _why(outcome: Outcome, timeout_seconds: float | None, cancelled: bool) -> tu
     if cancelled:
         return Reason.CANCELLED, "cancelled while it ran"
     if outcome.timed_out:
-        return Reason.TIMEOUT, f"ran for longer than {timeout_seconds:g} seconds"
+        return Reason.TIMEOUT, f"ran for longer than {timeout_seconds:g} second{'' if timeout_seconds == 1 else 's'}"
     if outcome.oom_killed:
         return Reason.OOM_KILLED, "killed when the machine ran out of memory"
     if outcome.measured.signal is not None and outcome.exit_code is not None:

@@ -60,6 +60,11 @@ def test_only_exit_code_0_in_time_is_a_success_and_every_failure_says_why(
     assert body.get("error_message") == message
 
 
+def test_a_time_limit_of_one_second_is_singular() -> None:
+    late = ended(Outcome(0, timed_out=True), 1.0, cancelled=False)
+    assert str(body_of(late)["error_message"]) == "ran for longer than 1 second"
+
+
 @pytest.mark.parametrize("outcome", [Outcome(0), Outcome(1), killed(9), Outcome(0, timed_out=True)])
 def test_a_cancelled_program_is_reported_as_cancelled_however_it_ended(outcome: Outcome) -> None:
     report = ended(outcome, 2.5, cancelled=True)
