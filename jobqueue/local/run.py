@@ -77,6 +77,8 @@ def starts(port: int, api_url: str, lock_fd: int | None) -> Iterator[Start]:
     of_worker = variables.of_worker(os.environ, api_url, DATA.absolute())
     if not os.environ.get("ISOLATION") and of_worker["ISOLATION"] != "none":
         say(f"Jobs cannot read your files (ISOLATION={of_worker['ISOLATION']}). To let them, set ISOLATION=none.")
+    if os.geteuid() == 0:
+        say("You are root, and so are the jobs: they can read what only root may read, such as /etc/shadow.")
     yield Start("worker", WORKER, [], of_worker)
 
 

@@ -56,6 +56,7 @@ class TestWhileItRuns:
         assert [line for line in lines if not re.fullmatch(PREFIX, line)] == []
         assert {line[:6].strip() for line in lines} >= {"run", "web", "worker"}
         assert any(shared.api_url in line for line in lines)
+        assert any("You are root" in line for line in lines) == (os.geteuid() == 0)
 
     def test_the_demo_shows_a_job_from_its_start_to_its_output(self, shared: Running) -> None:
         demo = run_once(shared.directory, DEMO, shared.port)
