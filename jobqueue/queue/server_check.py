@@ -18,7 +18,7 @@ FIRST_SAFE: dict[str, list[Version]] = {
     "redis": [(6, 2, 20), (7, 2, 11), (7, 4, 6), (8, 0, 4), (8, 2, 2)],
     "valkey": [(7, 2, 11), (8, 0, 6), (8, 1, 4), (9, 0, 0)],
 }
-"""The first version of each series in which it is mended. Series in between were never mended by their makers."""
+"""The first version of each series in which it is fixed. Series in between were never fixed by their makers."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Server:
         version: Version = (int(numbers[1]), int(numbers[2]), int(numbers[3]))
         series = FIRST_SAFE[self.name]
         safe = next((each for each in series if each[:2] == version[:2]), None)
-        if safe is None:  # a series that was never mended, or that began after the flaw was found
+        if safe is None:  # a series that was never fixed, or that began after the flaw was found
             safe = next((each for each in series if each > version), version)
         return ".".join(map(str, safe)) if version < safe else None
 
@@ -62,5 +62,5 @@ def check(connection: Connection) -> None:
         logs.logger().error("eviction_policy_unsafe", maxmemory_policy=server.eviction_policy, needed="noeviction")
     if safe := server.first_safe_version:
         logs.logger().warning(
-            "redis_version_unsafe", version=f"{server.name} {server.version}", flaw=FLAW, mended_in=safe
+            "redis_version_unsafe", version=f"{server.name} {server.version}", flaw=FLAW, fixed_in=safe
         )

@@ -54,4 +54,4 @@ def test_an_unsafe_version_is_logged_with_what_to_do(
     server_check.check(Connection(real_client))
     [warning] = logged
     assert (warning["event"], warning["log_level"]) == ("redis_version_unsafe", "warning")
-    assert (warning["version"], warning["mended_in"]) == ("valkey 8.1.3", "8.1.4")
+    assert (warning["version"], warning["fixed_in"]) == ("valkey 8.1.3", "8.1.4")
