@@ -11,6 +11,22 @@ REACHING = "tests/security/test_job_reaches_host_sockets.py"
 
 HOST = [
     *seeded(
+        "jobqueue/worker/host/process_tree.py",
+        "tests/worker/host/test_process_tree.py",
+        (
+            "an idle worker lists its children every second",
+            " if _has_ended_children() else ()",
+            "",
+            "test_children_are_not_looked_for_as_long_as_none_has_ended",
+        ),
+        (
+            "a spared child is reaped",
+            "        if child in spare:\n            continue\n",
+            "",
+            "test_only_children_that_have_ended_and_are_not_spared_are_reaped",
+        ),
+    ),
+    *seeded(
         "jobqueue/worker/isolation/system_paths.py",
         "tests/worker/isolation/test_secret_files.py",
         (

@@ -20,7 +20,7 @@ from tests.support.child_script import output_of
 BEGIN = """
 import json, os, pathlib, signal, subprocess, threading, time
 from jobqueue.worker.host.hardening import adopt_orphans
-from jobqueue.worker.host.process_tree import children_of, descendants_of, kill_children
+from jobqueue.worker.host.process_tree import children_of, descendants_of, kill_children, reap_ended
 adopt_orphans()
 alive_r, alive_w = os.pipe()  # every process holds the write end; end of file means that all are gone
 started_r, started_w = os.pipe()  # every process writes its id here
@@ -198,6 +198,32 @@ kill_children()
 print(json.dumps(children_of(os.getpid())))
 """
     assert value_of(script) == []
+
+
+def test_only_children_that_have_ended_and_are_not_spared_are_reaped() -> None:
+    script = """
+ended, spared, living = (subprocess.Popen([*command]) for command in (["true"], ["true"], ["sleep", "600"]))
+for child in (ended, spared):
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+reap_ended(spare=[spared.pid])
+left = children_of(os.getpid()) == [spared.pid, living.pid]
+living.kill()
+print(json.dumps(left))
+"""
+    assert value_of(script) is True
+
+
+def test_children_are_not_looked_for_as_long_as_none_has_ended() -> None:
+    """An idle worker asks every second."""
+    script = """
+def refuse(*_):
+    raise AssertionError("it looks")
+living = subprocess.Popen(["sleep", "600"])
+listdir, os.listdir = os.listdir, refuse
+print(json.dumps(reap_ended(spare=())))
+living.kill()
+"""
+    assert value_of(script) == 0
 
 
 def test_the_peak_memory_of_the_largest_process_is_returned() -> None:
