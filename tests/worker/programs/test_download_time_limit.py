@@ -46,7 +46,7 @@ def test_a_download_can_be_stopped(tmp_path: Path, behave: Behaviour) -> None:
 
 @pytest.mark.parametrize("behave", BEHAVIOURS)
 def test_a_host_that_is_too_slow_is_tried_again(tmp_path: Path, behave: Behaviour) -> None:
-    rules = DownloadRules(minimum_speed=MinimumSpeed(10_000, 0.2), retry_seconds=0.4, connect_seconds=0.3)
+    rules = DownloadRules(minimum_speed=MinimumSpeed(10_000, 0.2), retry_seconds=1, connect_seconds=0.3)
     connections = []
 
     def counted(connection: socket.socket, over: threading.Event) -> None:
@@ -55,7 +55,7 @@ def test_a_host_that_is_too_slow_is_tried_again(tmp_path: Path, behave: Behaviou
 
     with misbehaving(counted) as url, pytest.raises(DownloadFailed, match="too slow: "):
         fetch(url, tmp_path / "program", rules=rules)
-    assert 2 <= len(connections) <= 4
+    assert 2 <= len(connections) <= 7
 
 
 def test_all_tries_share_one_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
