@@ -15,7 +15,7 @@ from typing import IO
 from jobqueue import logs
 from jobqueue.client.token import Token
 from jobqueue.client.unavailable import EXPECTED, ApiUnavailable, reason
-from jobqueue.net.connections import Connection, headers_for, pieces_of
+from jobqueue.net.connections import Connection, content_of, headers_for
 from jobqueue.net.network import Network
 from jobqueue.net.sockets import governed
 from jobqueue.net.time_limit import Stopped, TimeLimit
@@ -168,9 +168,9 @@ class Exchanges:
             # A server may refuse a body before it has read all of it. Then the answer is there, and explains the error.
             if connection.sock is None:
                 raise
-        response = connection.answer()
+        response = connection.plain_answer()
         content = bytearray()
-        for piece in pieces_of(response):
+        for piece in content_of(response):
             content += piece
             if len(content) > MAX_ANSWER_BYTES:
                 raise AnswerTooLarge

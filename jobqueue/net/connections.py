@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import http.client
 from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPException
-from typing import IO, Any
+from typing import IO, Any, cast
 
-from urllib3 import HTTPResponse
+from urllib3 import HTTPHeaderDict, HTTPResponse
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from jobqueue.net.addresses import Suspects, connect_to_first
@@ -49,16 +50,21 @@ class Connection(HTTPConnection):
             target, headers = f"{url.scheme}://{url.authority}{target}", {**headers, **self.via.headers}
         self.request(method, target, body, headers, preload_content=False)
 
-    def answer(self, decode: bool = True) -> HTTPResponse:
-        """Return the answer, once its head has arrived. `decode` is whether to undo a Content-Encoding of the body.
+    def answer(self) -> HTTPResponse:
+        """Return the answer, once its head has arrived. A Content-Encoding of its body is not undone.
 
         Raises what `ask` raises, and ConnectionResetError when the head breaks off.
         """
         response = self.getresponse()
-        response.decode_content = decode
-        if governor().ended:  # headers that break off look like headers that end
-            raise ConnectionResetError(errno.ECONNRESET, EARLY_END)
+        response.decode_content = False
+        _check_end_of_head()
         return response
+
+    def plain_answer(self) -> StrictResponse:
+        """Return the same as the standard library has it, in half the time. `content_of` reads its body."""
+        response = http.client.HTTPConnection.getresponse(self)
+        _check_end_of_head()
+        return cast("StrictResponse", response)
 
     def hang_up(self) -> None:
         """Close the connection, whatever state it is in.
@@ -132,6 +138,24 @@ def pieces_of(response: HTTPResponse) -> Iterator[bytes]:
     # Not `stream` nor `read`: urllib3 has a parser of its own for chunks, which believes negative sizes.
     while piece := response.read1(PIECE_BYTES):
         yield piece
+
+
+def content_of(response: StrictResponse) -> Iterator[bytes]:
+    """Yield the body of an answer, without its Content-Encoding. Raises what `pieces_of` raises."""
+    encoding = response.headers.get("Content-Encoding", "identity")
+    if encoding != "identity":  # which we have asked for, but there may be a proxy that knows better
+        headers = HTTPHeaderDict(response.headers.items())
+        yield from pieces_of(HTTPResponse(response, headers, preload_content=False, original_response=response))
+        return
+    while piece := response.read1(PIECE_BYTES):
+        yield piece
+    if response.length:
+        raise http.client.IncompleteRead(b"", response.length)
+
+
+def _check_end_of_head() -> None:
+    if governor().ended:  # headers that break off look like headers that end
+        raise ConnectionResetError(errno.ECONNRESET, EARLY_END)
 
 
 def _tunnel(opened: GovernedSocket, proxy: Proxy, authority: str) -> None:

@@ -6,6 +6,44 @@ from tests.support.seeding import seeded
 
 NET = [
     *seeded(
+        "jobqueue/net/heads.py",
+        "tests/net/test_heads.py",
+        (
+            "of two lengths the last one counts",
+            "len(values) < len(lines) or ",
+            "",
+            "test_a_head_is_taken_for_the_same_as_by_the_library",
+        ),
+        (
+            "a chunked answer ends at its length",
+            ' or "transfer-encoding" in values',
+            "",
+            "test_a_head_is_taken_for_the_same_as_by_the_library",
+        ),
+        (
+            "an ordinary head is parsed as an e-mail",
+            "if self._take(head.plain()):",
+            "if False:",
+            "test_an_ordinary_head_is_not_parsed_as_an_email",
+        ),
+    ),
+    *seeded(
+        "jobqueue/net/connections.py",
+        "tests/client/test_transport.py",
+        (
+            "an answer that breaks off is complete",
+            "    if response.length:",
+            "    if False:",
+            "test_an_answer_that_is_cut_short_or_not_http_is_an_unavailable_api",
+        ),
+        (
+            "an answer that a proxy has encoded is not decoded",
+            'if encoding != "identity":',
+            "if False:",
+            "test_an_answer_that_a_proxy_has_encoded_is_decoded",
+        ),
+    ),
+    *seeded(
         "jobqueue/net/time_limit.py",
         "tests/net/test_time_limit.py",
         (

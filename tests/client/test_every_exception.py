@@ -20,6 +20,7 @@ import urllib3
 from structlog.testing import capture_logs
 
 from jobqueue.client.transport import ApiUnavailable, Transport
+from jobqueue.net.heads import StrictResponse
 from jobqueue.net.sockets import GovernedSocket
 from tests.support.fake_server import FakeServer
 
@@ -45,8 +46,8 @@ STAGES = {
     "sending": (GovernedSocket, "send"),
     "receiving": (GovernedSocket, "recv_into"),
     "sending in vain": (http.client.HTTPConnection, "endheaders"),
-    "reading the head": (http.client.HTTPResponse, "begin"),
-    "reading the body": (urllib3.HTTPResponse, "read1"),
+    "reading the head": (StrictResponse, "begin"),
+    "reading the body": (StrictResponse, "read1"),
 }
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import socket
 import time
+import zlib
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -196,13 +198,34 @@ def test_a_silent_server_is_unavailable_after_the_time_limit(server: FakeServer,
         b"HTTP/1.1 abc\r\n\r\n",
         b"SSH-2.0-OpenSSH_9.2\r\n",
         b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"id": ',
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}",
     ],
 )
 def test_an_answer_that_is_cut_short_or_not_http_is_an_unavailable_api(reply: bytes) -> None:
     with serving_bytes(reply) as url, closing(Transport(url)) as transport, pytest.raises(ApiUnavailable):
         transport.call("GET", "/jobs/1")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "content"),
+    [
+        ("gzip", gzip.compress(b'{"id": "1"}')),
+        ("GZIP", gzip.compress(b'{"id": "1"}')),
+        ("deflate", zlib.compress(b'{"id": "1"}')),
+        ("identity", b'{"id": "1"}'),
+        ("Identity", b'{"id": "1"}'),
+    ],
+)
+def test_an_answer_that_a_proxy_has_encoded_is_decoded(
+    server: FakeServer, transport: Transport, encoding: str, content: bytes
+) -> None:
+    server.answer = lambda _: Reply(body=content, headers={"Content-Encoding": encoding})
+    for _ in range(2):
+        assert transport.call("GET", "/jobs/1") == {"id": "1"}
+    assert len({request.port for request in server.requests}) == 1
 
 
 def test_a_connection_is_reused(server: FakeServer, transport: Transport) -> None:

@@ -72,7 +72,7 @@ class Client:
                     connection.connect()
                     limit.begin_window()
                     connection.ask("GET", url, headers)
-                    response = connection.answer(decode=False)
+                    response = connection.answer()
                     if connection.via and response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
                         raise connection.via.failed(f"asks for a user name and a password: {response.status}")
                 yield _answer(response, governor)
