@@ -5,6 +5,7 @@ with short time limits.
 from __future__ import annotations
 
 import io
+import os
 import signal
 import sys
 import tempfile
@@ -17,6 +18,7 @@ import pytest
 import redis
 
 from jobqueue import logs
+from jobqueue.local import run
 from tests.support.bench import Bench
 from tests.support.impatient import OPTIONS
 from tests.support.logins import administrator, connect_as_administrator
@@ -32,6 +34,13 @@ def _signals() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ports() -> None:
+    """Choose free ports among those of this process: two servers that start at once must not get the same one."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    run.PORTS = run.PORTS[number :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))]
 
 
 @pytest.fixture(scope="session", autouse=True)

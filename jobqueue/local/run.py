@@ -33,6 +33,11 @@ DATA = Path(".data")
 REDIS, WEB, WORKER = "jobqueue.local.redis_server", "jobqueue.web.server", "jobqueue.worker.main"
 POLL_SECONDS = 0.1
 
+PORTS = range(20_000, 32_000)
+"""Where free ports are chosen. The kernel takes those of outgoing connections from 32768 on: one from there might be
+taken before a server that starts listens on it.
+"""
+
 
 async def run(port: int, lock_fd: int | None) -> int:
     """Run everything until SIGTERM, SIGINT, SIGHUP, or the end of the API or the server; return the exit code.
@@ -109,13 +114,9 @@ async def watch(programs: Mapping[str, Program], api_url: str, stop_requested: a
 
 
 def free_port() -> int:
-    """Return a port of loopback on which nothing listens.
-
-    The kernel takes the ports of outgoing connections from 32768 on. One from there might be taken before a server that
-    starts listens on it.
-    """
+    """Return a port of loopback on which nothing listens."""
     while True:
-        port = random.randrange(20_000, 32_000)
+        port = random.choice(PORTS)
         with suppress(OSError):
             bind(port)
             return port

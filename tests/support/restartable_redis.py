@@ -43,8 +43,11 @@ class RestartableRedis:
             "--aclfile": str(write_acl(self.folder)),
         }
         arguments = [word for option in options.items() for word in option]
-        self.process = subprocess.Popen(redis_server.command(*arguments, *more_options), stdout=subprocess.DEVNULL)
-        wait_until("Redis answers", lambda: answers(self.url))
+        log = self.folder / "redis.log"
+        with log.open("wb") as file:
+            process = self.process = subprocess.Popen(redis_server.command(*arguments, *more_options), stdout=file)
+        wait_until("Redis answers or ends", lambda: answers(self.url) or process.poll() is not None)
+        assert process.poll() is None, f"Redis has ended: {log.read_text()[-1000:]}"
 
     def pause(self) -> None:
         """Stop the process: it accepts connections and answers nothing."""
