@@ -57,11 +57,17 @@ def wait_until_tried(process: subprocess.Popen[str]) -> None:
     assert line_from(process) == "sent\n"
 
 
+def is_answering(thread: threading.Thread) -> bool:
+    """Whether the thread is one of a fake server, which has one for each connection."""
+    return "process_request_thread" in thread.name
+
+
 def leave(parent: Path, api: FakeServer, *job_ids: str) -> None:
-    """Kill a worker that could not send reports of these jobs. The API may see its last try only later."""
+    """Kill a worker that could not send reports of these jobs. The API has read the last that it has sent."""
     with worker(parent, api, *job_ids) as process:
         wait_until_tried(process)
         process.kill()
+    wait_until("the last try is read", lambda: not any(map(is_answering, threading.enumerate())))
 
 
 def next_worker(parent: Path, api: FakeServer) -> AbstractContextManager[Spooling]:
@@ -104,18 +110,10 @@ def test_reports_of_a_living_worker_are_left_to_it(tmp_path: Path, api: FakeServ
         wait_until("its owner has sent it", lambda: on_disk(tmp_path) == [])
 
 
-def is_answering(thread: threading.Thread) -> bool:
-    """Whether the thread is one of a fake server, which has one for each connection."""
-    return "process_request_thread" in thread.name
-
-
 def test_each_report_that_several_workers_left_is_sent_by_one_worker(tmp_path: Path, api: FakeServer) -> None:
     leave(tmp_path, api, "job-1")
     leave(tmp_path, api, "job-2")
     leave(tmp_path, api)
-    wait_until(
-        "the last tries of the killed workers are read", lambda: not any(map(is_answering, threading.enumerate()))
-    )
     api.requests.clear()
     api.answer = lambda _: ACCEPTED
     with next_worker(tmp_path, api) as one, next_worker(tmp_path, api) as other:
