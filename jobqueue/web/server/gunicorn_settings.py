@@ -45,11 +45,6 @@ def settings(variables: Mapping[str, str]) -> dict[str, object]:
         sys.exit(str(error))
     close_memory()
     gunicorn.util.write_error = write_error  # gunicorn has no setting for its error page.
-    misspelt = config.misspelt(variables)
-
-    def on_starting(arbiter: Any) -> None:
-        start(arbiter, misspelt)
-
     prepare(own.metrics_directory)
     neighbours.prepare()
     return {
@@ -69,7 +64,7 @@ def settings(variables: Mapping[str, str]) -> dict[str, object]:
         "secure_scheme_headers": {},
         "header_map": "drop",
         "control_socket_disable": True,
-        "on_starting": on_starting,
+        "on_starting": lambda arbiter: start(arbiter, config.misspelt(variables)),
         "pre_fork": prepare_process,
         "on_exit": save_counts,
         "logger_class": ServerLog,
