@@ -35,12 +35,15 @@ def ask(api: str, method: str, path: str, body: dict[str, Any], tries: int = 1_0
         time.sleep(min(number, 1))
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # as above
-                return answer.status, json.loads(answer.read() or "null")
+                content = answer.read()
+            time.sleep(float(answer.headers.get("Retry-After", 0)))  # a server that gives way says for how long
+            return answer.status, json.loads(content or "null")
         except urllib.error.HTTPError as error:
             if error.code < 500 and error.code not in (408, 425, 429):
                 return error.code, json.load(error)
+            time.sleep(float(error.headers.get("Retry-After", 0)))
         except OSError:  # no connection, or no answer in time
-            continue
+            pass
     return 0, None
 
 
