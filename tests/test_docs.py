@@ -13,7 +13,8 @@ import pytest
 
 from jobqueue import errors, settings
 from jobqueue.job import AttemptStatus, Measured, Priority, Reason, Status
-from jobqueue.queue.scripts import LUA, REFUSALS, ROOT
+from jobqueue.queue.refusals import REFUSALS
+from jobqueue.queue.scripts import LUA, ROOT
 from jobqueue.web import config
 from jobqueue.web.config import GunicornSettings, ServerSettings
 from jobqueue.web.errors import STATUSES

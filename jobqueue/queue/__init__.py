@@ -4,7 +4,8 @@ transport: connections to Redis that are made, checked and waited for within one
 connection: calls within that limit, and what happens while Redis does not answer.
 health: whether Redis answers, takes writes and has space.
 server_check: says if Redis may evict jobs, or has a version with a known flaw in its Lua.
-scripts: loads the Lua scripts, calls them by name and turns their refusals into errors.
+scripts: loads the Lua scripts and calls them by name.
+refusals: what the scripts refuse, and the error for each refusal.
 records: how jobs, submissions and reports are written in Redis and read back.
 policy: the durations and limits that the scripts are given.
 commands: what changes the queue for those who submit jobs, one method per script.

@@ -12,11 +12,13 @@ from typing import cast
 
 from jobqueue import logs
 from jobqueue.errors import JobQueueError, StoreFull, StoreUnavailable
-from jobqueue.job import Job, Reason, Status
+from jobqueue.job import Reason, Status
 from jobqueue.queue.policy import Policy
+from jobqueue.queue.records.claimed import Claimed, ClaimedJobs, log_claim
 from jobqueue.queue.records.jobs import UNKNOWN, read_attempt, read_job, write_live_output
 from jobqueue.queue.records.reports import Finished, Report, Verb, log_report, log_reports
-from jobqueue.queue.scripts import Call, Clock, Reply, Scripts, redis_clock, refusal
+from jobqueue.queue.refusals import refusal
+from jobqueue.queue.scripts import Call, Clock, Reply, Scripts, redis_clock
 from jobqueue.result import Holder, LiveOutput, Result
 
 MAX_JOBS = 100
@@ -45,24 +47,6 @@ class ClaimRequest:
     claim_id: str = ""
     types: Sequence[str] = ()
     owner: str = ""
-
-
-@dataclass(frozen=True)
-class Claimed:
-    """A job for an executor: the token and the number (from 1) of this attempt, how long the executor may be silent."""
-
-    job: Job
-    attempt_token: str
-    attempt: int
-    lease_ms: int
-
-
-@dataclass(frozen=True)
-class ClaimedJobs:
-    """The jobs of a claim, and whether it was a replay: then they are those that it got before and still holds."""
-
-    jobs: Sequence[Claimed]
-    replayed: bool
 
 
 @dataclass(frozen=True)
@@ -215,7 +199,7 @@ class Claims:
         replayed, *replies = cast("list[Reply]", reply)
         jobs = [Claimed(read_job(each), *read_attempt(each), self._policy.lease_ms) for each in replies]
         claimed = ClaimedJobs(jobs, replayed == 1)
-        _log_claim(request.executor_id, claimed)
+        log_claim(request.executor_id, claimed)
         return claimed
 
     def _heartbeat(
@@ -239,14 +223,3 @@ class Claims:
 
 def _beat_arguments(beat: Beat) -> list[str]:
     return [beat.job_id, beat.attempt_token, *write_live_output(beat.output)]
-
-
-def _log_claim(executor_id: str, claimed: ClaimedJobs) -> None:
-    """Log a claim in one line, with the ids of all its jobs."""
-    replay = {"replay": True} if claimed.replayed else {}
-    if len(claimed.jobs) == 1:
-        [only] = claimed.jobs
-        logs.later("claim", job_id=only.job.id, executor_id=executor_id, attempt=only.attempt, **replay)
-    elif claimed.jobs:
-        job_ids = " ".join(each.job.id for each in claimed.jobs)
-        logs.later("claim", executor_id=executor_id, jobs=len(claimed.jobs), job_ids=job_ids, **replay)

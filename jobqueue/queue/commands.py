@@ -16,7 +16,8 @@ from jobqueue.job import NewJob, Status
 from jobqueue.queue.policy import Policy
 from jobqueue.queue.records.activity import NOBODY, Who, word
 from jobqueue.queue.records.submissions import Submission, make_ids, prepare
-from jobqueue.queue.scripts import Call, Clock, Scripts, redis_clock, refusal
+from jobqueue.queue.refusals import refusal
+from jobqueue.queue.scripts import Call, Clock, Scripts, redis_clock
 from jobqueue.queue.waiting.companions import Company, NoCompany, submit_along
 
 SWEEP_LIMIT = 100

@@ -1,4 +1,4 @@
-"""Assembles the Lua scripts in `lua/`, calls them by name, and turns their refusals into errors."""
+"""Assembles the Lua scripts in `lua/` and calls them by name."""
 
 from __future__ import annotations
 
@@ -12,19 +12,9 @@ from pathlib import Path
 import redis
 from redis.exceptions import NoScriptError
 
-from jobqueue.errors import (
-    IdempotencyKeyReused,
-    JobNotFound,
-    JobQueueError,
-    LeaseLost,
-    NotHeld,
-    NotPending,
-    NotRunning,
-    QueueFull,
-    TooManyExecutors,
-    TooManyTypes,
-)
+from jobqueue.errors import JobQueueError
 from jobqueue.queue.connection import Connection
+from jobqueue.queue.refusals import refusal
 from jobqueue.queue.transport.answers import NOT_THE_SERVER, code_of, translated
 from jobqueue.queue.transport.exchange import exchange
 
@@ -34,25 +24,6 @@ ROOT = "{jobqueue}"
 
 CALLED = re.compile(r"redis\.call\('([A-Z]+)'")
 """A command in a script. Those that are only tried, by `redis.pcall`, may be forbidden to a login."""
-
-REFUSALS: dict[str, type[JobQueueError]] = {
-    "IDEMPOTENCY_KEY_REUSED": IdempotencyKeyReused,
-    "JOB_NOT_FOUND": JobNotFound,
-    "NOT_PENDING": NotPending,
-    "NOT_HELD": NotHeld,
-    "NOT_RUNNING": NotRunning,
-    "LEASE_LOST": LeaseLost,
-    "QUEUE_FULL": QueueFull,
-    "TOO_MANY_TYPES": TooManyTypes,
-    "TOO_MANY_EXECUTORS": TooManyExecutors,
-}
-LIMITS: dict[str, Sequence[str]] = {
-    "QUEUE_FULL": ("limit", "pending", "type"),
-    "TOO_MANY_TYPES": ("limit", "type"),
-    "TOO_MANY_EXECUTORS": ("limit",),
-}
-"""The facts of the refusals that have others than a status, in the order in which the scripts write them."""
-NUMBERS = ("limit", "pending")
 
 Reply = int | str | None | list["Reply"]
 
@@ -225,15 +196,6 @@ class Script:
         text = assemble(path)
         sha1 = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
         return cls(text, sha1, changes_nothing="\n-- STATUSES none\n" in text)
-
-
-def refusal(text: str) -> JobQueueError | None:
-    """Return the error for a refusal ("NOT_PENDING running"); None if the text is not a refusal."""
-    code, _, words = text.partition(" ")
-    if code not in REFUSALS:
-        return None
-    facts = zip(LIMITS.get(code, ("status",)), words.split(), strict=False)
-    return REFUSALS[code](**{name: int(word) if name in NUMBERS else word for name, word in facts})
 
 
 def assemble(path: Path) -> str:

@@ -9,9 +9,10 @@ from functools import lru_cache
 
 from jobqueue.errors import JobQueueError
 from jobqueue.job import Attempt, Job, JobSummary, Measured, Status
-from jobqueue.queue.claims import Claimed, Renewed
+from jobqueue.queue.claims import Renewed
 from jobqueue.queue.queries import Executor, Output, Stats
 from jobqueue.queue.records.activity import Activity
+from jobqueue.queue.records.claimed import Claimed
 from jobqueue.queue.records.reports import Finished
 
 

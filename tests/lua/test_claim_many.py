@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from jobqueue.job import Priority, Status
-from jobqueue.queue.claims import ClaimedJobs, ClaimRequest
+from jobqueue.queue.claims import ClaimRequest
+from jobqueue.queue.records.claimed import ClaimedJobs
 from jobqueue.queue.scripts import ROOT
 from jobqueue.result import Holder
 from tests.support.attempts import DONE, claim, lose, status_of

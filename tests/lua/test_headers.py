@@ -11,7 +11,8 @@ from jobqueue.job import Status, Stream
 from jobqueue.queue import claims, commands, queries
 from jobqueue.queue.claims import Beat, ClaimRequest
 from jobqueue.queue.records.activity import NOBODY
-from jobqueue.queue.scripts import LUA, REFUSALS, Reply, Scripts, assemble
+from jobqueue.queue.refusals import REFUSALS
+from jobqueue.queue.scripts import LUA, Reply, Scripts, assemble
 from tests.lua.headers import FRAGMENTS, LABELS, SCRIPTS, Script, fragment, named_in, needed_by, without_comments
 from tests.support.attempts import BROKEN, DONE, claim
 from tests.support.bench import Bench

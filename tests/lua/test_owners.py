@@ -8,7 +8,8 @@ import pytest
 
 from jobqueue.errors import JobQueueError, LeaseLost, NotHeld, NotRunning
 from jobqueue.job import Status
-from jobqueue.queue.claims import Beat, Claimed, ClaimedJobs, ClaimRequest, Renewed
+from jobqueue.queue.claims import Beat, ClaimRequest, Renewed
+from jobqueue.queue.records.claimed import Claimed, ClaimedJobs
 from jobqueue.queue.records.reports import Report, Verb
 from jobqueue.queue.scripts import ROOT
 from jobqueue.result import Holder, Result

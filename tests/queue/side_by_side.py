@@ -9,10 +9,11 @@ import redis
 
 from jobqueue.errors import JobQueueError
 from jobqueue.job import Priority, Reason, Status, Stream
-from jobqueue.queue.claims import Beat, ClaimedJobs, ClaimRequest, Claims
+from jobqueue.queue.claims import Beat, ClaimRequest, Claims
 from jobqueue.queue.commands import Commands
 from jobqueue.queue.policy import Policy
 from jobqueue.queue.queries import Filter, Queries
+from jobqueue.queue.records.claimed import ClaimedJobs
 from jobqueue.queue.records.reports import Finished, Report, Verb
 from jobqueue.queue.scripts import ROOT, Scripts
 from jobqueue.result import Holder, LiveOutput, Piece, Result

@@ -11,7 +11,8 @@ import redis
 from jobqueue.errors import JobNotFound, JobQueueError, LeaseLost, NotHeld, NotPending, NotRunning
 from jobqueue.queue.connection import Connection, connect
 from jobqueue.queue.queries import Filter, Queries
-from jobqueue.queue.scripts import LUA, REFUSALS, Script, Scripts, assemble, refusal, uses
+from jobqueue.queue.refusals import REFUSALS, refusal
+from jobqueue.queue.scripts import LUA, Script, Scripts, assemble, uses
 from tests.support.bench import Bench
 from tests.support.redis_proxy import ScriptedServer
 from tools.assemble_lua import write_assembled

@@ -9,7 +9,8 @@ from typing import TypeVar
 from flask import request
 
 from jobqueue.errors import JobQueueError
-from jobqueue.queue.claims import ClaimedJobs, ClaimRequest, Claims
+from jobqueue.queue.claims import ClaimRequest, Claims
+from jobqueue.queue.records.claimed import ClaimedJobs
 from jobqueue.queue.scripts import Call
 from jobqueue.queue.waiting import watches
 from jobqueue.queue.waiting.companions import Answer

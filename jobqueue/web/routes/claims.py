@@ -8,7 +8,8 @@ from typing import Any
 from flask import Response, jsonify, request
 
 from jobqueue.job import Reason, Status
-from jobqueue.queue.claims import Beat, ClaimedJobs, ClaimRequest
+from jobqueue.queue.claims import Beat, ClaimRequest
+from jobqueue.queue.records.claimed import ClaimedJobs
 from jobqueue.queue.records.reports import Finished
 from jobqueue.result import Holder, LiveOutput, Result
 from jobqueue.web.access.attempts import own, own_claim, own_reports, owner

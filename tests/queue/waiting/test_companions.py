@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from jobqueue.errors import JobQueueError, QueueFull, StoreUnavailable
-from jobqueue.queue.claims import ClaimedJobs, ClaimRequest
+from jobqueue.queue.claims import ClaimRequest
 from jobqueue.queue.policy import Policy
+from jobqueue.queue.records.claimed import ClaimedJobs
 from jobqueue.queue.scripts import Call
 from jobqueue.queue.waiting.companions import Answer, Companion
 from jobqueue.queue.waiting.wait import Attempt
